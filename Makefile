@@ -1,0 +1,34 @@
+# `make demo` compresses GloVe 6B 50d; `make test` runs the tests and the lint.
+# Both set up .venv on their first run and reuse it afterwards.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint setup clean
+
+demo: $(INSTALLED)
+	$(BIN)/python scripts/fetch_vectors.py glove.6B.50d
+	$(BIN)/python scripts/demo.py
+
+test: $(INSTALLED) lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+setup: $(INSTALLED)
+
+# Chainer's own build needs a setuptools that still has pkg_resources. Installing that setuptools
+# first and building without isolation works with every pip, old or new.
+$(INSTALLED): requirements.txt requirements-dev.txt build-constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r build-constraints.txt wheel
+	$(BIN)/python -m pip install --progress-bar on --no-build-isolation --use-pep517 \
+		-r requirements.txt -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,51 @@
+#!/usr/bin/env python
+"""Decode a trained model into codes and a codebook."""
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from nncompress.cli import errors
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parses the command line; None marks what was not given."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python infer_comp.py --model result/RUN --vocab-path data/glove.word",
+    )
+    add = parser.add_argument
+    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
+    add(
+        "--model",
+        type=Path,
+        required=True,
+        help="snapshot iter_<n>.npz, or a run directory: its best snapshot",
+    )
+    add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
+    add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
+    add("--limit", type=int, help="encode only the first n rows")
+    add("--batchsize", type=int, default=4096, help="rows a batch (default: 4096)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> float:
+    """Runs the command and returns the mean Euclidean distance."""
+    arguments = parse_arguments(argv)
+    started = datetime.now()
+
+    from nncompress.inference import infer
+
+    return infer(
+        arguments.model,
+        started,
+        vocabulary_path=arguments.vocab_path,
+        matrix_path=arguments.matrix,
+        limit=arguments.limit,
+        gpu=arguments.gpu,
+        batchsize=arguments.batchsize,
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,192 @@
+"""The autoencoder as a Chain of plain Chainer functions: the readable reference.
+
+Source: Shu and Nakayama, "Compressing Word Embeddings via Deep Compositional Code Learning", ICLR
+2018, section 4 (the network, equations 4 to 8); Jang et al., "Categorical Reparameterization with
+Gumbel-Softmax", ICLR 2017 (the relaxation).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.autoencoder.noise import Stream, generator, gumbel_noise
+from nncompress.chainer_compat import chainer
+
+F = chainer.functions
+L = chainer.links
+
+_LOG_EPS = 1e-8
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The affine map that the encoder sees rows through: ``(x - centre) / scale``.
+
+    Attributes:
+        centre: float32 ``(D,)``.
+        scale: A positive number.
+    """
+
+    centre: np.ndarray
+    scale: float
+
+    @classmethod
+    def identity(cls, dim: int) -> "Normalization":
+        """Returns the map that changes nothing, for rows of ``dim`` columns."""
+        return cls(np.zeros(dim, dtype=np.float32), 1.0)
+
+
+class CompositionalAutoencoder(chainer.Chain):
+    """Encodes rows as M choices among K codewords each and adds the chosen codewords up.
+
+    ``x -> tanh(l1) -> l2 -> log(softplus(.) + 1e-8) -> Gumbel-softmax over each of M groups of K ->
+    sum of codewords``. The links ``l1`` and ``l2`` and the parameter ``codebook``, of shape
+    ``(M*K, D)``, are trained; ``centre`` and ``scale`` are persistent, so that a snapshot has the
+    keys ``l1/W l1/b l2/W l2/b codebook centre scale``.
+
+    Args:
+        dim: D, the number of columns of the embedding matrix.
+        num_codebooks: M, the number of groups.
+        num_codewords: K, the number of codewords in a group.
+        init: ``"uniform"`` draws all weights and biases from uniform(-0.01, 0.01), as the paper's
+            code does. ``"scaled"`` draws the links' weights from normal distributions with the
+            variance of LeCun et al. 1998 (section 4.6), the codebook so that a reconstruction has
+            unit variance, and sets the biases to 0; it suits normalized rows.
+        seed: Seed of the initial weights and of the noise.
+        dtype: float32, or float64 for checking gradients.
+
+    Attributes:
+        tau: Temperature of the Gumbel-softmax, positive.
+        noise_position: Which draw of the training noise the next call uses.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_codebooks: int,
+        num_codewords: int,
+        *,
+        normalization: Normalization | None = None,
+        init: str = "uniform",
+        seed: int = 0,
+        tau: float = 1.0,
+        dtype: type = np.float32,
+    ) -> None:
+        super().__init__()
+        self.num_codebooks = num_codebooks
+        self.num_codewords = num_codewords
+        self.seed = seed
+        self.tau = tau
+        self.noise_position = 0
+        num_logits = num_codebooks * num_codewords
+        num_hidden = hidden_units(num_codebooks, num_codewords)
+        draw = _initial_weights(init, generator(seed, Stream.INITIAL_WEIGHTS), dtype)
+        with self.init_scope():
+            self.l1 = L.Linear(
+                dim, num_hidden, initialW=draw((num_hidden, dim), dim), initial_bias=draw(num_hidden)
+            )
+            self.l2 = L.Linear(
+                num_hidden,
+                num_logits,
+                initialW=draw((num_logits, num_hidden), num_hidden),
+                initial_bias=draw(num_logits),
+            )
+            self.codebook = chainer.Parameter(draw((num_logits, dim), num_codebooks))
+        normalization = normalization or Normalization.identity(dim)
+        self.add_persistent("centre", normalization.centre.astype(dtype))
+        self.add_persistent("scale", np.asarray(normalization.scale, dtype=np.float64))
+
+    @property
+    def dim(self) -> int:
+        """D, the number of columns of the embedding matrix."""
+        return self.codebook.shape[1]
+
+    def logits(self, rows: np.ndarray) -> chainer.Variable:
+        """Encodes normalized rows.
+
+        Args:
+            rows: ``(n, D)`` array, normalized.
+
+        Returns:
+            The unnormalized log-probabilities of the codewords, ``(n, M, K)``.
+        """
+        hidden = F.tanh(self.l1(rows))
+        logits = F.log(F.softplus(self.l2(hidden)) + _LOG_EPS)
+        return F.reshape(logits, (len(rows), self.num_codebooks, self.num_codewords))
+
+    def forward(self, x: np.ndarray, noise: np.ndarray | None = None) -> chainer.Variable:
+        """Computes what training minimizes, and reports ``loss`` and ``maxp``.
+
+        Args:
+            x: Rows of the embedding matrix, ``(n, D)``.
+            noise: Draws from Gumbel(0, 1), ``(n, M, K)``; by default those of the chain's seed at
+                ``noise_position``.
+
+        Returns:
+            The mean over the rows of ``0.5 * ||z - reconstruction of z||^2`` for the normalized
+            rows z: the reported ``loss``, which is in the units of x, divided by ``scale ** 2``.
+        """
+        xp = self.xp
+        if noise is None:
+            shape = (len(x), self.num_codebooks, self.num_codewords)
+            noise = xp.asarray(
+                gumbel_noise(self.seed, Stream.TRAINING_NOISE, self.noise_position, shape, x.dtype)
+            )
+        scale = float(self.scale)
+        rows = (x - self.centre) / x.dtype.type(scale)
+        probabilities = F.softmax((self.logits(rows) + noise) / self.tau, axis=2)
+        reconstruction = F.matmul(F.reshape(probabilities, (len(x), -1)), self.codebook)
+        objective = 0.5 * F.sum(F.square(reconstruction - rows)) / len(x)
+        chainer.report(
+            {
+                "loss": objective.array * scale**2,
+                "maxp": probabilities.array.max(axis=2).mean(),
+            },
+            self,
+        )
+        return objective
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Chooses the most probable codeword of each group, without noise.
+
+        The last step of the encoder, ``log(softplus(.) + 1e-8)``, grows with its argument, so that
+        the largest input of it marks the largest logit.
+
+        Args:
+            x: Rows of the embedding matrix, ``(n, D)``.
+
+        Returns:
+            Integers in ``0 ... K-1``, ``(n, M)``.
+        """
+        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+            rows = (x - self.centre) / x.dtype.type(float(self.scale))
+            outputs = self.l2(F.tanh(self.l1(rows))).array
+        return outputs.reshape(len(x), self.num_codebooks, self.num_codewords).argmax(axis=2)
+
+    def export_codebook(self) -> np.ndarray:
+        """Returns the codebook in the units of the embedding matrix, float32 ``(M*K, D)``.
+
+        The scale multiplies every codeword, and each group carries an equal part of the centre, so
+        that a plain sum of codewords reconstructs a row.
+        """
+        to_cpu = chainer.backends.cuda.to_cpu
+        codebook = to_cpu(self.codebook.array).astype(np.float64) * float(self.scale)
+        codebook += to_cpu(self.centre).astype(np.float64) / self.num_codebooks
+        return codebook.astype(np.float32)
+
+
+def hidden_units(num_codebooks: int, num_codewords: int) -> int:
+    """Returns the number of units of the encoder's hidden layer: ``M*K/2``, at least 1."""
+    return max(1, num_codebooks * num_codewords // 2)
+
+
+def _initial_weights(init, random, dtype):
+    def uniform(shape, fan_in=None):
+        return random.uniform(-0.01, 0.01, shape).astype(dtype)
+
+    def scaled(shape, fan_in=None):
+        if fan_in is None:
+            return np.zeros(shape, dtype)
+        return (random.standard_normal(shape) / np.sqrt(fan_in)).astype(dtype)
+
+    return {"uniform": uniform, "scaled": scaled}[init]

@@ -1,0 +1,45 @@
+"""Encoding a whole matrix."""
+
+import numpy as np
+from tqdm import tqdm
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.chainer_compat import chainer
+from nncompress.embedding.codes import code_dtype
+from nncompress.errors import InputError
+from nncompress.sources import EmbeddingMatrix
+
+ENCODING_BATCH = 4_096
+
+
+def encode(
+    chain: CompositionalAutoencoder,
+    matrix: EmbeddingMatrix,
+    device: chainer.backend.Device,
+    batchsize: int = ENCODING_BATCH,
+) -> np.ndarray:
+    """Encodes every row.
+
+    Args:
+        chain: The autoencoder, on its device.
+        matrix: The embedding matrix, N rows.
+        device: Device of the chain.
+        batchsize: Rows a batch.
+
+    Returns:
+        Codes ``(N, M)``, uint8 or uint16.
+
+    Raises:
+        InputError: The matrix has another number of columns than the chain.
+    """
+    if matrix.dim != chain.dim:
+        raise InputError(
+            f"{matrix.name} has {matrix.dim} columns; the model was trained on {chain.dim}"
+        )
+    codes = np.empty((len(matrix), chain.num_codebooks), code_dtype(chain.num_codewords))
+    with tqdm(total=len(matrix), desc="Encoding", unit="row", delay=2, leave=False) as bar:
+        for start, rows in matrix.batches(batchsize):
+            chosen = chain.encode(device.send(rows))
+            codes[start : start + len(rows)] = chainer.backends.cuda.to_cpu(chosen)
+            bar.update(len(rows))
+    return codes

@@ -1,0 +1,77 @@
+"""The model's file: parameters, centre and scale in an uncompressed ``.npz``."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder, hidden_units
+from nncompress.chainer_compat import chainer
+from nncompress.errors import InputError
+from nncompress.files import atomic_path
+
+_PARAMETERS = ("l1/W", "l1/b", "l2/W", "l2/b", "codebook")
+
+
+def save_model(path: str | os.PathLike, chain: CompositionalAutoencoder) -> None:
+    """Writes a chain's snapshot."""
+    with atomic_path(path) as temporary:
+        chainer.serializers.save_npz(str(temporary), chain, compression=False)
+
+
+def load_model(
+    path: str | os.PathLike, num_codebooks: int, num_codewords: int
+) -> CompositionalAutoencoder:
+    """Reads a snapshot, also one of the 2018 Chainer port, which has no centre and scale.
+
+    Args:
+        path: The ``.npz`` file.
+        num_codebooks: M, which the file cannot tell from K.
+        num_codewords: K.
+
+    Returns:
+        The chain, on the CPU.
+
+    Raises:
+        InputError: The file is missing or is no snapshot of a model with this M and K.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; wanted a snapshot, iter_<n>.npz")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a snapshot: {error}") from None
+    missing = [key for key in _PARAMETERS if key not in arrays]
+    if missing:
+        raise InputError(
+            f"{path} is not a snapshot of this model: it lacks {', '.join(missing)}; "
+            f"it has {', '.join(sorted(arrays)[:8])}"
+        )
+    dim = arrays["codebook"].shape[-1] if arrays["codebook"].ndim == 2 else 0
+    num_logits, num_hidden = (
+        num_codebooks * num_codewords,
+        hidden_units(num_codebooks, num_codewords),
+    )
+    arrays.setdefault("centre", np.zeros(dim, np.float32))
+    arrays.setdefault("scale", np.ones(()))
+    wanted = {
+        "l1/W": (num_hidden, dim),
+        "l1/b": (num_hidden,),
+        "l2/W": (num_logits, num_hidden),
+        "l2/b": (num_logits,),
+        "codebook": (num_logits, dim),
+        "centre": (dim,),
+        "scale": (),
+    }
+    for key, shape in wanted.items():
+        if arrays[key].shape != shape or arrays[key].dtype.kind != "f":
+            raise InputError(
+                f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
+                f"{shape} for M={num_codebooks} and K={num_codewords}"
+            )
+    chain = CompositionalAutoencoder(dim, num_codebooks, num_codewords)
+    chain.serialize(chainer.serializers.NpzDeserializer(arrays))
+    return chain

@@ -1,0 +1,25 @@
+"""Turning a user's mistake into one line on stderr and exit status 2."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from nncompress.errors import InputError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a command line and exits with its status.
+
+    Args:
+        main: The command. ``InputError``, ``ImportError`` and ``OSError`` end it with status 2
+            and one line; an interrupt with status 130.
+    """
+    program = Path(sys.argv[0]).name
+    try:
+        main()
+    except (InputError, ImportError, OSError) as error:
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted", file=sys.stderr)
+        sys.exit(130)

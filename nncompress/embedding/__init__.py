@@ -1,0 +1,1 @@
+"""Codes and codebook as arrays and files, without Chainer."""

@@ -1,0 +1,8 @@
+"""The error that means: the user's input is at fault, and here is how to mend it."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the message says what was seen and what was wanted.
+
+    The command lines print it as one line and exit with status 2.
+    """

@@ -1,0 +1,119 @@
+"""What ``infer_comp.py`` does: a snapshot and a matrix become codes and a codebook."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+from nncompress.autoencoder.encoding import encode
+from nncompress.autoencoder.snapshot import load_model
+from nncompress.device import get_device
+from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
+from nncompress.errors import InputError
+from nncompress.sources import EmbeddingMatrix, read_vocabulary
+from nncompress.training.best_snapshots import best_snapshot
+from nncompress.training.provenance import log_provenance
+from nncompress.training.run_directory import CONFIG_FILE, log_to, read_config
+from nncompress.training.settings import check_code_size
+
+
+def infer(
+    model: Path,
+    started: datetime,
+    *,
+    vocabulary_path: Path | None = None,
+    matrix_path: Path | None = None,
+    limit: int | None = None,
+    gpu: int = -1,
+    batchsize: int = 4_096,
+) -> float:
+    """Encodes a matrix and writes ``<model>.codes`` and ``<model>.codebook.npy``.
+
+    Args:
+        model: Snapshot, or the run directory whose best snapshot is meant.
+        started: When the command began.
+        vocabulary_path: One token for each row of the unlimited matrix; None: codes alone.
+        matrix_path: The matrix; None: the one that the run was trained on, all of it.
+        limit: Number of leading rows to encode.
+        gpu: Number of the GPU, -1 for the CPU.
+        batchsize: Rows a batch.
+
+    Returns:
+        The mean Euclidean distance over the encoded rows.
+
+    Raises:
+        InputError: Something given cannot be used. No file has been written then.
+    """
+    if batchsize < 1:
+        raise InputError(f"the batch size is {batchsize}; wanted at least 1")
+    device = get_device(gpu)
+    snapshot = _snapshot_of(model)
+    num_codebooks, num_codewords = _code_size(snapshot)
+    chain = load_model(snapshot, num_codebooks, num_codewords)
+    chain.to_device(device)
+    matrix = EmbeddingMatrix.open(matrix_path or _matrix_of(snapshot), limit)
+    tokens = None
+    if vocabulary_path is not None:
+        tokens = read_vocabulary(vocabulary_path)
+        if len(tokens) != matrix.total_rows:
+            raise InputError(
+                f"{vocabulary_path} has {len(tokens)} tokens and {matrix.name} "
+                f"{matrix.total_rows} rows; wanted one token a row"
+            )
+        tokens = tokens[: len(matrix)]
+
+    log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
+    with log_to(log_path, started, "Inference complete!!") as log:
+        log_provenance(log)
+        codes = encode(chain, matrix, device, batchsize)
+        codebook = chain.export_codebook()
+        written = {
+            "codes": snapshot.with_name(f"{snapshot.name}.codes"),
+            "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
+        }
+        write_codes(written["codes"], codes, tokens)
+        write_codebook(written["codebook"], codebook)
+        distance = mean_euclidean_distance(matrix, codes, codebook)
+        for kind, path in written.items():
+            log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
+        log(f"Mean euclidean distance: {distance:.9g}")
+    return distance
+
+
+def _snapshot_of(model: Path) -> Path:
+    if not model.is_dir():
+        return model
+    snapshot = best_snapshot(model)
+    if snapshot is None:
+        raise InputError(f"{model} has no snapshot iter_<n>.npz; wanted a run of train_comp.py")
+    return snapshot
+
+
+def _code_size(snapshot: Path) -> tuple[int, int]:
+    """Returns M and K, from the run's configuration or its directory's name."""
+    if (snapshot.parent / CONFIG_FILE).is_file():
+        config = read_config(snapshot.parent)
+        size = config.get("M"), config.get("K")
+    else:
+        name = re.search(r"_M_(\d+)_K_(\d+)", snapshot.resolve().parent.name)
+        size = (int(name[1]), int(name[2])) if name else (None, None)
+    if not all(isinstance(number, int) for number in size):
+        raise InputError(
+            f"neither {snapshot.parent / CONFIG_FILE} nor the directory's name tells M and K; "
+            "keep a snapshot in its run directory"
+        )
+    check_code_size(*size)
+    return size
+
+
+def _matrix_of(snapshot: Path) -> Path:
+    if not (snapshot.parent / CONFIG_FILE).is_file():
+        raise InputError(
+            f"{snapshot.parent} has no {CONFIG_FILE} to tell which matrix is meant; name it with "
+            "--matrix"
+        )
+    path = read_config(snapshot.parent).get("input_matrix")
+    if not isinstance(path, str):
+        raise InputError(
+            f"{snapshot.parent / CONFIG_FILE} names no input_matrix; name it with --matrix"
+        )
+    return Path(path)

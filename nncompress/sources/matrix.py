@@ -1,0 +1,161 @@
+"""The embedding matrix: rows of floating-point numbers, read a batch at a time."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from nncompress.errors import InputError
+
+_BLOCK_BYTES = 32 << 20
+
+
+class EmbeddingMatrix:
+    """An embedding matrix ``X`` of shape ``(N, D)``, handed out in float32 a batch at a time.
+
+    The array itself may be a memory map of any size and of any float type and byte order: it is
+    converted batch by batch and never copied whole.
+
+    Args:
+        array: Two-dimensional array of float16, float32 or float64, in any byte order.
+        name: What messages call the matrix: a path, or a description.
+        limit: Number of leading rows to use; all by default, and more than there are means all.
+
+    Attributes:
+        num_rows: N, the number of rows in use.
+        dim: D, the number of columns.
+        total_rows: The number of rows before ``limit``.
+        path: Absolute path of the file, or None for an array in memory.
+
+    Raises:
+        InputError: The array has another number of dimensions, another type, no entries, or a
+            value that is not finite in float32; or ``limit`` is not positive.
+    """
+
+    def __init__(
+        self, array: np.ndarray, name: str = "the matrix", limit: int | None = None
+    ) -> None:
+        array = np.asanyarray(array)
+        if array.ndim != 2:
+            raise InputError(
+                f"{name} has shape {array.shape}; wanted two dimensions, (rows, columns)"
+            )
+        if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+            raise InputError(
+                f"{name} holds {array.dtype}; wanted float16, float32 or float64, so convert it "
+                "with astype('float32')"
+            )
+        if array.size == 0:
+            raise InputError(
+                f"{name} is empty: its shape is {array.shape}; wanted at least one row and column"
+            )
+        if limit is not None and limit < 1:
+            raise InputError(f"the limit on rows is {limit}; wanted at least 1")
+        self.name = name
+        self.path: Path | None = None
+        self.total_rows = array.shape[0]
+        self._array = array if limit is None else array[:limit]
+        self.num_rows, self.dim = self._array.shape
+        self._refuse_non_finite()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, limit: int | None = None) -> "EmbeddingMatrix":
+        """Opens a ``.npy`` file without loading it.
+
+        Args:
+            path: File written by ``numpy.save``, mapped read-only and never unpickled.
+            limit: As for the class.
+
+        Raises:
+            InputError: As for the class, or the file is missing or is no ``.npy`` file.
+        """
+        array = _map_npy(Path(path))
+        matrix = cls(array, name=str(path), limit=limit)
+        matrix.path = Path(path).resolve()
+        return matrix
+
+    @classmethod
+    def of(cls, matrix: "EmbeddingMatrix | np.ndarray | str | os.PathLike") -> "EmbeddingMatrix":
+        """Returns ``matrix`` itself, or wraps an array, or opens a path."""
+        if isinstance(matrix, cls):
+            return matrix
+        if isinstance(matrix, (str, os.PathLike)):
+            return cls.open(matrix)
+        return cls(matrix)
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(N, D)``."""
+        return self.num_rows, self.dim
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the rows in use, in bytes, in the type they are stored in."""
+        return self._array.nbytes
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Gathers rows by index: float32 ``(len(rows), D)``, C-contiguous."""
+        return np.ascontiguousarray(self._array[rows], dtype=np.float32)
+
+    def batches(self, batchsize: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Goes through the rows in order.
+
+        Args:
+            batchsize: Rows a batch; by default what fills a few tens of MiB.
+
+        Yields:
+            ``(start, rows)``: the index of the first row, and float32 ``(n, D)``; the last batch
+            may be short.
+        """
+        if batchsize is None:
+            batchsize = max(1, _BLOCK_BYTES // (4 * self.dim))
+        for start in range(0, self.num_rows, batchsize):
+            block = self._array[start : start + batchsize]
+            yield start, np.ascontiguousarray(block, dtype=np.float32)
+
+    def _refuse_non_finite(self) -> None:
+        with tqdm(
+            total=self.num_rows, desc="Checking rows", unit="row", delay=2, leave=False
+        ) as bar, np.errstate(over="ignore"):
+            for start, rows in self.batches():
+                finite = np.isfinite(rows).all(axis=1)
+                if not finite.all():
+                    row = start + int(np.argmin(finite))
+                    values = np.asarray(self._array[row])
+                    column = int(np.argmin(np.isfinite(values.astype(np.float32))))
+                    raise InputError(
+                        f"{self.name} has {values[column]} in row {row}, column {column} "
+                        "(counted from 0); wanted numbers that are finite in float32"
+                    )
+                bar.update(len(rows))
+
+
+def _map_npy(path: Path) -> np.ndarray:
+    if not path.is_file():
+        seen = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {seen}; wanted a matrix in a .npy file")
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }.get(version)
+            shape, dtype = read_header(file)[::2] if read_header else (None, None)
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} is not a .npy file ({error}); wanted a matrix saved by numpy.save"
+        ) from None
+    if dtype is not None and dtype.hasobject:
+        raise InputError(f"{path} holds Python objects; wanted float16, float32 or float64")
+    if shape is not None and 0 in shape:
+        return np.empty(shape, dtype)  # an empty file cannot be mapped
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be read as a .npy file: {error}") from None

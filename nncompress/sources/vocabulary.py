@@ -1,0 +1,60 @@
+"""The vocabulary file: one token a line, in row order."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from nncompress.errors import InputError
+from nncompress.files import atomic_path
+
+
+def read_vocabulary(path: str | os.PathLike) -> list[str]:
+    r"""Reads a vocabulary: UTF-8, one token a line.
+
+    Lines end at ``\n`` and nowhere else, and tokens are not stripped: a no-break space, a carriage
+    return or a Unicode line separator belongs to its token.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The tokens, in order.
+
+    Raises:
+        InputError: The file is missing; or a line, which the message numbers from 1, is not UTF-8
+            or holds a tab, which the codes file could not represent.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; wanted a vocabulary, one token a line")
+    data = path.read_bytes()
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    tokens = []
+    for number, line in enumerate(lines, 1):
+        try:
+            token = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}, line {number}: invalid UTF-8 ({error.reason} at byte {error.start}); "
+                "wanted UTF-8 text"
+            ) from None
+        if "\t" in token:
+            raise InputError(
+                f"{path}, line {number}: the token {token!r} holds a tab, which separates token "
+                "and codes in the codes file; replace it"
+            )
+        tokens.append(token)
+    return tokens
+
+
+def write_vocabulary(path: str | os.PathLike, tokens: Iterable[str]) -> None:
+    """Writes what ``read_vocabulary`` reads.
+
+    Raises:
+        InputError: A token holds a line break.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        for number, token in enumerate(tokens, 1):
+            if "\n" in token:
+                raise InputError(f"token {number} ({token!r}) holds a line break")
+            file.write(token.encode("utf-8") + b"\n")

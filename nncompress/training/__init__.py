@@ -1,0 +1,1 @@
+"""Training the autoencoder under Chainer's Trainer."""

@@ -1,0 +1,61 @@
+"""A line for each epoch, in the form of the paper's code, and the model saved as it improves."""
+
+import time
+from collections.abc import Callable
+
+from nncompress.chainer_compat import chainer
+from nncompress.training.triggers import ReportTrigger
+
+# The authors' code saves when the validation loss is at most this share of the best.
+_IMPROVEMENT = 0.999
+
+
+class EpochReport(chainer.training.Extension):
+    """Reports each epoch, and the end of training, in one line; a star marks a saved model.
+
+    ``[epoch198] train_loss=12.82 train_maxp=0.98 valid_loss=12.50 valid_maxp=0.98 bps=618 *``
+
+    Args:
+        last_iteration: The iteration that training ends with.
+        save: Saves the model; called when its validation loss is at most 0.999 of the best.
+        report: Takes a line.
+    """
+
+    name = default_name = "EpochReport"
+
+    def __init__(
+        self, last_iteration: int, save: Callable[[], None], report: Callable[[str], None]
+    ) -> None:
+        self._trigger = ReportTrigger(last_iteration, epochs=True)
+        self._save = save
+        self._report = report
+        self._best: float | None = None
+        self._summary = chainer.reporter.DictSummary()
+        self._iteration = 0
+        self._time = time.perf_counter()
+
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
+        """Takes the iteration's observation in, and reports if it ends an epoch."""
+        self._summary.add(trainer.observation)
+        if not self._trigger(trainer):
+            return
+        mean = self._summary.compute_mean()
+        updater = trainer.updater
+        now = time.perf_counter()
+        rate = (updater.iteration - self._iteration) / max(now - self._time, 1e-9)
+        loss = float(trainer.observation["validation/main/loss"])
+        improved = self._best is None or loss <= self._best * _IMPROVEMENT
+        if improved:
+            self._best = loss
+            self._save()
+        # Epochs count from 0; what ends inside an epoch is named by that epoch.
+        epoch = updater.epoch - 1 if updater.is_new_epoch else updater.epoch
+        self._report(
+            f"[epoch{epoch}] train_loss={mean['main/loss']:.5g} "
+            f"train_maxp={mean['main/maxp']:.2f} valid_loss={loss:.5g} "
+            f"valid_maxp={trainer.observation['validation/main/maxp']:.2f} bps={rate:.0f}"
+            + (" *" if improved else "")
+        )
+        self._summary = chainer.reporter.DictSummary()
+        self._iteration = updater.iteration
+        self._time = time.perf_counter()

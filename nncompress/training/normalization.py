@@ -1,0 +1,37 @@
+"""The centre and scale that make training independent of a matrix's units."""
+
+import numpy as np
+from tqdm import tqdm
+
+from nncompress.autoencoder.chain import Normalization
+from nncompress.sources import EmbeddingMatrix
+
+# A column whose deviation is this small against its mean is constant: float64 sums round so.
+_ROUNDING = 1e-12
+
+
+def fit_normalization(matrix: EmbeddingMatrix) -> Normalization:
+    """Centres each column and scales all by one number.
+
+    Args:
+        matrix: The embedding matrix, read twice.
+
+    Returns:
+        The column means, and the root of the mean column variance, or 1 if that is 0.
+    """
+    with tqdm(
+        total=2 * len(matrix), desc="Measuring columns", unit="row", delay=2, leave=False
+    ) as bar:
+        total = np.zeros(matrix.dim)
+        for _, rows in matrix.batches():
+            total += rows.sum(axis=0, dtype=np.float64)
+            bar.update(len(rows))
+        mean = total / len(matrix)
+        squares = np.zeros(matrix.dim)
+        for _, rows in matrix.batches():
+            deviations = rows - mean
+            squares += np.einsum("nd,nd->d", deviations, deviations)
+            bar.update(len(rows))
+    variance = squares / len(matrix)
+    variance[np.sqrt(variance) <= _ROUNDING * np.abs(mean)] = 0.0
+    return Normalization(mean.astype(np.float32), float(np.sqrt(variance.mean())) or 1.0)

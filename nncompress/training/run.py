@@ -1,0 +1,248 @@
+"""A run of ``train_comp.py``: a run directory, and the trainer that fills it."""
+
+import argparse
+import math
+import os
+import sys
+import zipfile
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.autoencoder.snapshot import save_model
+from nncompress.chainer_compat import chainer
+from nncompress.device import get_device
+from nncompress.errors import InputError
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.best_snapshots import BestSnapshots
+from nncompress.training.provenance import log_provenance
+from nncompress.training.run_directory import (
+    LOG_FILE,
+    create_run_directory,
+    log_to,
+    read_config,
+    write_config,
+)
+from nncompress.training.session import VALIDATION_INTERVAL, TrainingSession, make_session
+from nncompress.training.settings import TrainingSettings, resolve_settings
+from nncompress.training.triggers import ReportTrigger, ThrottledTrigger
+
+TRAINER_SNAPSHOT = "trainer_snapshot.npz"
+_SNAPSHOT_SECONDS = 10.0
+_PRINTED = (
+    "epoch",
+    "iteration",
+    "main/loss",
+    "validation/main/loss",
+    "main/maxp",
+    "validation/main/maxp",
+)
+# What the configuration file calls M and K.
+_CONFIG_NAMES = {"num_codebooks": "M", "num_codewords": "K"}
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run directory and the session that trains into it.
+
+    Attributes:
+        directory: The run directory.
+        config: What ``config.json`` holds.
+        session: Chain and trainer.
+    """
+
+    directory: Path
+    config: dict[str, object]
+    session: TrainingSession
+
+    def train(self, started: datetime) -> None:
+        """Trains to the end, with everything logged.
+
+        Args:
+            started: When the command began.
+        """
+        with log_to(self.directory / LOG_FILE, started, "Training complete!!") as log:
+            log_provenance(log)
+            log(f"Hyperparameters: {self.config}")
+            self.session.trainer.run()
+
+
+def prepare_run(
+    arguments: argparse.Namespace, default_matrix: Path, started: datetime
+) -> TrainingRun:
+    """Makes everything ready to train: a new run, or a run to be continued.
+
+    Args:
+        arguments: The command line of ``train_comp.py``; None marks what was not given.
+        default_matrix: The matrix that is read if none is named.
+        started: When the command began, for the name of a new run directory.
+
+    Raises:
+        InputError: An argument, the matrix or the run to continue cannot be used. Nothing has been
+            written then.
+    """
+    if arguments.resume is not None:
+        return _continued_run(arguments)
+    device = get_device(-1 if arguments.gpu is None else arguments.gpu)
+    matrix = EmbeddingMatrix.open(arguments.input_matrix or default_matrix, arguments.limit)
+    given = {
+        name: getattr(arguments, name)
+        for name in (
+            *("batchsize", "epoch", "learning_rate", "tau", "tau_start", "max_grad_norm"),
+            *("recipe", "optimizer", "seed"),
+        )
+        if getattr(arguments, name) is not None
+    }
+    settings = resolve_settings(
+        len(matrix),
+        32 if arguments.num_codebooks is None else arguments.num_codebooks,
+        16 if arguments.num_codewords is None else arguments.num_codewords,
+        **given,
+    )
+    directory = create_run_directory(
+        arguments.out or "result", arguments.dir_prefix or "model", settings, started
+    )
+    config = _config(settings, matrix, arguments.limit, arguments.gpu)
+    write_config(directory, config)
+    return TrainingRun(directory, config, _session(matrix, settings, directory, device))
+
+
+def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
+    directory = arguments.resume if arguments.resume.is_dir() else arguments.resume.parent
+    snapshot = directory / TRAINER_SNAPSHOT
+    if not snapshot.is_file():
+        raise InputError(
+            f"{snapshot} does not exist; wanted a run directory of train_comp.py that has a "
+            "trainer snapshot to continue from"
+        )
+    config = read_config(directory)
+    settings, matrix_path, limit, gpu = _settings_of(directory, config)
+    _refuse_changes(arguments, config, directory)
+    device = get_device(gpu if arguments.gpu is None else arguments.gpu)
+    matrix = EmbeddingMatrix.open(matrix_path, limit)
+    if list(matrix.shape) != config["matrix_shape"]:
+        raise InputError(
+            f"{matrix_path} has shape {matrix.shape} now; the run in {directory} was trained on "
+            f"{tuple(config['matrix_shape'])}"
+        )
+    if arguments.epoch is not None:
+        if arguments.epoch < 1:
+            raise InputError(f"the number of epochs is {arguments.epoch}; wanted at least 1")
+        iterations = math.ceil(arguments.epoch * len(matrix) / settings.batchsize)
+        settings = replace(settings, iterations=iterations)
+    session = _session(matrix, settings, directory, device)
+    try:
+        with np.load(snapshot, allow_pickle=False) as archive:
+            done = int(archive["updater/iteration"])
+            if done > settings.iterations:
+                raise InputError(
+                    f"the run in {directory} has made {done} steps already; "
+                    f"wanted more than that and not {settings.iterations}"
+                )
+            chainer.serializers.NpzDeserializer(archive).load(session.trainer)
+    except InputError:
+        raise
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
+    config = _config(settings, matrix, limit, gpu if arguments.gpu is None else arguments.gpu)
+    write_config(directory, config)
+    return TrainingRun(directory, config, session)
+
+
+def _session(
+    matrix: EmbeddingMatrix,
+    settings: TrainingSettings,
+    directory: Path,
+    device: chainer.backend.Device,
+) -> TrainingSession:
+    """Adds to a session what fills a run directory."""
+    session = make_session(matrix, settings, directory, device)
+    trainer = session.trainer
+    extensions = chainer.training.extensions
+    last = settings.iterations
+    often = ReportTrigger(last, iterations=VALIDATION_INTERVAL)
+    each_epoch = ReportTrigger(last, epochs=True)
+
+    trainer.extend(
+        BestSnapshots(lambda path: save_model(path, session.chain)),
+        trigger=ReportTrigger(last, iterations=VALIDATION_INTERVAL, epochs=True),
+    )
+    trainer.extend(
+        extensions.LogReport(trigger=often, filename="chainer_report_iteration.log"),
+        name="LogReport",
+    )
+    trainer.extend(
+        extensions.LogReport(trigger=each_epoch, filename="chainer_report_epoch.log"),
+        name="LogReportEpoch",
+    )
+    if extensions.PlotReport.available():
+        import matplotlib
+
+        matplotlib.use("Agg")
+        for quantity in ("loss", "maxp"):
+            keys = (f"main/{quantity}", f"validation/main/{quantity}")
+            trainer.extend(
+                extensions.PlotReport(keys, trigger=often, filename=f"{quantity}.png"),
+                name=f"PlotReport_{quantity}",
+            )
+    trainer.extend(extensions.PrintReport(_PRINTED, "LogReport"), trigger=often)
+    # A terminal redraws the bar in place; a log file gets ten of them.
+    bars = 400 if sys.stdout.isatty() else 10
+    trainer.extend(extensions.ProgressBar(update_interval=max(1, last // bars)))
+    trainer.extend(
+        extensions.snapshot(
+            filename=TRAINER_SNAPSHOT,
+            writer=extensions.snapshot_writers.SimpleWriter(
+                savefun=lambda path, arrays: np.savez(path, **arrays)
+            ),
+        ),
+        trigger=ThrottledTrigger(last, _SNAPSHOT_SECONDS),
+    )
+    return session
+
+
+def _config(
+    settings: TrainingSettings, matrix: EmbeddingMatrix, limit: int | None, gpu: int | None
+) -> dict[str, object]:
+    config = {_CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
+    return config | {
+        "input_matrix": os.fspath(matrix.path),
+        "matrix_shape": list(matrix.shape),
+        "limit": limit,
+        "epoch": round(settings.iterations * settings.batchsize / len(matrix), 3),
+        "gpu": -1 if gpu is None else gpu,
+    }
+
+
+def _settings_of(
+    directory: Path, config: dict[str, object]
+) -> tuple[TrainingSettings, Path, int | None, int]:
+    try:
+        settings = TrainingSettings(
+            **{
+                field.name: config[_CONFIG_NAMES.get(field.name, field.name)]
+                for field in fields(TrainingSettings)
+            }
+        )
+        return settings, Path(config["input_matrix"]), config["limit"], config["gpu"]
+    except KeyError as error:
+        raise InputError(f"{directory}/config.json lacks {error}; it cannot be continued") from None
+
+
+def _refuse_changes(
+    arguments: argparse.Namespace, config: dict[str, object], directory: Path
+) -> None:
+    """Refuses flags that would make the rest of a run differ from its beginning."""
+    for name, value in vars(arguments).items():
+        known = config.get(_CONFIG_NAMES.get(name, name))
+        if name in ("resume", "epoch", "gpu", "out", "dir_prefix") or value is None:
+            continue
+        if name == "input_matrix":
+            value = os.fspath(value.resolve())
+        if value != known:
+            raise InputError(
+                f"{_CONFIG_NAMES.get(name, name)} is {value}, and the run in {directory} has "
+                f"{known}; leave it out to continue that run, or start a new one"
+            )

@@ -1,0 +1,66 @@
+"""Putting chain, updater and validation together under a Trainer."""
+
+import os
+from dataclasses import dataclass
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.chainer_compat import chainer
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.normalization import fit_normalization
+from nncompress.training.settings import TrainingSettings
+from nncompress.training.triggers import ReportTrigger, StopTrigger
+from nncompress.training.updater import AutoencoderUpdater
+from nncompress.training.validation import Validation
+
+VALIDATION_INTERVAL = 1_000
+
+
+@dataclass(frozen=True)
+class TrainingSession:
+    """What a training run consists of.
+
+    Attributes:
+        chain: The autoencoder.
+        trainer: Trains it; it validates already, and takes further extensions.
+    """
+
+    chain: CompositionalAutoencoder
+    trainer: chainer.training.Trainer
+
+
+def make_session(
+    matrix: EmbeddingMatrix,
+    settings: TrainingSettings,
+    out: str | os.PathLike,
+    device: chainer.backend.Device,
+    validation_interval: int | None = VALIDATION_INTERVAL,
+) -> TrainingSession:
+    """Builds a trainer that trains an autoencoder on a matrix and validates it.
+
+    Args:
+        matrix: The embedding matrix.
+        settings: The run's settings.
+        out: Directory for the files that extensions write.
+        device: Where to train.
+        validation_interval: Validate every so many iterations, beside every epoch and the end.
+
+    Returns:
+        The chain, freshly initialized and on its device, and its trainer.
+    """
+    chain = CompositionalAutoencoder(
+        matrix.dim,
+        settings.num_codebooks,
+        settings.num_codewords,
+        normalization=fit_normalization(matrix) if settings.normalize else None,
+        init=settings.init,
+        seed=settings.seed,
+        tau=settings.tau_start,
+    )
+    chain.to_device(device)
+    updater = AutoencoderUpdater(matrix, chain, settings, device)
+    trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
+    trainer.extend(
+        Validation(matrix, chain, settings.tau, device),
+        trigger=ReportTrigger(settings.iterations, iterations=validation_interval, epochs=True),
+    )
+    return TrainingSession(chain, trainer)

@@ -1,0 +1,75 @@
+"""When extensions run and when training stops."""
+
+from nncompress.chainer_compat import chainer
+
+
+class StopTrigger:
+    """Ends training after a number of iterations.
+
+    Args:
+        iterations: That number.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+
+    def __call__(self, trainer: chainer.training.Trainer) -> bool:
+        """Tells whether training is over."""
+        return trainer.updater.iteration >= self._iterations
+
+    def get_training_length(self) -> tuple[int, str]:
+        """Returns the length as ``ProgressBar`` wants it."""
+        return self._iterations, "iteration"
+
+
+class ReportTrigger:
+    """Fires every so many iterations, at the end of each epoch if asked, and at the last iteration.
+
+    Args:
+        last_iteration: The iteration that training ends with.
+        iterations: Period in iterations, or None.
+        epochs: Whether the end of each epoch counts.
+    """
+
+    def __init__(
+        self, last_iteration: int, *, iterations: int | None = None, epochs: bool = False
+    ) -> None:
+        self._last_iteration = last_iteration
+        self._iterations = iterations
+        self._epochs = epochs
+
+    def __call__(self, trainer: chainer.training.Trainer) -> bool:
+        """Tells whether the trainer's current iteration is such a moment."""
+        updater = trainer.updater
+        return (
+            updater.iteration == self._last_iteration
+            or (self._iterations is not None and updater.iteration % self._iterations == 0)
+            or (self._epochs and updater.is_new_epoch)
+        )
+
+
+class ThrottledTrigger:
+    """Fires at the last iteration and, before it, at most once in so many seconds.
+
+    What it times must not influence training: it follows the clock.
+
+    Args:
+        last_iteration: The iteration that training ends with.
+        seconds: The least time between two firings.
+    """
+
+    def __init__(self, last_iteration: int, seconds: float) -> None:
+        self._last_iteration = last_iteration
+        self._seconds = seconds
+        self._fired_at = 0.0
+
+    def __call__(self, trainer: chainer.training.Trainer) -> bool:
+        """Tells whether it is time again."""
+        now = trainer.elapsed_time
+        if (
+            trainer.updater.iteration != self._last_iteration
+            and now < self._fired_at + self._seconds
+        ):
+            return False
+        self._fired_at = now
+        return True

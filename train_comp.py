@@ -1,0 +1,61 @@
+#!/usr/bin/env python
+"""Train the compositional autoencoder on an embedding matrix."""
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from nncompress.cli import errors
+from nncompress.errors import InputError
+from nncompress.training.settings import OPTIMIZERS, RECIPES
+
+DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parses the command line; None marks what was not given."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python train_comp.py --M 32 --K 16 --input-matrix data/glove.6B.50d.npy",
+    )
+    add = parser.add_argument
+    add("-b", "--batchsize", type=int, help="rows a step (fast: 512, paper: 64)")
+    add("-e", "--epoch", type=int, help="passes over the rows (fast: chosen, paper: 200)")
+    add("-g", "--gpu", type=int, help="number of the GPU; -1, the default, is the CPU")
+    add("-r", "--resume", type=Path, metavar="RUN", help="run directory to continue")
+    add("-O", "--optimizer", choices=OPTIMIZERS, help="(default: Adam)")
+    add("--learning-rate", "--lr", type=float, help="(fast: 5e-3 at its peak, paper: 1e-4)")
+    add("-M", "--M", type=int, dest="num_codebooks", help="number of codebooks (default: 32)")
+    add("-K", "--K", type=int, dest="num_codewords", help="codewords in each (default: 16)")
+    add("--tau", type=float, help="final temperature; alone, the temperature of every step")
+    add("--tau-start", type=float, help="temperature of the first step")
+    add("--max-grad-norm", type=float, help="clip gradients to this global norm")
+    add("--input-matrix", type=Path, help=f"matrix in a .npy file (default: {DEFAULT_MATRIX})")
+    add("--limit", type=int, help="use only the first n rows")
+    add("--seed", type=int, help="seed of everything random (default: 0)")
+    add("-o", "--out", type=Path, help="where run directories go (default: result)")
+    add("--dir-prefix", help="a word in the run directory's name (default: model)")
+    add("--recipe", choices=list(RECIPES), help="(default: fast)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Runs the command and returns the run directory."""
+    arguments = parse_arguments(argv)
+    started = datetime.now()
+    if arguments.resume is None and arguments.input_matrix is None and not DEFAULT_MATRIX.exists():
+        raise InputError(
+            f"{DEFAULT_MATRIX} does not exist; get it with scripts/download_glove_data.sh and "
+            "python scripts/convert_glove2numpy.py data/glove.6B.300d.txt, or name another "
+            "matrix with --input-matrix"
+        )
+
+    from nncompress.training.run import prepare_run
+
+    run = prepare_run(arguments, DEFAULT_MATRIX, started)
+    run.train(started)
+    return run.directory
+
+
+if __name__ == "__main__":
+    errors.run(main)
