@@ -7,11 +7,13 @@ Chainer's last release (2022) and a current installation is this:
   NumPy and setuptools have dropped, only to warn about versions. An empty stand-in takes its
   place.
 * ``functions/array/as_strided.py`` reads ``numpy.sctypes`` (gone in NumPy 2.0), on import and in
-  its gradient; ``functions/array/resize_images.py`` uses ``numpy.float`` (gone in NumPy 1.24).
-  NumPy has ``sctypes`` while Chainer is being imported and not a moment longer; afterwards those
-  two modules see NumPy through a small view that adds the missing name.
+  its gradient. NumPy has ``sctypes`` while Chainer is being imported and not a moment longer;
+  afterwards that one module sees NumPy through a small view that adds the name.
 * CuPy 14 has no cuDNN module. Chainer notices by itself (``cuda.available`` stays true and
   ``cuda.cudnn_enabled`` is false); only its advice to reinstall CuPy is silenced.
+
+One function stays broken: ``F.resize_images`` uses ``numpy.float`` (gone in NumPy 1.24) and
+compares modules by identity, so that it has no place to mend but NumPy itself.
 
 Checked by running on Python 3.11 with NumPy 2.4, and by comparing each ``numpy`` name that Chainer
 uses with what NumPy 1.26 to 2.5 offers.
@@ -20,6 +22,7 @@ uses with what NumPy 1.26 to 2.5 offers.
 import importlib.metadata
 import sys
 import types
+import warnings
 
 import numpy
 
@@ -31,11 +34,11 @@ class UnsupportedChainerError(ImportError):
 
 
 class _NumPyView(types.ModuleType):
-    """NumPy as one module sees it: every name NumPy has, and those given besides."""
+    """NumPy as ``as_strided`` sees it: every name NumPy has, and ``sctypes``."""
 
-    def __init__(self, **names: object):
+    def __init__(self, sctypes: dict[str, list[type]]) -> None:
         super().__init__("numpy")
-        self.__dict__.update(names)
+        self.sctypes = sctypes
 
     def __getattr__(self, name: str) -> object:
         return getattr(numpy, name)
@@ -73,16 +76,15 @@ def _import_chainer() -> types.ModuleType:
     if lacks_sctypes:
         numpy.sctypes = sctypes
     try:
-        import chainer
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="cuDNN is not enabled")
+            import chainer
     finally:
         if lacks_sctypes:
             del numpy.sctypes
 
     if lacks_sctypes:
-        sys.modules["chainer.functions.array.as_strided"].np = _NumPyView(sctypes=sctypes)
-    if not hasattr(numpy, "float"):
-        sys.modules["chainer.functions.array.resize_images"].numpy = _NumPyView(float=float)
-    chainer.backends.cuda.check_cuda_available._already_warned = True
+        sys.modules["chainer.functions.array.as_strided"].np = _NumPyView(sctypes)
     return chainer
 
 

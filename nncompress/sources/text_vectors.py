@@ -20,6 +20,7 @@ from nncompress.errors import InputError
 from nncompress.files import atomic_path
 
 _PROBED_LINES = 100
+_BLOCK_BYTES = 4 << 20
 
 
 def output_paths(path: str | os.PathLike) -> tuple[Path, Path]:
@@ -115,20 +116,23 @@ def _probe(path: Path, lines: _ProgressLines) -> tuple[int | None, int]:
         raise InputError(f"{path} cannot be decompressed: {error}") from None
     if not probed:
         raise InputError(f"{path} is empty; wanted a token and its numbers on each line")
-    # Tokens with spaces are rare, and only make a line longer.
-    lengths = Counter(len(fields) for fields in probed[1:] or probed)
-    dim = lengths.most_common(1)[0][0] - 1
-    first = probed[0]
+    # Tokens with spaces are rare, and only make a line longer: the usual length tells D.
+    first, following = probed[0], probed[1:]
     if len(first) == 2 and all(field.isdigit() for field in first):
         rows, header_dim = map(int, first)
-        if header_dim == dim or (len(probed) == 1 and header_dim > 0):
+        if header_dim > 0 and (not following or header_dim == _usual_dim(following)):
             return rows, header_dim
+    dim = _usual_dim(probed)
     if dim < 1:
         raise InputError(
             f"{path}: {len(first[0])} characters and no number in a line; wanted a token and its "
             "numbers on each line, separated by spaces"
         )
     return None, dim
+
+
+def _usual_dim(lines: list[list[bytes]]) -> int:
+    return Counter(len(fields) for fields in lines).most_common(1)[0][0] - 1
 
 
 def _fields(line: bytes) -> list[bytes]:
@@ -138,7 +142,7 @@ def _fields(line: bytes) -> list[bytes]:
 def _parse(
     path: Path, lines: _ProgressLines, header: int | None, dim: int
 ) -> Iterator[tuple[list[bytes], np.ndarray]]:
-    block_rows = max(1, (4 << 20) // (4 * dim))
+    block_rows = max(1, _BLOCK_BYTES // (4 * dim))
     numbered = enumerate(lines, 1)
     if header is not None:
         next(numbered)

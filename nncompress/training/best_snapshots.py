@@ -52,7 +52,7 @@ def snapshot_name(iteration: int | str) -> str:
 
 
 def best_snapshot(directory: str | os.PathLike) -> Path | None:
-    """Returns the best snapshot of a run directory: the latest, since only better ones are saved."""
+    """Returns the best snapshot of a run directory: the latest, as only better ones are saved."""
     found = [
         (int(digits), path)
         for path in Path(directory).glob(snapshot_name("*"))

@@ -228,7 +228,9 @@ def _settings_of(
         )
         return settings, Path(config["input_matrix"]), config["limit"], config["gpu"]
     except KeyError as error:
-        raise InputError(f"{directory}/config.json lacks {error}; it cannot be continued") from None
+        raise InputError(
+            f"{directory}/config.json lacks {error}; it cannot be continued"
+        ) from None
 
 
 def _refuse_changes(

@@ -21,7 +21,7 @@ LOG_FILE = "train.log"
 def create_run_directory(
     parent: str | os.PathLike, prefix: str, settings: TrainingSettings, now: datetime
 ) -> Path:
-    """Creates ``<parent>/YYYYmmdd_HHMMSS_<prefix>_seed_..._optim_..._tau_..._batch_..._M_..._K_...``.
+    """Creates ``<parent>/YYYYmmdd_HHMMSS_<prefix>_seed_..._optim_..._tau_...``, and so on.
 
     Args:
         parent: Where run directories go; created if missing.

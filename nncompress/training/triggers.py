@@ -23,7 +23,7 @@ class StopTrigger:
 
 
 class ReportTrigger:
-    """Fires every so many iterations, at the end of each epoch if asked, and at the last iteration.
+    """Fires every so many iterations, at each epoch's end if asked, and at the last iteration.
 
     Args:
         last_iteration: The iteration that training ends with.

@@ -1,7 +1,5 @@
 """One optimizer step: gather rows, set learning rate and temperature, descend."""
 
-import numpy as np
-
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder, Normalization
+from nncompress.autoencoder.snapshot import load_model, save_model
+from nncompress.errors import InputError
+
+
+@pytest.fixture
+def chain():
+    normalization = Normalization(np.arange(6, dtype=np.float32), 1 / 3)
+    return CompositionalAutoencoder(6, 4, 5, normalization=normalization, seed=3)
+
+
+def test_a_snapshot_is_read_back_with_the_keys_of_the_2018_port(tmp_path, chain):
+    save_model(tmp_path / "iter_1.npz", chain)
+    with np.load(tmp_path / "iter_1.npz") as archive:
+        assert sorted(archive.files) == sorted(
+            ["l1/W", "l1/b", "l2/W", "l2/b", "codebook", "centre", "scale"]
+        )
+        assert (archive["codebook"] == chain.codebook.array).all()
+    loaded = load_model(tmp_path / "iter_1.npz", 4, 5)
+    assert float(loaded.scale) == float(chain.scale)
+    assert (loaded.export_codebook() == chain.export_codebook()).all()
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    assert (loaded.encode(x) == chain.encode(x)).all()
+
+
+def test_a_snapshot_of_the_port_has_no_centre_and_scale(tmp_path, chain):
+    arrays = {name[1:]: parameter.array for name, parameter in chain.namedparams()}
+    np.savez_compressed(tmp_path / "iter_1.npz", **arrays)
+    loaded = load_model(tmp_path / "iter_1.npz", 4, 5)
+    assert (loaded.export_codebook() == chain.codebook.array).all()
+
+
+def test_what_is_no_snapshot_is_refused(tmp_path, chain):
+    path = tmp_path / "iter_1.npz"
+    with pytest.raises(InputError, match="does not exist"):
+        load_model(path, 4, 5)
+    np.savez(path, words=np.zeros(3))
+    with pytest.raises(InputError, match="it lacks l1/W"):
+        load_model(path, 4, 5)
+    for content in (b"", b"hello", b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is not a snapshot"):
+            load_model(path, 4, 5)
+    save_model(path, chain)
+    with pytest.raises(InputError, match=r"for M=4 and K=6"):
+        load_model(path, 4, 6)
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(InputError, match="is not a snapshot"):
+        load_model(path, 4, 5)

@@ -1,0 +1,14 @@
+def test_conversion_says_what_it_wrote_and_names_a_bad_line(process, tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\n")
+    result = process("scripts/convert_glove2numpy.py", "v.txt")
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == [
+        "v.npy: 2 rows of 2 columns, float32",
+        "v.word: 2 tokens",
+    ]
+    (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\nc 5\n")
+    result = process("scripts/convert_glove2numpy.py", "v.txt")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "convert_glove2numpy.py: error: v.txt, line 3: 1 numbers; wanted a token and 2 numbers\n"
+    )

@@ -1,0 +1,116 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from nncompress.errors import InputError
+from nncompress.training.best_snapshots import best_snapshot
+
+
+@pytest.fixture
+def run(commands, matrix_path, tmp_path):
+    return commands.train(
+        [
+            *("--input-matrix", str(matrix_path), "--out", str(tmp_path / "out")),
+            *("--M", "4", "--K", "8", "-e", "30", "--limit", "200"),
+        ]
+    )
+
+
+def read_codes(path):
+    lines = [line.rpartition("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    return [token for token, _, _ in lines], np.array([line[2].split() for line in lines], int)
+
+
+def check_distance(matrix, codes, codebook, reported):
+    one_hot = np.eye(8)[codes].reshape(len(codes), -1)
+    exact = np.linalg.norm(matrix - one_hot @ codebook.astype(np.float64), axis=1).mean()
+    assert reported == pytest.approx(exact, rel=1e-5)
+
+
+def test_files_alone_give_the_reported_distance(commands, run, matrix, tmp_path, capfd):
+    words = [f"w{i} é" for i in range(300)]
+    (tmp_path / "v.word").write_text("\n".join(words) + "\n", encoding="utf-8")
+    distance = commands.infer(["--model", str(run), "--vocab-path", str(tmp_path / "v.word")])
+    snapshot = best_snapshot(run)
+    tokens, codes = read_codes(run / f"{snapshot.name}.codes")
+    codebook = np.load(run / f"{snapshot.name}.codebook.npy")
+    assert tokens == words
+    assert codes.shape == (300, 4)
+    assert codebook.shape == (32, 12)
+    check_distance(matrix, codes, codebook, distance)
+    assert f"Mean euclidean distance: {distance:.9g}" in capfd.readouterr().err
+    log = (run / f"inference_{snapshot.name}.log").read_text()
+    assert f"Mean euclidean distance: {distance:.9g}" in log
+
+
+def test_limit_matrix_and_batchsize(commands, run, matrix, tmp_path):
+    np.save(tmp_path / "other.npy", matrix[::-1].astype(">f8"))
+    (tmp_path / "v.word").write_text("w\n" * 300)
+    snapshot = best_snapshot(run)
+    arguments = [
+        "--model",
+        str(snapshot),
+        "--matrix",
+        str(tmp_path / "other.npy"),
+        "--limit",
+        "70",
+    ]
+    distance = commands.infer([*arguments, "--vocab-path", str(tmp_path / "v.word")])
+    tokens, codes = read_codes(run / f"{snapshot.name}.codes")
+    assert tokens == ["w"] * 70
+    check_distance(
+        matrix[::-1][:70], codes, np.load(run / f"{snapshot.name}.codebook.npy"), distance
+    )
+    commands.infer([*arguments, "--batchsize", "7"])
+    tokens, again = read_codes(run / f"{snapshot.name}.codes")
+    assert tokens == [""] * 70
+    assert (again == codes).all()
+
+
+def test_a_snapshot_of_the_2018_port_is_decoded(commands, run, matrix, matrix_path, tmp_path):
+    """Without centre and scale, and M and K in the directory's name alone."""
+    port = tmp_path / "20180510_224328_model_seed_0_optim_Adam_tau_0.1_batch_64_M_4_K_8"
+    port.mkdir()
+    with np.load(best_snapshot(run)) as archive:
+        arrays = {key: archive[key] for key in archive.files if key not in ("centre", "scale")}
+    np.savez_compressed(port / "iter_1211000.npz", **arrays)
+    distance = commands.infer(["--model", str(port), "--matrix", str(matrix_path)])
+    _, codes = read_codes(port / "iter_1211000.npz.codes")
+    check_distance(matrix, codes, arrays["codebook"], distance)
+    with pytest.raises(InputError, match="name it with --matrix"):
+        commands.infer(["--model", str(port)])
+    shutil.move(port, tmp_path / "renamed")
+    with pytest.raises(InputError, match="tells M and K"):
+        commands.infer(["--model", str(tmp_path / "renamed"), "--matrix", str(matrix_path)])
+
+
+def test_mistakes_are_named_and_nothing_is_written(commands, run, matrix, tmp_path):
+    before = sorted(path.name for path in run.iterdir())
+    (tmp_path / "short.word").write_text("a\nb\n")
+    (tmp_path / "tab.word").write_text("a\tb\n" * 300)
+    np.save(tmp_path / "narrow.npy", matrix[:, :5])
+    np.save(tmp_path / "nan.npy", np.where(np.arange(12) == 3, np.nan, matrix))
+    for arguments, message in [
+        (["--vocab-path", tmp_path / "short.word"], "has 2 tokens and .* 300 rows"),
+        (
+            ["--vocab-path", tmp_path / "short.word", "--limit", "2"],
+            "has 2 tokens and .* 300 rows",
+        ),
+        (["--vocab-path", tmp_path / "tab.word"], "line 1: .* holds a tab"),
+        (["--matrix", tmp_path / "narrow.npy"], "has 5 columns; the model was trained on 12"),
+        (["--matrix", tmp_path / "nan.npy"], "nan in row 0, column 3"),
+        (["--batchsize", "0"], "batch size is 0"),
+        (["--gpu", "7"], "GPU 7 was asked for"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            commands.infer(["--model", str(run), *map(str, arguments)])
+    assert sorted(path.name for path in run.iterdir()) == before
+    with pytest.raises(InputError, match="has no snapshot"):
+        commands.infer(["--model", str(tmp_path)])
+
+
+def test_a_mistake_is_one_line_and_status_2(process, tmp_path):
+    result = process("infer_comp.py", "--model", "missing.npz")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1

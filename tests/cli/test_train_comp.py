@@ -1,0 +1,252 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from nncompress.errors import InputError
+
+SMALL = ["--M", "4", "--K", "8", "-b", "50"]
+
+
+def train(commands, matrix_path, out, *arguments):
+    return commands.train(
+        ["--input-matrix", str(matrix_path), "--out", str(out), *SMALL, *map(str, arguments)]
+    )
+
+
+def snapshot_arrays(path):
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def test_a_run_leaves_what_the_design_says(commands, matrix_path, tmp_path, capfd):
+    run = train(commands, matrix_path, tmp_path / "out", "-e", "3", "--dir-prefix", "mine")
+    assert re.fullmatch(r"\d{8}_\d{6}_mine_seed_0_optim_Adam_tau_0\.1_batch_50_M_4_K_8", run.name)
+    files = {path.name for path in run.iterdir()}
+    assert files >= {
+        "config.json",
+        "train.log",
+        "chainer_report_iteration.log",
+        "chainer_report_epoch.log",
+        "loss.png",
+        "maxp.png",
+        "trainer_snapshot.npz",
+    }
+    snapshots = {name for name in files if re.fullmatch(r"iter_\d+\.npz", name)}
+    assert 1 <= len(snapshots) <= 3
+    assert not [name for name in files if "tmp" in name or name.startswith(".")]
+    assert sorted(snapshot_arrays(run / snapshots.pop())) == sorted(
+        ["l1/W", "l1/b", "l2/W", "l2/b", "codebook", "centre", "scale"]
+    )
+
+    config = json.loads((run / "config.json").read_text())
+    assert (config["M"], config["K"], config["iterations"]) == (4, 8, 18)
+    assert config["input_matrix"] == str(matrix_path.resolve())
+    assert config["matrix_shape"] == [300, 12]
+
+    epochs = json.loads((run / "chainer_report_epoch.log").read_text())
+    assert [entry["epoch"] for entry in epochs] == [1, 2, 3]
+    assert all(np.isfinite(entry["validation/main/loss"]) for entry in epochs)
+
+    log = (run / "train.log").read_text().splitlines()
+    for beginning in (
+        "Command",
+        "Host",
+        "Working directory",
+        "Python",
+        "numpy",
+        "chainer",
+        "cupy",
+    ):
+        assert any(re.search(rf"\] {beginning}: ", line) for line in log), beginning
+    assert any("Hyperparameters: " in line for line in log)
+    for line, pattern in zip(
+        log[-4:],
+        [
+            r"\] Training complete!!$",
+            r"\] EXIT TIME: \d{8} - \d\d:\d\d:\d\d$",
+            r"\] Duration: \d+:\d\d:\d\d\.\d+$",
+            rf"\] Remember: log is saved in {re.escape(str(run.resolve()))}$",
+        ],
+        strict=True,
+    ):
+        assert re.search(pattern, line)
+    header = re.compile(
+        r"epoch +iteration +main/loss +validation/main/loss +main/maxp +validation/main/maxp"
+    )
+    assert header.search(capfd.readouterr().out)
+
+
+def test_two_runs_of_one_second_have_their_own_directories(commands, matrix_path, tmp_path):
+    runs = {train(commands, matrix_path, tmp_path, "-e", "1") for _ in range(3)}
+    assert len(runs) == 3
+
+
+def test_the_reported_loss_is_in_the_units_of_the_matrix(commands, matrix, tmp_path):
+    np.save(tmp_path / "big.npy", 1000 * matrix)
+    np.save(tmp_path / "small.npy", matrix)
+    losses = []
+    for name in ("big", "small"):
+        run = train(commands, tmp_path / f"{name}.npy", tmp_path, "-e", "10")
+        log = json.loads((run / "chainer_report_epoch.log").read_text())
+        losses.append(log[-1]["validation/main/loss"])
+    assert losses[0] == pytest.approx(1e6 * losses[1], rel=1e-2)
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+def test_a_seed_makes_a_run_reproducible(commands, matrix_path, tmp_path, recipe):
+    runs = [
+        train(commands, matrix_path, tmp_path, "-e", "2", "--recipe", recipe, "--seed", seed)
+        for seed in (1, 1, 2)
+    ]
+    first, same, other = (snapshot_arrays(run / "trainer_snapshot.npz") for run in runs)
+    key = "updater/model:main/codebook"
+    assert (first[key] == same[key]).all()
+    assert not (first[key] == other[key]).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--recipe", "paper"],
+        ["--recipe", "paper", "-O", "SGD", "--lr", "0.01", "--max-grad-norm", "0.5"],
+    ],
+)
+def test_a_resumed_run_repeats_an_uninterrupted_one(commands, matrix_path, tmp_path, arguments):
+    whole = train(commands, matrix_path, tmp_path / "a", "-e", "7", *arguments)
+    part = train(commands, matrix_path, tmp_path / "b", "-e", "3", *arguments)
+    resumed = commands.train(["--resume", str(part), "-e", "7"])
+    assert resumed == part
+    expected = snapshot_arrays(whole / "trainer_snapshot.npz")
+    found = snapshot_arrays(part / "trainer_snapshot.npz")
+    for key in expected:
+        if key.startswith("updater/"):
+            assert (expected[key] == found[key]).all(), key
+    for name in ("chainer_report_epoch.log", "chainer_report_iteration.log"):
+        logs = [json.loads((run / name).read_text())[-1] for run in (whole, part)]
+        assert logs[0]["validation/main/loss"] == logs[1]["validation/main/loss"]
+
+
+def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path, monkeypatch):
+    """The fast recipe's schedules span the whole run, so it is cut short from outside."""
+    from nncompress.training import run as run_module
+    from nncompress.training.updater import AutoencoderUpdater
+
+    monkeypatch.setattr(run_module, "_SNAPSHOT_SECONDS", 0.0)
+    whole = train(commands, matrix_path, tmp_path / "a", "-e", "7")
+    original = AutoencoderUpdater.update_core
+
+    def killed_at_22(self):
+        if self.iteration == 22:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(AutoencoderUpdater, "update_core", killed_at_22)
+    with pytest.raises(KeyboardInterrupt):
+        train(commands, matrix_path, tmp_path / "b", "-e", "7")
+    monkeypatch.setattr(AutoencoderUpdater, "update_core", original)
+    (part,) = (tmp_path / "b").iterdir()
+    commands.train(["-r", str(part / "trainer_snapshot.npz")])
+
+    expected = snapshot_arrays(whole / "trainer_snapshot.npz")
+    found = snapshot_arrays(part / "trainer_snapshot.npz")
+    assert expected.keys() == found.keys()
+    for key in expected:
+        if key.startswith("updater/"):
+            assert (expected[key] == found[key]).all(), key
+    models = [{path.name for path in run.glob("iter_*.npz")} for run in (whole, part)]
+    assert models[0] == models[1]
+    for name in models[0]:
+        for key, array in snapshot_arrays(whole / name).items():
+            assert (array == snapshot_arrays(part / name)[key]).all()
+
+    def without_time(run):
+        log = json.loads((run / "chainer_report_epoch.log").read_text())
+        return [{k: v for k, v in entry.items() if k != "elapsed_time"} for entry in log]
+
+    assert [sorted(entry) for entry in without_time(whole)] == [
+        sorted(entry) for entry in without_time(part)
+    ]
+    for one, other in zip(without_time(whole), without_time(part), strict=True):
+        assert one == pytest.approx(other, rel=1e-6)
+
+
+def test_resuming_with_other_settings_is_refused(commands, matrix_path, matrix, tmp_path):
+    run = train(commands, matrix_path, tmp_path / "a", "-e", "2")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    for arguments, message in [
+        (["--lr", "0.5"], "learning_rate is 0.5, and the run in .* has 0.005"),
+        (["--K", "9"], "K is 9, and the run in .* has 8"),
+        (["--input-matrix", "other.npy"], "input_matrix is .*other.npy"),
+        (["-e", "1"], "has made 12 steps already"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            commands.train(["--resume", str(run), *arguments])
+    np.save(matrix_path, matrix[:100])
+    with pytest.raises(InputError, match=r"has shape \(100, 12\) now"):
+        commands.train(["--resume", str(run)])
+    with pytest.raises(InputError, match="wanted a run directory"):
+        commands.train(["--resume", str(tmp_path)])
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def hard_matrices():
+    random = np.random.default_rng(1)
+    norms = np.logspace(-3, 3, 400)[:, None]
+    return {
+        "six orders of magnitude": norms * random.normal(size=(400, 8)),
+        "one outlier": np.concatenate([random.normal(size=(399, 8)), np.full((1, 8), 1e6)]),
+        "constant columns": random.normal(size=(400, 8)) * [0, 0, 1, 1, 0, 1, 0, 0] + 5,
+        "constant": np.full((400, 8), 0.1),
+        "zero": np.zeros((50, 8)),
+        "duplicates": np.repeat(random.normal(size=(3, 8)), 100, axis=0),
+        "fewer rows than K": random.normal(size=(3, 8)),
+        "one row": random.normal(size=(1, 8)),
+        "one column": random.normal(size=(100, 1)),
+        "tiny numbers": 1e-15 * random.normal(size=(400, 8)),
+    }
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+@pytest.mark.parametrize("name", hard_matrices())
+def test_no_matrix_makes_training_diverge(commands, tmp_path, name, recipe):
+    matrix = hard_matrices()[name].astype(np.float32)
+    np.save(tmp_path / "m.npy", matrix)
+    run = train(commands, tmp_path / "m.npy", tmp_path, "-e", "40", "--recipe", recipe)
+    distance = commands.infer(["--model", str(run)])
+    error = np.linalg.norm(matrix.astype(np.float64), axis=1).mean()
+    # The zero codebook has this error; float32 rounding is allowed on top.
+    assert distance <= 1.05 * error + 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--M", "0"], "M is 0; wanted"),
+        (["--K", "1"], "K is 1; wanted"),
+        (["--tau", "-1"], "tau is -1.0; wanted"),
+        (["-b", "0"], "batch size is 0; wanted"),
+        (["--limit", "0"], "limit on rows is 0; wanted"),
+        (["-g", "5"], "GPU 5 was asked for"),
+        (["--input-matrix", "none.npy"], "none.npy does not exist; wanted"),
+        (["--out", "m.npy"], "m.npy is not a directory"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2_and_leave_nothing(
+    process, matrix, tmp_path, arguments, message
+):
+    np.save(tmp_path / "m.npy", matrix)
+    result = process("train_comp.py", "--input-matrix", "m.npy", *arguments)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("train_comp.py: error: ")
+    assert message in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m.npy"]
+
+
+def test_the_missing_default_matrix_comes_with_how_to_get_it(process):
+    result = process("train_comp.py")
+    assert result.returncode == 2
+    assert "download_glove_data.sh" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from nncompress import EmbeddingCompressor, InputError
+
+
+def test_another_process_evaluates_and_exports_alike(matrix, tmp_path):
+    compressor = EmbeddingCompressor(4, 8, tmp_path / "model.v1")
+    lines = []
+    compressor.train(matrix.astype(np.float64), max_epochs=30, batch_size=64, report=lines.append)
+    assert len(lines) == 30
+    distance = compressor.evaluate(matrix)
+    again = EmbeddingCompressor(4, 8, tmp_path / "model.v1")
+    assert again.evaluate(matrix) == distance
+    again.export(matrix, tmp_path / "out.v1")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model.v1.npz",
+        "out.v1.codes",
+        "out.v1.codebook.npy",
+    }
+    codes = np.loadtxt(tmp_path / "out.v1.codes", dtype=int)
+    one_hot = np.eye(8)[codes].reshape(300, -1)
+    exact = np.linalg.norm(matrix - one_hot @ np.load(tmp_path / "out.v1.codebook.npy"), axis=1)
+    assert distance == pytest.approx(exact.mean(), rel=1e-5)
+
+
+def test_training_brings_the_distance_down(matrix, tmp_path):
+    few, many = (EmbeddingCompressor(8, 16, tmp_path / name) for name in ("few", "many"))
+    few.train(matrix, max_epochs=1, report=None)
+    many.train(matrix, max_epochs=300, report=None)
+    baseline = np.linalg.norm(matrix - matrix.mean(axis=0), axis=1).mean()
+    assert many.evaluate(matrix) < 0.3 * baseline
+    assert many.evaluate(matrix) < few.evaluate(matrix)
+
+
+def test_paths_are_taken_for_matrices(matrix, matrix_path, tmp_path):
+    compressor = EmbeddingCompressor(2, 4, tmp_path / "m")
+    compressor.train(matrix_path, max_epochs=2, report=None)
+    assert compressor.evaluate(str(matrix_path)) == compressor.evaluate(matrix)
+
+
+def test_mistakes(matrix, tmp_path):
+    with pytest.raises(InputError, match="M is 0"):
+        EmbeddingCompressor(0, 16, tmp_path / "m")
+    with pytest.raises(InputError, match="GPU 9 was asked for"):
+        EmbeddingCompressor(4, 16, tmp_path / "m", device=9)
+    compressor = EmbeddingCompressor(4, 16, tmp_path / "m")
+    with pytest.raises(InputError, match="train a model first"):
+        compressor.evaluate(matrix)
+    with pytest.raises(InputError, match="recipe is 'none'"):
+        compressor.train(matrix, recipe="none")
+    with pytest.raises(ValueError, match="the matrix has shape"):
+        compressor.train(matrix[0])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,95 @@
+import itertools
+import math
+
+import pytest
+
+from nncompress.errors import InputError
+from nncompress.training.settings import AUTHORS_SETTINGS, resolve_settings
+
+
+def test_the_paper_recipe_is_that_of_the_chainer_port():
+    settings = resolve_settings(400_000, 32, 16, recipe="paper")
+    assert settings.iterations == 1_250_000
+    assert (settings.batchsize, settings.optimizer, settings.max_grad_norm) == (64, "Adam", None)
+    for iteration in (0, 1000, 1_249_999):
+        assert settings.learning_rate_at(iteration) == 1e-4
+        assert settings.tau_at(iteration) == pytest.approx(0.1)
+
+
+def test_the_authors_code_has_tau_1_and_clips():
+    settings = resolve_settings(100, 32, 16, recipe="paper", recipe_changes=AUTHORS_SETTINGS)
+    assert (settings.tau_at(0), settings.tau_at(50), settings.max_grad_norm) == (1.0, 1.0, 0.001)
+
+
+def test_the_fast_recipe_anneals_tau_geometrically_and_the_rate_along_a_cosine():
+    settings = resolve_settings(20_000, 32, 16)
+    last = settings.iterations - 1
+    taus = [settings.tau_at(i) for i in range(settings.iterations)]
+    assert taus[0] == pytest.approx(1.0)
+    assert taus[last] == pytest.approx(0.1)
+    ratios = [b / a for a, b in itertools.pairwise(taus)]
+    assert max(ratios) - min(ratios) < 1e-12
+    rates = [settings.learning_rate_at(i) for i in range(settings.iterations)]
+    peak = rates.index(max(rates))
+    assert 0 < peak <= 100
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[last // 2] == pytest.approx(2.5e-3, rel=0.01)
+    assert 0 < rates[last] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("given", "start", "end"),
+    [
+        ({}, 1.0, 0.1),
+        ({"tau": 0.5}, 0.5, 0.5),
+        ({"tau_start": 2.0}, 2.0, 0.1),
+        ({"tau": 0.2, "tau_start": 3.0}, 3.0, 0.2),
+    ],
+)
+def test_tau_alone_fixes_it(given, start, end):
+    settings = resolve_settings(5_000, 8, 16, **given)
+    assert settings.tau_at(0) == pytest.approx(start)
+    assert settings.tau_at(settings.iterations - 1) == pytest.approx(end)
+    assert settings.cosine
+
+
+def test_epochs_set_the_passes_in_both_recipes():
+    for recipe in ("fast", "paper"):
+        settings = resolve_settings(1_000, 8, 16, recipe=recipe, epoch=3, batchsize=64)
+        assert settings.iterations == math.ceil(3 * 1000 / 64)
+
+
+def test_fast_chooses_steps_between_a_floor_and_a_cap():
+    assert resolve_settings(10, 8, 16).iterations == 2_000
+    assert resolve_settings(15_360, 8, 16).iterations == 3_000
+    assert resolve_settings(10**7, 8, 16).iterations == 4_000
+    assert resolve_settings(10, 8, 16).batchsize == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_codebooks": 0}, "M is 0"),
+        ({"num_codewords": 1}, "K is 1"),
+        ({"num_codewords": 65_537}, "K is 65537"),
+        ({"tau": 0.0}, "tau is 0.0"),
+        ({"tau": math.nan}, "tau is nan"),
+        ({"tau_start": -1.0}, "starting tau is -1.0"),
+        ({"batchsize": 0}, "batch size is 0"),
+        ({"epoch": -2}, "epochs is -2"),
+        ({"learning_rate": 0.0}, "learning rate is 0.0"),
+        ({"max_grad_norm": math.inf}, "clip to is inf"),
+        ({"seed": -1}, "seed is -1"),
+        ({"recipe": "slow"}, "recipe is 'slow'"),
+        ({"optimizer": "LBFGS"}, "optimizer is 'LBFGS'"),
+    ],
+)
+def test_values_out_of_range_are_named(changes, message):
+    arguments = {"num_rows": 10, "num_codebooks": 8, "num_codewords": 16} | changes
+    with pytest.raises(InputError, match=message):
+        resolve_settings(**arguments)
+
+
+def test_the_largest_k_is_accepted():
+    assert resolve_settings(10, 1, 65_536).num_codewords == 65_536
