@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> float:
 
     from nncompress.inference import infer
 
-    return infer(
+    distance = infer(
         arguments.model,
         started,
         vocabulary_path=arguments.vocab_path,
@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> float:
         gpu=arguments.gpu,
         batchsize=arguments.batchsize,
     )
+    print(f"Mean euclidean distance: {distance:.9g}")
+    return distance
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from nncompress.autoencoder.encoding import encode
+from nncompress.autoencoder.encoding import encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
@@ -51,6 +51,7 @@ def infer(
     chain = load_model(snapshot, num_codebooks, num_codewords)
     chain.to_device(device)
     matrix = EmbeddingMatrix.open(matrix_path or _matrix_of(snapshot), limit)
+    require_same_width(chain, matrix)
     tokens = None
     if vocabulary_path is not None:
         tokens = read_vocabulary(vocabulary_path)

@@ -29,7 +29,7 @@ def test_training_brings_the_distance_down(matrix, tmp_path):
     few.train(matrix, max_epochs=1, report=None)
     many.train(matrix, max_epochs=300, report=None)
     baseline = np.linalg.norm(matrix - matrix.mean(axis=0), axis=1).mean()
-    assert many.evaluate(matrix) < 0.3 * baseline
+    assert many.evaluate(matrix) < 0.5 * baseline
     assert many.evaluate(matrix) < few.evaluate(matrix)
 
 

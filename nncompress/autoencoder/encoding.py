@@ -12,6 +12,18 @@ from nncompress.sources import EmbeddingMatrix
 ENCODING_BATCH = 4_096
 
 
+def require_same_width(chain: CompositionalAutoencoder, matrix: EmbeddingMatrix) -> None:
+    """Refuses a matrix that the chain cannot encode.
+
+    Raises:
+        InputError: The matrix has another number of columns than the chain.
+    """
+    if matrix.dim != chain.dim:
+        raise InputError(
+            f"{matrix.name} has {matrix.dim} columns; the model was trained on {chain.dim}"
+        )
+
+
 def encode(
     chain: CompositionalAutoencoder,
     matrix: EmbeddingMatrix,
@@ -32,10 +44,7 @@ def encode(
     Raises:
         InputError: The matrix has another number of columns than the chain.
     """
-    if matrix.dim != chain.dim:
-        raise InputError(
-            f"{matrix.name} has {matrix.dim} columns; the model was trained on {chain.dim}"
-        )
+    require_same_width(chain, matrix)
     codes = np.empty((len(matrix), chain.num_codebooks), code_dtype(chain.num_codewords))
     with tqdm(total=len(matrix), desc="Encoding", unit="row", delay=2, leave=False) as bar:
         for start, rows in matrix.batches(batchsize):

@@ -187,10 +187,10 @@ def _session(
                 extensions.PlotReport(keys, trigger=often, filename=f"{quantity}.png"),
                 name=f"PlotReport_{quantity}",
             )
-    trainer.extend(extensions.PrintReport(_PRINTED, "LogReport"), trigger=often)
+    trainer.extend(extensions.PrintReport(_PRINTED, "LogReport", out=sys.stdout), trigger=often)
     # A terminal redraws the bar in place; a log file gets ten of them.
     bars = 400 if sys.stdout.isatty() else 10
-    trainer.extend(extensions.ProgressBar(update_interval=max(1, last // bars)))
+    trainer.extend(extensions.ProgressBar(update_interval=max(1, last // bars), out=sys.stdout))
     trainer.extend(
         extensions.snapshot(
             filename=TRAINER_SNAPSHOT,

@@ -1,6 +1,7 @@
 """A run's directory: its name, its configuration and its log."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,7 +89,9 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
     Yields:
         A function that logs one message.
     """
-    logzero.logfile(str(path))
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logzero.LogFormatter(color=False))
+    logger.addHandler(handler)
     try:
         yield logger.info
         ended = datetime.now()
@@ -97,4 +100,5 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
         logger.info(f"Duration: {ended - started}")
         logger.info(f"Remember: log is saved in {path.parent.resolve()}")
     finally:
-        logzero.logfile(None)
+        logger.removeHandler(handler)
+        handler.close()

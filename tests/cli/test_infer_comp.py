@@ -28,7 +28,7 @@ def check_distance(matrix, codes, codebook, reported):
     assert reported == pytest.approx(exact, rel=1e-5)
 
 
-def test_files_alone_give_the_reported_distance(commands, run, matrix, tmp_path, capfd):
+def test_files_alone_give_the_reported_distance(commands, run, matrix, tmp_path, capsys):
     words = [f"w{i} é" for i in range(300)]
     (tmp_path / "v.word").write_text("\n".join(words) + "\n", encoding="utf-8")
     distance = commands.infer(["--model", str(run), "--vocab-path", str(tmp_path / "v.word")])
@@ -39,7 +39,7 @@ def test_files_alone_give_the_reported_distance(commands, run, matrix, tmp_path,
     assert codes.shape == (300, 4)
     assert codebook.shape == (32, 12)
     check_distance(matrix, codes, codebook, distance)
-    assert f"Mean euclidean distance: {distance:.9g}" in capfd.readouterr().err
+    assert f"Mean euclidean distance: {distance:.9g}" in capsys.readouterr().out
     log = (run / f"inference_{snapshot.name}.log").read_text()
     assert f"Mean euclidean distance: {distance:.9g}" in log
 
