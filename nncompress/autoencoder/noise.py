@@ -11,8 +11,7 @@ class Stream(IntEnum):
     INITIAL_WEIGHTS = 0
     ROW_ORDER = 1
     TRAINING_NOISE = 2
-    VALIDATION_ROWS = 3
-    VALIDATION_NOISE = 4
+    VALIDATION_NOISE = 3
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:

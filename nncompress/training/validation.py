@@ -3,7 +3,7 @@
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.noise import Stream, generator, gumbel_noise
+from nncompress.autoencoder.noise import Stream, gumbel_noise
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
 
@@ -13,9 +13,12 @@ VALIDATION_ROWS = 2_000
 class Validation(chainer.training.extensions.Evaluator):
     """Reports loss and maxp over fixed rows, with fixed Gumbel noise, at the final temperature.
 
+    The rows are evenly spaced through the matrix. Vocabularies are sorted by frequency, and norms
+    go with frequency, so that such rows stand for all of them much better than random ones: the
+    loss of 2,000 random rows of a table with uneven norms is off by several percent.
+
     Args:
-        matrix: The embedding matrix; ``min(2000, N)`` of its rows, drawn by the chain's seed, are
-            used.
+        matrix: The embedding matrix; ``min(2000, N)`` of its rows are used.
         chain: The autoencoder, already on its device.
         tau: The temperature.
         device: Chainer device of the chain.
@@ -34,9 +37,8 @@ class Validation(chainer.training.extensions.Evaluator):
         self._tau = tau
         self._validation_device = device
         self._batchsize = batchsize
-        random = generator(chain.seed, Stream.VALIDATION_ROWS)
         count = min(VALIDATION_ROWS, len(matrix))
-        self._rows = matrix.take(np.sort(random.choice(len(matrix), count, replace=False)))
+        self._rows = matrix.take(np.arange(count) * len(matrix) // count)
         self._noise = gumbel_noise(
             chain.seed,
             Stream.VALIDATION_NOISE,

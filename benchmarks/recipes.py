@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""What distortion do the recipes reach, and in what time?
+
+Run after `python scripts/fetch_vectors.py fr300` and `... glove.6B.50d`. The paper recipe's first
+20 epochs on fr300 are there to compare with other implementations of the same network: its
+validation loss should fall throughout and end near 312.
+"""
+
+import itertools
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import infer_comp
+import train_comp
+from benchmarks.machine import describe
+
+CASES = {
+    "paper recipe, 20 epochs, fr300": ["fr300", "--recipe", "paper", "-e", "20"],
+    "fast recipe, fr300": ["fr300"],
+    "fast recipe, glove.6B.50d": ["glove.6B.50d"],
+    "fast recipe, glove.6B.50d, first 50,000 rows": ["glove.6B.50d", "--limit", "50000"],
+}
+
+
+def measure(arguments: list[str]) -> dict[str, object]:
+    """Trains and decodes one case in a directory of its own."""
+    name, *flags = arguments
+    with tempfile.TemporaryDirectory() as out:
+        started = time.perf_counter()
+        run = train_comp.main(["--input-matrix", f"data/{name}.npy", "--out", out, *flags])
+        trained = time.perf_counter() - started
+        limit = [flag for flag in flags if "--limit" in flags][-2:]
+        distance = infer_comp.main(["--model", str(run), *limit])
+        log = json.loads((run / "chainer_report_epoch.log").read_text())
+    losses = [entry["validation/main/loss"] for entry in log]
+    return {"losses": losses, "seconds": trained, "distance": distance}
+
+
+def main() -> None:
+    """Runs every case and prints a table."""
+    results = {case: measure(arguments) for case, arguments in CASES.items()}
+    print(f"\n{describe()}; M=32, K=16, seed 0\n")
+    print("| | validation loss at the end | mean Euclidean distance | training, s |")
+    print("| --- | --- | --- | --- |")
+    for case, result in results.items():
+        print(
+            f"| {case} | {result['losses'][-1]:.5g} | {result['distance']:.4g} "
+            f"| {result['seconds']:.0f} |"
+        )
+    losses = next(iter(results.values()))["losses"]
+    falls = all(later < earlier for earlier, later in itertools.pairwise(losses))
+    print(
+        f"\nThe paper recipe's validation losses, epoch by epoch ({'falling' if falls else 'NOT'} "
+        f"throughout): {', '.join(f'{loss:.1f}' for loss in losses)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
