@@ -25,7 +25,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
     add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
     add("--limit", type=int, help="encode only the first n rows")
-    add("--batchsize", type=int, default=4096, help="rows a batch (default: 4096)")
+    add("--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
+    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     return parser.parse_args(argv)
 
 
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> float:
         limit=arguments.limit,
         gpu=arguments.gpu,
         batchsize=arguments.batchsize,
+        threads=arguments.threads,
     )
     print(f"Mean euclidean distance: {distance:.9g}")
     return distance

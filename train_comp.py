@@ -35,6 +35,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--seed", type=int, help="seed of everything random (default: 0)")
     add("-o", "--out", type=Path, help="where run directories go (default: result)")
     add("--dir-prefix", help="a word in the run directory's name (default: model)")
+    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     add("--recipe", choices=list(RECIPES), help="(default: fast)")
     return parser.parse_args(argv)
 

@@ -29,6 +29,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("-K", type=int, default=16, help="codewords in each (default: 16)")
     add("--recipe", choices=list(RECIPES), default="fast", help="(default: fast)")
     add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
+    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     add("--train", action="store_true", help="train, and write MODEL.npz")
     add("--evaluate", action="store_true", help="print the mean Euclidean distance")
     add("--export", action="store_true", help="write MODEL.codes and MODEL.codebook.npy")
@@ -44,7 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.limit < 0:
         raise InputError(f"the limit on rows is {arguments.limit}; wanted 0 for all, or more")
     compressor = EmbeddingCompressor(
-        arguments.M, arguments.K, arguments.model, device=arguments.gpu
+        arguments.M,
+        arguments.K,
+        arguments.model,
+        device=arguments.gpu,
+        threads=arguments.threads,
     )
     matrix = EmbeddingMatrix.open(arguments.matrix, arguments.limit or None)
     if arguments.train:

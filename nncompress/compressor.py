@@ -13,6 +13,7 @@ from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
+from nncompress.threads import resolve_threads
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.session import make_session
 from nncompress.training.settings import AUTHORS_SETTINGS, check_code_size, resolve_settings
@@ -32,9 +33,11 @@ class EmbeddingCompressor:
         model_path: Where the model is kept: ``train`` writes ``<model_path>.npz``, and
             ``evaluate`` and ``export`` read it, in another process too.
         device: Number of the GPU to compute on; -1 is the CPU.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores. No
+            result depends on it.
 
     Raises:
-        InputError: M or K is out of range, or there is no such GPU.
+        InputError: M, K or the number of threads is out of range, or there is no such GPU.
 
     .. admonition:: Example
 
@@ -51,12 +54,14 @@ class EmbeddingCompressor:
         model_path: str | os.PathLike,
         *,
         device: int = -1,
+        threads: int | None = None,
     ) -> None:
         check_code_size(num_codebooks, num_codewords)
         self.num_codebooks = num_codebooks
         self.num_codewords = num_codewords
         self.model_path = Path(model_path)
         self._device = get_device(device)
+        self._threads = resolve_threads(threads)
         self._chain: CompositionalAutoencoder | None = None
 
     @property
@@ -120,7 +125,12 @@ class EmbeddingCompressor:
             self._device = get_device(device)
         self.model_path.parent.mkdir(parents=True, exist_ok=True)
         session = make_session(
-            matrix, settings, self.model_path.parent, self._device, validation_interval=None
+            matrix,
+            settings,
+            self.model_path.parent,
+            self._device,
+            validation_interval=None,
+            threads=self._threads,
         )
         session.trainer.extend(
             EpochReport(
@@ -166,6 +176,11 @@ class EmbeddingCompressor:
         if self._chain is None:
             if not self._snapshot.is_file():
                 raise InputError(f"{self._snapshot} does not exist; train a model first")
-            self._chain = load_model(self._snapshot, self.num_codebooks, self.num_codewords)
-            self._chain.to_device(self._device)
+            self._chain = load_model(
+                self._snapshot,
+                self.num_codebooks,
+                self.num_codewords,
+                self._device,
+                self._threads,
+            )
         return self._chain

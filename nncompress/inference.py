@@ -4,12 +4,13 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from nncompress.autoencoder.encoding import encode, require_same_width
+from nncompress.autoencoder.encoding import ENCODING_BATCH, encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
+from nncompress.threads import resolve_threads
 from nncompress.training.best_snapshots import best_snapshot
 from nncompress.training.provenance import log_provenance
 from nncompress.training.run_directory import CONFIG_FILE, log_to, read_config
@@ -24,7 +25,8 @@ def infer(
     matrix_path: Path | None = None,
     limit: int | None = None,
     gpu: int = -1,
-    batchsize: int = 4_096,
+    batchsize: int = ENCODING_BATCH,
+    threads: int | None = None,
 ) -> float:
     """Encodes a matrix and writes ``<model>.codes`` and ``<model>.codebook.npy``.
 
@@ -36,6 +38,7 @@ def infer(
         limit: Number of leading rows to encode.
         gpu: Number of the GPU, -1 for the CPU.
         batchsize: Rows a batch.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
 
     Returns:
         The mean Euclidean distance over the encoded rows.
@@ -45,11 +48,11 @@ def infer(
     """
     if batchsize < 1:
         raise InputError(f"the batch size is {batchsize}; wanted at least 1")
+    threads = resolve_threads(threads)
     device = get_device(gpu)
     snapshot = _snapshot_of(model)
     num_codebooks, num_codewords = _code_size(snapshot)
-    chain = load_model(snapshot, num_codebooks, num_codewords)
-    chain.to_device(device)
+    chain = load_model(snapshot, num_codebooks, num_codewords, device, threads)
     matrix = EmbeddingMatrix.open(matrix_path or _matrix_of(snapshot), limit)
     require_same_width(chain, matrix)
     tokens = None

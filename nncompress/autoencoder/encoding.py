@@ -9,7 +9,7 @@ from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
 
-ENCODING_BATCH = 4_096
+ENCODING_BATCH = 16_384
 
 
 def require_same_width(chain: CompositionalAutoencoder, matrix: EmbeddingMatrix) -> None:

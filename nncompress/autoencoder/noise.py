@@ -1,4 +1,12 @@
-"""Random numbers by purpose and position, so that nothing random has a state to save."""
+"""Random numbers by purpose and position, so that nothing random has a state to save.
+
+The Gumbel noise of a batch comes from Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As
+Easy as 1, 2, 3", SC 2011). Its key is the seed, in two words. Its counter is the row's position in
+the batch, the number of the column of four (``m * ceil(K/4) + k // 4``; the four words of the
+result belong to four consecutive k), and the draw's position with its stream. So each number can
+be made by itself, in any order: the kernels in ``nncompress/autoencoder/kernels/philox.py`` draw
+the same ones.
+"""
 
 from enum import IntEnum
 
@@ -20,28 +28,66 @@ def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generat
     Args:
         seed: The run's seed, not negative.
         stream: What the numbers are for.
-        position: Which draw: an iteration, an epoch or a batch, not negative.
+        position: Which draw, not negative.
     """
     sequence = np.random.SeedSequence((seed, int(stream), position))
     return np.random.Generator(np.random.Philox(sequence))
 
 
+def noise_words(seed: int, stream: Stream, position: int) -> np.ndarray:
+    """Returns the words of key and counter that a draw has in common, uint32 ``(4,)``."""
+    words = (
+        *(seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF),
+        *(position & 0xFFFFFFFF, int(stream) | (position >> 32 & 0xFFFFFF) << 8),
+    )
+    return np.array(words, dtype=np.uint32)
+
+
+def philox(counter: list[np.ndarray], key: tuple[int, int]) -> list[np.ndarray]:
+    """Philox4x32-10 of many counters.
+
+    Args:
+        counter: Four arrays of uint64 that hold words of 32 bits, broadcast against each other.
+        key: Two words.
+
+    Returns:
+        Four arrays of uint64 that hold words of 32 bits.
+    """
+    low = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    key0, key1 = (np.uint64(word) for word in key)
+    c0, c1, c2, c3 = counter
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = p1 >> half ^ c1 ^ key0, p1 & low, p0 >> half ^ c3 ^ key1, p0 & low
+        key0 = key0 + np.uint64(0x9E3779B9) & low
+        key1 = key1 + np.uint64(0xBB67AE85) & low
+    return [c0, c1, c2, c3]
+
+
 def gumbel_noise(
-    seed: int, stream: Stream, position: int, shape: tuple[int, ...], dtype: type = np.float32
+    seed: int, stream: Stream, position: int, shape: tuple[int, int, int], dtype: type = np.float32
 ) -> np.ndarray:
     """Draws from Gumbel(0, 1), as minus the logarithm of Exponential(1).
 
     Args:
-        seed: As for ``generator``.
-        stream: As for ``generator``.
-        position: As for ``generator``.
-        shape: Shape of the result.
+        seed: The run's seed.
+        stream: What the noise is for.
+        position: Which draw, for instance the iteration.
+        shape: ``(rows, M, K)``.
         dtype: float32 or float64.
 
     Returns:
         Finite numbers of that shape and type.
     """
-    draws = generator(seed, stream, position).standard_exponential(shape, dtype=dtype)
-    np.maximum(draws, np.finfo(dtype).tiny, out=draws)
-    np.log(draws, out=draws)
-    return np.negative(draws, out=draws)
+    num_rows, num_codebooks, num_codewords = shape
+    width = -(-num_codewords // 4)
+    *key, c2, c3 = noise_words(seed, stream, position).astype(np.uint64)
+    row = np.arange(num_rows, dtype=np.uint64)[:, None]
+    column = np.arange(num_codebooks * width, dtype=np.uint64)[None, :]
+    words = philox([row, column, np.broadcast_to(c2, (1, 1)), np.broadcast_to(c3, (1, 1))], key)
+    uniform = (np.stack(words, axis=2) + 0.5) * 2.0**-32
+    uniform = uniform.reshape(num_rows, num_codebooks, 4 * width)[:, :, :num_codewords]
+    # The bound is that of the kernels, which compute in float32.
+    exponential = -np.log1p(-np.minimum(uniform, 1 - 2.0**-26))
+    return -np.log(exponential).astype(dtype)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder, hidden_units
+from nncompress.autoencoder.factory import autoencoder_for
 from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
@@ -22,7 +23,11 @@ def save_model(path: str | os.PathLike, chain: CompositionalAutoencoder) -> None
 
 
 def load_model(
-    path: str | os.PathLike, num_codebooks: int, num_codewords: int
+    path: str | os.PathLike,
+    num_codebooks: int,
+    num_codewords: int,
+    device: chainer.backend.Device,
+    threads: int | None = None,
 ) -> CompositionalAutoencoder:
     """Reads a snapshot, also one of the 2018 Chainer port, which has no centre and scale.
 
@@ -30,9 +35,11 @@ def load_model(
         path: The ``.npz`` file.
         num_codebooks: M, which the file cannot tell from K.
         num_codewords: K.
+        device: Where the chain is to compute.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
 
     Returns:
-        The chain, on the CPU.
+        The chain, on the device.
 
     Raises:
         InputError: The file is missing or is no snapshot of a model with this M and K.
@@ -76,6 +83,7 @@ def load_model(
                 f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
                 f"{shape} for M={num_codebooks} and K={num_codewords}"
             )
-    chain = CompositionalAutoencoder(dim, num_codebooks, num_codewords)
+    chain = autoencoder_for(device, threads)(dim, num_codebooks, num_codewords)
     chain.serialize(chainer.serializers.NpzDeserializer(arrays))
+    chain.to_device(device)
     return chain

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from nncompress.errors import InputError
 
 _BLOCK_BYTES = 32 << 20
+_NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class EmbeddingMatrix:
@@ -94,13 +95,29 @@ class EmbeddingMatrix:
         return self.num_rows, self.dim
 
     @property
-    def nbytes(self) -> int:
-        """Size of the rows in use, in bytes, in the type they are stored in."""
-        return self._array.nbytes
+    def row_bytes(self) -> int:
+        """Size of a row in the type it is stored in."""
+        return self.dim * self._array.dtype.itemsize
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Gathers rows by index: float32 ``(len(rows), D)``, C-contiguous."""
         return np.ascontiguousarray(self._array[rows], dtype=np.float32)
+
+    def source_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where compiled code can gather rows from.
+
+        Args:
+            rows: Indices, of any shape.
+
+        Returns:
+            A C-contiguous array of float32 or float64 in native byte order, and indices into it
+            that mean ``rows``. It is the matrix itself, memory map or not, where that is possible,
+            and a copy of those rows otherwise.
+        """
+        array = self._array
+        if array.dtype in _NATIVE and array.dtype.isnative and array.flags.c_contiguous:
+            return array, rows
+        return self.take(rows.ravel()), np.arange(rows.size).reshape(rows.shape)
 
     def batches(self, batchsize: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """Goes through the rows in order.

@@ -2,46 +2,42 @@
 
 import numpy as np
 
-from nncompress.autoencoder.noise import Stream, generator
 from nncompress.chainer_compat import chainer
+from nncompress.training.row_order import RowOrder
 
 
 class RowIterator(chainer.dataset.Iterator):
     """Hands out arrays of row indices, without end.
 
     Every batch is full: one that crosses the end of an epoch goes on with the first rows of the
-    next, as Chainer's ``SerialIterator`` does. The order of an epoch depends on the seed and the
-    epoch's number alone.
+    next, as Chainer's ``SerialIterator`` does.
 
     Args:
-        num_rows: N.
+        order: The order of the rows.
         batchsize: Rows a batch, at most N.
-        seed: Seed of the orders.
     """
 
-    def __init__(self, num_rows: int, batchsize: int, seed: int) -> None:
-        self.num_rows = num_rows
+    def __init__(self, order: RowOrder, batchsize: int) -> None:
+        self.order = order
         self.batchsize = batchsize
-        self.seed = seed
         self.epoch = 0
         self.current_position = 0
         self.is_new_epoch = False
         self._previous_epoch_detail = -1.0
-        self._order = self._order_of(0)
+        self._seek()
 
     def __next__(self) -> np.ndarray:
         """Returns the next indices, int64 ``(batchsize,)``."""
         self._previous_epoch_detail = self.epoch_detail
-        start = self.current_position
-        rows = self._order[start : start + self.batchsize]
-        self.is_new_epoch = start + self.batchsize >= self.num_rows
+        self.is_new_epoch = self.current_position + self.batchsize >= self.order.num_rows
         if self.is_new_epoch:
+            rest = self._take(self.order.num_rows - self.current_position)
             self.epoch += 1
-            self._order = self._order_of(self.epoch)
-            self.current_position = self.batchsize - len(rows)
-            rows = np.concatenate([rows, self._order[: self.current_position]])
+            self.current_position = 0
+            self._seek()
+            rows = np.concatenate([rest, self._take(self.batchsize - len(rest))])
         else:
-            self.current_position = start + self.batchsize
+            rows = self._take(self.batchsize)
         return rows
 
     next = __next__
@@ -49,7 +45,7 @@ class RowIterator(chainer.dataset.Iterator):
     @property
     def epoch_detail(self) -> float:
         """Passes over the rows so far, with the fraction of the current one."""
-        return self.epoch + self.current_position / self.num_rows
+        return self.epoch + self.current_position / self.order.num_rows
 
     @property
     def previous_epoch_detail(self) -> float | None:
@@ -57,14 +53,27 @@ class RowIterator(chainer.dataset.Iterator):
         return None if self._previous_epoch_detail < 0 else self._previous_epoch_detail
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the position; the order follows from the epoch."""
+        """Saves or restores the position; the order follows from it."""
         self.epoch = serializer("epoch", self.epoch)
         self.current_position = serializer("current_position", self.current_position)
         self.is_new_epoch = serializer("is_new_epoch", self.is_new_epoch)
         self._previous_epoch_detail = serializer(
             "previous_epoch_detail", self._previous_epoch_detail
         )
-        self._order = self._order_of(self.epoch)
+        self._seek()
 
-    def _order_of(self, epoch: int) -> np.ndarray:
-        return generator(self.seed, Stream.ROW_ORDER, epoch).permutation(self.num_rows)
+    def _seek(self) -> None:
+        self._windows = self.order.windows(self.epoch, self.current_position)
+        self._window = np.empty(0, dtype=np.int64)
+
+    def _take(self, count: int) -> np.ndarray:
+        """Takes the next rows of the current epoch, which has as many."""
+        parts = []
+        self.current_position += count
+        while count > len(self._window):
+            parts.append(self._window)
+            count -= len(self._window)
+            self._window = next(self._windows)
+        parts.append(self._window[:count])
+        self._window = self._window[count:]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]

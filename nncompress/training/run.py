@@ -16,7 +16,10 @@ from nncompress.chainer_compat import chainer
 from nncompress.device import get_device
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
+from nncompress.threads import resolve_threads
 from nncompress.training.best_snapshots import BestSnapshots
+from nncompress.training.log_report import AppendingLogReport
+from nncompress.training.plot_report import ThrottledPlotReport
 from nncompress.training.provenance import log_provenance
 from nncompress.training.run_directory import (
     LOG_FILE,
@@ -30,7 +33,7 @@ from nncompress.training.settings import TrainingSettings, resolve_settings
 from nncompress.training.triggers import ReportTrigger, ThrottledTrigger
 
 TRAINER_SNAPSHOT = "trainer_snapshot.npz"
-_SNAPSHOT_SECONDS = 10.0
+_SELDOM = 30.0  # seconds between full snapshots, and between plots
 _PRINTED = (
     "epoch",
     "iteration",
@@ -85,6 +88,7 @@ def prepare_run(
     """
     if arguments.resume is not None:
         return _continued_run(arguments)
+    threads = resolve_threads(arguments.threads)
     device = get_device(-1 if arguments.gpu is None else arguments.gpu)
     matrix = EmbeddingMatrix.open(arguments.input_matrix or default_matrix, arguments.limit)
     given = {
@@ -106,7 +110,7 @@ def prepare_run(
     )
     config = _config(settings, matrix, arguments.limit, arguments.gpu)
     write_config(directory, config)
-    return TrainingRun(directory, config, _session(matrix, settings, directory, device))
+    return TrainingRun(directory, config, _session(matrix, settings, directory, device, threads))
 
 
 def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
@@ -120,6 +124,7 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
     config = read_config(directory)
     settings, matrix_path, limit, gpu = _settings_of(directory, config)
     _refuse_changes(arguments, config, directory)
+    threads = resolve_threads(arguments.threads)
     device = get_device(gpu if arguments.gpu is None else arguments.gpu)
     matrix = EmbeddingMatrix.open(matrix_path, limit)
     if list(matrix.shape) != config["matrix_shape"]:
@@ -132,7 +137,7 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
             raise InputError(f"the number of epochs is {arguments.epoch}; wanted at least 1")
         iterations = math.ceil(arguments.epoch * len(matrix) / settings.batchsize)
         settings = replace(settings, iterations=iterations)
-    session = _session(matrix, settings, directory, device)
+    session = _session(matrix, settings, directory, device, threads)
     try:
         with np.load(snapshot, allow_pickle=False) as archive:
             done = int(archive["updater/iteration"])
@@ -156,9 +161,10 @@ def _session(
     settings: TrainingSettings,
     directory: Path,
     device: chainer.backend.Device,
+    threads: int,
 ) -> TrainingSession:
     """Adds to a session what fills a run directory."""
-    session = make_session(matrix, settings, directory, device)
+    session = make_session(matrix, settings, directory, device, threads=threads)
     trainer = session.trainer
     extensions = chainer.training.extensions
     last = settings.iterations
@@ -169,28 +175,26 @@ def _session(
         BestSnapshots(lambda path: save_model(path, session.chain)),
         trigger=ReportTrigger(last, iterations=VALIDATION_INTERVAL, epochs=True),
     )
-    trainer.extend(
-        extensions.LogReport(trigger=often, filename="chainer_report_iteration.log"),
-        name="LogReport",
-    )
-    trainer.extend(
-        extensions.LogReport(trigger=each_epoch, filename="chainer_report_epoch.log"),
-        name="LogReportEpoch",
-    )
-    if extensions.PlotReport.available():
-        import matplotlib
-
-        matplotlib.use("Agg")
-        for quantity in ("loss", "maxp"):
-            keys = (f"main/{quantity}", f"validation/main/{quantity}")
-            trainer.extend(
-                extensions.PlotReport(keys, trigger=often, filename=f"{quantity}.png"),
-                name=f"PlotReport_{quantity}",
-            )
-    trainer.extend(extensions.PrintReport(_PRINTED, "LogReport", out=sys.stdout), trigger=often)
+    for name, trigger in (("iteration", often), ("epoch", each_epoch)):
+        log = AppendingLogReport(trigger, f"chainer_report_{name}.log")
+        trainer.extend(log, name=f"LogReport_{name}")
+    for quantity in ("loss", "maxp"):
+        trainer.extend(
+            ThrottledPlotReport(
+                (f"main/{quantity}", f"validation/main/{quantity}"),
+                trigger=often,
+                draw_trigger=ThrottledTrigger(last, _SELDOM),
+                filename=f"{quantity}.png",
+            ),
+            name=f"PlotReport_{quantity}",
+        )
+    table = extensions.PrintReport(_PRINTED, "LogReport_iteration", out=sys.stdout)
+    trainer.extend(table, trigger=often)
     # A terminal redraws the bar in place; a log file gets ten of them.
     bars = 400 if sys.stdout.isatty() else 10
-    trainer.extend(extensions.ProgressBar(update_interval=max(1, last // bars), out=sys.stdout))
+    stride = trainer.updater.stride
+    interval = stride * max(1, last // (bars * stride))
+    trainer.extend(extensions.ProgressBar(update_interval=interval, out=sys.stdout))
     trainer.extend(
         extensions.snapshot(
             filename=TRAINER_SNAPSHOT,
@@ -198,7 +202,7 @@ def _session(
                 savefun=lambda path, arrays: np.savez(path, **arrays)
             ),
         ),
-        trigger=ThrottledTrigger(last, _SNAPSHOT_SECONDS),
+        trigger=ThrottledTrigger(last, _SELDOM),
     )
     return session
 
@@ -239,7 +243,7 @@ def _refuse_changes(
     """Refuses flags that would make the rest of a run differ from its beginning."""
     for name, value in vars(arguments).items():
         known = config.get(_CONFIG_NAMES.get(name, name))
-        if name in ("resume", "epoch", "gpu", "out", "dir_prefix") or value is None:
+        if name in ("resume", "epoch", "gpu", "threads", "out", "dir_prefix") or value is None:
             continue
         if name == "input_matrix":
             value = os.fspath(value.resolve())

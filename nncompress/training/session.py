@@ -3,7 +3,10 @@
 import os
 from dataclasses import dataclass
 
+import numpy as np
+
 from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.factory import autoencoder_for
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.normalization import fit_normalization
@@ -34,6 +37,7 @@ def make_session(
     out: str | os.PathLike,
     device: chainer.backend.Device,
     validation_interval: int | None = VALIDATION_INTERVAL,
+    threads: int | None = None,
 ) -> TrainingSession:
     """Builds a trainer that trains an autoencoder on a matrix and validates it.
 
@@ -43,11 +47,12 @@ def make_session(
         out: Directory for the files that extensions write.
         device: Where to train.
         validation_interval: Validate every so many iterations, beside every epoch and the end.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
 
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
     """
-    chain = CompositionalAutoencoder(
+    chain = autoencoder_for(device, threads)(
         matrix.dim,
         settings.num_codebooks,
         settings.num_codewords,
@@ -57,7 +62,10 @@ def make_session(
         tau=settings.tau_start,
     )
     chain.to_device(device)
-    updater = AutoencoderUpdater(matrix, chain, settings, device)
+    make_updater = AutoencoderUpdater
+    if device.xp is np:
+        from nncompress.training.fused_updater import FusedUpdater as make_updater
+    updater = make_updater(matrix, chain, settings, device)
     trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
     trainer.extend(
         Validation(matrix, chain, settings.tau, device),

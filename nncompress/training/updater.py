@@ -4,11 +4,12 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.row_iterator import RowIterator
+from nncompress.training.row_order import RowOrder
 from nncompress.training.settings import TrainingSettings
 
 
 class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
-    """Updates the autoencoder under the schedules of its settings.
+    """Updates an autoencoder through Chainer's graph, one step an update.
 
     Everything a step depends on follows from the settings and the iteration's number, so that a
     resumed run repeats an uninterrupted one bit for bit.
@@ -18,7 +19,12 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         chain: The autoencoder, already on its device.
         settings: The run's settings.
         device: Chainer device of the chain.
+
+    Attributes:
+        stride: The most steps of an update.
     """
+
+    stride = 1
 
     def __init__(
         self,
@@ -27,34 +33,32 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         settings: TrainingSettings,
         device: chainer.backend.Device,
     ) -> None:
-        iterator = RowIterator(len(matrix), settings.batchsize, settings.seed)
+        order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
+        optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
+        optimizer.setup(chain)
+        if settings.max_grad_norm is not None:
+            optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm))
         # The device is not handed on: the chain is where it should be already.
-        super().__init__(iterator, _optimizer(chain, settings))
-        self._matrix = matrix
-        self._settings = settings
+        super().__init__(RowIterator(order, settings.batchsize), optimizer)
+        self.matrix = matrix
+        self.settings = settings
         self._device = device
 
     def update_core(self) -> None:
         """Makes one step on the next batch."""
         optimizer = self.get_optimizer("main")
         chain = optimizer.target
-        rows = self._matrix.take(self.get_iterator("main").next())
-        # Chainer's Adam calls its learning rate alpha, after the paper.
-        name = "alpha" if self._settings.optimizer == "Adam" else "lr"
-        setattr(optimizer, name, self._settings.learning_rate_at(self.iteration))
-        chain.tau = self._settings.tau_at(self.iteration)
+        rows = self.matrix.take(self.get_iterator("main").next())
+        self.show_rate(self.settings.learning_rate_at(self.iteration))
+        chain.tau = self.settings.tau_at(self.iteration)
         chain.noise_position = self.iteration
         loss = chain(self._device.send(rows))
         chain.cleargrads()
         loss.backward()
         optimizer.update()
 
-
-def _optimizer(
-    chain: CompositionalAutoencoder, settings: TrainingSettings
-) -> chainer.GradientMethod:
-    optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
-    optimizer.setup(chain)
-    if settings.max_grad_norm is not None:
-        optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm))
-    return optimizer
+    def show_rate(self, rate: float) -> None:
+        """Sets the optimizer's learning rate."""
+        # Chainer's Adam calls its learning rate alpha, after the paper.
+        name = "alpha" if self.settings.optimizer == "Adam" else "lr"
+        setattr(self.get_optimizer("main"), name, rate)

@@ -1,0 +1,306 @@
+"""The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.kernels import announce_compilation, run
+from nncompress.autoencoder.kernels.blas import gemm_address
+from nncompress.autoencoder.kernels.step import TILE_ROWS, Memory, Noise, Shape, Weights
+from nncompress.autoencoder.noise import Stream, noise_words
+from nncompress.chainer_compat import chainer
+from nncompress.threads import Team, resolve_threads
+
+# Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
+_WORK_FOR_4, _WORK_FOR_8 = 6e7, 1e9
+_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Chainer's defaults, and those of Kingma and Ba 2015
+
+
+class FusedAutoencoder(CompositionalAutoencoder):
+    """A ``CompositionalAutoencoder`` whose loss is one function node over compiled kernels.
+
+    All parameters are views into one vector, so that the optimizer works on them in one sweep.
+
+    Args:
+        arguments: As for ``CompositionalAutoencoder``.
+        threads: Size of the team of threads; None for as many as there are usable cores. No
+            result depends on it.
+        options: As for ``CompositionalAutoencoder``.
+    """
+
+    def __init__(self, *arguments: int, threads: int | None = None, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self._gemm = gemm_address(self.codebook.dtype)
+        self._threads = resolve_threads(threads)
+        self._team: Team | None = None
+        self._memory: Memory | None = None
+        self._memory_rows = 0
+        self.vector, views = _one_vector([p.array for p in self._kernel_parameters()])
+        for parameter, view in zip(self._kernel_parameters(), views, strict=True):
+            parameter.array = view
+
+    def forward(self, x: np.ndarray, noise: np.ndarray | None = None) -> chainer.Variable:
+        """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does."""
+        node = _Objective(self, x, self._noise(noise))
+        (objective,) = node.apply(self._kernel_parameters())
+        self.report_batch(node.loss, node.maxp)
+        return objective
+
+    def report_batch(self, loss: float, maxp: float, batches: int = 1) -> None:
+        """Reports means over batches.
+
+        Args:
+            loss: Mean loss of the normalized rows.
+            maxp: Mean maxp.
+            batches: How many batches the means are of.
+        """
+        loss *= float(self.scale) ** 2
+        if batches == 1:
+            chainer.report({"loss": loss, "maxp": maxp}, self)
+        else:  # Chainer's summaries take a pair for a value and its weight
+            chainer.report({"loss": (loss, batches), "maxp": (maxp, batches)}, self)
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Chooses the most probable codeword of each group, without noise."""
+        codes = np.empty((len(x), self.num_codebooks), dtype=np.uint16)
+        self._run(
+            run.encode,
+            self._threads,
+            self._shape(len(x)),
+            self._weights(),
+            _read_only(x),
+            *self._normalization(),
+            codes,
+        )
+        return codes
+
+    def differentiate(
+        self, x: np.ndarray, noise: Noise, wanted: bool
+    ) -> tuple[float, float, Weights]:
+        """Computes loss and maxp of a batch, and gradients.
+
+        Args:
+            x: ``(n, D)``.
+            noise: The Gumbel noise.
+            wanted: Whether to compute gradients.
+
+        Returns:
+            The loss of the normalized rows, maxp, and the gradients if they were wanted.
+        """
+        shape = self._shape(len(x))
+        gradients = Weights(*(np.empty_like(p.array) for p in self._kernel_parameters()))
+        out = np.empty((1, 2))
+        self._run(
+            run.differentiate,
+            shape.blocks,
+            shape,
+            self._memory_for(len(x)),
+            self._weights(),
+            gradients,
+            wanted,
+            _read_only(x),
+            np.arange(len(x)),
+            *self._normalization(),
+            noise,
+            self.tau,
+            out,
+        )
+        return *out[0].tolist(), gradients
+
+    def train_steps(
+        self,
+        descent: "Descent",
+        source: np.ndarray,
+        rows: np.ndarray,
+        first_iteration: int,
+        rates: np.ndarray,
+        taus: np.ndarray,
+    ) -> tuple[float, float]:
+        """Makes optimizer steps without leaving the kernels.
+
+        Args:
+            descent: The optimizer.
+            source: Array that rows are gathered from, ``(N, D)``, C-contiguous float32 or float64.
+            rows: Indices into it, int64 ``(steps, batchsize)``.
+            first_iteration: Number of the first step, from 0.
+            rates: Learning rate of each step.
+            taus: Temperature of each step.
+
+        Returns:
+            The mean loss of the normalized rows and the mean maxp, over the steps.
+        """
+        steps, batchsize = rows.shape
+        shape = self._shape(batchsize)
+        iterations = np.arange(first_iteration, first_iteration + steps, dtype=np.int64)
+        if len(descent.moments.first):
+            times = iterations + 1.0
+            rates = rates * np.sqrt(1 - _BETA2**times) / (1 - _BETA1**times)
+        out = np.empty((steps, 2))
+        self._run(
+            run.train,
+            shape.blocks,
+            shape,
+            self._memory_for(batchsize),
+            self._weights(),
+            descent.views,
+            descent.moments,
+            _read_only(source),
+            rows,
+            *self._normalization(),
+            noise_words(self.seed, Stream.TRAINING_NOISE, 0)[:2],
+            int(Stream.TRAINING_NOISE),
+            run.Plan(iterations, rates, taus),
+            _BETA1,
+            _BETA2,
+            _EPS,
+            descent.max_grad_norm or 0.0,
+            self._nothing(),
+            out,
+        )
+        loss, maxp = out.mean(axis=0).tolist()
+        return loss, maxp
+
+    def _run(self, function, most_threads: int, *arguments: object) -> None:
+        if self._team is None:
+            self._team = Team(self._threads)
+            announce_compilation()
+        self._team.run(function, min(self._threads, most_threads), self._gemm, *arguments)
+
+    def _kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
+        """The parameters in the order of ``Weights``."""
+        return self.l1.W, self.l1.b, self.l2.W, self.l2.b, self.codebook
+
+    def _weights(self) -> Weights:
+        return Weights(*(parameter.array for parameter in self._kernel_parameters()))
+
+    def _normalization(self) -> tuple[np.ndarray, np.floating]:
+        return self.centre, self.codebook.dtype.type(self.scale)
+
+    def _nothing(self) -> np.ndarray:
+        return np.empty((0, 0, 0), dtype=self.codebook.dtype)
+
+    def _noise(self, given: np.ndarray | None) -> Noise:
+        words = noise_words(self.seed, Stream.TRAINING_NOISE, self.noise_position)
+        return Noise(self._nothing() if given is None else given, words)
+
+    def _shape(self, batchsize: int) -> Shape:
+        # More blocks feed more threads, and make products smaller and slower. The number must not
+        # depend on the threads: a product's rounding may depend on how it is cut.
+        work = min(batchsize, TILE_ROWS) * self.vector.size
+        blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else 8
+        return Shape(self.num_codebooks, self.num_codewords, blocks)
+
+    def _memory_for(self, batchsize: int) -> Memory:
+        rows = min(batchsize, TILE_ROWS)
+        if self._memory is None or self._memory_rows < rows:
+            num_hidden, dim = self.l1.W.shape
+            num_logits = self.codebook.shape[0]
+            dtype, threads = self.codebook.dtype, self._threads
+            self._memory = Memory(
+                x=np.empty(rows * dim, dtype),
+                h=np.empty(num_hidden * rows, dtype),
+                p=np.empty(num_logits * rows, dtype),
+                q=np.empty(num_logits * rows, dtype),
+                y=np.empty(rows * dim, dtype),
+                dp=np.empty(num_logits * rows, dtype),
+                dh=np.empty(num_hidden * rows, dtype),
+                draws=np.empty(threads * 4 * rows, dtype),
+                bits=np.empty(threads * 4 * rows, np.uint32),
+                columns=np.empty(threads * 2 * rows, dtype),
+                squares=np.empty(dim, dtype),
+                certain=np.empty(self.num_codebooks, dtype),
+                norms=np.empty(math.ceil(self.vector.size / run.NORM_CHUNK)),
+            )
+            self._memory_rows = rows
+        return self._memory
+
+
+@dataclass(frozen=True)
+class Descent:
+    """An optimizer's vectors for a ``FusedAutoencoder``.
+
+    Attributes:
+        moments: Parameters, gradients and Adam's moments as vectors.
+        views: The gradients, parameter by parameter.
+        max_grad_norm: Global norm that gradients are clipped to, or None.
+    """
+
+    moments: run.Moments
+    views: Weights
+    max_grad_norm: float | None
+
+    @classmethod
+    def of(
+        cls,
+        chain: FusedAutoencoder,
+        optimizer: chainer.GradientMethod,
+        max_grad_norm: float | None,
+    ) -> "Descent":
+        """Makes vectors for Adam or SGD, whose state a Chainer optimizer saves and restores.
+
+        Args:
+            chain: The autoencoder.
+            optimizer: Chainer's optimizer, set up on the chain. Adam's state becomes views into
+                the vectors.
+            max_grad_norm: Global norm that gradients are clipped to, or None.
+        """
+        parameters = chain._kernel_parameters()
+        zeros = [np.zeros_like(parameter.array) for parameter in parameters]
+        gradients, views = _one_vector(zeros)
+        moments = []
+        for key in ("m", "v"):
+            if not isinstance(optimizer, chainer.optimizers.Adam):
+                moments.append(np.empty(0, dtype=chain.vector.dtype))
+                continue
+            vector, states = _one_vector(zeros)
+            for parameter, state in zip(parameters, states, strict=True):
+                if parameter.update_rule.state is None:
+                    parameter.update_rule._init_states(parameter)
+                parameter.update_rule.state[key] = state
+            moments.append(vector)
+        return cls(run.Moments(chain.vector, gradients, *moments), Weights(*views), max_grad_norm)
+
+
+class _Objective(chainer.FunctionNode):
+    """The loss of the normalized rows as a function of the parameters; rows are data."""
+
+    def __init__(self, chain: FusedAutoencoder, x: np.ndarray, noise: Noise) -> None:
+        super().__init__()
+        self._chain = chain
+        self._x = x
+        self._noise = noise
+
+    def forward_cpu(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray]:
+        self.loss, self.maxp, self._gradients = self._chain.differentiate(
+            self._x, self._noise, wanted=chainer.config.enable_backprop
+        )
+        return (np.asarray(self.loss, dtype=inputs[0].dtype),)
+
+    def backward(
+        self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
+    ) -> tuple[chainer.Variable, ...]:
+        (factor,) = grad_outputs
+        return tuple(
+            chainer.functions.broadcast_to(factor, self._gradients[index].shape)
+            * self._gradients[index]
+            for index in indexes
+        )
+
+
+def _one_vector(arrays: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Copies arrays into one vector, and returns it and views of the arrays' shapes."""
+    vector = np.concatenate([array.ravel() for array in arrays])
+    ends = np.cumsum([array.size for array in arrays])
+    return vector, [
+        vector[end - array.size : end].reshape(array.shape)
+        for end, array in zip(ends, arrays, strict=True)
+    ]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """A view that kernels see the type of a memory map in, so that they are compiled once."""
+    view = np.ascontiguousarray(array).view(np.ndarray)
+    view.flags.writeable = False
+    return view
