@@ -88,6 +88,4 @@ def gumbel_noise(
     words = philox([row, column, np.broadcast_to(c2, (1, 1)), np.broadcast_to(c3, (1, 1))], key)
     uniform = (np.stack(words, axis=2) + 0.5) * 2.0**-32
     uniform = uniform.reshape(num_rows, num_codebooks, 4 * width)[:, :, :num_codewords]
-    # The bound is that of the kernels, which compute in float32.
-    exponential = -np.log1p(-np.minimum(uniform, 1 - 2.0**-26))
-    return -np.log(exponential).astype(dtype)
+    return -np.log(-np.log1p(-uniform)).astype(dtype)

@@ -3,7 +3,10 @@ import pytest
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder, Normalization
 from nncompress.autoencoder.snapshot import load_model, save_model
+from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
+
+CPU = chainer.get_device("@numpy")
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def test_a_snapshot_is_read_back_with_the_keys_of_the_2018_port(tmp_path, chain)
             ["l1/W", "l1/b", "l2/W", "l2/b", "codebook", "centre", "scale"]
         )
         assert (archive["codebook"] == chain.codebook.array).all()
-    loaded = load_model(tmp_path / "iter_1.npz", 4, 5)
+    loaded = load_model(tmp_path / "iter_1.npz", 4, 5, CPU)
     assert float(loaded.scale) == float(chain.scale)
     assert (loaded.export_codebook() == chain.export_codebook()).all()
     x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
@@ -29,24 +32,24 @@ def test_a_snapshot_is_read_back_with_the_keys_of_the_2018_port(tmp_path, chain)
 def test_a_snapshot_of_the_port_has_no_centre_and_scale(tmp_path, chain):
     arrays = {name[1:]: parameter.array for name, parameter in chain.namedparams()}
     np.savez_compressed(tmp_path / "iter_1.npz", **arrays)
-    loaded = load_model(tmp_path / "iter_1.npz", 4, 5)
+    loaded = load_model(tmp_path / "iter_1.npz", 4, 5, CPU)
     assert (loaded.export_codebook() == chain.codebook.array).all()
 
 
 def test_what_is_no_snapshot_is_refused(tmp_path, chain):
     path = tmp_path / "iter_1.npz"
     with pytest.raises(InputError, match="does not exist"):
-        load_model(path, 4, 5)
+        load_model(path, 4, 5, CPU)
     np.savez(path, words=np.zeros(3))
     with pytest.raises(InputError, match="it lacks l1/W"):
-        load_model(path, 4, 5)
+        load_model(path, 4, 5, CPU)
     for content in (b"", b"hello", b"PK\x03\x04"):
         path.write_bytes(content)
         with pytest.raises(InputError, match="is not a snapshot"):
-            load_model(path, 4, 5)
+            load_model(path, 4, 5, CPU)
     save_model(path, chain)
     with pytest.raises(InputError, match=r"for M=4 and K=6"):
-        load_model(path, 4, 6)
+        load_model(path, 4, 6, CPU)
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(InputError, match="is not a snapshot"):
-        load_model(path, 4, 5)
+        load_model(path, 4, 5, CPU)

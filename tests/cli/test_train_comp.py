@@ -132,21 +132,21 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(commands, matrix_path, tmp_p
 def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path, monkeypatch):
     """The fast recipe's schedules span the whole run, so it is cut short from outside."""
     from nncompress.training import run as run_module
-    from nncompress.training.updater import AutoencoderUpdater
+    from nncompress.training.fused_updater import FusedUpdater
 
-    monkeypatch.setattr(run_module, "_SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr(run_module, "_SELDOM", 0.0)
     whole = train(commands, matrix_path, tmp_path / "a", "-e", "7")
-    original = AutoencoderUpdater.update_core
+    original = FusedUpdater.update
 
-    def killed_at_22(self):
-        if self.iteration == 22:
+    def killed(self):
+        if self.iteration > 20:
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(AutoencoderUpdater, "update_core", killed_at_22)
+    monkeypatch.setattr(FusedUpdater, "update", killed)
     with pytest.raises(KeyboardInterrupt):
         train(commands, matrix_path, tmp_path / "b", "-e", "7")
-    monkeypatch.setattr(AutoencoderUpdater, "update_core", original)
+    monkeypatch.setattr(FusedUpdater, "update", original)
     (part,) = (tmp_path / "b").iterdir()
     commands.train(["-r", str(part / "trainer_snapshot.npz")])
 
@@ -171,6 +171,18 @@ def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path
     ]
     for one, other in zip(without_time(whole), without_time(part), strict=True):
         assert one == pytest.approx(other, rel=1e-6)
+
+
+def test_the_number_of_threads_changes_nothing(commands, matrix_path, tmp_path):
+    runs = [
+        train(commands, matrix_path, tmp_path, "-e", "5", "--threads", threads)
+        for threads in (1, 2, 3)
+    ]
+    first, *others = (snapshot_arrays(run / "trainer_snapshot.npz") for run in runs)
+    for other in others:
+        for key in first:
+            if key.startswith("updater/"):
+                assert (first[key] == other[key]).all(), key
 
 
 def test_resuming_with_other_settings_is_refused(commands, matrix_path, matrix, tmp_path):
@@ -235,6 +247,7 @@ def test_no_matrix_makes_training_diverge(commands, tmp_path, name, recipe):
         (["-b", "0"], "batch size is 0; wanted"),
         (["--limit", "0"], "limit on rows is 0; wanted"),
         (["-g", "5"], "GPU 5 was asked for"),
+        (["--threads", "0"], "number of threads is 0; wanted"),
         (["--input-matrix", "none.npy"], "none.npy does not exist; wanted"),
         (["--out", "m.npy"], "m.npy is not a directory"),
     ],

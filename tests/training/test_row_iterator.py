@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 
 from nncompress.chainer_compat import chainer
 from nncompress.training.row_iterator import RowIterator
+from nncompress.training.row_order import RowOrder
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 3))
 def test_each_epoch_visits_every_row_once(num_rows, batchsize, seed):
     batchsize = min(batchsize, num_rows)
-    iterator = RowIterator(num_rows, batchsize, seed)
+    iterator = RowIterator(RowOrder(num_rows, 4, seed), batchsize)
     rows = np.concatenate([iterator.next() for _ in range(4 * num_rows)])
     for epoch in rows[: len(rows) // num_rows * num_rows].reshape(-1, num_rows):
         assert sorted(epoch) == list(range(num_rows))
@@ -19,7 +20,7 @@ def test_each_epoch_visits_every_row_once(num_rows, batchsize, seed):
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_positions_are_those_of_chainers_serial_iterator(num_rows, batchsize):
     batchsize = min(batchsize, num_rows)
-    ours = RowIterator(num_rows, batchsize, 0)
+    ours = RowIterator(RowOrder(num_rows, 4, 0), batchsize)
     theirs = chainer.iterators.SerialIterator(range(num_rows), batchsize)
     for _ in range(100):
         assert len(ours.next()) == len(theirs.next())
@@ -30,19 +31,19 @@ def test_positions_are_those_of_chainers_serial_iterator(num_rows, batchsize):
 
 
 def test_epochs_differ_and_seeds_differ():
-    iterator = RowIterator(50, 50, 0)
+    iterator = RowIterator(RowOrder(50, 4, 0), 50)
     first, second = iterator.next().tolist(), iterator.next().tolist()
     assert first != second
-    assert RowIterator(50, 50, 1).next().tolist() != first
-    assert RowIterator(50, 50, 0).next().tolist() == first
+    assert RowIterator(RowOrder(50, 4, 1), 50).next().tolist() != first
+    assert RowIterator(RowOrder(50, 4, 0), 50).next().tolist() == first
 
 
 def test_it_goes_on_where_it_was_saved(tmp_path):
-    iterator = RowIterator(10, 4, 3)
+    iterator = RowIterator(RowOrder(10, 4, 3), 4)
     for _ in range(4):
         iterator.next()
     chainer.serializers.save_npz(str(tmp_path / "i.npz"), iterator)
-    restored = RowIterator(10, 4, 3)
+    restored = RowIterator(RowOrder(10, 4, 3), 4)
     chainer.serializers.load_npz(str(tmp_path / "i.npz"), restored)
     for _ in range(7):
         assert restored.next().tolist() == iterator.next().tolist()

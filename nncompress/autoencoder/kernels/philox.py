@@ -63,12 +63,12 @@ def draw_exponentials(out, bits, first_row, column, noise):
     for i in range(out.shape[1]):
         bits0[i], bits1[i], bits2[i], bits3[i] = philox(_U(first + _U(i)), c1, c2, c3, k0, k1)
     kind = out.dtype.type
-    one, step, half, least = kind(1), kind(2.0**-32), kind(2.0**-33), kind(2.0**-26)
+    one, step, half = kind(1), kind(2.0**-32), kind(2.0**-33)
     for j in range(4):
         row, words = out[j], bits[j]
         for i in range(row.size):
-            # -log(1 - v) for v in (0, 1), to full precision where v is small: one minus (1 - v)
-            # is what v was rounded to.
+            # -log(w) for w = 1 - v, both made from the bits so that each is precise where it is
+            # small; where w is large, one minus it is what v was rounded to.
             v = kind(words[i]) * step + half
-            w = max(one - v, least)
+            w = kind(~words[i]) * step + half
             row[i] = (v - (one - w)) - log(w)
