@@ -1,6 +1,5 @@
 """The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,12 @@ from nncompress.threads import Team, resolve_threads
 
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
 _WORK_FOR_4, _WORK_FOR_8 = 6e7, 1e9
+_MOST_BLOCKS = 8
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Chainer's defaults, and those of Kingma and Ba 2015
 
 
 class FusedAutoencoder(CompositionalAutoencoder):
     """A ``CompositionalAutoencoder`` whose loss is one function node over compiled kernels.
-
-    All parameters are views into one vector, so that the optimizer works on them in one sweep.
 
     Args:
         arguments: As for ``CompositionalAutoencoder``.
@@ -37,14 +35,11 @@ class FusedAutoencoder(CompositionalAutoencoder):
         self._team: Team | None = None
         self._memory: Memory | None = None
         self._memory_rows = 0
-        self.vector, views = _one_vector([p.array for p in self._kernel_parameters()])
-        for parameter, view in zip(self._kernel_parameters(), views, strict=True):
-            parameter.array = view
 
     def forward(self, x: np.ndarray, noise: np.ndarray | None = None) -> chainer.Variable:
         """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does."""
         node = _Objective(self, x, self._noise(noise))
-        (objective,) = node.apply(self._kernel_parameters())
+        (objective,) = node.apply(self.kernel_parameters())
         self.report_batch(node.loss, node.maxp)
         return objective
 
@@ -90,7 +85,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
             The loss of the normalized rows, maxp, and the gradients if they were wanted.
         """
         shape = self._shape(len(x))
-        gradients = Weights(*(np.empty_like(p.array) for p in self._kernel_parameters()))
+        gradients = Weights(*(np.empty_like(p.array) for p in self.kernel_parameters()))
         out = np.empty((1, 2))
         self._run(
             run.differentiate,
@@ -134,7 +129,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
         steps, batchsize = rows.shape
         shape = self._shape(batchsize)
         iterations = np.arange(first_iteration, first_iteration + steps, dtype=np.int64)
-        if len(descent.moments.first):
+        if descent.first.b1.size:
             times = iterations + 1.0
             rates = rates * np.sqrt(1 - _BETA2**times) / (1 - _BETA1**times)
         out = np.empty((steps, 2))
@@ -144,8 +139,9 @@ class FusedAutoencoder(CompositionalAutoencoder):
             shape,
             self._memory_for(batchsize),
             self._weights(),
-            descent.views,
-            descent.moments,
+            descent.gradients,
+            descent.first,
+            descent.second,
             _read_only(source),
             rows,
             *self._normalization(),
@@ -168,12 +164,12 @@ class FusedAutoencoder(CompositionalAutoencoder):
             announce_compilation()
         self._team.run(function, min(self._threads, most_threads), self._gemm, *arguments)
 
-    def _kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
-        """The parameters in the order of ``Weights``."""
+    def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
+        """Returns the parameters in the order of ``Weights``."""
         return self.l1.W, self.l1.b, self.l2.W, self.l2.b, self.codebook
 
     def _weights(self) -> Weights:
-        return Weights(*(parameter.array for parameter in self._kernel_parameters()))
+        return Weights(*(parameter.array for parameter in self.kernel_parameters()))
 
     def _normalization(self) -> tuple[np.ndarray, np.floating]:
         return self.centre, self.codebook.dtype.type(self.scale)
@@ -188,8 +184,8 @@ class FusedAutoencoder(CompositionalAutoencoder):
     def _shape(self, batchsize: int) -> Shape:
         # More blocks feed more threads, and make products smaller and slower. The number must not
         # depend on the threads: a product's rounding may depend on how it is cut.
-        work = min(batchsize, TILE_ROWS) * self.vector.size
-        blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else 8
+        work = min(batchsize, TILE_ROWS) * self.count_params()
+        blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
         return Shape(self.num_codebooks, self.num_codewords, blocks)
 
     def _memory_for(self, batchsize: int) -> Memory:
@@ -197,21 +193,21 @@ class FusedAutoencoder(CompositionalAutoencoder):
         if self._memory is None or self._memory_rows < rows:
             num_hidden, dim = self.l1.W.shape
             num_logits = self.codebook.shape[0]
-            dtype, threads = self.codebook.dtype, self._threads
+            dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
             self._memory = Memory(
                 x=np.empty(rows * dim, dtype),
                 h=np.empty(num_hidden * rows, dtype),
                 p=np.empty(num_logits * rows, dtype),
                 q=np.empty(num_logits * rows, dtype),
-                y=np.empty(rows * dim, dtype),
+                y=np.empty(blocks * rows * dim, dtype),
                 dp=np.empty(num_logits * rows, dtype),
-                dh=np.empty(num_hidden * rows, dtype),
+                dh=np.empty(blocks * num_hidden * rows, dtype),
                 draws=np.empty(threads * 4 * rows, dtype),
                 bits=np.empty(threads * 4 * rows, np.uint32),
                 columns=np.empty(threads * 2 * rows, dtype),
-                squares=np.empty(dim, dtype),
+                squares=np.empty(rows, dtype),
                 certain=np.empty(self.num_codebooks, dtype),
-                norms=np.empty(math.ceil(self.vector.size / run.NORM_CHUNK)),
+                norms=np.empty(blocks),
             )
             self._memory_rows = rows
         return self._memory
@@ -222,13 +218,15 @@ class Descent:
     """An optimizer's vectors for a ``FusedAutoencoder``.
 
     Attributes:
-        moments: Parameters, gradients and Adam's moments as vectors.
-        views: The gradients, parameter by parameter.
+        gradients: Where gradients go.
+        first: Adam's m; empty arrays for SGD.
+        second: Adam's v; empty arrays for SGD.
         max_grad_norm: Global norm that gradients are clipped to, or None.
     """
 
-    moments: run.Moments
-    views: Weights
+    gradients: Weights
+    first: Weights
+    second: Weights
     max_grad_norm: float | None
 
     @classmethod
@@ -238,29 +236,25 @@ class Descent:
         optimizer: chainer.GradientMethod,
         max_grad_norm: float | None,
     ) -> "Descent":
-        """Makes vectors for Adam or SGD, whose state a Chainer optimizer saves and restores.
+        """Takes Adam's moments from a Chainer optimizer, which saves and restores them.
 
         Args:
             chain: The autoencoder.
-            optimizer: Chainer's optimizer, set up on the chain. Adam's state becomes views into
-                the vectors.
+            optimizer: Chainer's Adam or SGD, set up on the chain.
             max_grad_norm: Global norm that gradients are clipped to, or None.
         """
-        parameters = chain._kernel_parameters()
-        zeros = [np.zeros_like(parameter.array) for parameter in parameters]
-        gradients, views = _one_vector(zeros)
+        parameters = chain.kernel_parameters()
+        gradients = Weights(*(np.empty_like(parameter.array) for parameter in parameters))
+        if not isinstance(optimizer, chainer.optimizers.Adam):
+            none = Weights(*(np.empty_like(array[:0]) for array in gradients))
+            return cls(gradients, none, none, max_grad_norm)
         moments = []
         for key in ("m", "v"):
-            if not isinstance(optimizer, chainer.optimizers.Adam):
-                moments.append(np.empty(0, dtype=chain.vector.dtype))
-                continue
-            vector, states = _one_vector(zeros)
-            for parameter, state in zip(parameters, states, strict=True):
+            for parameter in parameters:
                 if parameter.update_rule.state is None:
                     parameter.update_rule._init_states(parameter)
-                parameter.update_rule.state[key] = state
-            moments.append(vector)
-        return cls(run.Moments(chain.vector, gradients, *moments), Weights(*views), max_grad_norm)
+            moments.append(Weights(*(p.update_rule.state[key] for p in parameters)))
+        return cls(gradients, *moments, max_grad_norm)
 
 
 class _Objective(chainer.FunctionNode):
@@ -287,16 +281,6 @@ class _Objective(chainer.FunctionNode):
             * self._gradients[index]
             for index in indexes
         )
-
-
-def _one_vector(arrays: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Copies arrays into one vector, and returns it and views of the arrays' shapes."""
-    vector = np.concatenate([array.ravel() for array in arrays])
-    ends = np.cumsum([array.size for array in arrays])
-    return vector, [
-        vector[end - array.size : end].reshape(array.shape)
-        for end, array in zip(ends, arrays, strict=True)
-    ]
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ class FusedUpdater(AutoencoderUpdater):
         optimizer = self.get_optimizer("main")
         chain = optimizer.target
         self._descent = Descent.of(chain, optimizer, self.settings.max_grad_norm)
-        operations = 6 * self.settings.batchsize * chain.vector.size
+        operations = 6 * self.settings.batchsize * chain.count_params()
         self.stride = next(
             steps for steps in (MOST_STEPS, 20, 10, 5, 2, 1)
             if steps == 1 or steps * operations <= _UPDATE_OPERATIONS

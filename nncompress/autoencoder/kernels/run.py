@@ -7,20 +7,17 @@ from numba import njit
 
 from nncompress.autoencoder.kernels.elementary import JIT, tanh
 from nncompress.autoencoder.kernels.intrinsics import product, wait_for_all
-from nncompress.autoencoder.kernels.step import TILE_ROWS, Noise, backward, forward, tile_buffers
+from nncompress.autoencoder.kernels.step import (
+    TILE_ROWS,
+    Noise,
+    backward,
+    block_of,
+    forward,
+    tile_buffers,
+)
 
 _SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
-NORM_CHUNK = 8_192
 ENCODING_TILE = 256
-
-
-class Moments(NamedTuple):
-    """The optimizer's view of all parameters as one vector."""
-
-    parameters: np.ndarray
-    gradients: np.ndarray
-    first: np.ndarray  # Adam's m; empty for SGD
-    second: np.ndarray  # Adam's v; empty for SGD
 
 
 class Plan(NamedTuple):
@@ -31,38 +28,51 @@ class Plan(NamedTuple):
     taus: np.ndarray  # float64
 
 
-@njit(**_SUM)
-def _total_squares(values):
-    total = values.dtype.type(0)
-    for i in range(values.size):
-        total += values[i] * values[i]
-    return np.float64(total)
-
-
 @njit(**JIT)
-def _clipping_factor(thread, threads, barrier, passed, gradients, norms, max_norm):
+def _clipping_factor(thread, threads, barrier, passed, shape, gradients, norms, max_norm):
     """Returns what the gradients are to be multiplied by, and how many barriers were passed."""
-    for chunk in range(thread, norms.size, threads):
-        norms[chunk] = _total_squares(gradients[chunk * NORM_CHUNK : (chunk + 1) * NORM_CHUNK])
+    for block in range(thread, shape.blocks, threads):
+        units, logits = _owned(shape, gradients, block)
+        norms[block] = (
+            _sum_of_squares(gradients.w1[units].reshape(-1))
+            + _sum_of_squares(gradients.b1[units])
+            + _sum_of_squares(gradients.w2[logits].reshape(-1))
+            + _sum_of_squares(gradients.b2[logits])
+            + _sum_of_squares(gradients.codebook[logits].reshape(-1))
+        )
     passed = wait_for_all(barrier, passed, threads)
     total = 0.0
-    for chunk in range(norms.size):
-        total += norms[chunk]
+    for block in range(shape.blocks):
+        total += norms[block]
     norm = np.sqrt(total)
     return (max_norm / norm if norm > max_norm else 1.0), passed
 
 
+@njit(**_SUM)
+def _sum_of_squares(values):
+    total = 0.0
+    for i in range(values.size):
+        total += np.float64(values[i]) * np.float64(values[i])
+    return total
+
+
 @njit(**JIT)
-def _descend(moments, start, stop, rate, factor, beta1, beta2, eps):
-    """Makes an optimizer step on a part of the parameters."""
-    kind = moments.parameters.dtype.type
-    parameters, gradients = moments.parameters[start:stop], moments.gradients[start:stop]
+def _owned(shape, weights, block):
+    """Returns the hidden units and the logits that belong to a block."""
+    first, last = block_of(weights.w1.shape[0], block, shape.blocks)
+    start, stop = block_of(shape.num_codebooks, block, shape.blocks)
+    return slice(first, last), slice(start * shape.num_codewords, stop * shape.num_codewords)
+
+
+@njit(**JIT)
+def _descend(parameters, gradients, first, second, rate, factor, beta1, beta2, eps):
+    """Makes an optimizer step: Adam's, or SGD's if there are no moments."""
+    kind = parameters.dtype.type
     rate, factor = kind(rate), kind(factor)
-    if moments.first.size == 0:
+    if first.size == 0:
         for i in range(parameters.size):
             parameters[i] -= rate * (factor * gradients[i])
         return
-    first, second = moments.first[start:stop], moments.second[start:stop]
     new1, new2, eps = kind(1.0 - beta1), kind(1.0 - beta2), kind(eps)
     for i in range(parameters.size):
         gradient = factor * gradients[i]
@@ -72,27 +82,28 @@ def _descend(moments, start, stop, rate, factor, beta1, beta2, eps):
 
 
 @njit(**JIT)
-def _report(squares, certain, batchsize, out, index):
-    """Sums up a batch: its loss and maxp go to row ``index`` of ``out``."""
-    loss, maxp = 0.0, 0.0
-    for i in range(squares.size):
-        loss += squares[i]
+def _report(certain, squares, batchsize, out, index):
+    """Writes a batch's loss and maxp to row ``index`` of ``out``."""
+    maxp = 0.0
     for i in range(certain.size):
         maxp += certain[i]
-    out[index, 0] = 0.5 * loss / batchsize
+    out[index, 0] = 0.5 * squares / batchsize
     out[index, 1] = maxp / (batchsize * certain.size)
 
 
 @njit(**JIT)
-def _clear(squares, certain):
-    squares[:] = 0
-    certain[:] = 0
+def _sum_in_order(values):
+    total = 0.0
+    for i in range(values.size):
+        total += values[i]
+    return total
 
 
 @njit(**JIT)
 def train(
-    thread, threads, barrier, gemm, shape, memory, weights, gradients, moments, source, rows,
-    centre, scale, seed_words, stream, plan, beta1, beta2, eps, max_norm, nothing, out,
+    thread, threads, barrier, gemm, shape, memory, weights, gradients, first_moments,
+    second_moments, source, rows, centre, scale, seed_words, stream, plan, beta1, beta2, eps,
+    max_norm, nothing, out,
 ):  # fmt: skip
     """Makes as many optimizer steps as ``rows`` has batches.
 
@@ -103,9 +114,10 @@ def train(
         gemm: Address of gemm.
         shape: Sizes.
         memory: Working memory.
-        weights: The parameters, views into ``moments.parameters``.
-        gradients: Views into ``moments.gradients``.
-        moments: The optimizer's vectors.
+        weights: The parameters.
+        gradients: Overwritten.
+        first_moments: Adam's m; empty arrays for SGD.
+        second_moments: Adam's v; empty arrays for SGD.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(steps, batchsize)``.
         centre: ``(D,)``.
@@ -124,13 +136,13 @@ def train(
     steps, batchsize = rows.shape
     words = np.empty(4, np.uint32)
     words[0], words[1] = seed_words[0], seed_words[1]
-    size = moments.parameters.size
     for step in range(steps):
         words[2] = plan.iterations[step] & 0xFFFFFFFF
         words[3] = stream | (plan.iterations[step] >> 32) << 8
         noise = Noise(nothing, words)
+        squares = 0.0
         if thread == 0:
-            _clear(memory.squares, memory.certain)
+            memory.certain[:] = 0
         for first in range(0, batchsize, TILE_ROWS):
             tile = rows[step, first : first + TILE_ROWS]
             buffers = tile_buffers(memory, shape, weights, threads, tile.size)
@@ -138,22 +150,46 @@ def train(
                 thread, threads, barrier, passed, gemm, shape, weights, buffers,
                 source, tile, first, batchsize, centre, scale, noise, plan.taus[step],
             )  # fmt: skip
+            if thread == 0:
+                squares += _sum_in_order(buffers.squares)
             passed = backward(
                 thread, threads, barrier, passed, gemm, shape, weights, gradients, buffers,
                 first == 0,
             )  # fmt: skip
         if thread == 0:
-            _report(memory.squares, memory.certain, batchsize, out, step)
+            _report(memory.certain, squares, batchsize, out, step)
         factor = 1.0
         if max_norm > 0.0:
             factor, passed = _clipping_factor(
-                thread, threads, barrier, passed, moments.gradients, memory.norms, max_norm
+                thread, threads, barrier, passed, shape, gradients, memory.norms, max_norm
             )
-        _descend(
-            moments, size * thread // threads, size * (thread + 1) // threads, plan.rates[step],
-            factor, beta1, beta2, eps,
-        )  # fmt: skip
-        passed = wait_for_all(barrier, passed, threads)
+        rate = plan.rates[step]
+        for block in range(thread, shape.blocks, threads):
+            units, logits = _owned(shape, weights, block)
+            _descend(
+                weights.w1[units].reshape(-1), gradients.w1[units].reshape(-1),
+                first_moments.w1[units].reshape(-1), second_moments.w1[units].reshape(-1),
+                rate, factor, beta1, beta2, eps,
+            )  # fmt: skip
+            _descend(
+                weights.b1[units], gradients.b1[units], first_moments.b1[units],
+                second_moments.b1[units], rate, factor, beta1, beta2, eps,
+            )  # fmt: skip
+            _descend(
+                weights.w2[logits].reshape(-1), gradients.w2[logits].reshape(-1),
+                first_moments.w2[logits].reshape(-1), second_moments.w2[logits].reshape(-1),
+                rate, factor, beta1, beta2, eps,
+            )  # fmt: skip
+            _descend(
+                weights.b2[logits], gradients.b2[logits], first_moments.b2[logits],
+                second_moments.b2[logits], rate, factor, beta1, beta2, eps,
+            )  # fmt: skip
+            _descend(
+                weights.codebook[logits].reshape(-1), gradients.codebook[logits].reshape(-1),
+                first_moments.codebook[logits].reshape(-1),
+                second_moments.codebook[logits].reshape(-1),
+                rate, factor, beta1, beta2, eps,
+            )  # fmt: skip
 
 
 @njit(**JIT)
@@ -182,8 +218,9 @@ def differentiate(
         out: float64 ``(1, 2)``: loss of the normalized rows, and maxp.
     """
     passed = 0
+    squares = 0.0
     if thread == 0:
-        _clear(memory.squares, memory.certain)
+        memory.certain[:] = 0
     for first in range(0, rows.size, TILE_ROWS):
         tile = rows[first : first + TILE_ROWS]
         buffers = tile_buffers(memory, shape, weights, threads, tile.size)
@@ -191,13 +228,17 @@ def differentiate(
             thread, threads, barrier, passed, gemm, shape, weights, buffers,
             x, tile, first, rows.size, centre, scale, noise, tau,
         )  # fmt: skip
+        if thread == 0:
+            squares += _sum_in_order(buffers.squares)
         if wanted:
             passed = backward(
                 thread, threads, barrier, passed, gemm, shape, weights, gradients, buffers,
                 first == 0,
             )  # fmt: skip
+        else:  # what was summed up is about to be overwritten
+            passed = wait_for_all(barrier, passed, threads)
     if thread == 0:
-        _report(memory.squares, memory.certain, rows.size, out, 0)
+        _report(memory.certain, squares, rows.size, out, 0)
 
 
 @njit(**JIT)

@@ -1,12 +1,16 @@
 """One training step over a team of threads, and what it is made of.
 
 Every thread of a team runs the same function and takes its share of each phase; a barrier stands
-between phases. Within a phase the work is cut into blocks whose number does not depend on the
-number of threads, so that neither does any result.
+between phases. The work is cut into blocks of hidden units and of groups, and the number of blocks
+does not depend on the number of threads, so that neither does any result. A block belongs to the
+same thread in every phase and step: only that thread touches the block's weights, their gradients
+and moments, its probabilities and their gradients. What blocks share are the rows, the hidden
+activations, and sums over all blocks (the reconstruction, and the gradient of the activations),
+which are added up from a part for each block.
 
-Rows of a batch are the columns of the hidden activations, so that a block of units or of groups is
-a block of contiguous rows and the softmax over a group works on many rows of the batch at once.
-A batch is worked through in tiles that fit the cache.
+Rows of a batch are the columns of the hidden activations, so that a block is contiguous and the
+softmax over a group works on many rows of the batch at once. A batch is worked through in tiles
+that fit the cache.
 
 Shapes: n rows in a tile, D columns, H hidden units, M groups of K codewords, L = M*K. Source of
 the mathematics: ``nncompress/autoencoder/chain.py``, of which this is the fused form.
@@ -69,13 +73,13 @@ class Buffers(NamedTuple):
     h: np.ndarray  # (H, n), hidden activations
     p: np.ndarray  # (L, n), probabilities
     q: np.ndarray  # (L, n), derivative of the softmax's argument by the encoder's output
-    y: np.ndarray  # (n, D), reconstruction, then its gradient
+    y: np.ndarray  # (blocks, n, D), parts of the reconstruction; the first becomes its gradient
     dp: np.ndarray  # (L, n), gradient of the probabilities, then of the encoder's outputs
-    dh: np.ndarray  # (H, n), gradient of the hidden activations
+    dh: np.ndarray  # (blocks, H, n), parts of the gradient of the hidden activations
     draws: np.ndarray  # (threads, 4, n)
     bits: np.ndarray  # uint32 (threads, 4, n)
     columns: np.ndarray  # (threads, 2, n)
-    squares: np.ndarray  # (D,), squared residuals by column
+    squares: np.ndarray  # (n,), squared residuals by row
     certain: np.ndarray  # (M,), largest probabilities by group
 
 
@@ -84,6 +88,14 @@ class Noise(NamedTuple):
 
     given: np.ndarray  # (rows, M, K), or without rows
     words: np.ndarray  # uint32 (4,): low and high half of the seed, then the counter's last words
+
+
+@njit(**_SUM)
+def _total_squares(values):
+    total = values.dtype.type(0)
+    for i in range(values.size):
+        total += values[i] * values[i]
+    return total
 
 
 @njit(**JIT)
@@ -96,13 +108,13 @@ def tile_buffers(memory, shape, weights, threads, n):
         memory.h[: num_hidden * n].reshape(num_hidden, n),
         memory.p[: num_logits * n].reshape(num_logits, n),
         memory.q[: num_logits * n].reshape(num_logits, n),
-        memory.y[: n * dim].reshape(n, dim),
+        memory.y[: shape.blocks * n * dim].reshape(shape.blocks, n, dim),
         memory.dp[: num_logits * n].reshape(num_logits, n),
-        memory.dh[: num_hidden * n].reshape(num_hidden, n),
+        memory.dh[: shape.blocks * num_hidden * n].reshape(shape.blocks, num_hidden, n),
         memory.draws[: threads * 4 * n].reshape(threads, 4, n),
         memory.bits[: threads * 4 * n].reshape(threads, 4, n),
         memory.columns[: threads * 2 * n].reshape(threads, 2, n),
-        memory.squares,
+        memory.squares[:n],
         memory.certain,
     )
 
@@ -201,18 +213,25 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
 
 
 @njit(**JIT)
-def _residual(gemm, weights, p, x, y, squares, start, stop, batchsize):
-    """Reconstructs columns ``start`` to ``stop``; leaves their gradient in ``y``."""
-    block = y[:, start:stop]
-    product(gemm, p, True, weights.codebook[:, start:stop], False, block, 0.0)
-    factor = y.dtype.type(1.0 / batchsize)
-    sums = squares[start:stop]
-    for i in range(y.shape[0]):
-        rows, originals = y[i, start:stop], x[i, start:stop]
-        for j in range(sums.size):
-            difference = rows[j] - originals[j]
-            sums[j] += difference * difference
-            rows[j] = difference * factor
+def _residual(x, y, squares, start, stop, batchsize):
+    """Adds the parts of the reconstruction up for rows ``start`` to ``stop``.
+
+    Leaves its gradient in the first part, and adds the squared residuals of row i to
+    ``squares[i]``.
+    """
+    kind = x.dtype.type
+    factor = kind(1.0 / batchsize)
+    for i in range(start, stop):
+        row, original = y[0, i], x[i]
+        for part in range(1, y.shape[0]):
+            added = y[part, i]
+            for j in range(row.size):
+                row[j] += added[j]
+        for j in range(row.size):
+            row[j] -= original[j]
+        squares[i] = _total_squares(row)
+        for j in range(row.size):
+            row[j] *= factor
 
 
 @njit(**JIT)
@@ -233,6 +252,25 @@ def _softmax_gradient(group, num_codewords, p, q, dp, columns):
 
 
 @njit(**JIT)
+def _hidden_gradient(parts, activations):
+    """Adds up a unit's gradient in the first part, through tanh, and returns its sum."""
+    total, one = parts[0], activations.dtype.type(1)
+    for part in range(1, parts.shape[0]):
+        added = parts[part]
+        for i in range(total.size):
+            total[i] += added[i]
+    for i in range(total.size):
+        total[i] *= one - activations[i] * activations[i]
+    return _total(total)
+
+
+@njit(**JIT)
+def block_of(size, block, blocks):
+    """Returns where a block begins and ends."""
+    return size * block // blocks, size * (block + 1) // blocks
+
+
+@njit(**JIT)
 def forward(
     thread, threads, barrier, passed, gemm, shape, weights, buffers,
     source, rows, first_row, batchsize, centre, scale, noise, tau,
@@ -247,7 +285,7 @@ def forward(
         gemm: Address of gemm.
         shape: Sizes.
         weights: The parameters.
-        buffers: Memory for exactly the tile's n rows. ``squares`` and ``certain`` are added to.
+        buffers: Memory for exactly the tile's n rows. ``certain`` is added to.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(n,)``.
         first_row: Position in the batch of the tile's first row.
@@ -260,31 +298,31 @@ def forward(
     Returns:
         How many barriers this thread has passed.
     """
-    blocks, num_codebooks = shape.blocks, shape.num_codebooks
     x, h, p, q, y = buffers.x, buffers.h, buffers.p, buffers.q, buffers.y
-    num_hidden, dim = weights.w1.shape
+    n = rows.size
     _gather(x, source, rows, centre, scale, thread, threads)
     passed = wait_for_all(barrier, passed, threads)
-    for block in range(thread, blocks, threads):
-        start, stop = num_hidden * block // blocks, num_hidden * (block + 1) // blocks
+    for block in range(thread, shape.blocks, threads):
+        start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
         if start < stop:
             _hidden(gemm, weights, x, h, start, stop)
     passed = wait_for_all(barrier, passed, threads)
-    for block in range(thread, blocks, threads):
-        start, stop = num_codebooks * block // blocks, num_codebooks * (block + 1) // blocks
-        if start < stop:
-            units = slice(start * shape.num_codewords, stop * shape.num_codewords)
-            product(gemm, weights.w2[units], False, h, False, p[units], 0.0)
-            for group in range(start, stop):
-                buffers.certain[group] += _probabilities(
-                    group, shape, weights, p, q, noise, first_row, tau,
-                    buffers.draws[thread], buffers.bits[thread], buffers.columns[thread],
-                )  # fmt: skip
+    for block in range(thread, shape.blocks, threads):
+        start, stop = block_of(shape.num_codebooks, block, shape.blocks)
+        if start == stop:
+            y[block] = 0
+            continue
+        units = slice(start * shape.num_codewords, stop * shape.num_codewords)
+        product(gemm, weights.w2[units], False, h, False, p[units], 0.0)
+        for group in range(start, stop):
+            buffers.certain[group] += _probabilities(
+                group, shape, weights, p, q, noise, first_row, tau,
+                buffers.draws[thread], buffers.bits[thread], buffers.columns[thread],
+            )  # fmt: skip
+        product(gemm, p[units], True, weights.codebook[units], False, y[block], 0.0)
     passed = wait_for_all(barrier, passed, threads)
-    for block in range(thread, blocks, threads):
-        start, stop = dim * block // blocks, dim * (block + 1) // blocks
-        if start < stop:
-            _residual(gemm, weights, p, x, y, buffers.squares, start, stop, batchsize)
+    start, stop = block_of(n, thread, threads)
+    _residual(x, y, buffers.squares, start, stop, batchsize)
     return wait_for_all(barrier, passed, threads)
 
 
@@ -307,32 +345,32 @@ def backward(thread, threads, barrier, passed, gemm, shape, weights, gradients, 
     Returns:
         How many barriers this thread has passed.
     """
-    x, h, p, q, dy, dp, dh = (
-        buffers.x, buffers.h, buffers.p, buffers.q, buffers.y, buffers.dp, buffers.dh
-    )  # fmt: skip
-    num_codebooks, num_codewords, blocks = shape
-    num_hidden = weights.w1.shape[0]
+    x, h, p, q, dp, dh = buffers.x, buffers.h, buffers.p, buffers.q, buffers.dp, buffers.dh
+    dy = buffers.y[0]
+    num_codewords = shape.num_codewords
     beta = 0.0 if fresh else 1.0
-    for block in range(thread, blocks, threads):
-        start, stop = num_codebooks * block // blocks, num_codebooks * (block + 1) // blocks
-        if start < stop:
-            units = slice(start * num_codewords, stop * num_codewords)
-            product(gemm, p[units], False, dy, False, gradients.codebook[units], beta)
-            product(gemm, weights.codebook[units], False, dy, True, dp[units], 0.0)
-            for group in range(start, stop):
-                _softmax_gradient(group, num_codewords, p, q, dp, buffers.columns[thread])
-            product(gemm, dp[units], False, h, True, gradients.w2[units], beta)
-            for unit in range(start * num_codewords, stop * num_codewords):
-                gradients.b2[unit] = _total(dp[unit]) + (0 if fresh else gradients.b2[unit])
+    for block in range(thread, shape.blocks, threads):
+        start, stop = block_of(shape.num_codebooks, block, shape.blocks)
+        if start == stop:
+            dh[block] = 0
+            continue
+        units = slice(start * num_codewords, stop * num_codewords)
+        product(gemm, p[units], False, dy, False, gradients.codebook[units], beta)
+        product(gemm, weights.codebook[units], False, dy, True, dp[units], 0.0)
+        for group in range(start, stop):
+            _softmax_gradient(group, num_codewords, p, q, dp, buffers.columns[thread])
+        product(gemm, dp[units], False, h, True, gradients.w2[units], beta)
+        for unit in range(start * num_codewords, stop * num_codewords):
+            gradients.b2[unit] = _total(dp[unit]) + (0 if fresh else gradients.b2[unit])
+        product(gemm, weights.w2[units], True, dp[units], False, dh[block], 0.0)
     passed = wait_for_all(barrier, passed, threads)
-    for block in range(thread, blocks, threads):
-        start, stop = num_hidden * block // blocks, num_hidden * (block + 1) // blocks
-        if start < stop:
-            product(gemm, weights.w2[:, start:stop], True, dp, False, dh[start:stop], 0.0)
-            for unit in range(start, stop):
-                h_row, d_row = h[unit], dh[unit]
-                for i in range(d_row.size):
-                    d_row[i] *= d_row.dtype.type(1) - h_row[i] * h_row[i]
-                gradients.b1[unit] = _total(d_row) + (0 if fresh else gradients.b1[unit])
-            product(gemm, dh[start:stop], False, x, False, gradients.w1[start:stop], beta)
+    for block in range(thread, shape.blocks, threads):
+        start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
+        if start == stop:
+            continue
+        for unit in range(start, stop):
+            gradients.b1[unit] = _hidden_gradient(dh[:, unit], h[unit]) + (
+                0 if fresh else gradients.b1[unit]
+            )
+        product(gemm, dh[0, start:stop], False, x, False, gradients.w1[start:stop], beta)
     return wait_for_all(barrier, passed, threads)
