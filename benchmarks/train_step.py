@@ -52,6 +52,7 @@ SIZES = [
 ]
 ROUNDS = 7
 ROUND_SECONDS = 0.4
+SETTLING_SECONDS = 0.2
 
 
 class PortedChain(chainer.Chain):
@@ -166,7 +167,9 @@ def operations(dim: int, m: int, k: int, batch: int) -> float:
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
-    """Returns steps a second."""
+    """Returns steps a second, measured when the last contender's threads have stopped spinning."""
+    time.sleep(SETTLING_SECONDS)
+    step()
     done, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
         done += step()
