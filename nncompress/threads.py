@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from nncompress.errors import InputError
 
@@ -53,10 +52,7 @@ def _cgroup_quota() -> float | None:
 
 
 class Team:
-    """Threads that run one compiled function together, each with BLAS to itself.
-
-    OpenBLAS's own threads would fight with the team's for the cores, so BLAS is serial while the
-    team runs.
+    """Threads that run one compiled function together.
 
     Args:
         threads: Size of the team, the calling thread included.
@@ -66,7 +62,6 @@ class Team:
         self.threads = threads
         self._barrier = np.zeros(1, dtype=np.int64)
         self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
-        self._libraries: ThreadpoolController | None = None
 
     def run(self, function: Callable[..., None], threads: int, *arguments: object) -> None:
         """Calls ``function(thread, threads, barrier, *arguments)`` in threads of the team.
@@ -77,13 +72,10 @@ class Team:
             arguments: Passed on.
         """
         self._barrier[0] = 0
-        if self._libraries is None:
-            self._libraries = ThreadpoolController()
-        with self._libraries.limit(limits=1, user_api="blas"):
-            others = [
-                self._pool.submit(function, thread, threads, self._barrier, *arguments)
-                for thread in range(1, threads)
-            ]
-            function(0, threads, self._barrier, *arguments)
-            for other in others:
-                other.result()
+        others = [
+            self._pool.submit(function, thread, threads, self._barrier, *arguments)
+            for thread in range(1, threads)
+        ]
+        function(0, threads, self._barrier, *arguments)
+        for other in others:
+            other.result()

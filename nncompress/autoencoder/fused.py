@@ -6,7 +6,6 @@ import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.kernels import announce_compilation, run
-from nncompress.autoencoder.kernels.blas import gemm_address
 from nncompress.autoencoder.kernels.step import TILE_ROWS, Memory, Noise, Shape, Weights
 from nncompress.autoencoder.noise import Stream, noise_words
 from nncompress.chainer_compat import chainer
@@ -30,7 +29,6 @@ class FusedAutoencoder(CompositionalAutoencoder):
 
     def __init__(self, *arguments: int, threads: int | None = None, **options: object) -> None:
         super().__init__(*arguments, **options)
-        self._gemm = gemm_address(self.codebook.dtype)
         self._threads = resolve_threads(threads)
         self._team: Team | None = None
         self._memory: Memory | None = None
@@ -162,7 +160,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
         if self._team is None:
             self._team = Team(self._threads)
             announce_compilation()
-        self._team.run(function, min(self._threads, most_threads), self._gemm, *arguments)
+        self._team.run(function, min(self._threads, most_threads), *arguments)
 
     def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
         """Returns the parameters in the order of ``Weights``."""
@@ -195,19 +193,23 @@ class FusedAutoencoder(CompositionalAutoencoder):
             num_logits = self.codebook.shape[0]
             dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
             self._memory = Memory(
-                x=np.empty(rows * dim, dtype),
                 h=np.empty(num_hidden * rows, dtype),
                 p=np.empty(num_logits * rows, dtype),
                 q=np.empty(num_logits * rows, dtype),
                 y=np.empty(blocks * rows * dim, dtype),
                 dp=np.empty(num_logits * rows, dtype),
                 dh=np.empty(blocks * num_hidden * rows, dtype),
-                draws=np.empty(threads * 4 * rows, dtype),
-                bits=np.empty(threads * 4 * rows, np.uint32),
-                columns=np.empty(threads * 2 * rows, dtype),
-                squares=np.empty(rows, dtype),
                 certain=np.empty(self.num_codebooks, dtype),
                 norms=np.empty(blocks),
+                x=np.empty((threads, rows * dim), dtype),
+                xt=np.empty((threads, rows * dim), dtype),
+                ht=np.empty((threads, num_hidden * rows), dtype),
+                dy=np.empty((threads, rows * dim), dtype),
+                dyt=np.empty((threads, rows * dim), dtype),
+                draws=np.empty((threads, 4 * rows), dtype),
+                bits=np.empty((threads, 4 * rows), np.uint32),
+                columns=np.empty((threads, 2 * rows), dtype),
+                squares=np.empty((threads, rows), dtype),
             )
             self._memory_rows = rows
         return self._memory

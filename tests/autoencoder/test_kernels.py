@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba import njit
 
 from nncompress.autoencoder.kernels import elementary
-from nncompress.autoencoder.kernels.blas import gemm_address
-from nncompress.autoencoder.kernels.intrinsics import product, wait_for_all
+from nncompress.autoencoder.kernels.intrinsics import wait_for_all
+from nncompress.autoencoder.kernels.product import product
 from nncompress.threads import Team
 
 
@@ -54,25 +56,37 @@ def test_exp_of_very_negative_numbers_is_nothing():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 1), (1, 5, 3), (6, 1, 4), (33, 17, 65)])
 @pytest.mark.parametrize("transpose_a", [False, True])
-@pytest.mark.parametrize("transpose_b", [False, True])
-def test_products_agree_with_numpy(random, dtype, m, n, k, transpose_a, transpose_b):
+@settings(deadline=None)  # the first call compiles
+@given(m=st.integers(1, 20), n=st.integers(1, 150), k=st.integers(1, 20), seed=st.integers(0, 9))
+def test_products_agree_with_numpy(dtype, transpose_a, m, n, k, seed):
+    random = np.random.default_rng(seed)
+
     def wide(rows, columns):
         """A matrix whose rows are not next to each other."""
         return random.normal(size=(rows, columns + 3)).astype(dtype)[:, 1 : columns + 1]
 
-    a = wide(k, m) if transpose_a else wide(m, k)
-    b = wide(n, k) if transpose_b else wide(k, n)
-    for beta in (0.0, 1.0):
-        around = random.normal(size=(m, n + 2)).astype(dtype)
-        before, c = around.copy(), around[:, 1:-1]
-        product(gemm_address(dtype), a, transpose_a, b, transpose_b, c, beta)
-        expected = (a.T if transpose_a else a) @ (b.T if transpose_b else b) + beta * before[
-            :, 1:-1
-        ]
-        np.testing.assert_allclose(c, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
-        assert (around[:, [0, -1]] == before[:, [0, -1]]).all()
+    a, b = wide(k, m) if transpose_a else wide(m, k), wide(k, n)
+    for accumulate in (False, True):
+        around = random.normal(size=(m + 2, n + 2)).astype(dtype)
+        if not accumulate:
+            around[1:-1, 1:-1] = np.nan  # what is not added to must not matter
+        before, c = around.copy(), around[1:-1, 1:-1]
+        product(a, transpose_a, b, c, accumulate)
+        expected = (a.T if transpose_a else a).astype(np.float64) @ b
+        if accumulate:
+            expected += before[1:-1, 1:-1]
+        np.testing.assert_allclose(c, expected, atol=1e-5 if dtype == np.float32 else 1e-13)
+        around[1:-1, 1:-1] = before[1:-1, 1:-1] = 0
+        assert (around == before).all()
+
+
+def test_a_part_of_a_product_is_the_same_to_the_last_bit(random):
+    a, b = (random.normal(size=size).astype(np.float32) for size in ((50, 70), (70, 200)))
+    whole, part = np.empty((50, 200), np.float32), np.empty((13, 57), np.float32)
+    product(a, False, b, whole, False)
+    product(a[20:33], False, b[:, 101:158], part, False)
+    assert (part == whole[20:33, 101:158]).all()
 
 
 @njit(nogil=True)

@@ -1,4 +1,4 @@
-"""The CPU's kernels: Numba code around BLAS products, run by a team of threads.
+"""The CPU's kernels: Numba code, run by a team of threads.
 
 Numba compiles them on their first use, which takes some ten seconds, and keeps the result. It
 looks for changes in the file of the outermost function alone, so that the others' changes would
@@ -7,6 +7,7 @@ go unnoticed: the results are kept in a directory named after the contents of al
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def _cache_directory() -> str:
         if not base:
             continue
         try:
+            if not directory.exists():  # what is there was made from other files
+                for outdated in Path(base).glob("nncompress-*"):
+                    shutil.rmtree(outdated, ignore_errors=True)
             directory.mkdir(parents=True, exist_ok=True)
         except OSError:
             continue
@@ -35,11 +39,11 @@ def _cache_directory() -> str:
 _configured = numba.config.CACHE_DIR
 _directory = numba.config.CACHE_DIR = _cache_directory()
 try:
-    from nncompress.autoencoder.kernels import blas, run, step
+    from nncompress.autoencoder.kernels import run, step
 finally:
     numba.config.CACHE_DIR = _configured
 
-__all__ = ["announce_compilation", "blas", "run", "step"]
+__all__ = ["announce_compilation", "run", "step"]
 
 
 def announce_compilation() -> None:

@@ -5,14 +5,17 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nncompress.autoencoder.kernels.elementary import JIT, tanh
-from nncompress.autoencoder.kernels.intrinsics import product, wait_for_all
+from nncompress.autoencoder.kernels.elementary import JIT
+from nncompress.autoencoder.kernels.intrinsics import wait_for_all
+from nncompress.autoencoder.kernels.product import product
 from nncompress.autoencoder.kernels.step import (
     TILE_ROWS,
     Noise,
     backward,
     block_of,
     forward,
+    gather,
+    hidden,
     tile_buffers,
 )
 
@@ -101,7 +104,7 @@ def _sum_in_order(values):
 
 @njit(**JIT)
 def train(
-    thread, threads, barrier, gemm, shape, memory, weights, gradients, first_moments,
+    thread, threads, barrier, shape, memory, weights, gradients, first_moments,
     second_moments, source, rows, centre, scale, seed_words, stream, plan, beta1, beta2, eps,
     max_norm, nothing, out,
 ):  # fmt: skip
@@ -111,7 +114,6 @@ def train(
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: int64 ``(1,)``, 0.
-        gemm: Address of gemm.
         shape: Sizes.
         memory: Working memory.
         weights: The parameters.
@@ -144,16 +146,19 @@ def train(
         if thread == 0:
             memory.certain[:] = 0
         for first in range(0, batchsize, TILE_ROWS):
+            if batchsize > TILE_ROWS:
+                # Tiles of other heights lie elsewhere in memory: the last one must be done with.
+                passed = wait_for_all(barrier, passed, threads)
             tile = rows[step, first : first + TILE_ROWS]
-            buffers = tile_buffers(memory, shape, weights, threads, tile.size)
+            shared, private = tile_buffers(memory, shape, weights, thread, tile.size)
             passed = forward(
-                thread, threads, barrier, passed, gemm, shape, weights, buffers,
+                thread, threads, barrier, passed, shape, weights, shared, private,
                 source, tile, first, batchsize, centre, scale, noise, plan.taus[step],
             )  # fmt: skip
             if thread == 0:
-                squares += _sum_in_order(buffers.squares)
+                squares += _sum_in_order(private.squares)
             passed = backward(
-                thread, threads, barrier, passed, gemm, shape, weights, gradients, buffers,
+                thread, threads, barrier, passed, shape, weights, gradients, shared, private,
                 first == 0,
             )  # fmt: skip
         if thread == 0:
@@ -194,7 +199,7 @@ def train(
 
 @njit(**JIT)
 def differentiate(
-    thread, threads, barrier, gemm, shape, memory, weights, gradients, wanted, x, rows, centre,
+    thread, threads, barrier, shape, memory, weights, gradients, wanted, x, rows, centre,
     scale, noise, tau, out,
 ):  # fmt: skip
     """Computes loss and maxp of one batch, and its gradients.
@@ -203,7 +208,6 @@ def differentiate(
         thread: As for ``train``.
         threads: As for ``train``.
         barrier: As for ``train``.
-        gemm: As for ``train``.
         shape: As for ``train``.
         memory: As for ``train``.
         weights: As for ``train``.
@@ -222,21 +226,21 @@ def differentiate(
     if thread == 0:
         memory.certain[:] = 0
     for first in range(0, rows.size, TILE_ROWS):
+        if rows.size > TILE_ROWS:  # as in ``train``
+            passed = wait_for_all(barrier, passed, threads)
         tile = rows[first : first + TILE_ROWS]
-        buffers = tile_buffers(memory, shape, weights, threads, tile.size)
+        shared, private = tile_buffers(memory, shape, weights, thread, tile.size)
         passed = forward(
-            thread, threads, barrier, passed, gemm, shape, weights, buffers,
+            thread, threads, barrier, passed, shape, weights, shared, private,
             x, tile, first, rows.size, centre, scale, noise, tau,
         )  # fmt: skip
         if thread == 0:
-            squares += _sum_in_order(buffers.squares)
+            squares += _sum_in_order(private.squares)
         if wanted:
             passed = backward(
-                thread, threads, barrier, passed, gemm, shape, weights, gradients, buffers,
+                thread, threads, barrier, passed, shape, weights, gradients, shared, private,
                 first == 0,
             )  # fmt: skip
-        else:  # what was summed up is about to be overwritten
-            passed = wait_for_all(barrier, passed, threads)
     if thread == 0:
         _report(memory.certain, squares, rows.size, out, 0)
 
@@ -261,14 +265,13 @@ def _choose(outputs, bias, num_codewords, best, chosen, codes):
 
 
 @njit(**JIT)
-def encode(thread, threads, barrier, gemm, shape, weights, source, centre, scale, codes):
+def encode(thread, threads, barrier, shape, weights, source, centre, scale, codes):
     """Encodes rows without noise, each tile by one thread.
 
     Args:
         thread: As for ``train``.
         threads: As for ``train``.
         barrier: Not used: tiles do not depend on each other.
-        gemm: As for ``train``.
         shape: As for ``train``.
         weights: The parameters.
         source: ``(n, D)``.
@@ -278,9 +281,9 @@ def encode(thread, threads, barrier, gemm, shape, weights, source, centre, scale
     """
     num_hidden, dim = weights.w1.shape
     num_logits = weights.w2.shape[0]
-    kind = weights.w1.dtype.type
     height = min(ENCODING_TILE, source.shape[0])
     x_memory = np.empty(height * dim, weights.w1.dtype)
+    xt_memory = np.empty(height * dim, weights.w1.dtype)
     h_memory = np.empty(num_hidden * height, weights.w1.dtype)
     z_memory = np.empty(num_logits * height, weights.w1.dtype)
     best_memory = np.empty(height, weights.w1.dtype)
@@ -288,17 +291,12 @@ def encode(thread, threads, barrier, gemm, shape, weights, source, centre, scale
     for first in range(thread * height, source.shape[0], threads * height):
         n = min(height, source.shape[0] - first)
         x = x_memory[: n * dim].reshape(n, dim)
+        xt = xt_memory[: n * dim].reshape(dim, n)
         h = h_memory[: num_hidden * n].reshape(num_hidden, n)
         z = z_memory[: num_logits * n].reshape(num_logits, n)
-        for i in range(n):
-            for j in range(dim):
-                x[i, j] = (kind(source[first + i, j]) - centre[j]) / scale
-        product(gemm, weights.w1, False, x, True, h, 0.0)
-        for unit in range(num_hidden):
-            row, bias = h[unit], weights.b1[unit]
-            for i in range(n):
-                row[i] = tanh(row[i] + bias)
-        product(gemm, weights.w2, False, h, False, z, 0.0)
+        gather(x, xt, source, np.arange(first, first + n), centre, scale)
+        hidden(weights, xt, h, 0, num_hidden)
+        product(weights.w2, False, h, z, False)
         _choose(
             z, weights.b2, shape.num_codewords, best_memory[:n], chosen_memory[:n],
             codes[first : first + n],

@@ -22,8 +22,9 @@ import numpy as np
 from numba import njit
 
 from nncompress.autoencoder.kernels.elementary import INLINE, JIT, exp, log, tanh
-from nncompress.autoencoder.kernels.intrinsics import product, wait_for_all
+from nncompress.autoencoder.kernels.intrinsics import wait_for_all
 from nncompress.autoencoder.kernels.philox import draw_exponentials
+from nncompress.autoencoder.kernels.product import product
 
 TILE_ROWS = 512
 _SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
@@ -51,36 +52,49 @@ class Shape(NamedTuple):
 class Memory(NamedTuple):
     """What the buffers of a tile of any height are made from: their flattened memory."""
 
-    x: np.ndarray
     h: np.ndarray
     p: np.ndarray
     q: np.ndarray
     y: np.ndarray
     dp: np.ndarray
     dh: np.ndarray
+    certain: np.ndarray
+    norms: np.ndarray
+    x: np.ndarray
+    xt: np.ndarray
+    ht: np.ndarray
+    dy: np.ndarray
+    dyt: np.ndarray
     draws: np.ndarray
     bits: np.ndarray
     columns: np.ndarray
     squares: np.ndarray
-    certain: np.ndarray
-    norms: np.ndarray
 
 
-class Buffers(NamedTuple):
-    """Memory that the phases work in, for a tile of n rows."""
+class Shared(NamedTuple):
+    """Memory that all threads see, for a tile of n rows."""
 
-    x: np.ndarray  # (n, D), normalized rows
     h: np.ndarray  # (H, n), hidden activations
     p: np.ndarray  # (L, n), probabilities
     q: np.ndarray  # (L, n), derivative of the softmax's argument by the encoder's output
-    y: np.ndarray  # (blocks, n, D), parts of the reconstruction; the first becomes its gradient
+    y: np.ndarray  # (blocks, n, D), parts of the reconstruction
     dp: np.ndarray  # (L, n), gradient of the probabilities, then of the encoder's outputs
     dh: np.ndarray  # (blocks, H, n), parts of the gradient of the hidden activations
-    draws: np.ndarray  # (threads, 4, n)
-    bits: np.ndarray  # uint32 (threads, 4, n)
-    columns: np.ndarray  # (threads, 2, n)
-    squares: np.ndarray  # (n,), squared residuals by row
     certain: np.ndarray  # (M,), largest probabilities by group
+
+
+class Private(NamedTuple):
+    """Memory of one thread: what all of them need, each makes for itself."""
+
+    x: np.ndarray  # (n, D), normalized rows
+    xt: np.ndarray  # (D, n), the same, transposed
+    ht: np.ndarray  # (n, H), hidden activations, transposed
+    dy: np.ndarray  # (n, D), gradient of the reconstruction
+    dyt: np.ndarray  # (D, n), the same, transposed
+    draws: np.ndarray  # (4, n)
+    bits: np.ndarray  # uint32 (4, n)
+    columns: np.ndarray  # (2, n)
+    squares: np.ndarray  # (n,), squared residuals by row
 
 
 class Noise(NamedTuple):
@@ -88,6 +102,14 @@ class Noise(NamedTuple):
 
     given: np.ndarray  # (rows, M, K), or without rows
     words: np.ndarray  # uint32 (4,): low and high half of the seed, then the counter's last words
+
+
+@njit(**_SUM)
+def _total(values):
+    total = values.dtype.type(0)
+    for i in range(values.size):
+        total += values[i]
+    return total
 
 
 @njit(**_SUM)
@@ -99,54 +121,62 @@ def _total_squares(values):
 
 
 @njit(**JIT)
-def tile_buffers(memory, shape, weights, threads, n):
+def tile_buffers(memory, shape, weights, thread, n):
     """Shapes the memory for a tile of ``n`` rows."""
     num_hidden, dim = weights.w1.shape
     num_logits = weights.w2.shape[0]
-    return Buffers(
-        memory.x[: n * dim].reshape(n, dim),
+    shared = Shared(
         memory.h[: num_hidden * n].reshape(num_hidden, n),
         memory.p[: num_logits * n].reshape(num_logits, n),
         memory.q[: num_logits * n].reshape(num_logits, n),
         memory.y[: shape.blocks * n * dim].reshape(shape.blocks, n, dim),
         memory.dp[: num_logits * n].reshape(num_logits, n),
         memory.dh[: shape.blocks * num_hidden * n].reshape(shape.blocks, num_hidden, n),
-        memory.draws[: threads * 4 * n].reshape(threads, 4, n),
-        memory.bits[: threads * 4 * n].reshape(threads, 4, n),
-        memory.columns[: threads * 2 * n].reshape(threads, 2, n),
-        memory.squares[:n],
         memory.certain,
     )
-
-
-@njit(**_SUM)
-def _total(values):
-    total = values.dtype.type(0)
-    for i in range(values.size):
-        total += values[i]
-    return total
+    private = Private(
+        memory.x[thread, : n * dim].reshape(n, dim),
+        memory.xt[thread, : n * dim].reshape(dim, n),
+        memory.ht[thread, : num_hidden * n].reshape(n, num_hidden),
+        memory.dy[thread, : n * dim].reshape(n, dim),
+        memory.dyt[thread, : n * dim].reshape(dim, n),
+        memory.draws[thread, : 4 * n].reshape(4, n),
+        memory.bits[thread, : 4 * n].reshape(4, n),
+        memory.columns[thread, : 2 * n].reshape(2, n),
+        memory.squares[thread, :n],
+    )
+    return shared, private
 
 
 @njit(**JIT)
-def _gather(x, source, rows, centre, scale, thread, threads):
-    """Normalizes this thread's share of the rows."""
-    n, dim = x.shape
+def _transpose(source, target):
+    """Copies a matrix transposed, a few columns at a time so that lines of both stay in cache."""
+    rows, columns = source.shape
+    for first in range(0, columns, 16):
+        for i in range(rows):
+            for j in range(first, min(first + 16, columns)):
+                target[j, i] = source[i, j]
+
+
+@njit(**JIT)
+def gather(x, xt, source, rows, centre, scale):
+    """Normalizes rows into ``x`` and, transposed, into ``xt``."""
     kind = x.dtype.type
-    for i in range(n * thread // threads, n * (thread + 1) // threads):
+    for i in range(rows.size):
         row = rows[i]
-        for j in range(dim):
+        for j in range(x.shape[1]):
             x[i, j] = (kind(source[row, j]) - centre[j]) / scale
+    _transpose(x, xt)
 
 
 @njit(**JIT)
-def _hidden(gemm, weights, x, h, start, stop):
-    """Computes hidden units ``start`` to ``stop``."""
-    block = h[start:stop]
-    product(gemm, weights.w1[start:stop], False, x, True, block, 0.0)
-    for i in range(block.shape[0]):
-        row, bias = block[i], weights.b1[start + i]
-        for j in range(row.size):
-            row[j] = tanh(row[j] + bias)
+def hidden(weights, xt, h, start, stop):
+    """Computes hidden units ``start`` to ``stop`` of rows."""
+    product(weights.w1[start:stop], False, xt, h[start:stop], False)
+    for unit in range(start, stop):
+        row, bias = h[unit], weights.b1[unit]
+        for i in range(row.size):
+            row[i] = tanh(row[i] + bias)
 
 
 @njit(**INLINE)
@@ -213,25 +243,25 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
 
 
 @njit(**JIT)
-def _residual(x, y, squares, start, stop, batchsize):
-    """Adds the parts of the reconstruction up for rows ``start`` to ``stop``.
+def _residual(x, y, dy, dyt, squares, batchsize):
+    """Adds the parts of the reconstruction up.
 
-    Leaves its gradient in the first part, and adds the squared residuals of row i to
-    ``squares[i]``.
+    Leaves its gradient in ``dy`` and, transposed, in ``dyt``, and the sum of the squared residuals
+    of row i in ``squares[i]``.
     """
-    kind = x.dtype.type
-    factor = kind(1.0 / batchsize)
-    for i in range(start, stop):
-        row, original = y[0, i], x[i]
+    factor = x.dtype.type(1.0 / batchsize)
+    for i in range(x.shape[0]):
+        row, original, first = dy[i], x[i], y[0, i]
+        for j in range(row.size):
+            row[j] = first[j] - original[j]
         for part in range(1, y.shape[0]):
             added = y[part, i]
             for j in range(row.size):
                 row[j] += added[j]
-        for j in range(row.size):
-            row[j] -= original[j]
         squares[i] = _total_squares(row)
         for j in range(row.size):
             row[j] *= factor
+    _transpose(dy, dyt)
 
 
 @njit(**JIT)
@@ -272,8 +302,8 @@ def block_of(size, block, blocks):
 
 @njit(**JIT)
 def forward(
-    thread, threads, barrier, passed, gemm, shape, weights, buffers,
-    source, rows, first_row, batchsize, centre, scale, noise, tau,
+    thread, threads, barrier, passed, shape, weights, shared, private, source, rows, first_row,
+    batchsize, centre, scale, noise, tau,
 ):  # fmt: skip
     """Runs a tile's rows through the autoencoder, up to the gradient of the reconstruction.
 
@@ -282,10 +312,10 @@ def forward(
         threads: Size of the team.
         barrier: The team's barrier.
         passed: How many barriers this thread has passed.
-        gemm: Address of gemm.
         shape: Sizes.
         weights: The parameters.
-        buffers: Memory for exactly the tile's n rows. ``certain`` is added to.
+        shared: Memory for exactly the tile's n rows. ``certain`` is added to.
+        private: This thread's memory for them. ``squares`` is complete in every thread.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(n,)``.
         first_row: Position in the batch of the tile's first row.
@@ -298,14 +328,12 @@ def forward(
     Returns:
         How many barriers this thread has passed.
     """
-    x, h, p, q, y = buffers.x, buffers.h, buffers.p, buffers.q, buffers.y
-    n = rows.size
-    _gather(x, source, rows, centre, scale, thread, threads)
-    passed = wait_for_all(barrier, passed, threads)
+    h, p, q, y = shared.h, shared.p, shared.q, shared.y
+    gather(private.x, private.xt, source, rows, centre, scale)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
         if start < stop:
-            _hidden(gemm, weights, x, h, start, stop)
+            hidden(weights, private.xt, h, start, stop)
     passed = wait_for_all(barrier, passed, threads)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(shape.num_codebooks, block, shape.blocks)
@@ -313,21 +341,22 @@ def forward(
             y[block] = 0
             continue
         units = slice(start * shape.num_codewords, stop * shape.num_codewords)
-        product(gemm, weights.w2[units], False, h, False, p[units], 0.0)
+        product(weights.w2[units], False, h, p[units], False)
         for group in range(start, stop):
-            buffers.certain[group] += _probabilities(
+            shared.certain[group] += _probabilities(
                 group, shape, weights, p, q, noise, first_row, tau,
-                buffers.draws[thread], buffers.bits[thread], buffers.columns[thread],
+                private.draws, private.bits, private.columns,
             )  # fmt: skip
-        product(gemm, p[units], True, weights.codebook[units], False, y[block], 0.0)
+        product(p[units], True, weights.codebook[units], y[block], False)
     passed = wait_for_all(barrier, passed, threads)
-    start, stop = block_of(n, thread, threads)
-    _residual(x, y, buffers.squares, start, stop, batchsize)
-    return wait_for_all(barrier, passed, threads)
+    _residual(private.x, y, private.dy, private.dyt, private.squares, batchsize)
+    return passed
 
 
 @njit(**JIT)
-def backward(thread, threads, barrier, passed, gemm, shape, weights, gradients, buffers, fresh):
+def backward(
+    thread, threads, barrier, passed, shape, weights, gradients, shared, private, fresh
+):  # fmt: skip
     """Computes the gradients of a tile that ``forward`` has just been through.
 
     Args:
@@ -335,42 +364,40 @@ def backward(thread, threads, barrier, passed, gemm, shape, weights, gradients, 
         threads: As for ``forward``.
         barrier: As for ``forward``.
         passed: As for ``forward``.
-        gemm: As for ``forward``.
         shape: As for ``forward``.
         weights: As for ``forward``.
         gradients: Overwritten if ``fresh``, added to otherwise.
-        buffers: As ``forward`` left them.
+        shared: As ``forward`` left it.
+        private: As ``forward`` left it.
         fresh: Whether this is the batch's first tile.
 
     Returns:
         How many barriers this thread has passed.
     """
-    x, h, p, q, dp, dh = buffers.x, buffers.h, buffers.p, buffers.q, buffers.dp, buffers.dh
-    dy = buffers.y[0]
+    h, p, q, dp, dh = shared.h, shared.p, shared.q, shared.dp, shared.dh
     num_codewords = shape.num_codewords
-    beta = 0.0 if fresh else 1.0
+    _transpose(h, private.ht)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(shape.num_codebooks, block, shape.blocks)
         if start == stop:
             dh[block] = 0
             continue
         units = slice(start * num_codewords, stop * num_codewords)
-        product(gemm, p[units], False, dy, False, gradients.codebook[units], beta)
-        product(gemm, weights.codebook[units], False, dy, True, dp[units], 0.0)
+        product(p[units], False, private.dy, gradients.codebook[units], not fresh)
+        product(weights.codebook[units], False, private.dyt, dp[units], False)
         for group in range(start, stop):
-            _softmax_gradient(group, num_codewords, p, q, dp, buffers.columns[thread])
-        product(gemm, dp[units], False, h, True, gradients.w2[units], beta)
+            _softmax_gradient(group, num_codewords, p, q, dp, private.columns)
+        product(dp[units], False, private.ht, gradients.w2[units], not fresh)
         for unit in range(start * num_codewords, stop * num_codewords):
             gradients.b2[unit] = _total(dp[unit]) + (0 if fresh else gradients.b2[unit])
-        product(gemm, weights.w2[units], True, dp[units], False, dh[block], 0.0)
+        product(weights.w2[units], True, dp[units], dh[block], False)
     passed = wait_for_all(barrier, passed, threads)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
         if start == stop:
             continue
         for unit in range(start, stop):
-            gradients.b1[unit] = _hidden_gradient(dh[:, unit], h[unit]) + (
-                0 if fresh else gradients.b1[unit]
-            )
-        product(gemm, dh[0, start:stop], False, x, False, gradients.w1[start:stop], beta)
-    return wait_for_all(barrier, passed, threads)
+            total = _hidden_gradient(dh[:, unit], h[unit])
+            gradients.b1[unit] = total + (0 if fresh else gradients.b1[unit])
+        product(dh[0, start:stop], False, private.x, gradients.w1[start:stop], not fresh)
+    return passed
