@@ -26,6 +26,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
     add("--limit", type=int, help="encode only the first n rows")
     add("--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
+    add(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        help="refine codes and codebook (default: for runs of the fast recipe)",
+    )
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     return parser.parse_args(argv)
 
@@ -46,6 +51,7 @@ def main(argv: list[str] | None = None) -> float:
         gpu=arguments.gpu,
         batchsize=arguments.batchsize,
         threads=arguments.threads,
+        refined=arguments.refine,
     )
     print(f"Mean euclidean distance: {distance:.9g}")
     return distance

@@ -9,6 +9,7 @@ from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
+from nncompress.refinement.refine import refine
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.threads import resolve_threads
 from nncompress.training.best_snapshots import best_snapshot
@@ -27,6 +28,7 @@ def infer(
     gpu: int = -1,
     batchsize: int = ENCODING_BATCH,
     threads: int | None = None,
+    refined: bool | None = None,
 ) -> float:
     """Encodes a matrix and writes ``<model>.codes`` and ``<model>.codebook.npy``.
 
@@ -39,6 +41,7 @@ def infer(
         gpu: Number of the GPU, -1 for the CPU.
         batchsize: Rows a batch.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        refined: Whether to refine codes and codebook; by default for runs of the fast recipe.
 
     Returns:
         The mean Euclidean distance over the encoded rows.
@@ -65,11 +68,18 @@ def infer(
             )
         tokens = tokens[: len(matrix)]
 
+    config = read_config(snapshot.parent) if (snapshot.parent / CONFIG_FILE).is_file() else {}
+    seed = config.get("seed", 0)
+    if refined is None:
+        refined = config.get("recipe") == "fast"
     log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
     with log_to(log_path, started, "Inference complete!!") as log:
         log_provenance(log)
         codes = encode(chain, matrix, device, batchsize)
         codebook = chain.export_codebook()
+        if refined:
+            codes, codebook, losses = refine(matrix, codes, codebook, seed=seed, threads=threads)
+            log(f"Loss after each round of refinement: {', '.join(f'{x:.6g}' for x in losses)}")
         written = {
             "codes": snapshot.with_name(f"{snapshot.name}.codes"),
             "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),

@@ -5,35 +5,16 @@ Source: Shu and Nakayama, "Compressing Word Embeddings via Deep Compositional Co
 Gumbel-Softmax", ICLR 2017 (the relaxation).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from nncompress.autoencoder.noise import Stream, generator, gumbel_noise
 from nncompress.chainer_compat import chainer
+from nncompress.sources.normalization import Normalization
 
 F = chainer.functions
 L = chainer.links
 
 _LOG_EPS = 1e-8
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """The affine map that the encoder sees rows through: ``(x - centre) / scale``.
-
-    Attributes:
-        centre: float32 ``(D,)``.
-        scale: A positive number.
-    """
-
-    centre: np.ndarray
-    scale: float
-
-    @classmethod
-    def identity(cls, dim: int) -> "Normalization":
-        """Returns the map that changes nothing, for rows of ``dim`` columns."""
-        return cls(np.zeros(dim, dtype=np.float32), 1.0)
 
 
 class CompositionalAutoencoder(chainer.Chain):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.kernels import announce_compilation, run
-from nncompress.autoencoder.kernels.step import TILE_ROWS, Memory, Noise, Shape, Weights
 from nncompress.autoencoder.noise import Stream, noise_words
 from nncompress.chainer_compat import chainer
+from nncompress.kernels import announce_compilation, run
+from nncompress.kernels.step import TILE_ROWS, Memory, Noise, Shape, Weights
 from nncompress.threads import Team, resolve_threads
 
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.

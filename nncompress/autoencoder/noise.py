@@ -4,7 +4,7 @@ The Gumbel noise of a batch comes from Philox4x32-10 (Salmon et al., "Parallel R
 Easy as 1, 2, 3", SC 2011). Its key is the seed, in two words. Its counter is the row's position in
 the batch, the number of the column of four (``m * ceil(K/4) + k // 4``; the four words of the
 result belong to four consecutive k), and the draw's position with its stream. So each number can
-be made by itself, in any order: the kernels in ``nncompress/autoencoder/kernels/philox.py`` draw
+be made by itself, in any order: the kernels in ``nncompress/kernels/philox.py`` draw
 the same ones.
 """
 
@@ -20,6 +20,7 @@ class Stream(IntEnum):
     ROW_ORDER = 1
     TRAINING_NOISE = 2
     VALIDATION_NOISE = 3
+    PERTURBATION = 4
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:

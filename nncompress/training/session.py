@@ -9,7 +9,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.factory import autoencoder_for
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
-from nncompress.training.normalization import fit_normalization
+from nncompress.sources.normalization import fit_normalization
 from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import ReportTrigger, StopTrigger
 from nncompress.training.updater import AutoencoderUpdater

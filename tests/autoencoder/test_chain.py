@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from nncompress.autoencoder.chain import CompositionalAutoencoder, Normalization
+from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.noise import Stream, gumbel_noise
 from nncompress.chainer_compat import chainer
+from nncompress.sources.normalization import Normalization
 
 SIZES = [(5, 7, 3, 4), (1, 1, 1, 2), (3, 2, 1, 65), (4, 6, 5, 3)]  # rows, D, M, K
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from nncompress.autoencoder.chain import CompositionalAutoencoder, Normalization
+from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_compat import chainer
+from nncompress.sources.normalization import Normalization
 
 # rows, D, M, K; the last is more than a tile of rows
 SIZES = [

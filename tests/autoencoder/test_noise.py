@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nncompress.autoencoder.kernels import philox as kernel
 from nncompress.autoencoder.noise import Stream, gumbel_noise, noise_words, philox
+from nncompress.kernels import philox as kernel
 
 # Known answers published with Random123 (kat_vectors): counter, key, result.
 KNOWN = [

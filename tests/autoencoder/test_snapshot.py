@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from nncompress.autoencoder.chain import CompositionalAutoencoder, Normalization
+from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.snapshot import load_model, save_model
 from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
+from nncompress.sources.normalization import Normalization
 
 CPU = chainer.get_device("@numpy")
 

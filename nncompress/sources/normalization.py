@@ -1,13 +1,32 @@
 """The centre and scale that make training independent of a matrix's units."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from tqdm import tqdm
 
-from nncompress.autoencoder.chain import Normalization
-from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.matrix import EmbeddingMatrix
 
 # A column whose deviation is this small against its mean is constant: float64 sums round so.
 _ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The affine map that the encoder sees rows through: ``(x - centre) / scale``.
+
+    Attributes:
+        centre: float32 ``(D,)``.
+        scale: A positive number.
+    """
+
+    centre: np.ndarray
+    scale: float
+
+    @classmethod
+    def identity(cls, dim: int) -> "Normalization":
+        """Returns the map that changes nothing, for rows of ``dim`` columns."""
+        return cls(np.zeros(dim, dtype=np.float32), 1.0)
 
 
 def fit_normalization(matrix: EmbeddingMatrix) -> Normalization:

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nncompress.autoencoder.kernels.elementary import JIT
+from nncompress.kernels.elementary import JIT
 
 _INT = ir.IntType(64)
 

@@ -21,10 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nncompress.autoencoder.kernels.elementary import INLINE, JIT, exp, log, tanh
-from nncompress.autoencoder.kernels.intrinsics import wait_for_all
-from nncompress.autoencoder.kernels.philox import draw_exponentials
-from nncompress.autoencoder.kernels.product import product
+from nncompress.kernels.elementary import INLINE, JIT, exp, log, tanh
+from nncompress.kernels.intrinsics import wait_for_all
+from nncompress.kernels.philox import draw_exponentials
+from nncompress.kernels.product import product
 
 TILE_ROWS = 512
 _SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}

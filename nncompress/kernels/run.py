@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nncompress.autoencoder.kernels.elementary import JIT
-from nncompress.autoencoder.kernels.intrinsics import wait_for_all
-from nncompress.autoencoder.kernels.product import product
-from nncompress.autoencoder.kernels.step import (
+from nncompress.kernels.elementary import JIT
+from nncompress.kernels.intrinsics import wait_for_all
+from nncompress.kernels.product import product
+from nncompress.kernels.step import (
     TILE_ROWS,
     Noise,
     backward,

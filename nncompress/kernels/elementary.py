@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from nncompress.autoencoder.kernels.intrinsics import bits_to_float, float_to_bits
+from nncompress.kernels.intrinsics import bits_to_float, float_to_bits
 
 JIT = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 # For what loops call: compilers vectorize a loop only if all it calls is part of it.

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from nncompress.autoencoder.kernels import elementary
-from nncompress.autoencoder.kernels.intrinsics import wait_for_all
-from nncompress.autoencoder.kernels.product import product
+from nncompress.kernels import elementary
+from nncompress.kernels.intrinsics import wait_for_all
+from nncompress.kernels.product import product
 from nncompress.threads import Team
 
 

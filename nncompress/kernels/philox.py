@@ -7,7 +7,7 @@ NumPy twin is in ``nncompress/autoencoder/noise.py``, with what the counter and 
 import numpy as np
 from numba import njit
 
-from nncompress.autoencoder.kernels.elementary import INLINE, JIT, log
+from nncompress.kernels.elementary import INLINE, JIT, log
 
 _U = np.uint32
 _HALF = np.uint64(32)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nncompress.sources import EmbeddingMatrix
-from nncompress.training.normalization import fit_normalization
+from nncompress.sources.normalization import fit_normalization
 
 
 def test_centre_and_scale_follow_their_definition(matrix):

@@ -1,0 +1,1 @@
+"""Better codes and a better codebook after training, without Chainer."""

@@ -1,0 +1,61 @@
+"""The best codebook for given codes.
+
+Source: Babenko and Lempitsky, "Additive Quantization for Extreme Vector Compression", CVPR 2014,
+section 3 (the codebook step).
+"""
+
+import numpy as np
+
+# Weight of the old codebook, in rows: it fills what the codes leave open, such as a vector moved
+# from each codeword of one group to each of another, and a codeword that no row uses.
+_INERTIA = 1e-3
+
+
+class LeastSquares:
+    """Normal equations of the codebook, filled a block of rows at a time.
+
+    For one-hot codes B of shape ``(N, L)`` the codebook C that minimizes ``||X - B C||^2`` solves
+    ``B'B C = B'X``. B'B counts how often two codewords are used together. What the equations leave
+    open is settled by ``_INERTIA * ||C - old C||^2``, so that a solution is never worse than the
+    old codebook.
+
+    Args:
+        num_logits: L = M*K.
+        dim: D.
+
+    Attributes:
+        counts: float64 ``(L, L)``; below the diagonal blocks of groups alone until it is used.
+        sums: float64 ``(L, D)``: B'X.
+        squares: ``||X||^2``.
+        num_rows: Rows so far.
+    """
+
+    def __init__(self, num_logits: int, dim: int) -> None:
+        self.counts = np.zeros((num_logits, num_logits))
+        self.sums = np.zeros((num_logits, dim))
+        self.squares = 0.0
+        self.num_rows = 0
+
+    def _full_counts(self) -> np.ndarray:
+        lower = np.tril(self.counts, -1)
+        return lower + lower.T + np.diag(np.diag(self.counts))
+
+    def solve(self, codebook: np.ndarray) -> np.ndarray:
+        """Returns the best codebook, float64 ``(L, D)``.
+
+        Args:
+            codebook: The old one.
+        """
+        counts = self._full_counts()
+        counts[np.diag_indices_from(counts)] += _INERTIA
+        return np.linalg.solve(counts, self.sums + _INERTIA * codebook)
+
+    def loss(self, codebook: np.ndarray) -> float:
+        """Returns half the mean squared distance that a codebook leaves, from the sums alone."""
+        codebook = codebook.astype(np.float64)
+        error = (
+            self.squares
+            - 2.0 * np.vdot(codebook, self.sums)
+            + np.vdot(codebook, self._full_counts() @ codebook)
+        )
+        return 0.5 * max(0.0, error) / self.num_rows
