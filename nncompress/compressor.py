@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.encoding import encode
-from nncompress.autoencoder.snapshot import load_model, save_model
+from nncompress.autoencoder.encoding import encode, require_same_width
+from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
+from nncompress.refinement.refine import improve_codes, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.threads import resolve_threads
 from nncompress.training.epoch_report import EpochReport
@@ -62,7 +64,7 @@ class EmbeddingCompressor:
         self.model_path = Path(model_path)
         self._device = get_device(device)
         self._threads = resolve_threads(threads)
-        self._chain: CompositionalAutoencoder | None = None
+        self._model: _Model | None = None
 
     @property
     def _snapshot(self) -> Path:
@@ -84,7 +86,7 @@ class EmbeddingCompressor:
         max_grad_norm: float | None = None,
         report: Callable[[str], None] | None = print,
     ) -> None:
-        """Trains a model and writes ``<model_path>.npz``.
+        """Trains a model, refines it under the fast recipe, and writes ``<model_path>.npz``.
 
         Args:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
@@ -140,7 +142,42 @@ class EmbeddingCompressor:
             )
         )
         session.trainer.run()
-        self._chain = None  # the best model is in the file, and the last one is forgotten
+        self._model = None  # the best model is in the file, and the last one is forgotten
+        if recipe == "fast":
+            self._refine(matrix, seed)
+
+    def _refine(self, matrix: EmbeddingMatrix, seed: int) -> None:
+        """Refines the best model, and keeps its codebook and codes in the model's file."""
+        chain = self._loaded().chain
+        codes = encode(chain, matrix, self._device)
+        codes, codebook, _ = refine(
+            matrix, codes, chain.export_codebook(), seed=seed, threads=self._threads
+        )
+        self._model = _Model(chain, codebook, codes, matrix.digest())
+        save_model(self._snapshot, chain, self._model.refined_arrays())
+
+    def encode(self, matrix: _Matrix) -> np.ndarray:
+        """Returns the codes of rows, uint8 or uint16 ``(N, M)``.
+
+        After training with the fast recipe, the matrix that was trained on has the codes that
+        refinement ended with. Other rows, which need not have been in training, are encoded by the
+        encoder and then by ICM against the final codebook.
+
+        Args:
+            matrix: As for ``train``.
+
+        Raises:
+            InputError: There is no model, or it does not fit the matrix.
+        """
+        matrix = EmbeddingMatrix.of(matrix)
+        model = self._loaded()
+        require_same_width(model.chain, matrix)
+        if model.codes is not None and model.digest == matrix.digest():
+            return model.codes.copy()
+        codes = encode(model.chain, matrix, self._device)
+        if model.codes is None:
+            return codes
+        return improve_codes(matrix, codes, model.codebook, threads=self._threads)
 
     def evaluate(self, matrix: _Matrix) -> float:
         """Returns the mean Euclidean distance between rows and their reconstructions.
@@ -152,9 +189,7 @@ class EmbeddingCompressor:
             InputError: There is no model, or it does not fit the matrix.
         """
         matrix = EmbeddingMatrix.of(matrix)
-        chain = self._loaded()
-        codes = encode(chain, matrix, self._device)
-        return mean_euclidean_distance(matrix, codes, chain.export_codebook())
+        return mean_euclidean_distance(matrix, self.encode(matrix), self._loaded().codebook)
 
     def export(self, matrix: _Matrix, prefix: str | os.PathLike) -> None:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
@@ -166,21 +201,50 @@ class EmbeddingCompressor:
         Raises:
             InputError: There is no model, or it does not fit the matrix.
         """
-        matrix = EmbeddingMatrix.of(matrix)
-        chain = self._loaded()
-        codes = encode(chain, matrix, self._device)
-        write_codes(f"{os.fspath(prefix)}.codes", codes)
-        write_codebook(f"{os.fspath(prefix)}.codebook.npy", chain.export_codebook())
+        write_codes(f"{os.fspath(prefix)}.codes", self.encode(matrix))
+        write_codebook(f"{os.fspath(prefix)}.codebook.npy", self._loaded().codebook)
 
-    def _loaded(self) -> CompositionalAutoencoder:
-        if self._chain is None:
+    def _loaded(self) -> "_Model":
+        if self._model is None:
             if not self._snapshot.is_file():
                 raise InputError(f"{self._snapshot} does not exist; train a model first")
-            self._chain = load_model(
+            chain = load_model(
                 self._snapshot,
                 self.num_codebooks,
                 self.num_codewords,
                 self._device,
                 self._threads,
             )
-        return self._chain
+            arrays = read_arrays(self._snapshot)
+            self._model = _Model(
+                chain,
+                arrays.get("refined/codebook", chain.export_codebook()),
+                arrays.get("refined/codes"),
+                arrays.get("refined/digest", np.empty(0, np.uint8)).tobytes(),
+            )
+        return self._model
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A trained model.
+
+    Attributes:
+        chain: The autoencoder.
+        codebook: The final codebook, in the units of the matrix.
+        codes: The final codes of the matrix that was trained on, if they were refined.
+        digest: The fingerprint of that matrix.
+    """
+
+    chain: CompositionalAutoencoder
+    codebook: np.ndarray
+    codes: np.ndarray | None
+    digest: bytes
+
+    def refined_arrays(self) -> dict[str, np.ndarray]:
+        """Returns what the model's file holds beside the autoencoder."""
+        return {
+            "refined/codebook": self.codebook,
+            "refined/codes": self.codes,
+            "refined/digest": np.frombuffer(self.digest, dtype=np.uint8),
+        }

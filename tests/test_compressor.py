@@ -33,6 +33,40 @@ def test_training_brings_the_distance_down(matrix, tmp_path):
     assert many.evaluate(matrix) < few.evaluate(matrix)
 
 
+def test_refined_codes_are_kept_and_new_rows_are_encoded_against_the_final_codebook(
+    matrix, random, tmp_path
+):
+    compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
+    compressor.train(matrix, max_epochs=30, report=None)
+    again = EmbeddingCompressor(4, 8, tmp_path / "m")
+    codes = again.encode(matrix.astype(np.float64))
+    assert codes.dtype == np.uint8
+    assert (codes == compressor.encode(matrix)).all()
+    again.export(matrix, tmp_path / "out")
+    codebook = np.load(tmp_path / "out.codebook.npy")
+
+    def distances(rows, codes):
+        return np.linalg.norm(rows - np.eye(8)[codes].reshape(len(codes), -1) @ codebook, axis=1)
+
+    # The codebook is the best one for the codes: it was made after them.
+    best, *_ = np.linalg.lstsq(np.eye(8)[codes].reshape(300, -1), matrix, rcond=None)
+    least = ((matrix - np.eye(8)[codes].reshape(300, -1) @ best) ** 2).sum()
+    assert (distances(matrix, codes) ** 2).sum() == pytest.approx(least, rel=1e-4)
+
+    new = (matrix[:100] + 0.1 * random.normal(size=(100, 12))).astype(np.float32)
+    found = again.encode(new)
+    assert (found == again.encode(new)).all()
+    assert distances(new, found).mean() < 1.1 * distances(matrix, codes).mean()
+    assert again.evaluate(new) == pytest.approx(distances(new, found).mean(), rel=1e-5)
+
+
+def test_the_paper_recipe_is_not_refined(matrix, tmp_path):
+    compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
+    compressor.train(matrix, recipe="paper", max_epochs=5, report=None)
+    with np.load(tmp_path / "m.npz") as archive:
+        assert not [key for key in archive.files if key.startswith("refined")]
+
+
 def test_paths_are_taken_for_matrices(matrix, matrix_path, tmp_path):
     compressor = EmbeddingCompressor(2, 4, tmp_path / "m")
     compressor.train(matrix_path, max_epochs=2, report=None)

@@ -3,7 +3,9 @@
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,10 +18,44 @@ from nncompress.files import atomic_path
 _PARAMETERS = ("l1/W", "l1/b", "l2/W", "l2/b", "codebook")
 
 
-def save_model(path: str | os.PathLike, chain: CompositionalAutoencoder) -> None:
-    """Writes a chain's snapshot."""
-    with atomic_path(path) as temporary:
-        chainer.serializers.save_npz(str(temporary), chain, compression=False)
+def save_model(
+    path: str | os.PathLike,
+    chain: CompositionalAutoencoder,
+    beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> None:
+    """Writes a chain's snapshot.
+
+    Args:
+        path: The file.
+        chain: The autoencoder.
+        beside: Other arrays to keep in the file; ``load_model`` passes them over.
+    """
+    serializer = chainer.serializers.DictionarySerializer()
+    serializer.save(chain)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **serializer.target, **beside)
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads all arrays of an ``.npz`` file, and never unpickles.
+
+    Raises:
+        InputError: The file is missing or is no such archive.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; wanted a snapshot, iter_<n>.npz")
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise InputError(f"{path} is not a snapshot; wanted an .npz archive")
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a snapshot: {error}") from None
+    return arrays
 
 
 def load_model(
@@ -45,18 +81,7 @@ def load_model(
         InputError: The file is missing or is no snapshot of a model with this M and K.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; wanted a snapshot, iter_<n>.npz")
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise InputError(f"{path} is not a snapshot; wanted an .npz archive")
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a snapshot: {error}") from None
+    arrays = read_arrays(path)
     missing = [key for key in _PARAMETERS if key not in arrays]
     if missing:
         raise InputError(

@@ -34,7 +34,7 @@ def _register_tile() -> tuple[int, int, tuple[int, ...]]:
     return (32 if features.get("avx") else 16), 2, (6, 4, 2, 1)
 
 
-_VECTOR_BYTES, _MOST_VECTORS, _HEIGHTS = _register_tile()
+VECTOR_BYTES, _MOST_VECTORS, _HEIGHTS = _register_tile()
 
 
 @intrinsic
@@ -58,7 +58,7 @@ def _tile(typingctx, zero, height, vectors, last, inner, accumulate, pointers, s
     def codegen(context, builder, signature, arguments):
         real = ir.FloatType() if kind == types.float32 else ir.DoubleType()
         size = 4 if kind == types.float32 else 8
-        lanes = _VECTOR_BYTES // size
+        lanes = VECTOR_BYTES // size
         vector = ir.VectorType(real, lanes)
         flags = ir.VectorType(ir.IntType(1), lanes)
         suffix = f"v{lanes}f{8 * size}"
@@ -182,7 +182,7 @@ def product(a, transpose_a, b, c, accumulate):
     b_step, c_row = b.strides[0] // size, c.strides[0] // size
     strides = (a_row, a_step, b_step, c_row)
     first_a, first_b, first_c = a.ctypes.data, b.ctypes.data, c.ctypes.data
-    lanes = _VECTOR_BYTES // size
+    lanes = VECTOR_BYTES // size
     zero = c.dtype.type(0)
     for column in range(0, n, _MOST_VECTORS * lanes):
         width = min(_MOST_VECTORS * lanes, n - column)

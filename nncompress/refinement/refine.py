@@ -32,9 +32,9 @@ class RefinementSettings:
         sweeps: The most sweeps of ICM after a perturbation.
     """
 
-    rounds: int = 25
+    rounds: int = 12
     tolerance: float = 1e-3
-    trials: int = 4
+    trials: int = 8
     perturbed: int = 4
     sweeps: int = 4
 
@@ -51,12 +51,12 @@ def improve_codes(
     """Improves the codes of rows for a codebook that stays as it is.
 
     Args:
-        matrix: The rows, ``(N, D)``.
+        matrix: The rows, ``(N, D)``, which need not be those that the codebook was made for.
         codes: Where to start, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of the perturbations.
         threads: Threads to compute with; no result depends on it.
-        settings: How hard to try; ``rounds`` times ``trials`` perturbations a row.
+        settings: How hard to try: all rounds are made, with as many trials each.
 
     Returns:
         Codes of the same shape and type, none of them worse.
@@ -136,10 +136,13 @@ class _Refiner:
     def improve(self, position: int, bar: tqdm, equations: LeastSquares | None) -> None:
         """Improves all codes, and tallies them up if equations are given."""
         codebook = self.codebook.astype(np.float32)
+        num_codewords = len(codebook) // self.codes.shape[1]
         gram = 2.0 * (codebook @ codebook.T)
+        for group in range(self.codes.shape[1]):
+            own = slice(group * num_codewords, (group + 1) * num_codewords)
+            gram[own, own] = 0.0
         norms = np.einsum("ld,ld->l", codebook, codebook)
         codebook_t = np.ascontiguousarray(codebook.T)
-        num_codewords = len(codebook) // self.codes.shape[1]
         settings = self.settings
         normalization = self._normalization
         for start, rows in self.matrix.batches(_BLOCK_ROWS):

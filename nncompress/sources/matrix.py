@@ -1,5 +1,6 @@
 """The embedding matrix: rows of floating-point numbers, read a batch at a time."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,13 @@ class EmbeddingMatrix:
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Gathers rows by index: float32 ``(len(rows), D)``, C-contiguous."""
         return np.ascontiguousarray(self._array[rows], dtype=np.float32)
+
+    def digest(self) -> bytes:
+        """Returns a fingerprint of shape and rows, whatever type they are stored in."""
+        state = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
+        for _, rows in self.batches():
+            state.update(rows)
+        return state.digest()
 
     def source_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns where compiled code can gather rows from.

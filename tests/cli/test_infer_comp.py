@@ -44,6 +44,22 @@ def test_files_alone_give_the_reported_distance(commands, run, matrix, tmp_path,
     assert f"Mean euclidean distance: {distance:.9g}" in log
 
 
+def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run, matrix):
+    snapshot = best_snapshot(run)
+
+    def decode(*flags):
+        commands.infer(["--model", str(run), *flags])
+        _, codes = read_codes(run / f"{snapshot.name}.codes")
+        codebook = np.load(run / f"{snapshot.name}.codebook.npy")
+        return codes, ((matrix - np.eye(8)[codes].reshape(300, -1) @ codebook) ** 2).sum()
+
+    default, error = decode()
+    assert (default == decode("--refine")[0]).all()
+    plain, plain_error = decode("--no-refine")
+    assert (plain != default).any()
+    assert error < plain_error
+
+
 def test_limit_matrix_and_batchsize(commands, run, matrix, tmp_path):
     np.save(tmp_path / "other.npy", matrix[::-1].astype(">f8"))
     (tmp_path / "v.word").write_text("w\n" * 300)
