@@ -1,5 +1,7 @@
 """Refinement against its own objective, written out."""
 
+import itertools
+
 import numpy as np
 import pytest
 
