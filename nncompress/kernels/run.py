@@ -67,16 +67,28 @@ def _owned(shape, weights, block):
     return slice(first, last), slice(start * shape.num_codewords, stop * shape.num_codewords)
 
 
+class _Step(NamedTuple):
+    """What an optimizer step does with each gradient."""
+
+    rate: float
+    factor: float
+    beta1: float
+    beta2: float
+    eps: float
+
+
 @njit(**JIT)
-def _descend(parameters, gradients, first, second, rate, factor, beta1, beta2, eps):
-    """Makes an optimizer step: Adam's, or SGD's if there are no moments."""
+def _descend(part, weights, gradients, first_moments, second_moments, step):
+    """Makes an optimizer step on some rows: Adam's, or SGD's if there are no moments."""
+    parameters, gradients = weights[part].reshape(-1), gradients[part].reshape(-1)
     kind = parameters.dtype.type
-    rate, factor = kind(rate), kind(factor)
-    if first.size == 0:
+    rate, factor = kind(step.rate), kind(step.factor)
+    if first_moments.size == 0:
         for i in range(parameters.size):
             parameters[i] -= rate * (factor * gradients[i])
         return
-    new1, new2, eps = kind(1.0 - beta1), kind(1.0 - beta2), kind(eps)
+    first, second = first_moments[part].reshape(-1), second_moments[part].reshape(-1)
+    new1, new2, eps = kind(1.0 - step.beta1), kind(1.0 - step.beta2), kind(step.eps)
     for i in range(parameters.size):
         gradient = factor * gradients[i]
         first[i] += new1 * (gradient - first[i])
@@ -168,33 +180,15 @@ def train(
             factor, passed = _clipping_factor(
                 thread, threads, barrier, passed, shape, gradients, memory.norms, max_norm
             )
-        rate = plan.rates[step]
+        change = _Step(plan.rates[step], factor, beta1, beta2, eps)
+        w, g, m, v = weights, gradients, first_moments, second_moments
         for block in range(thread, shape.blocks, threads):
             units, logits = _owned(shape, weights, block)
-            _descend(
-                weights.w1[units].reshape(-1), gradients.w1[units].reshape(-1),
-                first_moments.w1[units].reshape(-1), second_moments.w1[units].reshape(-1),
-                rate, factor, beta1, beta2, eps,
-            )  # fmt: skip
-            _descend(
-                weights.b1[units], gradients.b1[units], first_moments.b1[units],
-                second_moments.b1[units], rate, factor, beta1, beta2, eps,
-            )  # fmt: skip
-            _descend(
-                weights.w2[logits].reshape(-1), gradients.w2[logits].reshape(-1),
-                first_moments.w2[logits].reshape(-1), second_moments.w2[logits].reshape(-1),
-                rate, factor, beta1, beta2, eps,
-            )  # fmt: skip
-            _descend(
-                weights.b2[logits], gradients.b2[logits], first_moments.b2[logits],
-                second_moments.b2[logits], rate, factor, beta1, beta2, eps,
-            )  # fmt: skip
-            _descend(
-                weights.codebook[logits].reshape(-1), gradients.codebook[logits].reshape(-1),
-                first_moments.codebook[logits].reshape(-1),
-                second_moments.codebook[logits].reshape(-1),
-                rate, factor, beta1, beta2, eps,
-            )  # fmt: skip
+            _descend(units, w.w1, g.w1, m.w1, v.w1, change)
+            _descend(units, w.b1, g.b1, m.b1, v.b1, change)
+            _descend(logits, w.w2, g.w2, m.w2, v.w2, change)
+            _descend(logits, w.b2, g.b2, m.b2, v.b2, change)
+            _descend(logits, w.codebook, g.codebook, m.codebook, v.codebook, change)
 
 
 @njit(**JIT)
