@@ -1,12 +1,12 @@
 """Encoding a whole matrix."""
 
 import numpy as np
-from tqdm import tqdm
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_compat import chainer
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
+from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 
 ENCODING_BATCH = 16_384
@@ -46,7 +46,7 @@ def encode(
     """
     require_same_width(chain, matrix)
     codes = np.empty((len(matrix), chain.num_codebooks), code_dtype(chain.num_codewords))
-    with tqdm(total=len(matrix), desc="Encoding", unit="row", delay=2, leave=False) as bar:
+    with progress_bar(len(matrix), "Encoding") as bar:
         for start, rows in matrix.batches(batchsize):
             chosen = chain.encode(device.send(rows))
             codes[start : start + len(rows)] = chainer.backends.cuda.to_cpu(chosen)

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
+from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 
 _BLOCK_ROWS = 8_192
@@ -47,9 +47,7 @@ def mean_euclidean_distance(
         codebook: ``(M*K, D)``.
     """
     total = 0.0
-    with tqdm(
-        total=len(matrix), desc="Measuring distances", unit="row", delay=2, leave=False
-    ) as bar:
+    with progress_bar(len(matrix), "Measuring distances") as bar:
         for start, rows in matrix.batches(_BLOCK_ROWS):
             difference = rows - reconstruct(codes[start : start + len(rows)], codebook)
             total += float(np.sqrt(np.einsum("nd,nd->n", difference, difference)).sum())
@@ -76,7 +74,7 @@ def write_codes(
     with (
         atomic_path(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as file,
-        tqdm(total=len(codes), desc="Writing codes", unit="row", delay=2, leave=False) as bar,
+        progress_bar(len(codes), "Writing codes") as bar,
     ):
         for start in range(0, len(codes), _BLOCK_ROWS):
             block = codes[start : start + _BLOCK_ROWS].tolist()

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from nncompress.autoencoder.noise import Stream
 from nncompress.embedding.codes import reconstruct
 from nncompress.kernels import icm
+from nncompress.progress import progress_bar
 from nncompress.refinement.least_squares import LeastSquares
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization, fit_normalization
@@ -62,9 +63,7 @@ def improve_codes(
         Codes of the same shape and type, none of them worse.
     """
     refiner = _Refiner(matrix, codes, codebook, seed, resolve_threads(threads), settings)
-    with tqdm(
-        total=settings.rounds * len(matrix), desc="Encoding", unit="row", delay=2, leave=False
-    ) as bar:
+    with progress_bar(settings.rounds * len(matrix), "Encoding") as bar:
         for position in range(settings.rounds):
             refiner.improve(position, bar, None)
     return refiner.codes
@@ -96,7 +95,7 @@ def refine(
     """
     refiner = _Refiner(matrix, codes, codebook, seed, resolve_threads(threads), settings)
     losses: list[float] = []
-    with tqdm(total=settings.rounds * len(matrix), desc="Refining", unit="row") as bar:
+    with progress_bar(settings.rounds * len(matrix), "Refining", delay=0, leave=True) as bar:
         for position in range(settings.rounds):
             equations = LeastSquares(*codebook.shape)
             refiner.improve(position, bar, equations)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from nncompress.errors import InputError
+from nncompress.progress import progress_bar
 
 _BLOCK_BYTES = 32 << 20
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
@@ -145,9 +145,7 @@ class EmbeddingMatrix:
 
     def _refuse_non_finite(self) -> None:
         with (
-            tqdm(
-                total=self.num_rows, desc="Checking rows", unit="row", delay=2, leave=False
-            ) as bar,
+            progress_bar(self.num_rows, "Checking rows") as bar,
             np.errstate(over="ignore"),
         ):
             for start, rows in self.batches():

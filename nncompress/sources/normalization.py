@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
+from nncompress.progress import progress_bar
 from nncompress.sources.matrix import EmbeddingMatrix
 
 # A column whose deviation is this small against its mean is constant: float64 sums round so.
@@ -38,9 +38,7 @@ def fit_normalization(matrix: EmbeddingMatrix) -> Normalization:
     Returns:
         The column means, and the root of the mean column variance, or 1 if that is 0.
     """
-    with tqdm(
-        total=2 * len(matrix), desc="Measuring columns", unit="row", delay=2, leave=False
-    ) as bar:
+    with progress_bar(2 * len(matrix), "Measuring columns") as bar:
         total = np.zeros(matrix.dim)
         for _, rows in matrix.batches():
             total += rows.sum(axis=0, dtype=np.float64)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
@@ -123,15 +122,8 @@ def _extract(archive: zipfile.ZipFile, ending: str, target: Path) -> None:
             f"{Path(str(archive.filename)).name} has {len(found)} files that end in {ending!r}; "
             "wanted one"
         )
-    with (
-        archive.open(found[0]) as source,
-        target.open("wb") as sink,
-        tqdm.wrapattr(
-            source, "read", total=found[0].file_size, desc=f"Unpacking {target.name}", delay=2,
-            leave=False,
-        ) as reader,
-    ):  # fmt: skip
-        shutil.copyfileobj(reader, sink, 1 << 20)
+    with archive.open(found[0]) as source, target.open("wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
 
 
 def _read_parquet_column(path: Path) -> list[str]:

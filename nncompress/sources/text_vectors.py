@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from tqdm import tqdm
 
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
+from nncompress.progress import progress_bar
 
 _PROBED_LINES = 100
 _BLOCK_BYTES = 4 << 20
@@ -88,10 +88,7 @@ class _ProgressLines:
     def __init__(self, path: Path) -> None:
         self._raw = path.open("rb")
         self._text = gzip.GzipFile(fileobj=self._raw) if path.suffix == ".gz" else self._raw
-        self._bar = tqdm(
-            total=path.stat().st_size, desc=f"Reading {path.name}", unit="B", unit_scale=True,
-            delay=2, leave=False,
-        )  # fmt: skip
+        self._bar = progress_bar(path.stat().st_size, f"Reading {path.name}", "B", unit_scale=True)
 
     def __enter__(self) -> "_ProgressLines":
         return self

@@ -1,0 +1,20 @@
+"""Progress bars for what takes longer than a moment."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress_bar(total: int, description: str, unit: str = "row", **options: object) -> tqdm:
+    """Returns a bar on stderr that shows itself after two seconds and goes away at the end.
+
+    Args:
+        total: What it counts up to.
+        description: What is being done.
+        unit: What is counted.
+        options: More of tqdm's options.
+    """
+    # A terminal redraws the bar in place; a log file gets a line now and then.
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    defaults = {"delay": 2, "leave": False, "mininterval": interval}
+    return tqdm(total=total, desc=description, unit=unit, **(defaults | options))
