@@ -2,7 +2,7 @@
 
 A library's product copies both matrices into an order of its own first, which costs much where a
 batch is small, and keeps threads of its own. Here a tile of the result stays in vector registers
-while the loop goes through the common dimension, with one fused multiply-add for each of its
+while the loop goes through the common dimension, with one multiply-add for each of its
 vectors and rows (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
 TOMS 2008, section 4, without the copies). Every element is a sum in one order, whatever part of
 the product is asked for, so that no result depends on how work is divided.
@@ -67,7 +67,7 @@ def _tile(typingctx, zero, height, vectors, last, inner, accumulate, pointers, s
         def external(name, result, *operands):
             return cgutils.get_or_insert_function(module, ir.FunctionType(result, operands), name)
 
-        fma = external(f"llvm.fma.{suffix}", vector, vector, vector, vector)
+        fma = external(f"llvm.fmuladd.{suffix}", vector, vector, vector, vector)
         pointer_type = vector.as_pointer()
         int32 = ir.IntType(32)
         masked_load = external(
