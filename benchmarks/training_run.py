@@ -27,7 +27,7 @@ from nncompress.training.fused_updater import FusedUpdater
 from nncompress.training.settings import resolve_settings
 
 MATRIX = "data/fr300.npy"
-EPOCHS = 32  # 10,000 steps of 64 rows
+EPOCHS = 96  # 30,000 steps of 64 rows
 ROUNDS = 3
 
 

@@ -38,7 +38,8 @@ class CompositionalAutoencoder(chainer.Chain):
 
     Attributes:
         tau: Temperature of the Gumbel-softmax, positive.
-        noise_position: Which draw of the training noise the next call uses.
+        noise_stream: Which noise a call uses: that of training, or of validation.
+        noise_position: Which draw of that noise the next call uses.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class CompositionalAutoencoder(chainer.Chain):
         self.num_codewords = num_codewords
         self.seed = seed
         self.tau = tau
+        self.noise_stream = Stream.TRAINING_NOISE
         self.noise_position = 0
         num_logits = num_codebooks * num_codewords
         num_hidden = hidden_units(num_codebooks, num_codewords)
@@ -115,7 +117,7 @@ class CompositionalAutoencoder(chainer.Chain):
         if noise is None:
             shape = (len(x), self.num_codebooks, self.num_codewords)
             noise = xp.asarray(
-                gumbel_noise(self.seed, Stream.TRAINING_NOISE, self.noise_position, shape, x.dtype)
+                gumbel_noise(self.seed, self.noise_stream, self.noise_position, shape, x.dtype)
             )
         scale = float(self.scale)
         rows = (x - self.centre) / x.dtype.type(scale)

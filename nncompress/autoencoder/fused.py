@@ -176,7 +176,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
         return np.empty((0, 0, 0), dtype=self.codebook.dtype)
 
     def _noise(self, given: np.ndarray | None) -> Noise:
-        words = noise_words(self.seed, Stream.TRAINING_NOISE, self.noise_position)
+        words = noise_words(self.seed, self.noise_stream, self.noise_position)
         return Noise(self._nothing() if given is None else given, words)
 
     def _shape(self, batchsize: int) -> Shape:

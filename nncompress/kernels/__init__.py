@@ -21,13 +21,13 @@ def _cache_directory() -> str:
     for path in sorted(here.glob("*.py")):
         digest.update(path.read_bytes())
     for base in (numba.config.CACHE_DIR, here / "__pycache__", Path.home() / ".cache"):
-        directory = Path(base) / f"nncompress-{digest.hexdigest()[:16]}"
         if not base:
             continue
+        ours = Path(base) / "nncompress-kernels"
+        directory = ours / digest.hexdigest()[:16]
         try:
             if not directory.exists():  # what is there was made from other files
-                for outdated in Path(base).glob("nncompress-*"):
-                    shutil.rmtree(outdated, ignore_errors=True)
+                shutil.rmtree(ours, ignore_errors=True)
             directory.mkdir(parents=True, exist_ok=True)
         except OSError:
             continue

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.noise import Stream, gumbel_noise
+from nncompress.autoencoder.noise import Stream
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
 
@@ -22,7 +22,6 @@ class Validation(chainer.training.extensions.Evaluator):
         chain: The autoencoder, already on its device.
         tau: The temperature.
         device: Chainer device of the chain.
-        batchsize: Rows a batch.
     """
 
     def __init__(
@@ -31,36 +30,25 @@ class Validation(chainer.training.extensions.Evaluator):
         chain: CompositionalAutoencoder,
         tau: float,
         device: chainer.backend.Device,
-        batchsize: int = 1_000,
     ) -> None:
         super().__init__({}, chain)
         self._tau = tau
-        self._validation_device = device
-        self._batchsize = batchsize
         count = min(VALIDATION_ROWS, len(matrix))
-        self._rows = matrix.take(np.arange(count) * len(matrix) // count)
-        self._noise = gumbel_noise(
-            chain.seed,
-            Stream.VALIDATION_NOISE,
-            0,
-            (count, chain.num_codebooks, chain.num_codewords),
-        )
+        self._rows = device.send(matrix.take(np.arange(count) * len(matrix) // count))
 
     def evaluate(self) -> dict[str, float]:
-        """Returns the means over the validation rows, as the chain reports them."""
+        """Returns loss and maxp over the validation rows, as the chain reports them."""
         chain = self.get_target("main")
-        send = self._validation_device.send
-        totals: dict[str, float] = {}
-        training_tau, chain.tau = chain.tau, self._tau
+        training = chain.tau, chain.noise_stream, chain.noise_position
+        chain.tau, chain.noise_stream, chain.noise_position = (
+            self._tau,
+            Stream.VALIDATION_NOISE,
+            0,
+        )
+        observation: dict[str, float] = {}
         try:
-            for start in range(0, len(self._rows), self._batchsize):
-                part = slice(start, start + self._batchsize)
-                observation: dict[str, float] = {}
-                with chainer.reporter.report_scope(observation), chainer.no_backprop_mode():
-                    chain(send(self._rows[part]), send(self._noise[part]))
-                weight = len(self._rows[part]) / len(self._rows)
-                for key, value in observation.items():
-                    totals[key] = totals.get(key, 0.0) + weight * float(value)
+            with chainer.reporter.report_scope(observation), chainer.no_backprop_mode():
+                chain(self._rows)
         finally:
-            chain.tau = training_tau
-        return totals
+            chain.tau, chain.noise_stream, chain.noise_position = training
+        return {key: float(value) for key, value in observation.items()}
