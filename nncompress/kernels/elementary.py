@@ -13,6 +13,8 @@ from numba.extending import overload
 from nncompress.kernels.intrinsics import bits_to_float, float_to_bits
 
 JIT = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+# For sums, whose order the compiler may choose (and keeps).
+SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
 # For what loops call: compilers vectorize a loop only if all it calls is part of it.
 INLINE = {**JIT, "cache": False, "forceinline": True}
 

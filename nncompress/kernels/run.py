@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nncompress.kernels.elementary import JIT
+from nncompress.kernels.elementary import JIT, SUM
 from nncompress.kernels.intrinsics import wait_for_all
 from nncompress.kernels.product import product
 from nncompress.kernels.step import (
@@ -19,7 +19,6 @@ from nncompress.kernels.step import (
     tile_buffers,
 )
 
-_SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
 ENCODING_TILE = 256
 
 
@@ -51,7 +50,7 @@ def _clipping_factor(thread, threads, barrier, passed, shape, gradients, norms, 
     return (max_norm / norm if norm > max_norm else 1.0), passed
 
 
-@njit(**_SUM)
+@njit(**SUM)
 def _sum_of_squares(values):
     total = 0.0
     for i in range(values.size):

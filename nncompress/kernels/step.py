@@ -21,13 +21,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nncompress.kernels.elementary import INLINE, JIT, exp, log, tanh
+from nncompress.kernels.elementary import INLINE, JIT, SUM, exp, log, tanh
 from nncompress.kernels.intrinsics import wait_for_all
 from nncompress.kernels.philox import draw_exponentials
 from nncompress.kernels.product import product
 
 TILE_ROWS = 512
-_SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
 _LOG_EPS = 1e-8
 
 
@@ -104,7 +103,7 @@ class Noise(NamedTuple):
     words: np.ndarray  # uint32 (4,): low and high half of the seed, then the counter's last words
 
 
-@njit(**_SUM)
+@njit(**SUM)
 def _total(values):
     total = values.dtype.type(0)
     for i in range(values.size):
@@ -112,7 +111,7 @@ def _total(values):
     return total
 
 
-@njit(**_SUM)
+@njit(**SUM)
 def _total_squares(values):
     total = values.dtype.type(0)
     for i in range(values.size):
