@@ -13,7 +13,7 @@ from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
-from nncompress.refinement.refine import improve_codes, refine
+from nncompress.refinement.refine import MOST_CODEWORDS, improve_codes, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.threads import resolve_threads
 from nncompress.training.epoch_report import EpochReport
@@ -143,7 +143,7 @@ class EmbeddingCompressor:
         )
         session.trainer.run()
         self._model = None  # the best model is in the file, and the last one is forgotten
-        if recipe == "fast":
+        if recipe == "fast" and self.num_codebooks * self.num_codewords <= MOST_CODEWORDS:
             self._refine(matrix, seed)
 
     def _refine(self, matrix: EmbeddingMatrix, seed: int) -> None:

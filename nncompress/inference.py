@@ -9,7 +9,7 @@ from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
-from nncompress.refinement.refine import refine
+from nncompress.refinement.refine import MOST_CODEWORDS, refine
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.threads import resolve_threads
 from nncompress.training.best_snapshots import best_snapshot
@@ -41,7 +41,8 @@ def infer(
         gpu: Number of the GPU, -1 for the CPU.
         batchsize: Rows a batch.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        refined: Whether to refine codes and codebook; by default for runs of the fast recipe.
+        refined: Whether to refine codes and codebook; by default for runs of the fast recipe
+            whose codebook is not too large for it.
 
     Returns:
         The mean Euclidean distance over the encoded rows.
@@ -54,9 +55,10 @@ def infer(
     threads = resolve_threads(threads)
     device = get_device(gpu)
     snapshot = _snapshot_of(model)
-    num_codebooks, num_codewords = _code_size(snapshot)
+    config = _config_of(snapshot)
+    num_codebooks, num_codewords = _code_size(snapshot, config)
     chain = load_model(snapshot, num_codebooks, num_codewords, device, threads)
-    matrix = EmbeddingMatrix.open(matrix_path or _matrix_of(snapshot), limit)
+    matrix = EmbeddingMatrix.open(matrix_path or _matrix_of(snapshot, config), limit)
     require_same_width(chain, matrix)
     tokens = None
     if vocabulary_path is not None:
@@ -68,10 +70,16 @@ def infer(
             )
         tokens = tokens[: len(matrix)]
 
-    config = read_config(snapshot.parent) if (snapshot.parent / CONFIG_FILE).is_file() else {}
-    seed = config.get("seed", 0)
+    known = config or {}
+    seed = known.get("seed", 0)
+    fits = num_codebooks * num_codewords <= MOST_CODEWORDS
     if refined is None:
-        refined = config.get("recipe") == "fast"
+        refined = known.get("recipe") == "fast" and fits
+    elif refined and not fits:
+        raise InputError(
+            f"M*K is {num_codebooks * num_codewords}; refinement takes at most {MOST_CODEWORDS} "
+            "codewords, so leave --refine out"
+        )
     log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
     with log_to(log_path, started, "Inference complete!!") as log:
         log_provenance(log)
@@ -102,10 +110,14 @@ def _snapshot_of(model: Path) -> Path:
     return snapshot
 
 
-def _code_size(snapshot: Path) -> tuple[int, int]:
+def _config_of(snapshot: Path) -> dict[str, object] | None:
+    """Returns the run's configuration, or None for a snapshot without one."""
+    return read_config(snapshot.parent) if (snapshot.parent / CONFIG_FILE).is_file() else None
+
+
+def _code_size(snapshot: Path, config: dict[str, object] | None) -> tuple[int, int]:
     """Returns M and K, from the run's configuration or its directory's name."""
-    if (snapshot.parent / CONFIG_FILE).is_file():
-        config = read_config(snapshot.parent)
+    if config is not None:
         size = config.get("M"), config.get("K")
     else:
         name = re.search(r"_M_(\d+)_K_(\d+)", snapshot.resolve().parent.name)
@@ -119,13 +131,13 @@ def _code_size(snapshot: Path) -> tuple[int, int]:
     return size
 
 
-def _matrix_of(snapshot: Path) -> Path:
-    if not (snapshot.parent / CONFIG_FILE).is_file():
+def _matrix_of(snapshot: Path, config: dict[str, object] | None) -> Path:
+    if config is None:
         raise InputError(
             f"{snapshot.parent} has no {CONFIG_FILE} to tell which matrix is meant; name it with "
             "--matrix"
         )
-    path = read_config(snapshot.parent).get("input_matrix")
+    path = config.get("input_matrix")
     if not isinstance(path, str):
         raise InputError(
             f"{snapshot.parent / CONFIG_FILE} names no input_matrix; name it with --matrix"

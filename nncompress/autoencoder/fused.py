@@ -180,8 +180,8 @@ class FusedAutoencoder(CompositionalAutoencoder):
         return Noise(self._nothing() if given is None else given, words)
 
     def _shape(self, batchsize: int) -> Shape:
-        # More blocks feed more threads, and make products smaller and slower. The number must not
-        # depend on the threads: a product's rounding may depend on how it is cut.
+        # More blocks feed more threads, and make more parts to add up. The number must not depend
+        # on the threads: how a sum is cut decides how it is rounded.
         work = min(batchsize, TILE_ROWS) * self.count_params()
         blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
         return Shape(self.num_codebooks, self.num_codewords, blocks)
@@ -250,13 +250,14 @@ class Descent:
         if not isinstance(optimizer, chainer.optimizers.Adam):
             none = Weights(*(np.empty_like(array[:0]) for array in gradients))
             return cls(gradients, none, none, max_grad_norm)
-        moments = []
-        for key in ("m", "v"):
-            for parameter in parameters:
-                if parameter.update_rule.state is None:
-                    parameter.update_rule._init_states(parameter)
-            moments.append(Weights(*(p.update_rule.state[key] for p in parameters)))
-        return cls(gradients, *moments, max_grad_norm)
+        for parameter in parameters:
+            if parameter.update_rule.state is None:
+                parameter.update_rule._init_states(parameter)
+        first, second = (
+            Weights(*(parameter.update_rule.state[key] for parameter in parameters))
+            for key in ("m", "v")
+        )
+        return cls(gradients, first, second, max_grad_norm)
 
 
 class _Objective(chainer.FunctionNode):

@@ -24,7 +24,7 @@ class LeastSquares:
         dim: D.
 
     Attributes:
-        counts: float64 ``(L, L)``; below the diagonal blocks of groups alone until it is used.
+        counts: float64 ``(L, L)``: B'B on and below the diagonal.
         sums: float64 ``(L, D)``: B'X.
         squares: ``||X||^2``.
         num_rows: Rows so far.

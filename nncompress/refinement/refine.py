@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from nncompress.autoencoder.noise import Stream
 from nncompress.embedding.codes import reconstruct
+from nncompress.errors import InputError
 from nncompress.kernels import icm
 from nncompress.progress import progress_bar
 from nncompress.refinement.least_squares import LeastSquares
@@ -18,6 +19,8 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization, fit_normalization
 from nncompress.threads import Team, resolve_threads
 
+# The Gram matrix and the counts have L = M*K rows and columns: 2 GiB of them at this size.
+MOST_CODEWORDS = 8_192
 _BLOCK_ROWS = 8_192
 
 
@@ -61,6 +64,9 @@ def improve_codes(
 
     Returns:
         Codes of the same shape and type, none of them worse.
+
+    Raises:
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     refiner = _Refiner(matrix, codes, codebook, seed, resolve_threads(threads), settings)
     with progress_bar(settings.rounds * len(matrix), "Encoding") as bar:
@@ -92,6 +98,9 @@ def refine(
     Returns:
         Better codes, of the same shape and type; a better codebook, float32 ``(M*K, D)``; and the
         loss, in the units of the matrix, after each round, which never rises.
+
+    Raises:
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     refiner = _Refiner(matrix, codes, codebook, seed, resolve_threads(threads), settings)
     losses: list[float] = []
@@ -114,6 +123,11 @@ class _Refiner:
     """Codes and a codebook of normalized rows, and the passes over the rows."""
 
     def __init__(self, matrix, codes, codebook, seed, threads, settings) -> None:
+        if len(codebook) > MOST_CODEWORDS:
+            raise InputError(
+                f"the codebook has {len(codebook)} codewords (M*K); refinement takes at most "
+                f"{MOST_CODEWORDS}, so leave it out or train with a smaller M or K"
+            )
         self.matrix = matrix
         self.codes = codes.copy()
         self.settings = settings

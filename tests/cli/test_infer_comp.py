@@ -60,6 +60,19 @@ def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run,
     assert error < plain_error
 
 
+def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, monkeypatch):
+    from nncompress import inference
+
+    commands.infer(["--model", str(run), "--no-refine"])
+    (path,) = run.glob("*.codes")
+    plain = path.read_text()
+    monkeypatch.setattr(inference, "MOST_CODEWORDS", 31)
+    commands.infer(["--model", str(run)])
+    assert path.read_text() == plain
+    with pytest.raises(InputError, match=r"M\*K is 32; refinement takes at most 31"):
+        commands.infer(["--model", str(run), "--refine"])
+
+
 def test_limit_matrix_and_batchsize(commands, run, matrix, tmp_path):
     np.save(tmp_path / "other.npy", matrix[::-1].astype(">f8"))
     (tmp_path / "v.word").write_text("w\n" * 300)
