@@ -122,15 +122,15 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
             "trainer snapshot to continue from"
         )
     config = read_config(directory)
-    settings, matrix_path, limit, gpu = _settings_of(directory, config)
+    settings, matrix_path, shape, limit, gpu = _settings_of(directory, config)
     _refuse_changes(arguments, config, directory)
     threads = resolve_threads(arguments.threads)
     device = get_device(gpu if arguments.gpu is None else arguments.gpu)
     matrix = EmbeddingMatrix.open(matrix_path, limit)
-    if list(matrix.shape) != config["matrix_shape"]:
+    if list(matrix.shape) != shape:
         raise InputError(
             f"{matrix_path} has shape {matrix.shape} now; the run in {directory} was trained on "
-            f"{tuple(config['matrix_shape'])}"
+            f"{tuple(shape)}"
         )
     if arguments.epoch is not None:
         if arguments.epoch < 1:
@@ -222,7 +222,7 @@ def _config(
 
 def _settings_of(
     directory: Path, config: dict[str, object]
-) -> tuple[TrainingSettings, Path, int | None, int]:
+) -> tuple[TrainingSettings, Path, list[int], int | None, int]:
     try:
         settings = TrainingSettings(
             **{
@@ -230,7 +230,8 @@ def _settings_of(
                 for field in fields(TrainingSettings)
             }
         )
-        return settings, Path(config["input_matrix"]), config["limit"], config["gpu"]
+        matrix_path, shape = Path(config["input_matrix"]), config["matrix_shape"]
+        return settings, matrix_path, shape, config["limit"], config["gpu"]
     except KeyError as error:
         raise InputError(
             f"{directory}/config.json lacks {error}; it cannot be continued"

@@ -196,6 +196,12 @@ def test_resuming_with_other_settings_is_refused(commands, matrix_path, matrix, 
     ]:
         with pytest.raises(InputError, match=message):
             commands.train(["--resume", str(run), *arguments])
+    config = json.loads(before["config.json"])
+    del config["matrix_shape"]
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="lacks 'matrix_shape'"):
+        commands.train(["--resume", str(run)])
+    (run / "config.json").write_bytes(before["config.json"])
     np.save(matrix_path, matrix[:100])
     with pytest.raises(InputError, match=r"has shape \(100, 12\) now"):
         commands.train(["--resume", str(run)])
