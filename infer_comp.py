@@ -31,6 +31,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="refine codes and codebook (default: for runs of the fast recipe)",
     )
+    add("--weights", type=Path, help="weights of the rows in refinement (default: the run's)")
+    add("--time-budget", type=float, help="seconds to refine for at most (default: no limit)")
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     return parser.parse_args(argv)
 
@@ -41,6 +43,7 @@ def main(argv: list[str] | None = None) -> float:
     started = datetime.now()
 
     from nncompress.inference import infer
+    from nncompress.refinement.refine import RefinementSettings
 
     distance = infer(
         arguments.model,
@@ -52,6 +55,8 @@ def main(argv: list[str] | None = None) -> float:
         batchsize=arguments.batchsize,
         threads=arguments.threads,
         refined=arguments.refine,
+        weights_path=arguments.weights,
+        refinement=RefinementSettings(seconds=arguments.time_budget),
     )
     print(f"Mean euclidean distance: {distance:.9g}")
     return distance

@@ -32,6 +32,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--max-grad-norm", type=float, help="clip gradients to this global norm")
     add("--input-matrix", type=Path, help=f"matrix in a .npy file (default: {DEFAULT_MATRIX})")
     add("--limit", type=int, help="use only the first n rows")
+    add("--weights", type=Path, help="weights of the rows: .npy, or text with a number a line")
+    add(
+        "--objective",
+        choices=("distance", "cosine"),
+        help="what to keep small; cosine keeps the rows' directions alone (default: distance)",
+    )
     add("--seed", type=int, help="seed of everything random (default: 0)")
     add("-o", "--out", type=Path, help="where run directories go (default: result)")
     add("--dir-prefix", help="a word in the run directory's name (default: model)")

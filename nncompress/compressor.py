@@ -13,8 +13,14 @@ from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
-from nncompress.refinement.refine import MOST_CODEWORDS, improve_codes, refine
+from nncompress.refinement.refine import (
+    MOST_CODEWORDS,
+    RefinementSettings,
+    improve_codes,
+    refine,
+)
 from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.weights import check_weights
 from nncompress.threads import resolve_threads
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.session import make_session
@@ -84,6 +90,8 @@ class EmbeddingCompressor:
         tau: float | None = None,
         tau_start: float | None = None,
         max_grad_norm: float | None = None,
+        weights: np.ndarray | None = None,
+        refinement: RefinementSettings | None = None,
         report: Callable[[str], None] | None = print,
     ) -> None:
         """Trains a model, refines it under the fast recipe, and writes ``<model_path>.npz``.
@@ -102,12 +110,16 @@ class EmbeddingCompressor:
             tau: Final temperature; without ``tau_start`` the temperature of every step.
             tau_start: Temperature of the first step.
             max_grad_norm: Global norm that gradients are clipped to.
+            weights: The weight of each row in the loss, ``(N,)``; None: all the same.
+            refinement: How long and how hard to refine; None: the defaults.
             report: Takes a line for each epoch; None for silence.
 
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
         """
         matrix = EmbeddingMatrix.of(matrix)
+        if weights is not None:
+            weights = check_weights(weights, matrix)
         settings = resolve_settings(
             len(matrix),
             self.num_codebooks,
@@ -133,6 +145,7 @@ class EmbeddingCompressor:
             self._device,
             validation_interval=None,
             threads=self._threads,
+            weights=weights,
         )
         session.trainer.extend(
             EpochReport(
@@ -144,16 +157,23 @@ class EmbeddingCompressor:
         session.trainer.run()
         self._model = None  # the best model is in the file, and the last one is forgotten
         if recipe == "fast" and self.num_codebooks * self.num_codewords <= MOST_CODEWORDS:
-            self._refine(matrix, seed)
+            self._refine(matrix, weights, seed, refinement or RefinementSettings())
 
-    def _refine(self, matrix: EmbeddingMatrix, seed: int) -> None:
+    def _refine(
+        self,
+        matrix: EmbeddingMatrix,
+        weights: np.ndarray | None,
+        seed: int,
+        settings: RefinementSettings,
+    ) -> None:
         """Refines the best model, and keeps its codebook and codes in the model's file."""
         chain = self._loaded().chain
         codes = encode(chain, matrix, self._device)
-        codes, codebook, _ = refine(
-            matrix, codes, chain.export_codebook(), seed=seed, threads=self._threads
-        )
-        self._model = _Model(chain, codebook, codes, matrix.digest())
+        refined = refine(
+            matrix, codes, chain.export_codebook(),
+            weights=weights, seed=seed, threads=self._threads, settings=settings,
+        )  # fmt: skip
+        self._model = _Model(chain, refined.codebook, refined.codes, matrix.digest())
         save_model(self._snapshot, chain, self._model.refined_arrays())
 
     def encode(self, matrix: _Matrix) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What ``infer_comp.py`` does: a snapshot and a matrix become codes and a codebook."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
 from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
 from nncompress.errors import InputError
-from nncompress.refinement.refine import MOST_CODEWORDS, refine
-from nncompress.sources import EmbeddingMatrix, read_vocabulary
+from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings, refine
+from nncompress.sources import read_vocabulary
 from nncompress.threads import resolve_threads
 from nncompress.training.best_snapshots import best_snapshot
+from nncompress.training.data import TrainingData
 from nncompress.training.provenance import log_provenance
 from nncompress.training.run_directory import CONFIG_FILE, log_to, read_config
 from nncompress.training.settings import check_code_size
@@ -29,6 +31,8 @@ def infer(
     batchsize: int = ENCODING_BATCH,
     threads: int | None = None,
     refined: bool | None = None,
+    weights_path: Path | None = None,
+    refinement: RefinementSettings | None = None,
 ) -> float:
     """Encodes a matrix and writes ``<model>.codes`` and ``<model>.codebook.npy``.
 
@@ -43,6 +47,9 @@ def infer(
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
         refined: Whether to refine codes and codebook; by default for runs of the fast recipe
             whose codebook is not too large for it.
+        weights_path: The rows' weights in refinement; None: those that the run was trained with,
+            unless another matrix is given.
+        refinement: How long and how hard to refine; None: the defaults.
 
     Returns:
         The mean Euclidean distance over the encoded rows.
@@ -58,7 +65,8 @@ def infer(
     config = _config_of(snapshot)
     num_codebooks, num_codewords = _code_size(snapshot, config)
     chain = load_model(snapshot, num_codebooks, num_codewords, device, threads)
-    matrix = EmbeddingMatrix.open(matrix_path or _matrix_of(snapshot, config), limit)
+    data = _data_of(snapshot, config, matrix_path, weights_path, limit)
+    matrix, weights = data.open()
     require_same_width(chain, matrix)
     tokens = None
     if vocabulary_path is not None:
@@ -86,8 +94,15 @@ def infer(
         codes = encode(chain, matrix, device, batchsize)
         codebook = chain.export_codebook()
         if refined:
-            codes, codebook, losses = refine(matrix, codes, codebook, seed=seed, threads=threads)
-            log(f"Loss after each round of refinement: {', '.join(f'{x:.6g}' for x in losses)}")
+            result = refine(
+                matrix, codes, codebook,
+                weights=weights, seed=seed, threads=threads,
+                settings=refinement or RefinementSettings(),
+            )  # fmt: skip
+            codes, codebook = result.codes, result.codebook
+            log(f"Refinement began from {result.start} codebooks")
+            rounds = ", ".join(f"{loss:.6g}" for loss in result.losses)
+            log(f"{'Loss' if weights is None else 'Weighted loss'} after each round: {rounds}")
         written = {
             "codes": snapshot.with_name(f"{snapshot.name}.codes"),
             "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
@@ -131,15 +146,22 @@ def _code_size(snapshot: Path, config: dict[str, object] | None) -> tuple[int, i
     return size
 
 
-def _matrix_of(snapshot: Path, config: dict[str, object] | None) -> Path:
+def _data_of(
+    snapshot: Path,
+    config: dict[str, object] | None,
+    matrix: Path | None,
+    weights: Path | None,
+    limit: int | None,
+) -> TrainingData:
+    """Returns what to encode: what the run was trained on, where nothing else is given."""
     if config is None:
-        raise InputError(
-            f"{snapshot.parent} has no {CONFIG_FILE} to tell which matrix is meant; name it with "
-            "--matrix"
-        )
-    path = config.get("input_matrix")
-    if not isinstance(path, str):
-        raise InputError(
-            f"{snapshot.parent / CONFIG_FILE} names no input_matrix; name it with --matrix"
-        )
-    return Path(path)
+        if matrix is None:
+            raise InputError(
+                f"{snapshot.parent} has no {CONFIG_FILE} to tell which matrix is meant; name it "
+                "with --matrix"
+            )
+        return TrainingData(matrix, limit, weights=weights)
+    if matrix is not None:
+        config = config | {"input_matrix": str(matrix), "weights": None}
+    data = TrainingData.of_config(config, snapshot.parent / CONFIG_FILE)
+    return replace(data, limit=limit, weights=weights or data.weights)

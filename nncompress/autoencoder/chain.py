@@ -101,17 +101,24 @@ class CompositionalAutoencoder(chainer.Chain):
         logits = F.log(F.softplus(self.l2(hidden)) + _LOG_EPS)
         return F.reshape(logits, (len(rows), self.num_codebooks, self.num_codewords))
 
-    def forward(self, x: np.ndarray, noise: np.ndarray | None = None) -> chainer.Variable:
+    def forward(
+        self,
+        x: np.ndarray,
+        noise: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> chainer.Variable:
         """Computes what training minimizes, and reports ``loss`` and ``maxp``.
 
         Args:
             x: Rows of the embedding matrix, ``(n, D)``.
             noise: Draws from Gumbel(0, 1), ``(n, M, K)``; by default those of the chain's seed at
                 ``noise_position``.
+            weights: Weights of the rows, ``(n,)``; with them, ``weighted_loss`` is reported too.
 
         Returns:
             The mean over the rows of ``0.5 * ||z - reconstruction of z||^2`` for the normalized
-            rows z: the reported ``loss``, which is in the units of x, divided by ``scale ** 2``.
+            rows z, each times its weight: the reported ``loss`` (or ``weighted_loss``), which is
+            in the units of x, divided by ``scale ** 2``.
         """
         xp = self.xp
         if noise is None:
@@ -123,14 +130,16 @@ class CompositionalAutoencoder(chainer.Chain):
         rows = (x - self.centre) / x.dtype.type(scale)
         probabilities = F.softmax((self.logits(rows) + noise) / self.tau, axis=2)
         reconstruction = F.matmul(F.reshape(probabilities, (len(x), -1)), self.codebook)
-        objective = 0.5 * F.sum(F.square(reconstruction - rows)) / len(x)
-        chainer.report(
-            {
-                "loss": objective.array * scale**2,
-                "maxp": probabilities.array.max(axis=2).mean(),
-            },
-            self,
-        )
+        losses = 0.5 * F.sum(F.square(reconstruction - rows), axis=1)
+        objective = F.average(losses)
+        observed = {
+            "loss": objective.array * scale**2,
+            "maxp": probabilities.array.max(axis=2).mean(),
+        }
+        if weights is not None:
+            objective = F.average(losses * xp.asarray(weights, dtype=x.dtype))
+            observed["weighted_loss"] = objective.array * scale**2
+        chainer.report(observed, self)
         return objective
 
     def encode(self, x: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,20 @@ from nncompress.threads import Team, resolve_threads
 _WORK_FOR_4, _WORK_FOR_8 = 6e7, 1e9
 _MOST_BLOCKS = 8
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Chainer's defaults, and those of Kingma and Ba 2015
+
+
+class BatchMeans(NamedTuple):
+    """Means over a batch or several, for normalized rows.
+
+    Attributes:
+        loss: The loss.
+        maxp: The largest Gumbel-softmax probability.
+        weighted_loss: The loss, each row's part times its weight: what training minimizes.
+    """
+
+    loss: float
+    maxp: float
+    weighted_loss: float
 
 
 class FusedAutoencoder(CompositionalAutoencoder):
@@ -34,26 +49,33 @@ class FusedAutoencoder(CompositionalAutoencoder):
         self._memory: Memory | None = None
         self._memory_rows = 0
 
-    def forward(self, x: np.ndarray, noise: np.ndarray | None = None) -> chainer.Variable:
+    def forward(
+        self,
+        x: np.ndarray,
+        noise: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> chainer.Variable:
         """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does."""
-        node = _Objective(self, x, self._noise(noise))
+        node = _Objective(self, x, self._noise(noise), weights)
         (objective,) = node.apply(self.kernel_parameters())
-        self.report_batch(node.loss, node.maxp)
+        self.report_batch(node.means, weights is not None)
         return objective
 
-    def report_batch(self, loss: float, maxp: float, batches: int = 1) -> None:
+    def report_batch(self, means: BatchMeans, weighted: bool, batches: int = 1) -> None:
         """Reports means over batches.
 
         Args:
-            loss: Mean loss of the normalized rows.
-            maxp: Mean maxp.
+            means: What the kernels computed.
+            weighted: Whether rows have weights.
             batches: How many batches the means are of.
         """
-        loss *= float(self.scale) ** 2
-        if batches == 1:
-            chainer.report({"loss": loss, "maxp": maxp}, self)
-        else:  # Chainer's summaries take a pair for a value and its weight
-            chainer.report({"loss": (loss, batches), "maxp": (maxp, batches)}, self)
+        square = float(self.scale) ** 2
+        observed = {"loss": means.loss * square, "maxp": means.maxp}
+        if weighted:
+            observed["weighted_loss"] = means.weighted_loss * square
+        if batches > 1:  # Chainer's summaries take a pair for a value and its weight
+            observed = {name: (value, batches) for name, value in observed.items()}
+        chainer.report(observed, self)
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise."""
@@ -70,21 +92,22 @@ class FusedAutoencoder(CompositionalAutoencoder):
         return codes
 
     def differentiate(
-        self, x: np.ndarray, noise: Noise, wanted: bool
-    ) -> tuple[float, float, Weights]:
+        self, x: np.ndarray, noise: Noise, weights: np.ndarray | None, wanted: bool
+    ) -> tuple[BatchMeans, Weights]:
         """Computes loss and maxp of a batch, and gradients.
 
         Args:
             x: ``(n, D)``.
             noise: The Gumbel noise.
+            weights: The rows' weights, ``(n,)``; None: all 1.
             wanted: Whether to compute gradients.
 
         Returns:
-            The loss of the normalized rows, maxp, and the gradients if they were wanted.
+            The means over the batch, and the gradients if they were wanted.
         """
         shape = self._shape(len(x))
         gradients = Weights(*(np.empty_like(p.array) for p in self.kernel_parameters()))
-        out = np.empty((1, 2))
+        out = np.empty((1, 3))
         self._run(
             run.differentiate,
             shape.blocks,
@@ -95,34 +118,37 @@ class FusedAutoencoder(CompositionalAutoencoder):
             wanted,
             _read_only(x),
             np.arange(len(x)),
+            np.ones(len(x)) if weights is None else weights.astype(np.float64),
             *self._normalization(),
             noise,
             self.tau,
             out,
         )
-        return *out[0].tolist(), gradients
+        return BatchMeans(*out[0].tolist()), gradients
 
     def train_steps(
         self,
         descent: "Descent",
         source: np.ndarray,
         rows: np.ndarray,
+        weights: np.ndarray | None,
         first_iteration: int,
         rates: np.ndarray,
         taus: np.ndarray,
-    ) -> tuple[float, float]:
+    ) -> BatchMeans:
         """Makes optimizer steps without leaving the kernels.
 
         Args:
             descent: The optimizer.
             source: Array that rows are gathered from, ``(N, D)``, C-contiguous float32 or float64.
             rows: Indices into it, int64 ``(steps, batchsize)``.
+            weights: The weights of those rows, float64 of the same shape; None: all 1.
             first_iteration: Number of the first step, from 0.
             rates: Learning rate of each step.
             taus: Temperature of each step.
 
         Returns:
-            The mean loss of the normalized rows and the mean maxp, over the steps.
+            The means over the steps.
         """
         steps, batchsize = rows.shape
         shape = self._shape(batchsize)
@@ -130,7 +156,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
         if descent.first.b1.size:
             times = iterations + 1.0
             rates = rates * np.sqrt(1 - _BETA2**times) / (1 - _BETA1**times)
-        out = np.empty((steps, 2))
+        out = np.empty((steps, 3))
         self._run(
             run.train,
             shape.blocks,
@@ -142,6 +168,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
             descent.second,
             _read_only(source),
             rows,
+            np.ones(rows.shape) if weights is None else weights,
             *self._normalization(),
             noise_words(self.seed, Stream.TRAINING_NOISE, 0)[:2],
             int(Stream.TRAINING_NOISE),
@@ -153,8 +180,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
             self._nothing(),
             out,
         )
-        loss, maxp = out.mean(axis=0).tolist()
-        return loss, maxp
+        return BatchMeans(*out.mean(axis=0).tolist())
 
     def _run(self, function, most_threads: int, *arguments: object) -> None:
         if self._team is None:
@@ -263,17 +289,24 @@ class Descent:
 class _Objective(chainer.FunctionNode):
     """The loss of the normalized rows as a function of the parameters; rows are data."""
 
-    def __init__(self, chain: FusedAutoencoder, x: np.ndarray, noise: Noise) -> None:
+    def __init__(
+        self,
+        chain: FusedAutoencoder,
+        x: np.ndarray,
+        noise: Noise,
+        weights: np.ndarray | None,
+    ) -> None:
         super().__init__()
         self._chain = chain
         self._x = x
         self._noise = noise
+        self._row_weights = weights
 
     def forward_cpu(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray]:
-        self.loss, self.maxp, self._gradients = self._chain.differentiate(
-            self._x, self._noise, wanted=chainer.config.enable_backprop
+        self.means, self._gradients = self._chain.differentiate(
+            self._x, self._noise, self._row_weights, wanted=chainer.config.enable_backprop
         )
-        return (np.asarray(self.loss, dtype=inputs[0].dtype),)
+        return (np.asarray(self.means.weighted_loss, dtype=inputs[0].dtype),)
 
     def backward(
         self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]

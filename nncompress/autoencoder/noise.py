@@ -21,6 +21,7 @@ class Stream(IntEnum):
     TRAINING_NOISE = 2
     VALIDATION_NOISE = 3
     PERTURBATION = 4
+    RESIDUAL_START = 5
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:

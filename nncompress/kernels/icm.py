@@ -1,23 +1,29 @@
-"""Better codes for a fixed codebook: iterated conditional modes with perturbation.
+"""Better codes for a fixed codebook, one group at a time: Gibbs sampling, and ICM after it.
 
-Source: Martinez et al., "Revisiting additive quantization", ECCV 2016, section 3 (ICM and its
-perturbation), and "LSQ++", ECCV 2018. For a row x with codes k_1 ... k_M the objective is
-``||x - sum c||^2``, which is, up to ``||x||^2``, the sum over groups of ``||c||^2 - 2 x.c`` and
-over pairs of groups of ``2 c.c'``: the unary terms come from the product of rows and codebook, the
-pairwise ones from the codebook's Gram matrix.
+Source: Martinez et al., "Revisiting additive quantization", ECCV 2016, section 3 (iterated
+conditional modes, and the perturbation between its runs); Geman and Geman, "Stochastic Relaxation,
+Gibbs Distributions, and the Bayesian Restoration of Images", PAMI 1984 (ICM's random form, and its
+annealing).
+
+For a row x with codes k_1 ... k_M the objective is ``||x - sum c||^2``, which is, up to
+``||x||^2``, the sum over groups of ``||c||^2 - 2 x.c`` and over pairs of groups of ``2 c.c'``: the
+unary terms come from the product of rows and codebook, the pairwise ones from the codebook's Gram
+matrix. For each row a table is kept of what each codeword would cost in its group, the other
+groups' codes being as they are. A change of one code changes the table by two rows of the Gram
+matrix, so that looking costs little and only changes cost much.
 """
 
-import llvmlite.ir as ir
 import numpy as np
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
 from nncompress.kernels.elementary import INLINE, JIT
 from nncompress.kernels.philox import philox
-from nncompress.kernels.product import VECTOR_BYTES, product
+from nncompress.kernels.product import product
+from nncompress.kernels.vectors import exchange, least
 
 TILE_ROWS = 256
+# How many places of the noise table a draw begins at; the table has K numbers more.
+NOISE_PLACES = 8_192
 _U = np.uint32
 
 
@@ -27,129 +33,111 @@ def _random_below(bits, size):
     return np.int64((np.uint64(bits) * np.uint64(size)) >> np.uint64(32))
 
 
-@intrinsic
-def _gather_sum(typingctx, costs, unary, gram, codes, sizes):
-    """Adds up rows of a matrix that codes choose, in vector registers.
-
-    ``costs[k] = unary[k] + sum over m of gram[m*K + codes[m], k]`` for k below K.
-
-    Args:
-        typingctx: Numba's.
-        costs: Address of K float32.
-        unary: Address of K float32.
-        gram: Address of the first of K columns of a float32 matrix of ``L`` columns.
-        codes: Address of M int32.
-        sizes: M, K and L.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        lanes = VECTOR_BYTES // 4
-        wide, int32, real = ir.IntType(64), ir.IntType(32), ir.FloatType()
-        vector, flags = ir.VectorType(real, lanes), ir.VectorType(ir.IntType(1), lanes)
-        suffix, module, pointer = f"v{lanes}f32", builder.module, vector.as_pointer()
-
-        def external(name, result, *operands):
-            return cgutils.get_or_insert_function(module, ir.FunctionType(result, operands), name)
-
-        masked_load = external(
-            f"llvm.masked.load.{suffix}.p0", vector, pointer, int32, flags, vector
-        )
-        masked_store = external(
-            f"llvm.masked.store.{suffix}.p0", ir.VoidType(), vector, pointer, int32, flags
-        )
-        costs, unary, gram, codes, sizes = arguments
-        count, width, columns = (builder.extract_value(sizes, i) for i in range(3))
-        nothing = ir.Constant(vector, [0.0] * lanes)
-        steps = ir.Constant(ir.VectorType(wide, lanes), list(range(lanes)))
-
-        def address(base, offset, kind):
-            return builder.inttoptr(builder.add(base, builder.mul(offset, wide(4))), kind)
-
-        def load(base, offset, mask):
-            return builder.call(
-                masked_load, [address(base, offset, pointer), int32(4), mask, nothing]
-            )
-
-        with cgutils.for_range_slice(builder, wide(0), width, wide(lanes), wide) as (k, _):
-            left = builder.sub(width, k)
-            first = builder.insert_element(ir.Constant(steps.type, ir.Undefined), left, int32(0))
-            zeros = ir.Constant(ir.VectorType(int32, lanes), [0] * lanes)
-            mask = builder.icmp_signed(
-                "<",
-                steps,
-                builder.shuffle_vector(first, ir.Constant(steps.type, ir.Undefined), zeros),
-            )
-            sums = [cgutils.alloca_once(builder, vector) for _ in range(4)]
-            builder.store(load(unary, k, mask), sums[0])
-            for slot in sums[1:]:
-                builder.store(nothing, slot)
-
-            def add(other, slot, k=k, mask=mask):
-                code = builder.load(address(codes, other, int32.as_pointer()))
-                row = builder.add(builder.mul(other, width), builder.sext(code, wide))
-                found = load(gram, builder.add(builder.mul(row, columns), k), mask)
-                builder.store(builder.fadd(builder.load(slot), found), slot)
-
-            whole = builder.and_(count, wide(-4))
-            # Four sums at once: one would wait for each addition to end.
-            with cgutils.for_range_slice(builder, wide(0), whole, wide(4), wide) as (m, _):
-                for i, slot in enumerate(sums):
-                    add(builder.add(m, wide(i)), slot)
-            with cgutils.for_range_slice(builder, whole, count, wide(1), wide) as (m, _):
-                add(m, sums[0])
-            total = builder.fadd(
-                builder.fadd(builder.load(sums[0]), builder.load(sums[1])),
-                builder.fadd(builder.load(sums[2]), builder.load(sums[3])),
-            )
-            builder.call(masked_store, [total, address(costs, k, pointer), int32(4), mask])
-        return context.get_dummy_value()
-
-    signature = types.void(
-        types.int64, types.int64, types.int64, types.int64, types.UniTuple(types.int64, 3)
-    )
-    return signature, codegen
+@njit(**INLINE)
+def unary_terms(unary, x, codebook_t, norms):
+    """Fills ``norms - 2 x @ codebook_t``, ``(n, L)``."""
+    product(x, False, codebook_t, unary, False)
+    for i in range(unary.shape[0]):
+        terms = unary[i]
+        for unit in range(norms.size):
+            terms[unit] = norms[unit] - terms[unit] - terms[unit]
 
 
 @njit(**INLINE)
-def _conditional_costs(costs, unary, gram, codes, group):
-    """Fills the cost of each codeword of a group, given the codes of the other groups."""
-    first = group * costs.size
-    _gather_sum(
-        np.int64(costs.ctypes.data),
-        np.int64(unary.ctypes.data + 4 * first),
-        np.int64(gram.ctypes.data + 4 * first),
-        np.int64(codes.ctypes.data),
-        (np.int64(codes.size), np.int64(costs.size), np.int64(gram.shape[1])),
+def _fill(table, unary, gram, codes):
+    """Fills a row's table of costs."""
+    num_codewords = table.size // codes.size
+    table[:] = unary
+    for group in range(codes.size):
+        pairs = gram[group * num_codewords + codes[group]]
+        for unit in range(table.size):
+            table[unit] += pairs[unit]
+
+
+@njit(**INLINE)
+def _best(table, group, num_codewords, noise, place, temperature):
+    """Returns the group's best code after noise."""
+    return np.int64(
+        least(
+            np.int64(table.ctypes.data + 4 * group * num_codewords),
+            np.int64(noise.ctypes.data + 4 * place),
+            temperature,
+            np.int64(num_codewords),
+        )
     )
 
 
-@njit(**JIT)
-def _sweep(costs, unary, gram, codes, order):
-    """Sets each group's code to the best one given the others; returns what that gains."""
-    gain = costs.dtype.type(0)
-    for position in range(order.size):
-        group = order[position]
-        _conditional_costs(costs, unary, gram, codes, group)
-        old = codes[group]
-        best, least = old, costs[old]
-        for k in range(costs.size):
-            less = costs[k] < least
-            best = np.int32(k) if less else best
-            least = costs[k] if less else least
-        gain += costs[old] - least
-        codes[group] = best
+@njit(**INLINE)
+def _set(table, gram, codes, group, num_codewords, code):
+    """Changes a code and the table with it; returns what that gains."""
+    first = group * num_codewords
+    old = first + codes[group]
+    new = first + code
+    gain = table[old] - table[new]
+    base, row_bytes = np.int64(gram.ctypes.data), np.int64(4 * gram.shape[1])
+    exchange(
+        np.int64(table.ctypes.data),
+        base + new * row_bytes,
+        base + old * row_bytes,
+        np.int64(table.size),
+    )
+    codes[group] = code
     return gain
 
 
 @njit(**JIT)
-def improve(
-    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
-    position, trials, perturbed, sweeps,
-):  # fmt: skip
-    """Improves the codes of rows, each tile of rows by one thread.
+def _sample(table, gram, codes, noise, temperature, words):
+    """Draws each group's code anew, given the others; returns what that gains.
 
-    Each trial gives some groups of a row a random code and runs ICM from there; its codes are kept
-    if they are better. Before the first trial, ICM runs from the codes as they are.
+    A code has probability proportional to ``exp(-cost / temperature)``: the least of the costs
+    minus temperature times Gumbel noise (Maddison et al., "A* Sampling", NIPS 2014, section 2).
+    """
+    num_codebooks = codes.size
+    num_codewords = table.size // num_codebooks
+    gain = table.dtype.type(0)
+    state = words[0]
+    group = _random_below(words[1], num_codebooks)
+    for _ in range(num_codebooks):
+        # Numerical Recipes' congruential generator: its upper bits choose where noise is taken.
+        state = _U(state * _U(1664525) + _U(1013904223))
+        place = _random_below(state, NOISE_PLACES)
+        code = _best(table, group, num_codewords, noise, place, temperature)
+        if code != codes[group]:
+            gain += _set(table, gram, codes, group, num_codewords, code)
+        group += 1
+        if group == num_codebooks:
+            group = 0
+    return gain
+
+
+@njit(**JIT)
+def _descend(table, gram, codes, noise, margin, sweeps):
+    """Sets each group's code to the best one given the others until none changes (ICM)."""
+    num_codebooks = codes.size
+    num_codewords = table.size // num_codebooks
+    gain = table.dtype.type(0)
+    group, unchanged = 0, 0
+    for _ in range(sweeps * num_codebooks):
+        code = _best(table, group, num_codewords, noise, 0, table.dtype.type(0))
+        first = group * num_codewords
+        unchanged += 1
+        if table[first + codes[group]] - table[first + code] > margin:
+            gain += _set(table, gram, codes, group, num_codewords, code)
+            unchanged = 1
+        if unchanged == num_codebooks:
+            break
+        group += 1
+        if group == num_codebooks:
+            group = 0
+    return gain
+
+
+@njit(**JIT)
+def relax(
+    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
+    position, noise, temperatures,
+):  # fmt: skip
+    """Samples the codes of rows, a sweep over the groups for each temperature.
 
     Args:
         thread: Number of this thread in the team.
@@ -159,88 +147,85 @@ def improve(
         codebook_t: The codebook transposed, ``(D, L)``.
         norms: Squared norms of the codewords, ``(L,)``.
         gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
-        codes: int32 ``(n, M)``, improved in place.
+        codes: int32 ``(n, M)``, replaced.
         first_row: Number of the first row, for the random numbers.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         stream: Which random numbers.
         position: Which draw.
-        trials: How many perturbations to try.
-        perturbed: How many groups each changes.
-        sweeps: The most sweeps of ICM in a trial.
+        noise: Gumbel(0, 1) draws, float32 ``(NOISE_PLACES + K,)``.
+        temperatures: float32, in units of squared distance.
     """
-    num_rows, num_codebooks = codes.shape
-    num_logits = norms.size
-    num_codewords = num_logits // num_codebooks
-    height = min(TILE_ROWS, num_rows)
-    unary = np.empty((height, num_logits), x.dtype)
-    costs = np.empty(num_codewords, x.dtype)
-    trial_codes = np.empty(num_codebooks, np.int32)
-    order = np.arange(num_codebooks)
-    k0, k1 = seed_words[0], seed_words[1]
-    # What gains no more than rounding may lose is no improvement.
-    margin = x.dtype.type(1e-5)
+    num_rows = codes.shape[0]
+    unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    table = np.empty(norms.size, x.dtype)
     for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
         n = min(TILE_ROWS, num_rows - first)
-        product(x[first : first + n], False, codebook_t, unary[:n], False)
+        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
         for i in range(n):
-            terms = unary[i]
-            size = x.dtype.type(0)
-            for unit in range(num_logits):
-                terms[unit] = norms[unit] - terms[unit] - terms[unit]
-            for j in range(x.shape[1]):
-                size += x[first + i, j] * x[first + i, j]
             current = codes[first + i]
+            _fill(table, unary[i], gram, current)
             row = _U(first_row + first + i)
-            for trial in range(trials + 1):
-                trial_codes[:] = current
-                gain = x.dtype.type(0)
-                if trial > 0:
-                    for change in range(perturbed):
-                        words = philox(
-                            row, _U(trial), _U(position), _U(stream | (change + 1) << 8), k0, k1
-                        )
-                        group = _random_below(words[0], num_codebooks)
-                        _conditional_costs(costs, terms, gram, trial_codes, group)
-                        code = np.int32(_random_below(words[1], num_codewords))
-                        gain += costs[trial_codes[group]] - costs[code]
-                        trial_codes[group] = code
-                for group in range(num_codebooks):
-                    order[group] = group
-                for group in range(num_codebooks - 1, 0, -1):
-                    words = philox(
-                        row, _U(trial), _U(position), _U(stream | (group + 1) << 20), k0, k1
-                    )
-                    other = _random_below(words[0], group + 1)
-                    order[group], order[other] = order[other], order[group]
-                for _ in range(sweeps):
-                    gained = _sweep(costs, terms, gram, trial_codes, order)
-                    gain += gained
-                    if gained <= margin * size:
-                        break
-                if gain > margin * size:
-                    current[:] = trial_codes
+            for sweep in range(temperatures.size):
+                words = philox(
+                    row, _U(sweep), _U(position), _U(stream), seed_words[0], seed_words[1]
+                )
+                _sample(table, gram, current, noise, temperatures[sweep], words)
 
 
 @njit(**JIT)
-def tally(thread, threads, barrier, x, codes, num_codewords, counts, sums):
-    """Adds rows to what the least-squares codebook is made from, each group by one thread.
+def improve(
+    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
+    position, noise, temperature, trials, sweeps,
+):  # fmt: skip
+    """Improves the codes of rows, each tile of rows by one thread.
+
+    Each trial samples a row's codes once and runs ICM from there; its codes are kept if they are
+    better. Before the first trial, ICM runs from the codes as they are.
 
     Args:
-        thread: Number of this thread in the team.
-        threads: Size of the team.
-        barrier: Not used: groups do not depend on each other.
-        x: ``(n, D)``.
-        codes: int32 ``(n, M)``.
-        num_codewords: K.
-        counts: float64 ``(L, L)``: how often two codewords are used together. Rows of later
-            groups than the column's are added to, the others are left as they are.
-        sums: float64 ``(L, D)``: the sum of the rows that use a codeword.
+        thread: As for ``relax``.
+        threads: As for ``relax``.
+        barrier: As for ``relax``.
+        x: As for ``relax``.
+        codebook_t: As for ``relax``.
+        norms: As for ``relax``.
+        gram: As for ``relax``.
+        codes: int32 ``(n, M)``, improved in place.
+        first_row: As for ``relax``.
+        seed_words: As for ``relax``.
+        stream: As for ``relax``.
+        position: As for ``relax``.
+        noise: As for ``relax``.
+        temperature: Of the sampling, in units of squared distance.
+        trials: How many to make.
+        sweeps: The most sweeps of ICM in a trial.
     """
-    for group in range(thread, codes.shape[1], threads):
-        for i in range(codes.shape[0]):
-            unit = group * num_codewords + codes[i, group]
-            row, total = x[i], sums[unit]
-            for j in range(row.size):
-                total[j] += row[j]
-            for other in range(group + 1):
-                counts[unit, other * num_codewords + codes[i, other]] += 1
+    num_rows, num_codebooks = codes.shape
+    unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    kept_table, table = np.empty(norms.size, x.dtype), np.empty(norms.size, x.dtype)
+    trial_codes = np.empty(num_codebooks, np.int32)
+    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
+        n = min(TILE_ROWS, num_rows - first)
+        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
+        for i in range(n):
+            size = x.dtype.type(0)
+            for j in range(x.shape[1]):
+                size += x[first + i, j] * x[first + i, j]
+            # What gains no more than rounding may lose is no improvement.
+            margin = x.dtype.type(1e-5) * size
+            current = codes[first + i]
+            _fill(kept_table, unary[i], gram, current)
+            row = _U(first_row + first + i)
+            for trial in range(trials + 1):
+                trial_codes[:] = current
+                table[:] = kept_table
+                gain = x.dtype.type(0)
+                if trial > 0:
+                    words = philox(
+                        row, _U(trial), _U(position), _U(stream), seed_words[0], seed_words[1]
+                    )
+                    gain += _sample(table, gram, trial_codes, noise, temperature, words)
+                gain += _descend(table, gram, trial_codes, noise, margin, sweeps)
+                if gain > margin:
+                    current[:] = trial_codes
+                    kept_table[:] = table

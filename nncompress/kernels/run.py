@@ -96,13 +96,14 @@ def _descend(part, weights, gradients, first_moments, second_moments, step):
 
 
 @njit(**JIT)
-def _report(certain, squares, batchsize, out, index):
-    """Writes a batch's loss and maxp to row ``index`` of ``out``."""
+def _report(certain, squares, weighted_squares, batchsize, out, index):
+    """Writes a batch's loss, maxp and weighted loss to row ``index`` of ``out``."""
     maxp = 0.0
     for i in range(certain.size):
         maxp += certain[i]
     out[index, 0] = 0.5 * squares / batchsize
     out[index, 1] = maxp / (batchsize * certain.size)
+    out[index, 2] = 0.5 * weighted_squares / batchsize
 
 
 @njit(**JIT)
@@ -114,10 +115,18 @@ def _sum_in_order(values):
 
 
 @njit(**JIT)
+def _weighted_sum_in_order(values, weights):
+    total = 0.0
+    for i in range(values.size):
+        total += values[i] * weights[i]
+    return total
+
+
+@njit(**JIT)
 def train(
     thread, threads, barrier, shape, memory, weights, gradients, first_moments,
-    second_moments, source, rows, centre, scale, seed_words, stream, plan, beta1, beta2, eps,
-    max_norm, nothing, out,
+    second_moments, source, rows, row_weights, centre, scale, seed_words, stream, plan, beta1,
+    beta2, eps, max_norm, nothing, out,
 ):  # fmt: skip
     """Makes as many optimizer steps as ``rows`` has batches.
 
@@ -133,6 +142,7 @@ def train(
         second_moments: Adam's v; empty arrays for SGD.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(steps, batchsize)``.
+        row_weights: The weights of those rows in the loss, float64 ``(steps, batchsize)``.
         centre: ``(D,)``.
         scale: A number of the weights' type.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
@@ -143,7 +153,7 @@ def train(
         eps: Adam's eps.
         max_norm: Global norm that gradients are clipped to; 0 for no clipping.
         nothing: An empty ``(0, 0, 0)`` array of the weights' type.
-        out: float64 ``(steps, 2)``: loss of the normalized rows, and maxp.
+        out: float64 ``(steps, 3)``: loss of the normalized rows, maxp, and the weighted loss.
     """
     passed = 0
     steps, batchsize = rows.shape
@@ -153,7 +163,7 @@ def train(
         words[2] = plan.iterations[step] & 0xFFFFFFFF
         words[3] = stream | (plan.iterations[step] >> 32) << 8
         noise = Noise(nothing, words)
-        squares = 0.0
+        squares, weighted_squares = 0.0, 0.0
         if thread == 0:
             memory.certain[:] = 0
         for first in range(0, batchsize, TILE_ROWS):
@@ -161,19 +171,22 @@ def train(
                 # Tiles of other heights lie elsewhere in memory: the last one must be done with.
                 passed = wait_for_all(barrier, passed, threads)
             tile = rows[step, first : first + TILE_ROWS]
+            tile_weights = row_weights[step, first : first + TILE_ROWS]
             shared, private = tile_buffers(memory, shape, weights, thread, tile.size)
             passed = forward(
                 thread, threads, barrier, passed, shape, weights, shared, private,
-                source, tile, first, batchsize, centre, scale, noise, plan.taus[step],
+                source, tile, tile_weights, first, batchsize, centre, scale, noise,
+                plan.taus[step],
             )  # fmt: skip
             if thread == 0:
                 squares += _sum_in_order(private.squares)
+                weighted_squares += _weighted_sum_in_order(private.squares, tile_weights)
             passed = backward(
                 thread, threads, barrier, passed, shape, weights, gradients, shared, private,
                 first == 0,
             )  # fmt: skip
         if thread == 0:
-            _report(memory.certain, squares, batchsize, out, step)
+            _report(memory.certain, squares, weighted_squares, batchsize, out, step)
         factor = 1.0
         if max_norm > 0.0:
             factor, passed = _clipping_factor(
@@ -192,8 +205,8 @@ def train(
 
 @njit(**JIT)
 def differentiate(
-    thread, threads, barrier, shape, memory, weights, gradients, wanted, x, rows, centre,
-    scale, noise, tau, out,
+    thread, threads, barrier, shape, memory, weights, gradients, wanted, x, rows, row_weights,
+    centre, scale, noise, tau, out,
 ):  # fmt: skip
     """Computes loss and maxp of one batch, and its gradients.
 
@@ -208,34 +221,37 @@ def differentiate(
         wanted: Whether to compute gradients.
         x: As ``source`` for ``train``.
         rows: Indices into ``x``, ``(batchsize,)``.
+        row_weights: The weights of those rows in the loss, float64 ``(batchsize,)``.
         centre: As for ``train``.
         scale: As for ``train``.
         noise: The Gumbel noise of the batch.
         tau: Temperature.
-        out: float64 ``(1, 2)``: loss of the normalized rows, and maxp.
+        out: float64 ``(1, 3)``: loss of the normalized rows, maxp, and the weighted loss.
     """
     passed = 0
-    squares = 0.0
+    squares, weighted_squares = 0.0, 0.0
     if thread == 0:
         memory.certain[:] = 0
     for first in range(0, rows.size, TILE_ROWS):
         if rows.size > TILE_ROWS:  # as in ``train``
             passed = wait_for_all(barrier, passed, threads)
         tile = rows[first : first + TILE_ROWS]
+        tile_weights = row_weights[first : first + TILE_ROWS]
         shared, private = tile_buffers(memory, shape, weights, thread, tile.size)
         passed = forward(
             thread, threads, barrier, passed, shape, weights, shared, private,
-            x, tile, first, rows.size, centre, scale, noise, tau,
+            x, tile, tile_weights, first, rows.size, centre, scale, noise, tau,
         )  # fmt: skip
         if thread == 0:
             squares += _sum_in_order(private.squares)
+            weighted_squares += _weighted_sum_in_order(private.squares, tile_weights)
         if wanted:
             passed = backward(
                 thread, threads, barrier, passed, shape, weights, gradients, shared, private,
                 first == 0,
             )  # fmt: skip
     if thread == 0:
-        _report(memory.certain, squares, rows.size, out, 0)
+        _report(memory.certain, squares, weighted_squares, rows.size, out, 0)
 
 
 @njit(**JIT)

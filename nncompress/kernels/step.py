@@ -242,15 +242,15 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
 
 
 @njit(**JIT)
-def _residual(x, y, dy, dyt, squares, batchsize):
+def _residual(x, y, dy, dyt, squares, batchsize, row_weights):
     """Adds the parts of the reconstruction up.
 
     Leaves its gradient in ``dy`` and, transposed, in ``dyt``, and the sum of the squared residuals
     of row i in ``squares[i]``.
     """
-    factor = x.dtype.type(1.0 / batchsize)
     for i in range(x.shape[0]):
         row, original, first = dy[i], x[i], y[0, i]
+        factor = x.dtype.type(row_weights[i] / batchsize)
         for j in range(row.size):
             row[j] = first[j] - original[j]
         for part in range(1, y.shape[0]):
@@ -301,8 +301,8 @@ def block_of(size, block, blocks):
 
 @njit(**JIT)
 def forward(
-    thread, threads, barrier, passed, shape, weights, shared, private, source, rows, first_row,
-    batchsize, centre, scale, noise, tau,
+    thread, threads, barrier, passed, shape, weights, shared, private, source, rows, row_weights,
+    first_row, batchsize, centre, scale, noise, tau,
 ):  # fmt: skip
     """Runs a tile's rows through the autoencoder, up to the gradient of the reconstruction.
 
@@ -317,6 +317,7 @@ def forward(
         private: This thread's memory for them. ``squares`` is complete in every thread.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(n,)``.
+        row_weights: The rows' weights in the gradient, float64 ``(n,)``.
         first_row: Position in the batch of the tile's first row.
         batchsize: Rows of the whole batch.
         centre: ``(D,)``.
@@ -348,7 +349,7 @@ def forward(
             )  # fmt: skip
         product(p[units], True, weights.codebook[units], y[block], False)
     passed = wait_for_all(barrier, passed, threads)
-    _residual(private.x, y, private.dy, private.dyt, private.squares, batchsize)
+    _residual(private.x, y, private.dy, private.dyt, private.squares, batchsize, row_weights)
     return passed
 
 

@@ -14,27 +14,27 @@ _INERTIA = 1e-3
 class LeastSquares:
     """Normal equations of the codebook, filled a block of rows at a time.
 
-    For one-hot codes B of shape ``(N, L)`` the codebook C that minimizes ``||X - B C||^2`` solves
-    ``B'B C = B'X``. B'B counts how often two codewords are used together. What the equations leave
-    open is settled by ``_INERTIA * ||C - old C||^2``, so that a solution is never worse than the
-    old codebook.
+    For one-hot codes B of shape ``(N, L)`` and weights W the codebook C that minimizes the
+    weighted ``||X - B C||^2`` solves ``B'W B C = B'W X``. ``B'W B`` holds the weight of the rows
+    that use two codewords together. What the equations leave open is settled by
+    ``_INERTIA * ||C - old C||^2``, so that a solution is never worse than the old codebook.
 
     Args:
         num_logits: L = M*K.
         dim: D.
 
     Attributes:
-        counts: float64 ``(L, L)``: B'B on and below the diagonal.
-        sums: float64 ``(L, D)``: B'X.
-        squares: ``||X||^2``.
-        num_rows: Rows so far.
+        counts: float64 ``(L, L)``: ``B'W B`` on and below the diagonal.
+        sums: float64 ``(L, D)``: ``B'W X``.
+        squares: The weighted ``||X||^2``.
+        weight: The sum of the rows' weights so far.
     """
 
     def __init__(self, num_logits: int, dim: int) -> None:
         self.counts = np.zeros((num_logits, num_logits))
         self.sums = np.zeros((num_logits, dim))
         self.squares = 0.0
-        self.num_rows = 0
+        self.weight = 0.0
 
     def _full_counts(self) -> np.ndarray:
         lower = np.tril(self.counts, -1)
@@ -51,11 +51,11 @@ class LeastSquares:
         return np.linalg.solve(counts, self.sums + _INERTIA * codebook)
 
     def loss(self, codebook: np.ndarray) -> float:
-        """Returns half the mean squared distance that a codebook leaves, from the sums alone."""
+        """Returns half the weighted mean squared distance a codebook leaves, from the sums."""
         codebook = codebook.astype(np.float64)
         error = (
             self.squares
             - 2.0 * np.vdot(codebook, self.sums)
             + np.vdot(codebook, self._full_counts() @ codebook)
         )
-        return 0.5 * max(0.0, error) / self.num_rows
+        return 0.5 * max(0.0, error) / self.weight

@@ -1,27 +1,39 @@
 """Refinement: codes and codebook made better in turn, from where training left them.
 
-Source: Martinez et al., "LSQ++: Lower Running Time and Higher Recall in Multi-codebook
-Quantization", ECCV 2018 (the alternation, and perturbed ICM); Babenko and Lempitsky, CVPR 2014.
+Sources: Martinez et al., "LSQ++: Lower Running Time and Higher Recall in Multi-codebook
+Quantization", ECCV 2018 (the alternation, and perturbed ICM); Babenko and Lempitsky, "Additive
+Quantization for Extreme Vector Compression", CVPR 2014 (beam search, least squares).
 """
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
-from nncompress.autoencoder.noise import Stream
-from nncompress.embedding.codes import reconstruct
 from nncompress.errors import InputError
-from nncompress.kernels import icm
 from nncompress.progress import progress_bar
-from nncompress.refinement.least_squares import LeastSquares
+from nncompress.refinement.annealing import anneal, falling_temperatures
+from nncompress.refinement.coded_rows import CodedRows
+from nncompress.refinement.residual import residual_start
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.normalization import Normalization, fit_normalization
+from nncompress.sources.normalization import fit_normalization
 from nncompress.threads import Team, resolve_threads
 
 # The Gram matrix and the counts have L = M*K rows and columns: 2 GiB of them at this size.
 MOST_CODEWORDS = 8_192
-_BLOCK_ROWS = 8_192
+# Rows that codebooks are annealed or grown on, and rows that tell which of the two to do.
+_SAMPLE_ROWS, _PROBE_ROWS = 32_768, 8_192
+_SAMPLE_BYTES = 256 << 20
+_PROBE_ROUNDS, _PROBE_TRIALS = 30, 4
+# What many more rounds of annealing still gain, at least.
+_ANNEALING_GAIN = 0.95
+# Widths of the beam while codebooks grow on the sample and on the probe, and afterwards.
+_WIDTHS, _PROBE_WIDTHS, _WIDTH = (8, 16, 32, 64, 128), (8, 16, 16), 64
+# The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
+_WARM = 1.7
+# The share of limited time after which annealing ends.
+_ANNEALING_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -29,18 +41,84 @@ class RefinementSettings:
     """How long and how hard to try.
 
     Attributes:
-        rounds: The most rounds; each improves the codes and then the codebook.
+        annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
+            codebook; 0 for none, and no other start than the trained one.
+        rounds: The most rounds after that; each improves the codes and then the codebook.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
-        trials: Perturbations tried for each row in a round.
-        perturbed: Groups that a perturbation changes.
-        sweeps: The most sweeps of ICM after a perturbation.
+        trials: Samples tried for each row in a round.
+        seconds: Time to end within, or None. With a limit, results depend on the machine's speed.
     """
 
-    rounds: int = 12
+    annealing_rounds: int = 160
+    rounds: int = 6
     tolerance: float = 1e-3
-    trials: int = 8
-    perturbed: int = 4
-    sweeps: int = 4
+    trials: int = 32
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What refinement gives.
+
+    Attributes:
+        codes: ``(N, M)``.
+        codebook: float32 ``(M*K, D)``, in the units of the matrix.
+        start: Where refinement began from: ``"annealed"`` or ``"residual"``, or ``"trained"``.
+        losses: The loss after each round, weighted if rows have weights, in the units of the
+            matrix. It never rises.
+    """
+
+    codes: np.ndarray
+    codebook: np.ndarray
+    start: str
+    losses: list[float]
+
+
+def refine(
+    matrix: EmbeddingMatrix,
+    codes: np.ndarray,
+    codebook: np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    settings: RefinementSettings = RefinementSettings(),
+) -> Refined:
+    """Lowers the mean squared distance between rows and their reconstructions.
+
+    Args:
+        matrix: The embedding matrix, ``(N, D)``.
+        codes: Where to start, ``(N, M)``.
+        codebook: Where to start, ``(M*K, D)``, in the units of the matrix.
+        weights: The weight of each row in the loss, ``(N,)``; None: all the same.
+        seed: Seed of everything random.
+        threads: Threads to compute with; None for as many as there are usable cores. No result
+            depends on it.
+        settings: How long and how hard to try.
+
+    Returns:
+        Codes and codebook, no worse than those given.
+
+    Raises:
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+    """
+    clock = _Clock(settings.seconds)
+    trained = _coded(matrix, codes, codebook, weights, seed, threads)
+    trained.measure()
+    rows, start = trained, "trained"
+    if settings.annealing_rounds:
+        rows, start = _new_start(trained, settings, clock)
+        if rows.loss > trained.loss:
+            rows, start = trained, "trained"
+    losses = _rounds(rows, settings, clock, searching=start == "residual")
+    scale = rows.normalization.scale
+    shift = rows.normalization.centre.astype(np.float64) / codes.shape[1]
+    return Refined(
+        rows.codes,
+        (rows.codebook * scale + shift).astype(np.float32),
+        start,
+        losses,
+    )
 
 
 def improve_codes(
@@ -58,7 +136,7 @@ def improve_codes(
         matrix: The rows, ``(N, D)``, which need not be those that the codebook was made for.
         codes: Where to start, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
-        seed: Seed of the perturbations.
+        seed: Seed of everything random.
         threads: Threads to compute with; no result depends on it.
         settings: How hard to try: all rounds are made, with as many trials each.
 
@@ -68,147 +146,108 @@ def improve_codes(
     Raises:
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
-    refiner = _Refiner(matrix, codes, codebook, seed, resolve_threads(threads), settings)
-    with progress_bar(settings.rounds * len(matrix), "Encoding") as bar:
-        for position in range(settings.rounds):
-            refiner.improve(position, bar, None)
-    return refiner.codes
+    rows = _coded(matrix, codes, codebook, None, seed, threads)
+    annealed = rows.with_codebook(rows.codebook)
+    passes = settings.rounds + 3
+    with progress_bar(passes * len(matrix), "Encoding") as bar:
+        rows.search(_WIDTHS[-1], solve=False, bar=bar)
+        rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
+        annealed.relax(falling_temperatures(rows.temperature), solve=False, bar=bar)
+        rows.keep_better(annealed.codes)
+        for _ in range(settings.rounds):
+            rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
+    return rows.codes
 
 
-def refine(
-    matrix: EmbeddingMatrix,
-    codes: np.ndarray,
-    codebook: np.ndarray,
-    *,
-    seed: int = 0,
-    threads: int | None = None,
-    settings: RefinementSettings = RefinementSettings(),
-) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Lowers the mean squared distance between rows and their reconstructions.
+class _Clock:
+    """Tells how much of the time is over."""
 
-    Args:
-        matrix: The embedding matrix, ``(N, D)``.
-        codes: Where to start, ``(N, M)``.
-        codebook: Where to start, ``(M*K, D)``, in the units of the matrix.
-        seed: Seed of everything random.
-        threads: Threads to compute with; None for as many as there are usable cores. No result
-            depends on it.
-        settings: How long and how hard to try.
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._started = time.monotonic()
 
-    Returns:
-        Better codes, of the same shape and type; a better codebook, float32 ``(M*K, D)``; and the
-        loss, in the units of the matrix, after each round, which never rises.
+    def share(self) -> float:
+        """Returns the share of the time that is over; 0 where there is no limit."""
+        if self._seconds is None:
+            return 0.0
+        return (time.monotonic() - self._started) / self._seconds
 
-    Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+
+def _coded(matrix, codes, codebook, weights, seed, threads) -> CodedRows:
+    if len(codebook) > MOST_CODEWORDS:
+        raise InputError(
+            f"the codebook has {len(codebook)} codewords (M*K); refinement takes at most "
+            f"{MOST_CODEWORDS}, so leave it out or train with a smaller M or K"
+        )
+    # Centred rows keep their precision in float32, and a sum of squares its meaning.
+    normalization = fit_normalization(matrix)
+    shift = normalization.centre.astype(np.float64) / codes.shape[1]
+    return CodedRows(
+        matrix,
+        np.ones(len(matrix)) if weights is None else weights / weights.mean(),
+        normalization,
+        codes.copy(),
+        (codebook - shift) / normalization.scale,
+        seed,
+        Team(resolve_threads(threads)),
+    )
+
+
+def _new_start(
+    trained: CodedRows, settings: RefinementSettings, clock: _Clock
+) -> tuple[CodedRows, str]:
+    """Returns all rows with the better of two other codebooks, and its name.
+
+    Where a row has few bits for each dimension, annealing finds the best codebook. Where it has
+    many, codes are hard to find, and groups of falling size, through which beam search finds its
+    way, do better.
     """
-    refiner = _Refiner(matrix, codes, codebook, seed, resolve_threads(threads), settings)
-    losses: list[float] = []
-    with progress_bar(settings.rounds * len(matrix), "Refining", delay=0, leave=True) as bar:
-        for position in range(settings.rounds):
-            equations = LeastSquares(*codebook.shape)
-            refiner.improve(position, bar, equations)
-            if not losses:
-                losses.append(refiner.in_units(equations.loss(refiner.codebook)))
-            refiner.codebook = equations.solve(refiner.codebook)
-            losses.append(refiner.in_units(equations.loss(refiner.codebook)))
+    sample = trained.sample(min(_SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim)))
+    probe = sample.sample(_PROBE_ROWS)
+    others = probe.sample(_PROBE_ROWS)
+    anneal(probe, _PROBE_ROUNDS)
+    probe.improve(_PROBE_TRIALS, _WARM * probe.temperature)
+    _grow(others, _PROBE_WIDTHS)
+    others.improve(_PROBE_TRIALS, _WARM * others.temperature)
+    start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
+    if start == "annealed":
+        anneal(sample, settings.annealing_rounds, lambda: clock.share() / _ANNEALING_SHARE)
+    else:
+        _grow(sample, _WIDTHS)
+    if len(sample.matrix) == len(trained.matrix):
+        return sample, start
+    rows = trained.with_codebook(sample.codebook)
+    if start == "annealed":
+        rows.relax(falling_temperatures(sample.temperature))
+    else:
+        rows.search(_WIDTH)
+    return rows, start
+
+
+def _grow(rows: CodedRows, widths: Sequence[int]) -> None:
+    """Finds codebooks of falling size by residual quantization, and betters them."""
+    residual_start(rows)
+    with progress_bar(len(widths) * len(rows.matrix), "Growing codebooks") as bar:
+        for width in widths:
+            rows.search(width, bar=bar)
+
+
+def _rounds(
+    rows: CodedRows, settings: RefinementSettings, clock: _Clock, *, searching: bool
+) -> list[float]:
+    """Makes the rounds that never raise the loss; returns the loss after each."""
+    losses = []
+    passes = 2 if searching else 1
+    with progress_bar(
+        passes * settings.rounds * len(rows.matrix), "Refining", delay=0, leave=True
+    ) as bar:
+        for _ in range(settings.rounds):
+            before = rows.loss
+            if searching:
+                rows.search(_WIDTH, bar=bar)
+            rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
+            losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")
-            if losses[-2] - losses[-1] <= settings.tolerance * losses[-2]:
+            if before - rows.loss <= settings.tolerance * before or clock.share() >= 1.0:
                 break
-            refiner.revive(equations)
-    return refiner.codes, refiner.export_codebook(), losses[1:]
-
-
-class _Refiner:
-    """Codes and a codebook of normalized rows, and the passes over the rows."""
-
-    def __init__(self, matrix, codes, codebook, seed, threads, settings) -> None:
-        if len(codebook) > MOST_CODEWORDS:
-            raise InputError(
-                f"the codebook has {len(codebook)} codewords (M*K); refinement takes at most "
-                f"{MOST_CODEWORDS}, so leave it out or train with a smaller M or K"
-            )
-        self.matrix = matrix
-        self.codes = codes.copy()
-        self.settings = settings
-        self._seed_words = np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF], dtype=np.uint32)
-        self._team = Team(threads)
-        # Centred rows keep their precision in float32, and a sum of squares its meaning.
-        self._normalization: Normalization = fit_normalization(matrix)
-        shift = self._normalization.centre.astype(np.float64) / codes.shape[1]
-        self.codebook = (codebook - shift) / self._normalization.scale
-        self._random = np.random.default_rng(seed)
-
-    def export_codebook(self) -> np.ndarray:
-        shift = self._normalization.centre.astype(np.float64) / self.codes.shape[1]
-        return (self.codebook * self._normalization.scale + shift).astype(np.float32)
-
-    def in_units(self, loss: float) -> float:
-        return loss * self._normalization.scale**2
-
-    def improve(self, position: int, bar: tqdm, equations: LeastSquares | None) -> None:
-        """Improves all codes, and tallies them up if equations are given."""
-        codebook = self.codebook.astype(np.float32)
-        num_codewords = len(codebook) // self.codes.shape[1]
-        gram = 2.0 * (codebook @ codebook.T)
-        for group in range(self.codes.shape[1]):
-            own = slice(group * num_codewords, (group + 1) * num_codewords)
-            gram[own, own] = 0.0
-        norms = np.einsum("ld,ld->l", codebook, codebook)
-        codebook_t = np.ascontiguousarray(codebook.T)
-        settings = self.settings
-        normalization = self._normalization
-        for start, rows in self.matrix.batches(_BLOCK_ROWS):
-            part = slice(start, start + len(rows))
-            x = (rows - normalization.centre) / np.float32(normalization.scale)
-            codes = self.codes[part].astype(np.int32)
-            self._team.run(
-                icm.improve,
-                self._team.threads,
-                x,
-                codebook_t,
-                norms,
-                gram,
-                codes,
-                start,
-                self._seed_words,
-                int(Stream.PERTURBATION),
-                position,
-                settings.trials,
-                settings.perturbed,
-                settings.sweeps,
-            )
-            self.codes[part] = codes
-            if equations is not None:
-                self._team.run(
-                    icm.tally,
-                    self._team.threads,
-                    x,
-                    codes,
-                    num_codewords,
-                    equations.counts,
-                    equations.sums,
-                )
-                equations.squares += float(np.einsum("nd,nd->", x, x, dtype=np.float64))
-                equations.num_rows += len(x)
-            bar.update(len(rows))
-
-    def revive(self, equations: LeastSquares) -> None:
-        """Gives codewords that no row uses a place where they would serve a badly served row.
-
-        Taking up the new codeword would reconstruct that row exactly; as long as none does, the
-        loss stays what it is.
-        """
-        dead = np.flatnonzero(np.diag(equations.counts) == 0)
-        if not len(dead):
-            return
-        num_codewords = len(self.codebook) // self.codes.shape[1]
-        sample = self._random.integers(len(self.matrix), size=8 * len(dead))
-        normalization = self._normalization
-        rows = (self.matrix.take(sample) - normalization.centre) / normalization.scale
-        residuals = rows - reconstruct(self.codes[sample], self.codebook)
-        worst = np.argsort(-np.einsum("nd,nd->n", residuals, residuals), kind="stable")
-        for unit, index in zip(dead, worst[: len(dead)], strict=True):
-            group = unit // num_codewords
-            used = group * num_codewords + int(self.codes[sample[index], group])
-            self.codebook[unit] = self.codebook[used] + residuals[index]
+    return losses

@@ -24,6 +24,8 @@ class EmbeddingMatrix:
         array: Two-dimensional array of float16, float32 or float64, in any byte order.
         name: What messages call the matrix: a path, or a description.
         limit: Number of leading rows to use; all by default, and more than there are means all.
+        unit_rows: Whether rows are handed out divided by their lengths (rows of zeros as they
+            are), for a table whose vectors' directions alone matter.
 
     Attributes:
         num_rows: N, the number of rows in use.
@@ -37,7 +39,11 @@ class EmbeddingMatrix:
     """
 
     def __init__(
-        self, array: np.ndarray, name: str = "the matrix", limit: int | None = None
+        self,
+        array: np.ndarray,
+        name: str = "the matrix",
+        limit: int | None = None,
+        unit_rows: bool = False,
     ) -> None:
         array = np.asanyarray(array)
         if array.ndim != 2:
@@ -57,24 +63,28 @@ class EmbeddingMatrix:
             raise InputError(f"the limit on rows is {limit}; wanted at least 1")
         self.name = name
         self.path: Path | None = None
+        self.unit_rows = unit_rows
         self.total_rows = array.shape[0]
         self._array = array if limit is None else array[:limit]
         self.num_rows, self.dim = self._array.shape
         self._refuse_non_finite()
 
     @classmethod
-    def open(cls, path: str | os.PathLike, limit: int | None = None) -> "EmbeddingMatrix":
+    def open(
+        cls, path: str | os.PathLike, limit: int | None = None, unit_rows: bool = False
+    ) -> "EmbeddingMatrix":
         """Opens a ``.npy`` file without loading it.
 
         Args:
             path: File written by ``numpy.save``, mapped read-only and never unpickled.
             limit: As for the class.
+            unit_rows: As for the class.
 
         Raises:
             InputError: As for the class, or the file is missing or is no ``.npy`` file.
         """
-        array = _map_npy(Path(path))
-        matrix = cls(array, name=str(path), limit=limit)
+        array = map_npy(Path(path))
+        matrix = cls(array, name=str(path), limit=limit, unit_rows=unit_rows)
         matrix.path = Path(path).resolve()
         return matrix
 
@@ -102,7 +112,7 @@ class EmbeddingMatrix:
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Gathers rows by index: float32 ``(len(rows), D)``, C-contiguous."""
-        return np.ascontiguousarray(self._array[rows], dtype=np.float32)
+        return self._handed_out(self._array[rows])
 
     def digest(self) -> bytes:
         """Returns a fingerprint of shape and rows, whatever type they are stored in."""
@@ -123,7 +133,8 @@ class EmbeddingMatrix:
             and a copy of those rows otherwise.
         """
         array = self._array
-        if array.dtype in _NATIVE and array.dtype.isnative and array.flags.c_contiguous:
+        native = array.dtype in _NATIVE and array.dtype.isnative and array.flags.c_contiguous
+        if native and not self.unit_rows:
             return array, rows
         return self.take(rows.ravel()), np.arange(rows.size).reshape(rows.shape)
 
@@ -138,17 +149,29 @@ class EmbeddingMatrix:
             may be short.
         """
         if batchsize is None:
-            batchsize = max(1, _BLOCK_BYTES // (4 * self.dim))
+            batchsize = self._block_rows
         for start in range(0, self.num_rows, batchsize):
-            block = self._array[start : start + batchsize]
-            yield start, np.ascontiguousarray(block, dtype=np.float32)
+            yield start, self._handed_out(self._array[start : start + batchsize])
+
+    def _handed_out(self, rows: np.ndarray) -> np.ndarray:
+        if self.unit_rows:
+            rows = rows.astype(np.float64)
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            rows /= np.where(lengths > 0, lengths, 1)
+        return np.ascontiguousarray(rows, dtype=np.float32)
+
+    @property
+    def _block_rows(self) -> int:
+        return max(1, _BLOCK_BYTES // (4 * self.dim))
 
     def _refuse_non_finite(self) -> None:
         with (
             progress_bar(self.num_rows, "Checking rows") as bar,
             np.errstate(over="ignore"),
         ):
-            for start, rows in self.batches():
+            for start in range(0, self.num_rows, self._block_rows):
+                # Rows as they are stored: one of infinite length has no direction.
+                rows = self._array[start : start + self._block_rows].astype(np.float32)
                 finite = np.isfinite(rows).all(axis=1)
                 if not finite.all():
                     row = start + int(np.argmin(finite))
@@ -161,10 +184,19 @@ class EmbeddingMatrix:
                 bar.update(len(rows))
 
 
-def _map_npy(path: Path) -> np.ndarray:
+def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
+    """Maps the array of a ``.npy`` file, read-only and never unpickled.
+
+    Args:
+        path: The file.
+        what: What it should hold, for messages.
+
+    Raises:
+        InputError: The file is missing, is no ``.npy`` file, or holds Python objects.
+    """
     if not path.is_file():
         seen = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {seen}; wanted a matrix in a .npy file")
+        raise InputError(f"{path} {seen}; wanted {what} in a .npy file")
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -175,7 +207,7 @@ def _map_npy(path: Path) -> np.ndarray:
             shape, dtype = read_header(file)[::2] if read_header else (None, None)
     except (ValueError, EOFError) as error:
         raise InputError(
-            f"{path} is not a .npy file ({error}); wanted a matrix saved by numpy.save"
+            f"{path} is not a .npy file ({error}); wanted {what} saved by numpy.save"
         ) from None
     if dtype is not None and dtype.hasobject:
         raise InputError(f"{path} holds Python objects; wanted float16, float32 or float64")

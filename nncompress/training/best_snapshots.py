@@ -1,7 +1,7 @@
 """Keeping the snapshots with the best validation loss."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ _KEPT_SNAPSHOTS = 3
 
 class BestSnapshots(chainer.training.Extension):
     """Saves the model whenever its validation loss is the best so far, and keeps the best few.
+
+    Where rows have weights, the weighted loss is meant.
 
     Args:
         save: Called with a file name in the trainer's output directory; writes the model there.
@@ -27,7 +29,7 @@ class BestSnapshots(chainer.training.Extension):
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Looks at the validation loss just observed."""
-        loss = float(trainer.observation["validation/main/loss"])
+        loss = validation_objective(trainer.observation)
         # A first snapshot is taken whatever the loss is, so that a run ends with one.
         if self._best and not loss < self._best[0][0]:
             return
@@ -44,6 +46,12 @@ class BestSnapshots(chainer.training.Extension):
         padded = [*self._best, *[(np.nan, -1)] * _KEPT_SNAPSHOTS][:_KEPT_SNAPSHOTS]
         padded = serializer("best", np.array(padded, dtype=np.float64))
         self._best = [(loss, int(iteration)) for loss, iteration in padded if iteration >= 0]
+
+
+def validation_objective(observation: Mapping[str, float]) -> float:
+    """Returns what training minimizes, over the validation rows."""
+    loss = observation["validation/main/loss"]
+    return float(observation.get("validation/main/weighted_loss", loss))
 
 
 def snapshot_name(iteration: int | str) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from nncompress.chainer_compat import chainer
+from nncompress.training.best_snapshots import validation_objective
 from nncompress.training.triggers import ReportTrigger
 
 # The authors' code saves when the validation loss is at most this share of the best.
@@ -44,9 +45,10 @@ class EpochReport(chainer.training.Extension):
         now = time.perf_counter()
         rate = (updater.iteration - self._iteration) / max(now - self._time, 1e-9)
         loss = float(trainer.observation["validation/main/loss"])
-        improved = self._best is None or loss <= self._best * _IMPROVEMENT
+        objective = validation_objective(trainer.observation)
+        improved = self._best is None or objective <= self._best * _IMPROVEMENT
         if improved:
-            self._best = loss
+            self._best = objective
             self._save()
         # Epochs count from 0; what ends inside an epoch is named by that epoch.
         epoch = updater.epoch - 1 if updater.is_new_epoch else updater.epoch

@@ -48,12 +48,14 @@ class FusedUpdater(AutoencoderUpdater):
         steps = range(first, done)
         rates = np.array([settings.learning_rate_at(step) for step in steps])
         taus = np.array([settings.tau_at(step) for step in steps])
-        source, rows = self.matrix.source_of(np.stack(batches))
+        batches = np.stack(batches)
+        source, rows = self.matrix.source_of(batches)
+        weights = None if self.weights is None else self.weights[batches]
 
         optimizer = self.get_optimizer("main")
         chain = optimizer.target
-        loss, maxp = chain.train_steps(self._descent, source, rows, first, rates, taus)
-        chain.report_batch(loss, maxp, len(steps))
+        means = chain.train_steps(self._descent, source, rows, weights, first, rates, taus)
+        chain.report_batch(means, weights is not None, len(steps))
         self.show_rate(rates[-1])
         chain.tau = taus[-1]
         chain.noise_position = done

@@ -18,10 +18,12 @@ from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
 from nncompress.threads import resolve_threads
 from nncompress.training.best_snapshots import BestSnapshots
+from nncompress.training.data import TrainingData
 from nncompress.training.log_report import AppendingLogReport
 from nncompress.training.plot_report import ThrottledPlotReport
 from nncompress.training.provenance import log_provenance
 from nncompress.training.run_directory import (
+    CONFIG_FILE,
     LOG_FILE,
     create_run_directory,
     log_to,
@@ -42,6 +44,7 @@ _PRINTED = (
     "main/maxp",
     "validation/main/maxp",
 )
+_PRINTED_WITH_WEIGHTS = ("main/weighted_loss", "validation/main/weighted_loss")
 # What the configuration file calls M and K.
 _CONFIG_NAMES = {"num_codebooks": "M", "num_codewords": "K"}
 
@@ -90,7 +93,13 @@ def prepare_run(
         return _continued_run(arguments)
     threads = resolve_threads(arguments.threads)
     device = get_device(-1 if arguments.gpu is None else arguments.gpu)
-    matrix = EmbeddingMatrix.open(arguments.input_matrix or default_matrix, arguments.limit)
+    data = TrainingData(
+        arguments.input_matrix or default_matrix,
+        arguments.limit,
+        arguments.objective or "distance",
+        arguments.weights,
+    )
+    matrix, weights = data.open()
     given = {
         name: getattr(arguments, name)
         for name in (
@@ -108,9 +117,11 @@ def prepare_run(
     directory = create_run_directory(
         arguments.out or "result", arguments.dir_prefix or "model", settings, started
     )
-    config = _config(settings, matrix, arguments.limit, arguments.gpu)
+    gpu = -1 if arguments.gpu is None else arguments.gpu
+    config = _config(settings, data, matrix, gpu)
     write_config(directory, config)
-    return TrainingRun(directory, config, _session(matrix, settings, directory, device, threads))
+    session = _session(matrix, settings, directory, device, threads, weights)
+    return TrainingRun(directory, config, session)
 
 
 def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
@@ -122,22 +133,22 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
             "trainer snapshot to continue from"
         )
     config = read_config(directory)
-    settings, matrix_path, shape, limit, gpu = _settings_of(directory, config)
+    settings, data = _settings_of(directory, config)
     _refuse_changes(arguments, config, directory)
     threads = resolve_threads(arguments.threads)
-    device = get_device(gpu if arguments.gpu is None else arguments.gpu)
-    matrix = EmbeddingMatrix.open(matrix_path, limit)
-    if list(matrix.shape) != shape:
+    device = get_device(config["gpu"] if arguments.gpu is None else arguments.gpu)
+    matrix, weights = data.open()
+    if list(matrix.shape) != config["matrix_shape"]:
         raise InputError(
-            f"{matrix_path} has shape {matrix.shape} now; the run in {directory} was trained on "
-            f"{tuple(shape)}"
+            f"{data.matrix} has shape {matrix.shape} now; the run in {directory} was trained on "
+            f"{tuple(config['matrix_shape'])}"
         )
     if arguments.epoch is not None:
         if arguments.epoch < 1:
             raise InputError(f"the number of epochs is {arguments.epoch}; wanted at least 1")
         iterations = math.ceil(arguments.epoch * len(matrix) / settings.batchsize)
         settings = replace(settings, iterations=iterations)
-    session = _session(matrix, settings, directory, device, threads)
+    session = _session(matrix, settings, directory, device, threads, weights)
     try:
         with np.load(snapshot, allow_pickle=False) as archive:
             done = int(archive["updater/iteration"])
@@ -151,7 +162,8 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
         raise
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
-    config = _config(settings, matrix, limit, gpu if arguments.gpu is None else arguments.gpu)
+    gpu = config["gpu"] if arguments.gpu is None else arguments.gpu
+    config = _config(settings, data, matrix, gpu)
     write_config(directory, config)
     return TrainingRun(directory, config, session)
 
@@ -162,9 +174,10 @@ def _session(
     directory: Path,
     device: chainer.backend.Device,
     threads: int,
+    weights: np.ndarray | None,
 ) -> TrainingSession:
     """Adds to a session what fills a run directory."""
-    session = make_session(matrix, settings, directory, device, threads=threads)
+    session = make_session(matrix, settings, directory, device, threads=threads, weights=weights)
     trainer = session.trainer
     extensions = chainer.training.extensions
     last = settings.iterations
@@ -188,7 +201,8 @@ def _session(
             ),
             name=f"PlotReport_{quantity}",
         )
-    table = extensions.PrintReport(_PRINTED, "LogReport_iteration", out=sys.stdout)
+    printed = _PRINTED if weights is None else (*_PRINTED, *_PRINTED_WITH_WEIGHTS)
+    table = extensions.PrintReport(printed, "LogReport_iteration", out=sys.stdout)
     trainer.extend(table, trigger=often)
     # A terminal redraws the bar in place; a log file gets ten of them.
     bars = 400 if sys.stdout.isatty() else 10
@@ -208,21 +222,23 @@ def _session(
 
 
 def _config(
-    settings: TrainingSettings, matrix: EmbeddingMatrix, limit: int | None, gpu: int | None
+    settings: TrainingSettings, data: TrainingData, matrix: EmbeddingMatrix, gpu: int
 ) -> dict[str, object]:
     config = {_CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
-    return config | {
-        "input_matrix": os.fspath(matrix.path),
-        "matrix_shape": list(matrix.shape),
-        "limit": limit,
-        "epoch": round(settings.iterations * settings.batchsize / len(matrix), 3),
-        "gpu": -1 if gpu is None else gpu,
-    }
+    return (
+        config
+        | data.config()
+        | {
+            "matrix_shape": list(matrix.shape),
+            "epoch": round(settings.iterations * settings.batchsize / len(matrix), 3),
+            "gpu": gpu,
+        }
+    )
 
 
 def _settings_of(
     directory: Path, config: dict[str, object]
-) -> tuple[TrainingSettings, Path, list[int], int | None, int]:
+) -> tuple[TrainingSettings, TrainingData]:
     try:
         settings = TrainingSettings(
             **{
@@ -230,12 +246,13 @@ def _settings_of(
                 for field in fields(TrainingSettings)
             }
         )
-        matrix_path, shape = Path(config["input_matrix"]), config["matrix_shape"]
-        return settings, matrix_path, shape, config["limit"], config["gpu"]
+        for name in ("input_matrix", "matrix_shape", "limit", "gpu"):
+            config[name]
     except KeyError as error:
         raise InputError(
             f"{directory}/config.json lacks {error}; it cannot be continued"
         ) from None
+    return settings, TrainingData.of_config(config, directory / CONFIG_FILE)
 
 
 def _refuse_changes(
@@ -246,7 +263,7 @@ def _refuse_changes(
         known = config.get(_CONFIG_NAMES.get(name, name))
         if name in ("resume", "epoch", "gpu", "threads", "out", "dir_prefix") or value is None:
             continue
-        if name == "input_matrix":
+        if name in ("input_matrix", "weights"):
             value = os.fspath(value.resolve())
         if value != known:
             raise InputError(

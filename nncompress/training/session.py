@@ -38,6 +38,7 @@ def make_session(
     device: chainer.backend.Device,
     validation_interval: int | None = VALIDATION_INTERVAL,
     threads: int | None = None,
+    weights: np.ndarray | None = None,
 ) -> TrainingSession:
     """Builds a trainer that trains an autoencoder on a matrix and validates it.
 
@@ -48,6 +49,7 @@ def make_session(
         device: Where to train.
         validation_interval: Validate every so many iterations, beside every epoch and the end.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
 
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
@@ -65,10 +67,10 @@ def make_session(
     make_updater = AutoencoderUpdater
     if device.xp is np:
         from nncompress.training.fused_updater import FusedUpdater as make_updater
-    updater = make_updater(matrix, chain, settings, device)
+    updater = make_updater(matrix, chain, settings, device, weights)
     trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
     trainer.extend(
-        Validation(matrix, chain, settings.tau, device),
+        Validation(matrix, chain, settings.tau, device, weights),
         trigger=ReportTrigger(settings.iterations, iterations=validation_interval, epochs=True),
     )
     return TrainingSession(chain, trainer)

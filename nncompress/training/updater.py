@@ -1,5 +1,7 @@
 """One optimizer step: gather rows, set learning rate and temperature, descend."""
 
+import numpy as np
+
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
@@ -19,6 +21,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         chain: The autoencoder, already on its device.
         settings: The run's settings.
         device: Chainer device of the chain.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
 
     Attributes:
         stride: The most steps of an update.
@@ -32,6 +35,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         chain: CompositionalAutoencoder,
         settings: TrainingSettings,
         device: chainer.backend.Device,
+        weights: np.ndarray | None = None,
     ) -> None:
         order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
         optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
@@ -42,17 +46,20 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         super().__init__(RowIterator(order, settings.batchsize), optimizer)
         self.matrix = matrix
         self.settings = settings
+        self.weights = weights
         self._device = device
 
     def update_core(self) -> None:
         """Makes one step on the next batch."""
         optimizer = self.get_optimizer("main")
         chain = optimizer.target
-        rows = self.matrix.take(self.get_iterator("main").next())
+        batch = self.get_iterator("main").next()
+        rows = self.matrix.take(batch)
+        weights = None if self.weights is None else self._device.send(self.weights[batch])
         self.show_rate(self.settings.learning_rate_at(self.iteration))
         chain.tau = self.settings.tau_at(self.iteration)
         chain.noise_position = self.iteration
-        loss = chain(self._device.send(rows))
+        loss = chain(self._device.send(rows), weights=weights)
         chain.cleargrads()
         loss.backward()
         optimizer.update()

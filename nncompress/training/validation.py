@@ -22,6 +22,7 @@ class Validation(chainer.training.extensions.Evaluator):
         chain: The autoencoder, already on its device.
         tau: The temperature.
         device: Chainer device of the chain.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
     """
 
     def __init__(
@@ -30,11 +31,14 @@ class Validation(chainer.training.extensions.Evaluator):
         chain: CompositionalAutoencoder,
         tau: float,
         device: chainer.backend.Device,
+        weights: np.ndarray | None = None,
     ) -> None:
         super().__init__({}, chain)
         self._tau = tau
         count = min(VALIDATION_ROWS, len(matrix))
-        self._rows = device.send(matrix.take(np.arange(count) * len(matrix) // count))
+        rows = np.arange(count) * len(matrix) // count
+        self._rows = device.send(matrix.take(rows))
+        self._weights = None if weights is None else device.send(weights[rows])
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss and maxp over the validation rows, as the chain reports them."""
@@ -48,7 +52,7 @@ class Validation(chainer.training.extensions.Evaluator):
         observation: dict[str, float] = {}
         try:
             with chainer.reporter.report_scope(observation), chainer.no_backprop_mode():
-                chain(self._rows)
+                chain(self._rows, weights=self._weights)
         finally:
             chain.tau, chain.noise_stream, chain.noise_position = training
         return {key: float(value) for key, value in observation.items()}

@@ -1,0 +1,45 @@
+"""Annealing: a codebook found by sampling codes at a temperature that falls to nothing.
+
+Sources: Rose, "Deterministic Annealing for Clustering, Compression, Classification, Regression,
+and Related Optimization Problems", Proceedings of the IEEE 1998 (temperatures as distortions);
+Martinez et al., "LSQ++", ECCV 2018, section 4 (stochastic relaxation of the alternation).
+"""
+
+from collections.abc import Callable
+
+from nncompress.progress import progress_bar
+from nncompress.refinement.coded_rows import CodedRows
+
+# The first and the last temperature, in units of ``CodedRows.temperature``.
+_HOT, _COLD = 2.0, 0.4
+_SWEEPS = 8
+
+
+def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda: 0.0) -> None:
+    """Gives up a codebook's local optimum step by step, and finds a better one.
+
+    Args:
+        rows: Changed in place. Their loss may rise first, and where codes are hard to find it may
+            end higher than it began.
+        rounds: How many times to sample the codes and fit the codebook.
+        time_over: Returns the share of the time that is over; at 1 annealing is at its end.
+    """
+    with progress_bar((rounds + 1) * len(rows.matrix), "Annealing") as bar:
+        rows.relax([0.0], bar=bar)
+        hot, cold = _HOT * rows.temperature, _COLD * rows.temperature
+        done, progress = 0, 0.0
+        while progress < 1.0:
+            rows.relax([hot + (cold - hot) * progress] * _SWEEPS, bar=bar)
+            bar.set_postfix(loss=f"{rows.loss_in_units:.5g}", refresh=False)
+            done += 1
+            progress = max(done / rounds, time_over())
+
+
+def falling_temperatures(unit: float) -> list[float]:
+    """Returns temperatures at which codes can be annealed for a codebook that stays as it is.
+
+    Args:
+        unit: The ``CodedRows.temperature`` that is expected in the end.
+    """
+    steps = 8 * _SWEEPS
+    return [_HOT * unit * (1.0 - step / steps) for step in range(steps + 1)]

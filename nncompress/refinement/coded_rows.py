@@ -1,0 +1,211 @@
+"""Rows with codes and a codebook, and the passes that make either better."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from nncompress.autoencoder.noise import Stream, generator
+from nncompress.embedding.codes import reconstruct
+from nncompress.kernels import beam, icm, tally
+from nncompress.refinement.least_squares import LeastSquares
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.normalization import Normalization
+from nncompress.threads import Team
+
+_BLOCK_ROWS = 8_192
+_SWEEPS = 4
+
+
+@dataclass
+class CodedRows:
+    """Rows, their codes and the codebook, in normalized units.
+
+    A pass goes through the rows once, a block at a time, and changes the codes. It may end with
+    the least-squares codebook for the new codes.
+
+    Attributes:
+        matrix: The rows, ``(N, D)``, in their own units.
+        weights: The weight of each row in the loss, float64 ``(N,)``.
+        normalization: What is done to rows before they are looked at.
+        codes: ``(N, M)``; changed in place.
+        codebook: float64 ``(M*K, D)``, for normalized rows.
+        seed: Seed of everything random.
+        team: Threads to compute with.
+        loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
+        passes: How many passes there were.
+    """
+
+    matrix: EmbeddingMatrix
+    weights: np.ndarray
+    normalization: Normalization
+    codes: np.ndarray
+    codebook: np.ndarray
+    seed: int
+    team: Team
+    loss: float = np.inf
+    passes: int = 0
+    _noise: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        draws = generator(self.seed, Stream.PERTURBATION).gumbel(
+            size=icm.NOISE_PLACES + self.num_codewords
+        )
+        self._noise = draws.astype(np.float32)
+
+    @property
+    def num_codewords(self) -> int:
+        """K."""
+        return len(self.codebook) // self.codes.shape[1]
+
+    @property
+    def temperature(self) -> float:
+        """Twice the mean squared distance for each dimension, which temperatures are multiples of.
+
+        If what is left of the rows were Gaussian noise, codes would have probabilities
+        proportional to ``exp(-squared distance / temperature)``.
+        """
+        return 4.0 * self.loss / self.matrix.dim
+
+    @property
+    def loss_in_units(self) -> float:
+        """The loss in the units of the matrix."""
+        return self.loss * self.normalization.scale**2
+
+    def sample(self, num_rows: int) -> "CodedRows":
+        """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more."""
+        num_rows = min(num_rows, len(self.matrix))
+        rows = np.arange(num_rows) * len(self.matrix) // num_rows
+        matrix = EmbeddingMatrix(self.matrix.take(rows), self.matrix.name)
+        return replace(
+            self,
+            matrix=matrix,
+            weights=self.weights[rows],
+            codes=self.codes[rows],
+            codebook=self.codebook.copy(),
+        )
+
+    def with_codebook(self, codebook: np.ndarray) -> "CodedRows":
+        """Returns the same rows with another codebook and a copy of the codes."""
+        return replace(self, codes=self.codes.copy(), codebook=codebook.copy())
+
+    def normalized(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows in normalized units, float32."""
+        return (rows - self.normalization.centre) / np.float32(self.normalization.scale)
+
+    def measure(self) -> None:
+        """Computes the loss, and changes nothing."""
+        self._pass(None, solve=False, bar=None)
+
+    def fit(self) -> None:
+        """Makes the codebook the best one for the codes."""
+        self._pass(None, solve=True, bar=None)
+
+    def relax(
+        self, temperatures: list[float], *, solve: bool = True, bar: tqdm | None = None
+    ) -> None:
+        """Samples all codes, once for each temperature (in units of squared distance)."""
+        schedule = np.array(temperatures, dtype=np.float32)
+        self._pass(lambda *rows: (icm.relax, *rows, *self._draw(), schedule), solve, bar)
+
+    def improve(
+        self, trials: int, temperature: float, *, solve: bool = True, bar: tqdm | None = None
+    ) -> None:
+        """Improves codes by ICM, from where they are and from samples of them."""
+        how = np.float32(temperature), trials, _SWEEPS
+        self._pass(lambda *rows: (icm.improve, *rows, *self._draw(), *how), solve, bar)
+
+    def search(self, width: int, *, solve: bool = True, bar: tqdm | None = None) -> None:
+        """Improves codes by beam search, the groups that matter most first."""
+        groups = self.codebook.reshape(-1, self.num_codewords, self.matrix.dim)
+        spread = groups.var(axis=1).sum(axis=1)
+        order = np.argsort(-spread, kind="stable")
+
+        def kernel(x, codebook_t, norms, gram, codes, _):
+            by_group = gram.reshape(len(gram), -1, self.num_codewords).transpose(1, 0, 2)
+            pairs = np.ascontiguousarray(by_group)
+            return beam.search, x, codebook_t, norms, pairs, codes, order, width
+
+        self._pass(kernel, solve, bar)
+
+    def keep_better(self, codes: np.ndarray) -> None:
+        """Takes other codes, ``(N, M)``, for the rows that they are better for."""
+        for start, rows in self.matrix.batches(_BLOCK_ROWS):
+            part = slice(start, start + len(rows))
+            x = self.normalized(rows)
+            old, new = (
+                ((x - reconstruct(chosen[part], self.codebook)) ** 2).sum(axis=1)
+                for chosen in (self.codes, codes)
+            )
+            better = new < old
+            self.codes[part][better] = codes[part][better]
+        self.measure()
+
+    def revive(self, counts: np.ndarray) -> None:
+        """Gives codewords that no row uses a place where they would serve a badly served row.
+
+        Taking up the new codeword would reconstruct that row exactly; as long as none does, the
+        loss stays what it is.
+
+        Args:
+            counts: How much weight uses each codeword, ``(L,)``.
+        """
+        dead = np.flatnonzero(counts == 0)
+        if not len(dead):
+            return
+        random = generator(self.seed, Stream.PERTURBATION, self.passes)
+        sample = random.integers(len(self.matrix), size=8 * len(dead))
+        rows = self.normalized(self.matrix.take(sample))
+        residuals = rows - reconstruct(self.codes[sample], self.codebook)
+        worst = np.argsort(-np.einsum("nd,nd->n", residuals, residuals), kind="stable")
+        for unit, index in zip(dead, worst[: len(dead)], strict=True):
+            group = unit // self.num_codewords
+            used = group * self.num_codewords + int(self.codes[sample[index], group])
+            self.codebook[unit] = self.codebook[used] + residuals[index]
+
+    def _draw(self) -> tuple[np.ndarray, int, int, np.ndarray]:
+        """Returns what tells random numbers apart, after the number of the first row."""
+        words = np.array([self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF], dtype=np.uint32)
+        return words, int(Stream.PERTURBATION), self.passes, self._noise
+
+    def _pass(self, kernel: Callable[..., tuple] | None, solve: bool, bar: tqdm | None) -> None:
+        """Goes through the rows once.
+
+        Args:
+            kernel: Takes rows, codebook and codes, and returns a compiled function and what it
+                is called with; None leaves the codes as they are.
+            solve: Whether to make the codebook the best one for the new codes.
+            bar: Told of the rows that are done.
+        """
+        codebook = self.codebook.astype(np.float32)
+        gram = 2.0 * (codebook @ codebook.T)
+        for first in range(0, len(codebook), self.num_codewords):
+            own = slice(first, first + self.num_codewords)
+            gram[own, own] = 0.0
+        norms = np.einsum("ld,ld->l", codebook, codebook)
+        codebook_t = np.ascontiguousarray(codebook.T)
+        equations = LeastSquares(*codebook.shape)
+        team = self.team
+        for start, rows in self.matrix.batches(_BLOCK_ROWS):
+            part = slice(start, start + len(rows))
+            x, codes = self.normalized(rows), self.codes[part].astype(np.int32)
+            if kernel is not None:
+                function, *arguments = kernel(x, codebook_t, norms, gram, codes, start)
+                team.run(function, team.threads, *arguments)
+                self.codes[part] = codes
+            weights = self.weights[part]
+            team.run(
+                tally.tally, team.threads, x, weights, codes, self.num_codewords,
+                equations.counts, equations.sums,
+            )  # fmt: skip
+            equations.squares += float(weights @ np.einsum("nd,nd->n", x, x, dtype=np.float64))
+            equations.weight += float(weights.sum())
+            if bar is not None:
+                bar.update(len(rows))
+        self.passes += 1
+        if solve:
+            self.codebook = equations.solve(self.codebook)
+        self.loss = equations.loss(self.codebook)
+        if solve:
+            self.revive(np.diag(equations.counts))

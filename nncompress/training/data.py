@@ -1,0 +1,71 @@
+"""Which rows a run trains on, and what for."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.weights import read_weights
+
+OBJECTIVES = ("distance", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What has to be opened to train.
+
+    Attributes:
+        matrix: Path of the matrix.
+        limit: Number of leading rows to use; None: all.
+        objective: ``"distance"``, or ``"cosine"``: rows are divided by their lengths first.
+        weights: Path of the rows' weights; None: all the same.
+    """
+
+    matrix: Path
+    limit: int | None = None
+    objective: str = "distance"
+    weights: Path | None = None
+
+    @classmethod
+    def of_config(cls, config: dict[str, object], where: Path) -> "TrainingData":
+        """Reads what ``config`` wrote.
+
+        Args:
+            config: What ``config.json`` holds.
+            where: The file, for messages.
+
+        Raises:
+            InputError: It names no matrix, or an objective that is not known.
+        """
+        matrix, weights = config.get("input_matrix"), config.get("weights")
+        objective = config.get("objective", "distance")
+        if not isinstance(matrix, str):
+            raise InputError(f"{where} names no input_matrix; wanted one")
+        if objective not in OBJECTIVES:
+            raise InputError(
+                f"{where} has the objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}"
+            )
+        return cls(Path(matrix), config.get("limit"), objective, weights and Path(weights))
+
+    def config(self) -> dict[str, object]:
+        """Returns what ``config.json`` says of it, with absolute paths."""
+        return {
+            "input_matrix": os.fspath(self.matrix.resolve()),
+            "limit": self.limit,
+            "objective": self.objective,
+            "weights": self.weights and os.fspath(self.weights.resolve()),
+        }
+
+    def open(self) -> tuple[EmbeddingMatrix, np.ndarray | None]:
+        """Opens the matrix, and reads the weights.
+
+        Raises:
+            InputError: A file cannot be used.
+        """
+        matrix = EmbeddingMatrix.open(
+            self.matrix, self.limit, unit_rows=self.objective == "cosine"
+        )
+        return matrix, None if self.weights is None else read_weights(self.weights, matrix)
