@@ -38,6 +38,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         choices=("distance", "cosine"),
         help="what to keep small; cosine keeps the rows' directions alone (default: distance)",
     )
+    for name, what in (
+        ("bytes-per-row", "choose M and K: most bytes a row, codes and codebook together"),
+        ("distance", "choose M and K: largest mean Euclidean distance"),
+        ("cosine", "choose M and K: smallest mean cosine"),
+    ):
+        add(f"--target-{name}", type=float, help=what)
     add("--seed", type=int, help="seed of everything random (default: 0)")
     add("-o", "--out", type=Path, help="where run directories go (default: result)")
     add("--dir-prefix", help="a word in the run directory's name (default: model)")

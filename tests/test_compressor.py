@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nncompress import EmbeddingCompressor, InputError
+from nncompress.refinement.refine import RefinementSettings
 
 
 def test_another_process_evaluates_and_exports_alike(matrix, tmp_path):
@@ -26,8 +27,9 @@ def test_another_process_evaluates_and_exports_alike(matrix, tmp_path):
 
 def test_training_brings_the_distance_down(matrix, tmp_path):
     few, many = (EmbeddingCompressor(8, 16, tmp_path / name) for name in ("few", "many"))
-    few.train(matrix, max_epochs=1, report=None)
-    many.train(matrix, max_epochs=300, report=None)
+    little = RefinementSettings(annealing_rounds=0, rounds=1)
+    few.train(matrix, max_epochs=1, refinement=little, report=None)
+    many.train(matrix, max_epochs=300, refinement=little, report=None)
     baseline = np.linalg.norm(matrix - matrix.mean(axis=0), axis=1).mean()
     assert many.evaluate(matrix) < 0.5 * baseline
     assert many.evaluate(matrix) < few.evaluate(matrix)

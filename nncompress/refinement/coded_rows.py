@@ -73,6 +73,14 @@ class CodedRows:
         """The loss in the units of the matrix."""
         return self.loss * self.normalization.scale**2
 
+    def export_codebook(self) -> np.ndarray:
+        """Returns the codebook in the units of the matrix, float32 ``(M*K, D)``.
+
+        Each group carries an equal part of the centre.
+        """
+        shift = self.normalization.centre.astype(np.float64) / self.codes.shape[1]
+        return (self.codebook * self.normalization.scale + shift).astype(np.float32)
+
     def sample(self, num_rows: int) -> "CodedRows":
         """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more."""
         num_rows = min(num_rows, len(self.matrix))

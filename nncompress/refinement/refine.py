@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
 from nncompress.progress import progress_bar
 from nncompress.refinement.annealing import anneal, falling_temperatures
@@ -111,13 +112,39 @@ def refine(
         if rows.loss > trained.loss:
             rows, start = trained, "trained"
     losses = _rounds(rows, settings, clock, searching=start == "residual")
-    scale = rows.normalization.scale
-    shift = rows.normalization.centre.astype(np.float64) / codes.shape[1]
-    return Refined(
-        rows.codes,
-        (rows.codebook * scale + shift).astype(np.float32),
-        start,
-        losses,
+    return Refined(rows.codes, rows.export_codebook(), start, losses)
+
+
+def quantize(
+    matrix: EmbeddingMatrix,
+    num_codebooks: int,
+    num_codewords: int,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    settings: RefinementSettings = RefinementSettings(),
+) -> Refined:
+    """Finds codes and a codebook without a trained start.
+
+    It is quicker than training, and comes close to what training and refinement find.
+
+    Args:
+        matrix: The embedding matrix, ``(N, D)``, which has to fit in memory.
+        num_codebooks: M.
+        num_codewords: K.
+        seed: Seed of everything random.
+        threads: Threads to compute with; no result depends on it.
+        settings: How long and how hard to try.
+
+    Raises:
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+    """
+    codes = np.zeros((len(matrix), num_codebooks), code_dtype(num_codewords))
+    codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
+    rows = _coded(matrix, codes, codebook, None, seed, threads)
+    residual_start(rows)
+    return refine(
+        matrix, rows.codes, rows.export_codebook(), seed=seed, threads=threads, settings=settings
     )
 
 

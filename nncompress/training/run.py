@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from nncompress.training.data import TrainingData
 from nncompress.training.log_report import AppendingLogReport
 from nncompress.training.plot_report import ThrottledPlotReport
 from nncompress.training.provenance import log_provenance
+from nncompress.training.rate_distortion import plot_rate_distortion
 from nncompress.training.run_directory import (
     CONFIG_FILE,
     LOG_FILE,
@@ -32,6 +34,7 @@ from nncompress.training.run_directory import (
 )
 from nncompress.training.session import VALIDATION_INTERVAL, TrainingSession, make_session
 from nncompress.training.settings import TrainingSettings, resolve_settings
+from nncompress.training.sizing import HEADING, Point, Target, choose_size
 from nncompress.training.triggers import ReportTrigger, ThrottledTrigger
 
 TRAINER_SNAPSHOT = "trainer_snapshot.npz"
@@ -108,20 +111,48 @@ def prepare_run(
         )
         if getattr(arguments, name) is not None
     }
-    settings = resolve_settings(
-        len(matrix),
-        32 if arguments.num_codebooks is None else arguments.num_codebooks,
-        16 if arguments.num_codewords is None else arguments.num_codewords,
-        **given,
-    )
+    sizing = _sizing(arguments, matrix, threads)
+    settings = resolve_settings(len(matrix), *sizing.size, **given)
     directory = create_run_directory(
         arguments.out or "result", arguments.dir_prefix or "model", settings, started
     )
     gpu = -1 if arguments.gpu is None else arguments.gpu
     config = _config(settings, data, matrix, gpu)
+    if sizing.chosen is not None:
+        config["rate_distortion"] = [asdict(point) for point in sizing.points]
+        picture = directory / "plots" / "rate_distortion.png"
+        plot_rate_distortion(picture, sizing.points, sizing.chosen)
     write_config(directory, config)
     session = _session(matrix, settings, directory, device, threads, weights)
     return TrainingRun(directory, config, session)
+
+
+@dataclass(frozen=True)
+class _Sizing:
+    """M and K, and what they were chosen from if the command line left them open."""
+
+    size: tuple[int, int]
+    chosen: Point | None = None
+    points: Sequence[Point] = ()
+
+
+def _sizing(arguments: argparse.Namespace, matrix: EmbeddingMatrix, threads: int) -> _Sizing:
+    size = arguments.num_codebooks, arguments.num_codewords
+    targets = {
+        name: value
+        for name in ("bytes_per_row", "distance", "cosine")
+        if (value := getattr(arguments, f"target_{name}")) is not None
+    }
+    if not targets:
+        return _Sizing((32 if size[0] is None else size[0], 16 if size[1] is None else size[1]))
+    if size != (None, None):
+        raise InputError("a target chooses M and K; leave -M and -K out, or the target")
+    target = Target(**targets)
+    print(f"Choosing M and K for {target}\n{HEADING}")
+    seed = arguments.seed or 0
+    chosen, points = choose_size(matrix, target, seed=seed, threads=threads)
+    print(f"Chosen: M={chosen.num_codebooks}, K={chosen.num_codewords}")
+    return _Sizing((chosen.num_codebooks, chosen.num_codewords), chosen, points)
 
 
 def _continued_run(arguments: argparse.Namespace) -> TrainingRun:

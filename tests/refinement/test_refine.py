@@ -161,7 +161,7 @@ def test_codebooks_found_on_a_sample_serve_all_rows(random, monkeypatch):
     from_sample = refine(EmbeddingMatrix(matrix), codes, codebook)
     monkeypatch.setattr(refinement, "_SAMPLE_ROWS", 10_000)
     from_all = refine(EmbeddingMatrix(matrix), codes, codebook)
-    assert from_sample.losses[-1] == pytest.approx(from_all.losses[-1], rel=0.05)
+    assert from_sample.losses[-1] == pytest.approx(from_all.losses[-1], rel=0.08)
 
 
 def test_weights_move_the_loss_to_where_they_are(matrix, start):
