@@ -19,7 +19,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         epilog="example: python train_comp.py --M 32 --K 16 --input-matrix data/glove.6B.50d.npy",
     )
     add = parser.add_argument
-    add("-b", "--batchsize", type=int, help="rows a step (fast: 512, paper: 64)")
+    add("-b", "--batchsize", type=int, help="rows a step (default: 64)")
     add("-e", "--epoch", type=int, help="passes over the rows (fast: chosen, paper: 200)")
     add("-g", "--gpu", type=int, help="number of the GPU; -1, the default, is the CPU")
     add("-r", "--resume", type=Path, metavar="RUN", help="run directory to continue")

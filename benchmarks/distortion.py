@@ -31,7 +31,7 @@ MATRICES = {"fr300": ("data/fr300.npy", None), "glove": ("data/glove.6B.50d.npy"
 WORDS = {"glove": "data/glove.6B.50d.word"}
 M, K = 32, 16
 SEEDS = 5
-HURRY = ["-e", "8", "--time-budget", "3"]
+HURRY = ["-e", "6", "--time-budget", "2"]
 
 
 @dataclass

@@ -19,7 +19,7 @@ from numba import njit
 from nncompress.kernels.elementary import INLINE, JIT
 from nncompress.kernels.philox import philox
 from nncompress.kernels.product import product
-from nncompress.kernels.vectors import exchange, least
+from nncompress.kernels.vectors import exchange, gather_sum, least
 
 TILE_ROWS = 256
 # How many places of the noise table a draw begins at; the table has K numbers more.
@@ -44,14 +44,19 @@ def unary_terms(unary, x, codebook_t, norms):
 
 
 @njit(**INLINE)
-def _fill(table, unary, gram, codes):
-    """Fills a row's table of costs."""
+def _fill(table, unary, gram, codes, units):
+    """Fills a row's table of costs; ``units`` is scratch, int32 ``(M,)``."""
     num_codewords = table.size // codes.size
-    table[:] = unary
     for group in range(codes.size):
-        pairs = gram[group * num_codewords + codes[group]]
-        for unit in range(table.size):
-            table[unit] += pairs[unit]
+        units[group] = group * num_codewords + codes[group]
+    gather_sum(
+        np.int64(table.ctypes.data),
+        np.int64(unary.ctypes.data),
+        np.int64(gram.ctypes.data),
+        np.int64(units.ctypes.data),
+        np.float32(0),
+        (np.int64(units.size), np.int64(table.size), np.int64(table.size)),
+    )
 
 
 @njit(**INLINE)
@@ -158,12 +163,13 @@ def relax(
     num_rows = codes.shape[0]
     unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
     table = np.empty(norms.size, x.dtype)
+    units = np.empty(codes.shape[1], np.int32)
     for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
         n = min(TILE_ROWS, num_rows - first)
         unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
         for i in range(n):
             current = codes[first + i]
-            _fill(table, unary[i], gram, current)
+            _fill(table, unary[i], gram, current, units)
             row = _U(first_row + first + i)
             for sweep in range(temperatures.size):
                 words = philox(
@@ -214,7 +220,7 @@ def improve(
             # What gains no more than rounding may lose is no improvement.
             margin = x.dtype.type(1e-5) * size
             current = codes[first + i]
-            _fill(kept_table, unary[i], gram, current)
+            _fill(kept_table, unary[i], gram, current, trial_codes)
             row = _U(first_row + first + i)
             for trial in range(trials + 1):
                 trial_codes[:] = current

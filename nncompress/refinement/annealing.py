@@ -12,7 +12,9 @@ from nncompress.refinement.coded_rows import CodedRows
 
 # The first and the last temperature, in units of ``CodedRows.temperature``.
 _HOT, _COLD = 2.0, 0.4
-_SWEEPS = 8
+# Sweeps in the first round and in the last: hot codes forget sooner, and their sweeps take longer.
+_FIRST_SWEEPS, _LAST_SWEEPS = 2, 8
+_FALLING_STEPS = 64
 
 
 def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda: 0.0) -> None:
@@ -29,7 +31,9 @@ def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda
         hot, cold = _HOT * rows.temperature, _COLD * rows.temperature
         done, progress = 0, 0.0
         while progress < 1.0:
-            rows.relax([hot + (cold - hot) * progress] * _SWEEPS, bar=bar)
+            temperature = hot + (cold - hot) * progress
+            sweeps = round(_FIRST_SWEEPS + (_LAST_SWEEPS - _FIRST_SWEEPS) * progress)
+            rows.relax([temperature] * sweeps, bar=bar)
             bar.set_postfix(loss=f"{rows.loss_in_units:.5g}", refresh=False)
             done += 1
             progress = max(done / rounds, time_over())
@@ -41,5 +45,5 @@ def falling_temperatures(unit: float) -> list[float]:
     Args:
         unit: The ``CodedRows.temperature`` that is expected in the end.
     """
-    steps = 8 * _SWEEPS
-    return [_HOT * unit * (1.0 - step / steps) for step in range(steps + 1)]
+    steps = range(_FALLING_STEPS + 1)
+    return [_HOT * unit * (1.0 - step / _FALLING_STEPS) for step in steps]

@@ -26,13 +26,14 @@ class CodedRows:
     the least-squares codebook for the new codes.
 
     Attributes:
-        matrix: The rows, ``(N, D)``, in their own units.
+        matrix: The rows, ``(N, D)``, in their own units or normalized.
         weights: The weight of each row in the loss, float64 ``(N,)``.
-        normalization: What is done to rows before they are looked at.
+        normalization: What tells both units apart.
         codes: ``(N, M)``; changed in place.
         codebook: float64 ``(M*K, D)``, for normalized rows.
         seed: Seed of everything random.
         team: Threads to compute with.
+        is_normalized: Whether the matrix is normalized already.
         loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
         passes: How many passes there were.
     """
@@ -44,11 +45,14 @@ class CodedRows:
     codebook: np.ndarray
     seed: int
     team: Team
+    is_normalized: bool = False
     loss: float = np.inf
     passes: int = 0
     _noise: np.ndarray = field(init=False)
+    _squares: float | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self._squares = None
         draws = generator(self.seed, Stream.PERTURBATION).gumbel(
             size=icm.NOISE_PLACES + self.num_codewords
         )
@@ -85,10 +89,10 @@ class CodedRows:
         """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more."""
         num_rows = min(num_rows, len(self.matrix))
         rows = np.arange(num_rows) * len(self.matrix) // num_rows
-        matrix = EmbeddingMatrix(self.matrix.take(rows), self.matrix.name)
         return replace(
             self,
-            matrix=matrix,
+            matrix=EmbeddingMatrix(self.normalized(self.matrix.take(rows)), self.matrix.name),
+            is_normalized=True,
             weights=self.weights[rows],
             codes=self.codes[rows],
             codebook=self.codebook.copy(),
@@ -99,7 +103,9 @@ class CodedRows:
         return replace(self, codes=self.codes.copy(), codebook=codebook.copy())
 
     def normalized(self, rows: np.ndarray) -> np.ndarray:
-        """Returns rows in normalized units, float32."""
+        """Returns rows of the matrix in normalized units, float32."""
+        if self.is_normalized:
+            return rows
         return (rows - self.normalization.centre) / np.float32(self.normalization.scale)
 
     def measure(self) -> None:
@@ -207,10 +213,14 @@ class CodedRows:
                 tally.tally, team.threads, x, weights, codes, self.num_codewords,
                 equations.counts, equations.sums,
             )  # fmt: skip
-            equations.squares += float(weights @ np.einsum("nd,nd->n", x, x, dtype=np.float64))
+            if self._squares is None:
+                equations.squares += float(weights @ np.einsum("nd,nd->n", x, x, dtype=np.float64))
             equations.weight += float(weights.sum())
             if bar is not None:
                 bar.update(len(rows))
+        if self._squares is None:
+            self._squares = equations.squares
+        equations.squares = self._squares
         self.passes += 1
         if solve:
             self.codebook = equations.solve(self.codebook)

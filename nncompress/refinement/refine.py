@@ -5,11 +5,13 @@ Quantization", ECCV 2018 (the alternation, and perturbed ICM); Babenko and Lempi
 Quantization for Extreme Vector Compression", CVPR 2014 (beam search, least squares).
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
@@ -33,8 +35,10 @@ _ANNEALING_GAIN = 0.95
 _WIDTHS, _PROBE_WIDTHS, _WIDTH = (8, 16, 32, 64, 128), (8, 16, 16), 64
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
-# The share of limited time after which annealing ends.
-_ANNEALING_SHARE = 0.6
+# Codebooks larger than this get fewer rounds of annealing, in proportion.
+_CODEWORDS_OF_FULL_LENGTH = 1_024
+# The shares of limited time after which the probe's annealing ends, and that of all.
+_PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class RefinementSettings:
         seconds: Time to end within, or None. With a limit, results depend on the machine's speed.
     """
 
-    annealing_rounds: int = 160
+    annealing_rounds: int = 120
     rounds: int = 6
     tolerance: float = 1e-3
     trials: int = 32
@@ -105,13 +109,15 @@ def refine(
     """
     clock = _Clock(settings.seconds)
     trained = _coded(matrix, codes, codebook, weights, seed, threads)
-    trained.measure()
-    rows, start = trained, "trained"
-    if settings.annealing_rounds:
-        rows, start = _new_start(trained, settings, clock)
-        if rows.loss > trained.loss:
-            rows, start = trained, "trained"
-    losses = _rounds(rows, settings, clock, searching=start == "residual")
+    # After each use a BLAS's own threads look for more work, and keep ours from theirs.
+    with threadpool_limits(limits=1, user_api="blas"):
+        trained.measure()
+        rows, start = trained, "trained"
+        if settings.annealing_rounds:
+            rows, start = _new_start(trained, settings, clock)
+            if rows.loss > trained.loss:
+                rows, start = trained, "trained"
+        losses = _rounds(rows, settings, clock, searching=start == "residual")
     return Refined(rows.codes, rows.export_codebook(), start, losses)
 
 
@@ -232,13 +238,16 @@ def _new_start(
     sample = trained.sample(min(_SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim)))
     probe = sample.sample(_PROBE_ROWS)
     others = probe.sample(_PROBE_ROWS)
-    anneal(probe, _PROBE_ROUNDS)
+    anneal(probe, _PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
     probe.improve(_PROBE_TRIALS, _WARM * probe.temperature)
     _grow(others, _PROBE_WIDTHS)
     others.improve(_PROBE_TRIALS, _WARM * others.temperature)
     start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
     if start == "annealed":
-        anneal(sample, settings.annealing_rounds, lambda: clock.share() / _ANNEALING_SHARE)
+        # A round costs more than its rows where there are many codewords.
+        few = min(1.0, _CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
+        rounds = math.ceil(settings.annealing_rounds * few)
+        anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
     else:
         _grow(sample, _WIDTHS)
     if len(sample.matrix) == len(trained.matrix):

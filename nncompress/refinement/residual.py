@@ -9,7 +9,8 @@ import numpy as np
 from nncompress.autoencoder.noise import Stream, generator
 from nncompress.refinement.coded_rows import CodedRows
 
-_ITERATIONS = 8
+_ITERATIONS = 4
+_BLOCK_NUMBERS = 1 << 22  # distances at a time
 
 
 def residual_start(rows: CodedRows) -> None:
@@ -47,13 +48,23 @@ def _k_means(
     indices = random.permutation(len(x))[:num_centres]
     centres = np.zeros((num_centres, x.shape[1]), dtype=np.float32)
     centres[: len(indices)] = x[indices]
-    for iteration in range(_ITERATIONS + 1):
-        distances = np.einsum("kd,kd->k", centres, centres) - 2.0 * (x @ centres.T)
-        nearest = np.argmin(distances, axis=1)
-        if iteration == _ITERATIONS:
-            return centres, nearest
-        members = np.zeros((len(x), num_centres), dtype=np.float32)
-        members[np.arange(len(x)), nearest] = weights
-        sizes = members.sum(axis=0)
-        centres = (members.T @ x) / np.where(sizes > 0, sizes, 1)[:, None]
-    raise AssertionError
+    for _ in range(_ITERATIONS):
+        nearest = _nearest(x, centres)
+        order = np.argsort(nearest, kind="stable")
+        used, first = np.unique(nearest[order], return_index=True)
+        weighted = x[order] * weights[order, None].astype(np.float32)
+        sizes = np.add.reduceat(weights[order], first)
+        centres[:] = 0
+        sums = np.add.reduceat(weighted, first, axis=0)
+        centres[used] = sums / np.where(sizes > 0, sizes, 1)[:, None]
+    return centres, _nearest(x, centres)
+
+
+def _nearest(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Returns the nearest centre of each row."""
+    squares = np.einsum("kd,kd->k", centres, centres)
+    block = max(1, _BLOCK_NUMBERS // len(centres))
+    return np.concatenate([
+        np.argmin(squares - 2.0 * (x[first : first + block] @ centres.T), axis=1)
+        for first in range(0, len(x), block)
+    ])  # fmt: skip

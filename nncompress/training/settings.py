@@ -46,10 +46,10 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "fast": Recipe(
-            batchsize=512,
-            epoch=100,
-            min_iterations=2_000,
-            max_iterations=4_000,
+            batchsize=64,
+            epoch=50,
+            min_iterations=4_000,
+            max_iterations=12_000,
             learning_rate=5e-3,
             cosine=True,
             tau_start=1.0,

@@ -75,6 +75,29 @@ def test_gradients_agree_with_numerical_differentiation(random, n, dim, m, k):
         np.testing.assert_allclose(parameter.grad, numerical, rtol=1e-5, atol=1e-8, err_msg=name)
 
 
+def test_a_weight_is_how_often_a_row_is_there(random):
+    chain = make(5, 3, 4)
+    x, noise = random.normal(size=(4, 5)), random.gumbel(size=(4, 3, 4))
+    weights = np.array([3, 0, 1, 2])
+    gradients = []
+    chain.cleargrads()
+    weighted, observation = observe(chain, x, noise, weights)
+    weighted.backward()
+    gradients.append([p.grad.copy() for p in chain.params()])
+    repeated = np.repeat(np.arange(4), weights)
+    chain.cleargrads()
+    plain, _ = observe(chain, x[repeated], noise[repeated])
+    plain.backward()
+    gradients.append([p.grad * 6 / 4 for p in chain.params()])
+    assert float(weighted.array) == pytest.approx(float(plain.array) * 6 / 4, rel=1e-12)
+    assert float(observation["main/weighted_loss"]) == pytest.approx(
+        float(weighted.array) * 2.5**2, rel=1e-12
+    )
+    assert float(observation["main/loss"]) == pytest.approx(formula(chain, x, noise)[0], rel=1e-12)
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-15)
+
+
 def test_noise_left_out_is_that_of_the_seed_and_position(random):
     chain = make(4, 3, 5, np.float32)
     x = random.normal(size=(6, 4)).astype(np.float32)

@@ -44,7 +44,7 @@ def observe(chain, *arguments):
     with reporter.scope(observation):
         objective = chain(*arguments)
         objective.backward()
-    values = [float(objective.array), *(float(observation[f"main/{k}"]) for k in ("loss", "maxp"))]
+    values = [float(objective.array), *(float(observation[key]) for key in sorted(observation))]
     return np.array(values), {name: p.grad for name, p in chain.namedparams()}
 
 
@@ -55,17 +55,22 @@ def distance(one, other):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("given", [False, True])
-def test_loss_maxp_and_gradients_are_those_of_the_plain_chain(random, dtype, size, given):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_loss_maxp_and_gradients_are_those_of_the_plain_chain(
+    random, dtype, size, given, weighted
+):
     n, dim, m, k = size
     x = 2 * random.normal(size=(n, dim)).astype(dtype)
     noise = random.gumbel(size=(n, m, k)).astype(dtype) if given else None
+    weights = random.exponential(size=n) if weighted else None
     plain = make(CompositionalAutoencoder, size, dtype)
     fused = make(FusedAutoencoder, size, dtype, threads=2)
     plain.noise_position = fused.noise_position = 11
     (expected, gradients), (found, fused_gradients) = (
-        observe(plain, x, noise),
-        observe(fused, x, noise),
+        observe(plain, x, noise, weights),
+        observe(fused, x, noise, weights),
     )
+    assert len(found) == (4 if weighted else 3)
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype])
     for name, gradient in gradients.items():
         assert fused_gradients[name].dtype == dtype

@@ -275,3 +275,68 @@ def test_the_missing_default_matrix_comes_with_how_to_get_it(process):
     assert result.returncode == 2
     assert "download_glove_data.sh" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_weights_have_a_column_of_their_own_and_survive_a_resumed_run(
+    commands, matrix, matrix_path, tmp_path, capsys
+):
+    weights = tmp_path / "weights.txt"
+    weights.write_text("".join(f"{1 + 50 * (row < 30)}\n" for row in range(300)))
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    flags = ["--weights", weights, "--recipe", "paper"]
+    run = train(commands, matrix_path, whole, "-e", "4", *flags)
+    assert "weighted_loss" in capsys.readouterr().out
+    (entry, *_) = json.loads((run / "chainer_report_epoch.log").read_text())
+    assert entry["main/weighted_loss"] != entry["main/loss"]
+    assert entry["validation/main/weighted_loss"] != entry["validation/main/loss"]
+    assert json.loads((run / "config.json").read_text())["weights"] == str(weights)
+
+    part = train(commands, matrix_path, halved, "-e", "2", *flags)
+    commands.train(["--resume", str(part), "-e", "4"])
+    one, other = (snapshot_arrays(directory / "trainer_snapshot.npz") for directory in (run, part))
+    for name in ("updater/model:main/codebook", "updater/model:main/l1/W"):
+        assert (one[name] == other[name]).all()
+
+    commands.infer(["--model", str(run), "--refine"])
+    (log,) = run.glob("inference_*.log")
+    assert "Weighted loss after each round" in log.read_text()
+
+
+def test_the_cosine_objective_forgets_lengths(commands, matrix, tmp_path):
+    """Rows of very different lengths: directions come back better than with the distance."""
+    lengths = np.logspace(-3, 3, len(matrix), dtype=np.float32)[:, None]
+    np.save(tmp_path / "uneven.npy", matrix * lengths)
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    cosines = {}
+    for objective in ("distance", "cosine"):
+        run = train(
+            commands, tmp_path / "uneven.npy", tmp_path / objective, "-e", "30",
+            "--objective", objective,
+        )  # fmt: skip
+        commands.infer(["--model", str(run)])
+        (codes,), (codebook,) = run.glob("*.codes"), run.glob("*.codebook.npy")
+        decoded = np.eye(8)[np.loadtxt(codes, dtype=int)].reshape(300, -1) @ np.load(codebook)
+        sizes = np.linalg.norm(decoded, axis=1)
+        cosines[objective] = ((unit * decoded).sum(axis=1) / sizes).mean()
+    assert sizes.mean() == pytest.approx(1, abs=0.05)
+    assert cosines["cosine"] > 0.95
+    assert cosines["cosine"] > cosines["distance"] + 0.2
+    with pytest.raises(InputError, match="objective is distance, and the run"):
+        commands.train(["--resume", str(run), "--objective", "distance"])
+
+
+def test_a_target_chooses_the_size_and_shows_its_curve(commands, matrix_path, tmp_path, capsys):
+    out = tmp_path / "out"
+    run = commands.train(
+        ["--input-matrix", str(matrix_path), "--out", str(out), "-e", "1",
+         "--target-bytes-per-row", "12"]
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    config = json.loads((run / "config.json").read_text())
+    assert f"Chosen: M={config['M']}, K={config['K']}" in printed
+    sizes = [point["bytes_per_row"] for point in config["rate_distortion"]]
+    assert sizes == sorted(sizes)
+    assert max(sizes) <= 12
+    assert (run / "plots" / "rate_distortion.png").stat().st_size > 1_000
+    with pytest.raises(InputError, match="leave -M and -K out"):
+        train(commands, matrix_path, out, "--target-distance", "1")

@@ -77,3 +77,19 @@ def test_files_that_are_no_matrices_are_refused(tmp_path, matrix):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match="cannot be read"):
         EmbeddingMatrix.open(path)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", "<f4"])
+def test_unit_rows_keep_directions_alone(random, dtype):
+    stored = random.normal(size=(10, 3)).astype(dtype)
+    stored[4] = 0
+    rows = EmbeddingMatrix(stored, unit_rows=True)
+    exact = stored.astype(np.float64)
+    exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-300)
+    np.testing.assert_allclose(rows.take(np.arange(10)), exact, rtol=1e-6)
+    batches = np.concatenate([block for _, block in rows.batches(4)])
+    np.testing.assert_allclose(batches, exact, rtol=1e-6)
+    chosen = np.array([[7, 4], [0, 1]])
+    source, indices = rows.source_of(chosen)
+    np.testing.assert_allclose(source[indices], exact[chosen], rtol=1e-6)
+    assert rows.digest() != EmbeddingMatrix(stored).digest()

@@ -12,18 +12,19 @@ from nncompress.training.settings import resolve_settings
 from nncompress.training.updater import AutoencoderUpdater
 
 
-def make(kind, matrix, settings, dtype=np.float64):
+def make(kind, matrix, settings, dtype=np.float64, weights=None):
     chain = kind(
         matrix.dim, settings.num_codebooks, settings.num_codewords,
         seed=settings.seed, init="scaled", tau=settings.tau_start, dtype=dtype,
     )  # fmt: skip
     update = {CompositionalAutoencoder: AutoencoderUpdater, FusedAutoencoder: FusedUpdater}[kind]
-    return chain, update(matrix, chain, settings, chainer.get_device("@numpy"))
+    return chain, update(matrix, chain, settings, chainer.get_device("@numpy"), weights)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 @pytest.mark.parametrize("max_grad_norm", [None, 0.05])
-def test_steps_are_those_of_chainer(matrix, optimizer, max_grad_norm):
+def test_steps_are_those_of_chainer(matrix, random, optimizer, max_grad_norm, weighted):
     settings = resolve_settings(
         300, 3, 5, optimizer=optimizer, max_grad_norm=max_grad_norm, epoch=2, batchsize=70,
         learning_rate=0.01,
@@ -36,8 +37,9 @@ def test_steps_are_those_of_chainer(matrix, optimizer, max_grad_norm):
             return self._array[rows]
 
     rows = Rows(matrix.astype(np.float64))
-    plain, plain_updater = make(CompositionalAutoencoder, rows, settings)
-    fused, fused_updater = make(FusedAutoencoder, rows, settings)
+    weights = random.exponential(size=300) if weighted else None
+    plain, plain_updater = make(CompositionalAutoencoder, rows, settings, weights=weights)
+    fused, fused_updater = make(FusedAutoencoder, rows, settings, weights=weights)
     for _ in range(settings.iterations):
         plain_updater.update()
     while fused_updater.iteration < settings.iterations:
@@ -72,11 +74,13 @@ def test_updates_end_where_triggers_look(matrix):
     assert max(np.diff([0, *ends])) <= 50
 
 
-def test_reported_means_are_those_of_the_single_steps(matrix):
+def test_reported_means_are_those_of_the_single_steps(matrix, random):
     settings = resolve_settings(300, 3, 5, epoch=1, batchsize=30)
     losses = []
+    weights = random.exponential(size=300)
     for kind in (CompositionalAutoencoder, FusedAutoencoder):
-        chain, updater = make(kind, EmbeddingMatrix(matrix), settings, np.float32)
+        rows = EmbeddingMatrix(matrix)
+        chain, updater = make(kind, rows, settings, np.float32, weights)
         reporter = chainer.Reporter()
         reporter.add_observer("main", chain)
         summary = chainer.reporter.DictSummary()
@@ -86,6 +90,7 @@ def test_reported_means_are_those_of_the_single_steps(matrix):
                 updater.update()
             summary.add(observation)
         losses.append(summary.compute_mean())
+    assert set(losses[0]) == {"main/loss", "main/maxp", "main/weighted_loss"}
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 

@@ -61,9 +61,9 @@ def test_epochs_set_the_passes_in_both_recipes():
 
 
 def test_fast_chooses_steps_between_a_floor_and_a_cap():
-    assert resolve_settings(10, 8, 16).iterations == 2_000
-    assert resolve_settings(15_360, 8, 16).iterations == 3_000
-    assert resolve_settings(10**7, 8, 16).iterations == 4_000
+    assert resolve_settings(10, 8, 16).iterations == 4_000
+    assert resolve_settings(6_400, 8, 16).iterations == 5_000
+    assert resolve_settings(10**7, 8, 16).iterations == 12_000
     assert resolve_settings(10, 8, 16).batchsize == 10
 
 
