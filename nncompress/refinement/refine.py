@@ -51,7 +51,11 @@ class RefinementSettings:
         rounds: The most rounds after that; each improves the codes and then the codebook.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
-        seconds: Time to end within, or None. With a limit, results depend on the machine's speed.
+        seconds: Time after which no further pass through the rows begins, or None. With a limit,
+            results depend on the machine's speed.
+
+    Raises:
+        InputError: The time is not positive.
     """
 
     annealing_rounds: int = 120
@@ -59,6 +63,12 @@ class RefinementSettings:
     tolerance: float = 1e-3
     trials: int = 32
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not self.seconds > 0:
+            raise InputError(
+                f"the time budget is {self.seconds} seconds; wanted a positive number"
+            )
 
 
 @dataclass(frozen=True)
@@ -240,7 +250,7 @@ def _new_start(
     others = probe.sample(_PROBE_ROWS)
     anneal(probe, _PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
     probe.improve(_PROBE_TRIALS, _WARM * probe.temperature)
-    _grow(others, _PROBE_WIDTHS)
+    _grow(others, _PROBE_WIDTHS, clock)
     others.improve(_PROBE_TRIALS, _WARM * others.temperature)
     start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
     if start == "annealed":
@@ -249,7 +259,7 @@ def _new_start(
         rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
     else:
-        _grow(sample, _WIDTHS)
+        _grow(sample, _WIDTHS, clock)
     if len(sample.matrix) == len(trained.matrix):
         return sample, start
     rows = trained.with_codebook(sample.codebook)
@@ -260,12 +270,13 @@ def _new_start(
     return rows, start
 
 
-def _grow(rows: CodedRows, widths: Sequence[int]) -> None:
+def _grow(rows: CodedRows, widths: Sequence[int], clock: _Clock) -> None:
     """Finds codebooks of falling size by residual quantization, and betters them."""
     residual_start(rows)
     with progress_bar(len(widths) * len(rows.matrix), "Growing codebooks") as bar:
         for width in widths:
-            rows.search(width, bar=bar)
+            if clock.share() < _ANNEALING_SHARE:
+                rows.search(width, bar=bar)
 
 
 def _rounds(
@@ -279,7 +290,7 @@ def _rounds(
     ) as bar:
         for _ in range(settings.rounds):
             before = rows.loss
-            if searching:
+            if searching and clock.share() < 1.0:
                 rows.search(_WIDTH, bar=bar)
             rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)

@@ -143,3 +143,15 @@ def test_a_mistake_is_one_line_and_status_2(process, tmp_path):
     result = process("infer_comp.py", "--model", "missing.npz")
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_time_budget_that_is_no_time_is_refused(commands, run):
+    with pytest.raises(InputError, match=r"the time budget is 0\.0 seconds"):
+        commands.infer(["--model", str(run), "--time-budget", "0"])
+    assert not list(run.glob("*.codes"))
+
+
+def test_weights_for_another_number_of_rows_are_refused(commands, run, tmp_path):
+    (tmp_path / "w.txt").write_text("1\n2\n")
+    with pytest.raises(InputError, match=r"has 2 weights and .* 300 rows"):
+        commands.infer(["--model", str(run), "--weights", str(tmp_path / "w.txt")])
