@@ -32,7 +32,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="refine codes and codebook (default: for runs of the fast recipe)",
     )
     add("--weights", type=Path, help="weights of the rows in refinement (default: the run's)")
-    add("--time-budget", type=float, help="seconds to refine for at most (default: no limit)")
+    add(
+        "--time-budget",
+        type=float,
+        help="seconds to refine for, roughly (default: no limit)",
+    )
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     return parser.parse_args(argv)
 

@@ -2,7 +2,7 @@
 """How close do compressed tables stay to the original, at what size, and how long does it take?
 
 Needs `pip install faiss-cpu gensim`, and `python scripts/fetch_vectors.py fr300` (and
-`glove.6B.50d`) first. All methods get the same rows and the same two cores. This project's seconds
+`glove.6B.50d`) first. All methods get the same rows and the same cores. This project's seconds
 are those of its commands, from process start to files written, with kernels compiled before;
 faiss's are those of `train` and `compute_codes`. Rows are padded with zeros where a method needs a
 number of columns that M divides.
@@ -239,7 +239,7 @@ def main() -> None:
     if name in WORDS:
         words = Path(WORDS[name]).read_text(encoding="utf-8").split("\n")[: len(x)]
     # Kernels are compiled on their first use.
-    run_commands(path, 2_000, ["-e", "1"], ["--time-budget", "1"], M)
+    run_commands(path, 2_000, ["-e", "1"], [], M)
 
     heads = ("", "bytes a row", "bytes", "half mean squared distance", "mean distance",
              "mean cosine", "seconds")  # fmt: skip

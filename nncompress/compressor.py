@@ -181,7 +181,7 @@ class EmbeddingCompressor:
 
         After training with the fast recipe, the matrix that was trained on has the codes that
         refinement ended with. Other rows, which need not have been in training, are encoded by the
-        encoder and then by ICM against the final codebook.
+        encoder and then improved against the final codebook.
 
         Args:
             matrix: As for ``train``.

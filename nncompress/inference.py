@@ -65,8 +65,22 @@ def infer(
     config = _config_of(snapshot)
     num_codebooks, num_codewords = _code_size(snapshot, config)
     chain = load_model(snapshot, num_codebooks, num_codewords, device, threads)
+    known = config or {}
+    seed = known.get("seed", 0)
+    fits = num_codebooks * num_codewords <= MOST_CODEWORDS
+    if refined is None:
+        refined = known.get("recipe") == "fast" and fits
+    elif refined and not fits:
+        raise InputError(
+            f"M*K is {num_codebooks * num_codewords}; refinement takes at most {MOST_CODEWORDS} "
+            "codewords, so leave --refine out"
+        )
+    if not refined and weights_path is not None:
+        raise InputError(
+            "weights are for refinement, which is off; add --refine, or leave them out"
+        )
     data = _data_of(snapshot, config, matrix_path, weights_path, limit)
-    matrix, weights = data.open()
+    matrix, weights = (data if refined else replace(data, weights=None)).open()
     require_same_width(chain, matrix)
     tokens = None
     if vocabulary_path is not None:
@@ -78,16 +92,6 @@ def infer(
             )
         tokens = tokens[: len(matrix)]
 
-    known = config or {}
-    seed = known.get("seed", 0)
-    fits = num_codebooks * num_codewords <= MOST_CODEWORDS
-    if refined is None:
-        refined = known.get("recipe") == "fast" and fits
-    elif refined and not fits:
-        raise InputError(
-            f"M*K is {num_codebooks * num_codewords}; refinement takes at most {MOST_CODEWORDS} "
-            "codewords, so leave --refine out"
-        )
     log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
     with log_to(log_path, started, "Inference complete!!") as log:
         log_provenance(log)

@@ -12,6 +12,7 @@ from nncompress.kernels import beam, icm, tally
 from nncompress.refinement.least_squares import LeastSquares
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
+from nncompress.sources.weights import spaced_rows
 from nncompress.threads import Team
 
 _BLOCK_ROWS = 8_192
@@ -86,9 +87,11 @@ class CodedRows:
         return (self.codebook * self.normalization.scale + shift).astype(np.float32)
 
     def sample(self, num_rows: int) -> "CodedRows":
-        """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more."""
-        num_rows = min(num_rows, len(self.matrix))
-        rows = np.arange(num_rows) * len(self.matrix) // num_rows
+        """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more.
+
+        Rows without a weight are left out.
+        """
+        rows = spaced_rows(num_rows, len(self.matrix), self.weights)
         return replace(
             self,
             matrix=EmbeddingMatrix(self.normalized(self.matrix.take(rows)), self.matrix.name),
@@ -136,12 +139,11 @@ class CodedRows:
         spread = groups.var(axis=1).sum(axis=1)
         order = np.argsort(-spread, kind="stable")
 
-        def kernel(x, codebook_t, norms, gram, codes, _):
-            by_group = gram.reshape(len(gram), -1, self.num_codewords).transpose(1, 0, 2)
-            pairs = np.ascontiguousarray(by_group)
-            return beam.search, x, codebook_t, norms, pairs, codes, order, width
+        def by_group(gram):
+            blocks = gram.reshape(len(gram), -1, self.num_codewords).transpose(1, 0, 2)
+            return np.ascontiguousarray(blocks)
 
-        self._pass(kernel, solve, bar)
+        self._pass(lambda *rows: (beam.search, *rows[:-1], order, width), solve, bar, by_group)
 
     def keep_better(self, codes: np.ndarray) -> None:
         """Takes other codes, ``(N, M)``, for the rows that they are better for."""
@@ -156,16 +158,16 @@ class CodedRows:
             self.codes[part][better] = codes[part][better]
         self.measure()
 
-    def revive(self, counts: np.ndarray) -> None:
+    def revive(self, used: np.ndarray) -> None:
         """Gives codewords that no row uses a place where they would serve a badly served row.
 
         Taking up the new codeword would reconstruct that row exactly; as long as none does, the
         loss stays what it is.
 
         Args:
-            counts: How much weight uses each codeword, ``(L,)``.
+            used: Whether any row uses each codeword, bool ``(L,)``.
         """
-        dead = np.flatnonzero(counts == 0)
+        dead = np.flatnonzero(~used)
         if not len(dead):
             return
         random = generator(self.seed, Stream.PERTURBATION, self.passes)
@@ -175,22 +177,29 @@ class CodedRows:
         worst = np.argsort(-np.einsum("nd,nd->n", residuals, residuals), kind="stable")
         for unit, index in zip(dead, worst[: len(dead)], strict=True):
             group = unit // self.num_codewords
-            used = group * self.num_codewords + int(self.codes[sample[index], group])
-            self.codebook[unit] = self.codebook[used] + residuals[index]
+            current = group * self.num_codewords + int(self.codes[sample[index], group])
+            self.codebook[unit] = self.codebook[current] + residuals[index]
 
     def _draw(self) -> tuple[np.ndarray, int, int, np.ndarray]:
         """Returns what tells random numbers apart, after the number of the first row."""
         words = np.array([self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF], dtype=np.uint32)
         return words, int(Stream.PERTURBATION), self.passes, self._noise
 
-    def _pass(self, kernel: Callable[..., tuple] | None, solve: bool, bar: tqdm | None) -> None:
+    def _pass(
+        self,
+        kernel: Callable[..., tuple] | None,
+        solve: bool,
+        bar: tqdm | None,
+        arrange: Callable[[np.ndarray], np.ndarray] = lambda gram: gram,
+    ) -> None:
         """Goes through the rows once.
 
         Args:
-            kernel: Takes rows, codebook and codes, and returns a compiled function and what it
-                is called with; None leaves the codes as they are.
+            kernel: Takes rows, codebook, Gram matrix and codes, and returns a compiled function
+                and what it is called with; None leaves the codes as they are.
             solve: Whether to make the codebook the best one for the new codes.
             bar: Told of the rows that are done.
+            arrange: Puts the Gram matrix in the order that the kernel wants.
         """
         codebook = self.codebook.astype(np.float32)
         gram = 2.0 * (codebook @ codebook.T)
@@ -199,7 +208,10 @@ class CodedRows:
             gram[own, own] = 0.0
         norms = np.einsum("ld,ld->l", codebook, codebook)
         codebook_t = np.ascontiguousarray(codebook.T)
+        gram = arrange(gram)
         equations = LeastSquares(*codebook.shape)
+        used = np.zeros(len(codebook), dtype=bool)
+        first_units = np.arange(self.codes.shape[1]) * self.num_codewords
         team = self.team
         for start, rows in self.matrix.batches(_BLOCK_ROWS):
             part = slice(start, start + len(rows))
@@ -208,6 +220,7 @@ class CodedRows:
                 function, *arguments = kernel(x, codebook_t, norms, gram, codes, start)
                 team.run(function, team.threads, *arguments)
                 self.codes[part] = codes
+            used[codes + first_units] = True
             weights = self.weights[part]
             team.run(
                 tally.tally, team.threads, x, weights, codes, self.num_codewords,
@@ -226,4 +239,4 @@ class CodedRows:
             self.codebook = equations.solve(self.codebook)
         self.loss = equations.loss(self.codebook)
         if solve:
-            self.revive(np.diag(equations.counts))
+            self.revive(used)

@@ -36,26 +36,23 @@ class LeastSquares:
         self.squares = 0.0
         self.weight = 0.0
 
-    def _full_counts(self) -> np.ndarray:
-        lower = np.tril(self.counts, -1)
-        return lower + lower.T + np.diag(np.diag(self.counts))
-
     def solve(self, codebook: np.ndarray) -> np.ndarray:
         """Returns the best codebook, float64 ``(L, D)``.
 
         Args:
             codebook: The old one.
         """
-        counts = self._full_counts()
+        counts = self.counts.copy()
+        for unit in range(1, len(counts)):
+            counts[:unit, unit] = counts[unit, :unit]
         counts[np.diag_indices_from(counts)] += _INERTIA
         return np.linalg.solve(counts, self.sums + _INERTIA * codebook)
 
     def loss(self, codebook: np.ndarray) -> float:
         """Returns half the weighted mean squared distance a codebook leaves, from the sums."""
         codebook = codebook.astype(np.float64)
-        error = (
-            self.squares
-            - 2.0 * np.vdot(codebook, self.sums)
-            + np.vdot(codebook, self._full_counts() @ codebook)
-        )
+        # Each pair of codewords is below the diagonal once.
+        norms = np.einsum("ld,ld->l", codebook, codebook)
+        pairs = 2.0 * np.vdot(codebook, self.counts @ codebook) - np.diag(self.counts) @ norms
+        error = self.squares - 2.0 * np.vdot(codebook, self.sums) + pairs
         return 0.5 * max(0.0, error) / self.weight

@@ -41,6 +41,10 @@ _CODEWORDS_OF_FULL_LENGTH = 1_024
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 
 
+# After each use a BLAS's own threads wait for more work, and keep ours from theirs.
+_one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+
+
 @dataclass(frozen=True)
 class RefinementSettings:
     """How long and how hard to try.
@@ -51,8 +55,8 @@ class RefinementSettings:
         rounds: The most rounds after that; each improves the codes and then the codebook.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
-        seconds: Time after which no further pass through the rows begins, or None. With a limit,
-            results depend on the machine's speed.
+        seconds: Time after which no further round begins, or None. A few passes through the rows
+            are always made. With a limit, results depend on the machine's speed.
 
     Raises:
         InputError: The time is not positive.
@@ -89,6 +93,7 @@ class Refined:
     losses: list[float]
 
 
+@_one_blas_thread
 def refine(
     matrix: EmbeddingMatrix,
     codes: np.ndarray,
@@ -119,18 +124,19 @@ def refine(
     """
     clock = _Clock(settings.seconds)
     trained = _coded(matrix, codes, codebook, weights, seed, threads)
-    # After each use a BLAS's own threads look for more work, and keep ours from theirs.
-    with threadpool_limits(limits=1, user_api="blas"):
-        trained.measure()
-        rows, start = trained, "trained"
-        if settings.annealing_rounds:
-            rows, start = _new_start(trained, settings, clock)
-            if rows.loss > trained.loss:
-                rows, start = trained, "trained"
-        losses = _rounds(rows, settings, clock, searching=start == "residual")
+    trained.measure()
+    rows, start = trained, "trained"
+    if settings.annealing_rounds:
+        rows, start = _new_start(trained, settings, clock)
+        for candidate in (rows, trained):
+            candidate.improve(_PROBE_TRIALS, _WARM * candidate.temperature)
+        if rows.loss > trained.loss:
+            rows, start = trained, "trained"
+    losses = _rounds(rows, settings, clock, searching=start == "residual")
     return Refined(rows.codes, rows.export_codebook(), start, losses)
 
 
+@_one_blas_thread
 def quantize(
     matrix: EmbeddingMatrix,
     num_codebooks: int,
@@ -164,6 +170,7 @@ def quantize(
     )
 
 
+@_one_blas_thread
 def improve_codes(
     matrix: EmbeddingMatrix,
     codes: np.ndarray,
@@ -266,7 +273,7 @@ def _new_start(
     if start == "annealed":
         rows.relax(falling_temperatures(sample.temperature))
     else:
-        rows.search(_WIDTH)
+        rows.search(_WIDTH if clock.share() < 1.0 else _WIDTHS[0])
     return rows, start
 
 

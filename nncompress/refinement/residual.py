@@ -9,7 +9,7 @@ import numpy as np
 from nncompress.autoencoder.noise import Stream, generator
 from nncompress.refinement.coded_rows import CodedRows
 
-_ITERATIONS = 4
+_ITERATIONS = 8
 _BLOCK_NUMBERS = 1 << 22  # distances at a time
 
 

@@ -72,6 +72,21 @@ def check_weights(
     return weights / weights.mean()
 
 
+def spaced_rows(count: int, num_rows: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Returns the numbers of evenly spaced rows, among those that have a weight.
+
+    Args:
+        count: How many; all if there are no more.
+        num_rows: N.
+        weights: ``(N,)``, or None: all rows have one.
+    """
+    if weights is not None and not weights.all():
+        weighted = np.flatnonzero(weights)
+        return weighted[spaced_rows(count, len(weighted))]
+    count = min(count, num_rows)
+    return np.arange(count) * num_rows // count
+
+
 def _read_array(path: Path) -> np.ndarray:
     return np.asarray(map_npy(path, "weights"))
 

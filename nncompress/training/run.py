@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from nncompress.training.data import TrainingData
 from nncompress.training.log_report import AppendingLogReport
 from nncompress.training.plot_report import ThrottledPlotReport
 from nncompress.training.provenance import log_provenance
-from nncompress.training.rate_distortion import plot_rate_distortion
 from nncompress.training.run_directory import (
     CONFIG_FILE,
     LOG_FILE,
@@ -34,8 +34,10 @@ from nncompress.training.run_directory import (
 )
 from nncompress.training.session import VALIDATION_INTERVAL, TrainingSession, make_session
 from nncompress.training.settings import TrainingSettings, resolve_settings
-from nncompress.training.sizing import HEADING, Point, Target, choose_size
 from nncompress.training.triggers import ReportTrigger, ThrottledTrigger
+
+if TYPE_CHECKING:  # it brings Numba, which training on a GPU does without
+    from nncompress.training.sizing import Point
 
 TRAINER_SNAPSHOT = "trainer_snapshot.npz"
 _SELDOM = 30.0  # seconds between full snapshots, and between plots
@@ -111,6 +113,7 @@ def prepare_run(
         )
         if getattr(arguments, name) is not None
     }
+    resolve_settings(len(matrix), 32, 16, **given)  # choosing a size takes time: refuse before
     sizing = _sizing(arguments, matrix, threads)
     settings = resolve_settings(len(matrix), *sizing.size, **given)
     directory = create_run_directory(
@@ -120,6 +123,8 @@ def prepare_run(
     config = _config(settings, data, matrix, gpu)
     if sizing.chosen is not None:
         config["rate_distortion"] = [asdict(point) for point in sizing.points]
+        from nncompress.training.rate_distortion import plot_rate_distortion
+
         picture = directory / "plots" / "rate_distortion.png"
         plot_rate_distortion(picture, sizing.points, sizing.chosen)
     write_config(directory, config)
@@ -132,8 +137,8 @@ class _Sizing:
     """M and K, and what they were chosen from if the command line left them open."""
 
     size: tuple[int, int]
-    chosen: Point | None = None
-    points: Sequence[Point] = ()
+    chosen: "Point | None" = None
+    points: "Sequence[Point]" = ()
 
 
 def _sizing(arguments: argparse.Namespace, matrix: EmbeddingMatrix, threads: int) -> _Sizing:
@@ -147,6 +152,8 @@ def _sizing(arguments: argparse.Namespace, matrix: EmbeddingMatrix, threads: int
         return _Sizing((32 if size[0] is None else size[0], 16 if size[1] is None else size[1]))
     if size != (None, None):
         raise InputError("a target chooses M and K; leave -M and -K out, or the target")
+    from nncompress.training.sizing import HEADING, Target, choose_size
+
     target = Target(**targets)
     print(f"Choosing M and K for {target}\n{HEADING}")
     seed = arguments.seed or 0
@@ -165,7 +172,7 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
         )
     config = read_config(directory)
     settings, data = _settings_of(directory, config)
-    _refuse_changes(arguments, config, directory)
+    _refuse_changes(arguments, config | data.config(), directory)
     threads = resolve_threads(arguments.threads)
     device = get_device(config["gpu"] if arguments.gpu is None else arguments.gpu)
     matrix, weights = data.open()
@@ -194,7 +201,7 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
     gpu = config["gpu"] if arguments.gpu is None else arguments.gpu
-    config = _config(settings, data, matrix, gpu)
+    config |= _config(settings, data, matrix, gpu)
     write_config(directory, config)
     return TrainingRun(directory, config, session)
 
@@ -294,6 +301,8 @@ def _refuse_changes(
         known = config.get(_CONFIG_NAMES.get(name, name))
         if name in ("resume", "epoch", "gpu", "threads", "out", "dir_prefix") or value is None:
             continue
+        if name.startswith("target_"):
+            raise InputError("a target chooses M and K of a new run; leave it out to continue one")
         if name in ("input_matrix", "weights"):
             value = os.fspath(value.resolve())
         if value != known:

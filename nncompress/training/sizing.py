@@ -15,6 +15,7 @@ from nncompress.refinement.refine import (
     quantize,
 )
 from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.weights import spaced_rows
 from nncompress.threads import resolve_threads
 
 CODEWORDS = (16, 256)
@@ -37,7 +38,8 @@ class Target:
     cosine: float | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.bytes_per_row, self.distance, self.cosine) if value]
+        given = [self.bytes_per_row, self.distance, self.cosine]
+        given = [value for value in given if value is not None]
         if len(given) != 1 or not (given[0] > 0 and math.isfinite(given[0])):
             raise InputError("wanted one target, a positive number: bytes, distance or cosine")
         if self.cosine is not None and self.cosine >= 1:
@@ -95,7 +97,8 @@ def choose_size(
     """Finds the best M and K for a target.
 
     For a size that is the most codebooks that fit it, with 16 or 256 codewords each, whichever
-    comes closer to the rows. For a quality it is the smallest size that reaches it.
+    comes closer to the rows. For a quality it is the smallest size that reaches it, M being within
+    a sixteenth of the smallest.
 
     Args:
         matrix: The embedding matrix.
@@ -141,7 +144,7 @@ def _of_size(ruler: "_Ruler", size: float) -> Iterator[Point]:
 
 
 def _smallest(ruler: "_Ruler", target: Target, num_codewords: int) -> Point | None:
-    """Finds the fewest codebooks that reach a quality; None if no number does."""
+    """Finds about the fewest codebooks that reach a quality; None if no number does."""
     limit = MOST_CODEWORDS // num_codewords
     good = min((p.bytes_per_row for p in ruler.points if target.met(p)), default=None)
     if good is not None:  # what is larger than another's solution need not be measured
@@ -201,22 +204,25 @@ class _Ruler:
         Rows that codebooks were made for are served too well when they are few, and others worse
         than they would be if all rows were there: the mean of both is what all rows will see.
         """
-        wanted = max(_FIT_ROWS, _ROWS_A_CODEWORD * num_codebooks * num_codewords)
         num_rows = len(self.matrix)
-        fitted = min(num_rows, wanted)
-        rows = np.arange(fitted) * num_rows // fitted
-        sample = EmbeddingMatrix(self.matrix.take(rows), self.matrix.name)
+        fitted = max(_FIT_ROWS, _ROWS_A_CODEWORD * num_codebooks * num_codewords)
+        rows = spaced_rows(fitted + _HELD_OUT_ROWS, num_rows)
+        held_out = np.zeros(len(rows), dtype=bool)
+        if num_rows >= len(rows) == fitted + _HELD_OUT_ROWS:
+            held_out[spaced_rows(_HELD_OUT_ROWS, len(rows))] = True
+        sample, others = (
+            EmbeddingMatrix(self.matrix.take(rows[chosen]), self.matrix.name)
+            if chosen.any() else None
+            for chosen in (~held_out, held_out)
+        )  # fmt: skip
         options = {"seed": self._seed, "threads": self._threads, "settings": _SETTINGS}
         refined = quantize(sample, num_codebooks, num_codewords, **options)
         seen = _closeness(sample, refined.codes, refined.codebook)
-        if fitted == num_rows:
+        if others is None:
             return seen
-        others = np.setdiff1d(np.arange(num_rows), rows, assume_unique=True)
-        others = others[:: max(1, len(others) // _HELD_OUT_ROWS)]
-        held_out = EmbeddingMatrix(self.matrix.take(others), self.matrix.name)
         codes = np.zeros((len(others), num_codebooks), code_dtype(num_codewords))
-        codes = improve_codes(held_out, codes, refined.codebook, **options)
-        unseen = _closeness(held_out, codes, refined.codebook)
+        codes = improve_codes(others, codes, refined.codebook, **options)
+        unseen = _closeness(others, codes, refined.codebook)
         return (seen[0] + unseen[0]) / 2, (seen[1] + unseen[1]) / 2
 
 

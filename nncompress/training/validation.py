@@ -6,6 +6,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.noise import Stream
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.weights import spaced_rows
 
 VALIDATION_ROWS = 2_000
 
@@ -35,8 +36,7 @@ class Validation(chainer.training.extensions.Evaluator):
     ) -> None:
         super().__init__({}, chain)
         self._tau = tau
-        count = min(VALIDATION_ROWS, len(matrix))
-        rows = np.arange(count) * len(matrix) // count
+        rows = spaced_rows(VALIDATION_ROWS, len(matrix), weights)
         self._rows = device.send(matrix.take(rows))
         self._weights = None if weights is None else device.send(weights[rows])
 
