@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nncompress.cli import errors
 from nncompress.errors import InputError
-from nncompress.training.settings import OPTIMIZERS, RECIPES
+from nncompress.training.settings import OBJECTIVES, OPTIMIZERS, RECIPES
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
 
@@ -35,7 +35,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--weights", type=Path, help="weights of the rows: .npy, or text with a number a line")
     add(
         "--objective",
-        choices=("distance", "cosine"),
+        choices=OBJECTIVES,
         help="what to keep small; cosine keeps the rows' directions alone (default: distance)",
     )
     for name, what in (

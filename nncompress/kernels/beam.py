@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from nncompress.kernels.elementary import JIT, SUM
-from nncompress.kernels.icm import unary_terms
+from nncompress.kernels.icm import rounding_margin, unary_terms
 from nncompress.kernels.vectors import gather_sum
 
 # How often the range in which a limit lies is halved; equal costs may end it no sooner.
@@ -139,15 +139,11 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
                 )  # fmt: skip
         last = num_codebooks % 2
         for i in range(n):
-            size = x.dtype.type(0)
-            for j in range(x.shape[1]):
-                size += x[first + i, j] * x[first + i, j]
             best = np.argmin(totals[last, i, : counts[i]])
             current = codes[first + i]
             old = _cost(current, order, unary[i], pairs, num_codewords)
             gain = old - totals[last, i, best]
-            # What gains no more than rounding may lose is no improvement.
-            if gain > x.dtype.type(1e-5) * size:
+            if gain > rounding_margin(x[first + i]):
                 for step in range(num_codebooks):
                     group = order[step]
                     current[group] = paths[last, i, best, step] - group * num_codewords

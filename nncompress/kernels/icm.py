@@ -44,6 +44,15 @@ def unary_terms(unary, x, codebook_t, norms):
 
 
 @njit(**INLINE)
+def rounding_margin(row):
+    """Returns what a row's codes have to gain: less may be rounding, and is no improvement."""
+    size = row.dtype.type(0)
+    for j in range(row.size):
+        size += row[j] * row[j]
+    return row.dtype.type(1e-5) * size
+
+
+@njit(**INLINE)
 def _fill(table, unary, gram, codes, units):
     """Fills a row's table of costs; ``units`` is scratch, int32 ``(M,)``."""
     num_codewords = table.size // codes.size
@@ -214,11 +223,7 @@ def improve(
         n = min(TILE_ROWS, num_rows - first)
         unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
         for i in range(n):
-            size = x.dtype.type(0)
-            for j in range(x.shape[1]):
-                size += x[first + i, j] * x[first + i, j]
-            # What gains no more than rounding may lose is no improvement.
-            margin = x.dtype.type(1e-5) * size
+            margin = rounding_margin(x[first + i])
             current = codes[first + i]
             _fill(kept_table, unary[i], gram, current, trial_codes)
             row = _U(first_row + first + i)

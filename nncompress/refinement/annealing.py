@@ -1,4 +1,4 @@
-"""Annealing: a codebook found by sampling codes at a temperature that falls to nothing.
+"""Annealing: a codebook found by sampling codes at a falling temperature.
 
 Sources: Rose, "Deterministic Annealing for Clustering, Compression, Classification, Regression,
 and Related Optimization Problems", Proceedings of the IEEE 1998 (temperatures as distortions);

@@ -9,8 +9,7 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import read_weights
-
-OBJECTIVES = ("distance", "cosine")
+from nncompress.training.settings import OBJECTIVES
 
 
 @dataclass(frozen=True)

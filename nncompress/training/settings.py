@@ -9,6 +9,7 @@ from nncompress.errors import InputError
 
 MAX_CODEWORDS = 65_536
 OPTIMIZERS = ("Adam", "SGD")
+OBJECTIVES = ("distance", "cosine")
 
 
 @dataclass(frozen=True)
