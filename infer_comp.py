@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Decode a trained model into codes and a codebook."""
+"""Decode a trained model into codes, a codebook and a compressed embedding (.nnc)."""
 
 import argparse
 from datetime import datetime
@@ -37,6 +37,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         type=float,
         help="seconds to refine for, roughly (default: no limit)",
     )
+    add(
+        "--codebook-dtype",
+        choices=("auto", "float16", "float32"),
+        default="auto",
+        help="type of the .nnc file's codebook (default: float16 if the loss rises below 0.1%%)",
+    )
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
     return parser.parse_args(argv)
 
@@ -61,6 +67,7 @@ def main(argv: list[str] | None = None) -> float:
         refined=arguments.refine,
         weights_path=arguments.weights,
         refinement=RefinementSettings(seconds=arguments.time_budget),
+        codebook_dtype=arguments.codebook_dtype,
     )
     print(f"Mean euclidean distance: {distance:.9g}")
     return distance

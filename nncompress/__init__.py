@@ -1,6 +1,6 @@
 """Compress embedding tables with deep compositional codes.
 
-The public names are loaded on first use: importing ``nncompress`` loads neither Chainer nor CuPy.
+The public names are loaded on first use: importing ``nncompress`` loads no Chainer, CuPy or Numba.
 """
 
 import importlib
@@ -8,11 +8,21 @@ import importlib
 from nncompress.version import __version__
 
 _HOME = {
+    "CompressedEmbedding": "nncompress.embedding.compressed",
     "EmbeddingCompressor": "nncompress.compressor",
+    "FormatError": "nncompress.errors",
     "InputError": "nncompress.errors",
+    "compress": "nncompress.pipeline",
 }
 
-__all__ = ["EmbeddingCompressor", "InputError", "__version__"]
+__all__ = [
+    "CompressedEmbedding",
+    "EmbeddingCompressor",
+    "FormatError",
+    "InputError",
+    "__version__",
+    "compress",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,7 @@
 """The Python API: train, evaluate and export, as in the paper authors' code."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,11 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
 from nncompress.device import get_device
-from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.codes import write_codebook, write_codes
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.distortion import choose_codebook, measure
+from nncompress.embedding.provenance import provenance_of
 from nncompress.errors import InputError
 from nncompress.refinement.refine import (
     MOST_CODEWORDS,
@@ -71,6 +75,8 @@ class EmbeddingCompressor:
         self._device = get_device(device)
         self._threads = resolve_threads(threads)
         self._model: _Model | None = None
+        self._trained_on: EmbeddingMatrix | None = None
+        self._facts: dict[str, object] = {}  # of the training, for an embedding's file
 
     @property
     def _snapshot(self) -> Path:
@@ -156,6 +162,8 @@ class EmbeddingCompressor:
         )
         session.trainer.run()
         self._model = None  # the best model is in the file, and the last one is forgotten
+        self._trained_on = matrix
+        self._facts = {"recipe": recipe, "seed": seed, "weighted": weights is not None}
         if recipe == "fast" and self.num_codebooks * self.num_codewords <= MOST_CODEWORDS:
             self._refine(matrix, weights, seed, refinement or RefinementSettings())
 
@@ -209,7 +217,7 @@ class EmbeddingCompressor:
             InputError: There is no model, or it does not fit the matrix.
         """
         matrix = EmbeddingMatrix.of(matrix)
-        return mean_euclidean_distance(matrix, self.encode(matrix), self._loaded().codebook)
+        return measure(matrix, self._table(matrix)).distance
 
     def export(self, matrix: _Matrix, prefix: str | os.PathLike) -> None:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
@@ -223,6 +231,40 @@ class EmbeddingCompressor:
         """
         write_codes(f"{os.fspath(prefix)}.codes", self.encode(matrix))
         write_codebook(f"{os.fspath(prefix)}.codebook.npy", self._loaded().codebook)
+
+    def to_embedding(
+        self,
+        words: Sequence[str | None] | None = None,
+        matrix: _Matrix | None = None,
+        *,
+        codebook_dtype: str = "auto",
+    ) -> CompressedEmbedding:
+        """Returns the compressed embedding of a matrix.
+
+        Args:
+            words: The word of each row; see ``CompressedEmbedding.from_codes``.
+            matrix: As for ``train``; by default the matrix that this object was trained on.
+            codebook_dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds
+                less than 0.1% to the loss.
+
+        Raises:
+            InputError: There is no model or no matrix, or something does not fit.
+        """
+        if matrix is None and self._trained_on is None:
+            raise InputError(
+                "this object has not trained a model; give to_embedding the matrix to encode"
+            )
+        matrix = EmbeddingMatrix.of(self._trained_on if matrix is None else matrix)
+        table = self._table(matrix)
+        exact = measure(matrix, table)
+        table, distortion = choose_codebook(matrix, table, exact, codebook_dtype)
+        facts = self._facts | {"refined": self._loaded().codes is not None}
+        return CompressedEmbedding.of_table(
+            table, words, provenance_of(matrix, distortion) | facts
+        )
+
+    def _table(self, matrix: EmbeddingMatrix) -> CodeTable:
+        return CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
 
     def _loaded(self) -> "_Model":
         if self._model is None:

@@ -1,4 +1,4 @@
-"""The error that means: the user's input is at fault, and here is how to mend it."""
+"""The errors that mean: the user's input is at fault, and here is how to mend it."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command lines print it as one line and exit with status 2.
     """
+
+
+class FormatError(InputError):
+    """A file that is not what it should be: foreign, cut short, altered, or of another version."""

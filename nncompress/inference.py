@@ -8,7 +8,11 @@ from pathlib import Path
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
-from nncompress.embedding.codes import mean_euclidean_distance, write_codebook, write_codes
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.codes import write_codebook, write_codes
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.distortion import check_codebook_dtype, choose_codebook, measure
+from nncompress.embedding.provenance import provenance_of
 from nncompress.errors import InputError
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings, refine
 from nncompress.sources import read_vocabulary
@@ -33,8 +37,9 @@ def infer(
     refined: bool | None = None,
     weights_path: Path | None = None,
     refinement: RefinementSettings | None = None,
+    codebook_dtype: str = "auto",
 ) -> float:
-    """Encodes a matrix and writes ``<model>.codes`` and ``<model>.codebook.npy``.
+    """Encodes a matrix and writes ``<model>.codes``, ``<model>.codebook.npy``, ``<model>.nnc``.
 
     Args:
         model: Snapshot, or the run directory whose best snapshot is meant.
@@ -50,6 +55,7 @@ def infer(
         weights_path: The rows' weights in refinement; None: those that the run was trained with,
             unless another matrix is given.
         refinement: How long and how hard to refine; None: the defaults.
+        codebook_dtype: The type of the codebook in ``<model>.nnc``; see ``choose_codebook``.
 
     Returns:
         The mean Euclidean distance over the encoded rows.
@@ -59,6 +65,7 @@ def infer(
     """
     if batchsize < 1:
         raise InputError(f"the batch size is {batchsize}; wanted at least 1")
+    check_codebook_dtype(codebook_dtype)
     threads = resolve_threads(threads)
     device = get_device(gpu)
     snapshot = _snapshot_of(model)
@@ -110,14 +117,23 @@ def infer(
         written = {
             "codes": snapshot.with_name(f"{snapshot.name}.codes"),
             "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
+            "embedding": snapshot.with_name(f"{snapshot.name}.nnc"),
         }
         write_codes(written["codes"], codes, tokens)
         write_codebook(written["codebook"], codebook)
-        distance = mean_euclidean_distance(matrix, codes, codebook)
+        table = CodeTable.of_codes(codes, codebook)
+        exact = measure(matrix, table)
+        table, distortion = choose_codebook(matrix, table, exact, codebook_dtype)
+        facts = {"recipe": known.get("recipe", "unknown"), "seed": seed}
+        facts |= {"refined": refined, "weighted": weights is not None}
+        embedding = CompressedEmbedding.of_table(
+            table, tokens, provenance_of(matrix, distortion) | facts
+        )
+        embedding.save(written["embedding"])
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
-        log(f"Mean euclidean distance: {distance:.9g}")
-    return distance
+        log(f"Mean euclidean distance: {exact.distance:.9g}")
+    return exact.distance
 
 
 def _snapshot_of(model: Path) -> Path:

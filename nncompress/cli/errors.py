@@ -1,20 +1,27 @@
 """Turning a user's mistake into one line on stderr and exit status 2."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from nncompress.errors import InputError
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], object], program: str | None = None) -> None:
     """Runs a command line and exits with its status.
 
     Args:
         main: The command. ``InputError``, ``ImportError`` and ``OSError`` end it with status 2
-            and one line; an interrupt with status 130.
+            and one line; an interrupt with status 130. Warnings are a line each.
+        program: What the lines begin with; by default the script's name.
     """
-    program = Path(sys.argv[0]).name
+    program = program or Path(sys.argv[0]).name
+
+    def show(message: Warning | str, *where: object, **more: object) -> None:
+        print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    warnings.showwarning = show
     try:
         main()
     except (InputError, ImportError, OSError) as error:

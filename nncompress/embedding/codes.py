@@ -8,7 +8,6 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
 from nncompress.progress import progress_bar
-from nncompress.sources import EmbeddingMatrix
 
 _BLOCK_ROWS = 8_192
 
@@ -34,25 +33,6 @@ def reconstruct(codes: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     for group, chosen in zip(groups, codes.T, strict=True):
         total += group[chosen]
     return total
-
-
-def mean_euclidean_distance(
-    matrix: EmbeddingMatrix, codes: np.ndarray, codebook: np.ndarray
-) -> float:
-    """Returns the mean over rows of ``||x - reconstruction||``, in the matrix's units.
-
-    Args:
-        matrix: The embedding matrix, N rows.
-        codes: ``(N, M)``.
-        codebook: ``(M*K, D)``.
-    """
-    total = 0.0
-    with progress_bar(len(matrix), "Measuring distances") as bar:
-        for start, rows in matrix.batches(_BLOCK_ROWS):
-            difference = rows - reconstruct(codes[start : start + len(rows)], codebook)
-            total += float(np.sqrt(np.einsum("nd,nd->n", difference, difference)).sum())
-            bar.update(len(rows))
-    return total / len(matrix)
 
 
 def write_codes(

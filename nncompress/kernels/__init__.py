@@ -39,11 +39,11 @@ def _cache_directory() -> str:
 _configured = numba.config.CACHE_DIR
 _directory = numba.config.CACHE_DIR = _cache_directory()
 try:
-    from nncompress.kernels import beam, icm, run, step, tally
+    from nncompress.kernels import beam, icm, lookup, run, step, tally
 finally:
     numba.config.CACHE_DIR = _configured
 
-__all__ = ["announce_compilation", "beam", "icm", "run", "step", "tally"]
+__all__ = ["announce_compilation", "beam", "icm", "lookup", "run", "step", "tally"]
 
 
 def announce_compilation() -> None:

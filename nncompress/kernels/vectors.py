@@ -192,3 +192,61 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
         address, address, address, address, types.float32, types.UniTuple(types.int64, 3)
     )
     return signature, codegen
+
+
+@intrinsic
+def sum_rows(typingctx, total, rows, units, sizes):
+    """Adds up rows that are chosen by number, the first one first.
+
+    ``total[k] = sum over m of rows[units[m], k]`` for k below the length.
+
+    Args:
+        typingctx: Numba's.
+        total: Address of as many float32 as the length says.
+        rows: Address of a float32 matrix.
+        units: Address of int32.
+        sizes: How many units, the length, and the matrix's number of columns.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        emit = _Emitter(builder)
+        total, rows, units, sizes = arguments
+        count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
+
+        def add_up(k, ways, mask=None):
+            """Computes ``ways`` vectors of the total, from number ``k`` on."""
+            places = [_WIDE(way * _LANES) for way in range(ways)]
+            sums = [cgutils.alloca_once_value(builder, _ZERO) for _ in places]
+            for slot in sums:
+                builder.store(_ZERO, slot)
+            with cgutils.for_range_slice(builder, _WIDE(0), count, _WIDE(1), _WIDE) as (m, _):
+                unit = builder.load(emit.address(units, m, _INT.as_pointer()))
+                start = builder.add(builder.mul(builder.sext(unit, _WIDE), columns), k)
+                for place, slot in zip(places, sums, strict=True):
+                    at = builder.add(start, place)
+                    if mask is None:
+                        found = builder.load(emit.address(rows, at), align=4)
+                    else:
+                        found = emit.load(rows, at, mask, _ZERO)
+                    builder.store(builder.fadd(builder.load(slot), found), slot)
+            for place, slot in zip(places, sums, strict=True):
+                at = builder.add(k, place)
+                if mask is None:
+                    builder.store(builder.load(slot), emit.address(total, at), align=4)
+                else:
+                    emit.store(builder.load(slot), total, at, mask)
+
+        done = _WIDE(0)
+        for ways in (_SUMS, 1):
+            step = _WIDE(ways * _LANES)
+            rest = builder.sub(length, done)
+            reached = builder.add(done, builder.mul(builder.udiv(rest, step), step))
+            with cgutils.for_range_slice(builder, done, reached, step, _WIDE) as (k, _):
+                add_up(k, ways)
+            done = reached
+        with builder.if_then(builder.icmp_signed("<", done, length)):
+            add_up(done, 1, emit.below(emit.numbers(done), length))
+        return context.get_dummy_value()
+
+    address = types.int64
+    return types.void(address, address, address, types.UniTuple(types.int64, 3)), codegen

@@ -32,11 +32,19 @@ def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda
         done, progress = 0, 0.0
         while progress < 1.0:
             temperature = hot + (cold - hot) * progress
-            sweeps = round(_FIRST_SWEEPS + (_LAST_SWEEPS - _FIRST_SWEEPS) * progress)
-            rows.relax([temperature] * sweeps, bar=bar)
+            rows.relax([temperature] * _sweeps_at(progress), bar=bar)
             bar.set_postfix(loss=f"{rows.loss_in_units:.5g}", refresh=False)
             done += 1
             progress = max(done / rounds, time_over())
+
+
+def sweeps_of(rounds: int) -> list[int]:
+    """Returns how many sweeps each of so many rounds makes."""
+    return [_sweeps_at(done / rounds) for done in range(rounds)]
+
+
+def _sweeps_at(progress: float) -> int:
+    return round(_FIRST_SWEEPS + (_LAST_SWEEPS - _FIRST_SWEEPS) * progress)
 
 
 def falling_temperatures(unit: float) -> list[float]:

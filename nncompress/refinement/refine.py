@@ -26,13 +26,13 @@ from nncompress.threads import Team, resolve_threads
 # The Gram matrix and the counts have L = M*K rows and columns: 2 GiB of them at this size.
 MOST_CODEWORDS = 8_192
 # Rows that codebooks are annealed or grown on, and rows that tell which of the two to do.
-_SAMPLE_ROWS, _PROBE_ROWS = 32_768, 8_192
+SAMPLE_ROWS, PROBE_ROWS = 32_768, 8_192
 _SAMPLE_BYTES = 256 << 20
-_PROBE_ROUNDS, _PROBE_TRIALS = 30, 4
+PROBE_ROUNDS, _PROBE_TRIALS = 30, 4
 # What many more rounds of annealing still gain, at least.
 _ANNEALING_GAIN = 0.95
 # Widths of the beam while codebooks grow on the sample and on the probe, and afterwards.
-_WIDTHS, _PROBE_WIDTHS, _WIDTH = (8, 16, 32, 64, 128), (8, 16, 16), 64
+WIDTHS, PROBE_WIDTHS, WIDTH = (8, 16, 32, 64, 128), (8, 16, 16), 64
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
 # Codebooks larger than this get fewer rounds of annealing, in proportion.
@@ -42,7 +42,7 @@ _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 
 
 # After each use a BLAS's own threads wait for more work, and keep ours from theirs.
-_one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Refined:
     losses: list[float]
 
 
-@_one_blas_thread
+@one_blas_thread
 def refine(
     matrix: EmbeddingMatrix,
     codes: np.ndarray,
@@ -123,7 +123,7 @@ def refine(
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     clock = _Clock(settings.seconds)
-    trained = _coded(matrix, codes, codebook, weights, seed, threads)
+    trained = prepare_rows(matrix, codes, codebook, weights, seed, threads)
     trained.measure()
     rows, start = trained, "trained"
     if settings.annealing_rounds:
@@ -136,7 +136,7 @@ def refine(
     return Refined(rows.codes, rows.export_codebook(), start, losses)
 
 
-@_one_blas_thread
+@one_blas_thread
 def quantize(
     matrix: EmbeddingMatrix,
     num_codebooks: int,
@@ -163,14 +163,14 @@ def quantize(
     """
     codes = np.zeros((len(matrix), num_codebooks), code_dtype(num_codewords))
     codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
-    rows = _coded(matrix, codes, codebook, None, seed, threads)
+    rows = prepare_rows(matrix, codes, codebook, None, seed, threads)
     residual_start(rows)
     return refine(
         matrix, rows.codes, rows.export_codebook(), seed=seed, threads=threads, settings=settings
     )
 
 
-@_one_blas_thread
+@one_blas_thread
 def improve_codes(
     matrix: EmbeddingMatrix,
     codes: np.ndarray,
@@ -196,11 +196,11 @@ def improve_codes(
     Raises:
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
-    rows = _coded(matrix, codes, codebook, None, seed, threads)
+    rows = prepare_rows(matrix, codes, codebook, None, seed, threads)
     annealed = rows.with_codebook(rows.codebook)
     passes = settings.rounds + 3
     with progress_bar(passes * len(matrix), "Encoding") as bar:
-        rows.search(_WIDTHS[-1], solve=False, bar=bar)
+        rows.search(WIDTHS[-1], solve=False, bar=bar)
         rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
         annealed.relax(falling_temperatures(rows.temperature), solve=False, bar=bar)
         rows.keep_better(annealed.codes)
@@ -223,7 +223,15 @@ class _Clock:
         return (time.monotonic() - self._started) / self._seconds
 
 
-def _coded(matrix, codes, codebook, weights, seed, threads) -> CodedRows:
+def prepare_rows(
+    matrix: EmbeddingMatrix,
+    codes: np.ndarray,
+    codebook: np.ndarray,
+    weights: np.ndarray | None,
+    seed: int,
+    threads: int | None,
+) -> CodedRows:
+    """Centres and scales rows and codebook; the arguments are those of ``refine``."""
     if len(codebook) > MOST_CODEWORDS:
         raise InputError(
             f"the codebook has {len(codebook)} codewords (M*K); refinement takes at most "
@@ -252,12 +260,12 @@ def _new_start(
     many, codes are hard to find, and groups of falling size, through which beam search finds its
     way, do better.
     """
-    sample = trained.sample(min(_SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim)))
-    probe = sample.sample(_PROBE_ROWS)
-    others = probe.sample(_PROBE_ROWS)
-    anneal(probe, _PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
+    sample = trained.sample(min(SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim)))
+    probe = sample.sample(PROBE_ROWS)
+    others = probe.sample(PROBE_ROWS)
+    anneal(probe, PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
     probe.improve(_PROBE_TRIALS, _WARM * probe.temperature)
-    _grow(others, _PROBE_WIDTHS, clock)
+    _grow(others, PROBE_WIDTHS, clock)
     others.improve(_PROBE_TRIALS, _WARM * others.temperature)
     start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
     if start == "annealed":
@@ -266,14 +274,14 @@ def _new_start(
         rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
     else:
-        _grow(sample, _WIDTHS, clock)
+        _grow(sample, WIDTHS, clock)
     if len(sample.matrix) == len(trained.matrix):
         return sample, start
     rows = trained.with_codebook(sample.codebook)
     if start == "annealed":
         rows.relax(falling_temperatures(sample.temperature))
     else:
-        rows.search(_WIDTH if clock.share() < 1.0 else _WIDTHS[0])
+        rows.search(WIDTH if clock.share() < 1.0 else WIDTHS[0])
     return rows, start
 
 
@@ -298,7 +306,7 @@ def _rounds(
         for _ in range(settings.rounds):
             before = rows.loss
             if searching and clock.share() < 1.0:
-                rows.search(_WIDTH, bar=bar)
+                rows.search(WIDTH, bar=bar)
             rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")

@@ -21,11 +21,13 @@ class EmbeddingMatrix:
     converted batch by batch and never copied whole.
 
     Args:
-        array: Two-dimensional array of float16, float32 or float64, in any byte order.
+        array: Two-dimensional array of float16, float32 or float64, in any byte order; or of
+            uint16, if ``bfloat16`` is set.
         name: What messages call the matrix: a path, or a description.
         limit: Number of leading rows to use; all by default, and more than there are means all.
         unit_rows: Whether rows are handed out divided by their lengths (rows of zeros as they
             are), for a table whose vectors' directions alone matter.
+        bfloat16: Whether the array holds the upper halves of float32 numbers.
 
     Attributes:
         num_rows: N, the number of rows in use.
@@ -44,13 +46,15 @@ class EmbeddingMatrix:
         name: str = "the matrix",
         limit: int | None = None,
         unit_rows: bool = False,
+        bfloat16: bool = False,
     ) -> None:
         array = np.asanyarray(array)
         if array.ndim != 2:
             raise InputError(
                 f"{name} has shape {array.shape}; wanted two dimensions, (rows, columns)"
             )
-        if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        floats = array.dtype.kind == "f" and array.dtype.itemsize <= 8
+        if not (array.dtype == np.uint16 if bfloat16 else floats):
             raise InputError(
                 f"{name} holds {array.dtype}; wanted float16, float32 or float64, so convert it "
                 "with astype('float32')"
@@ -64,6 +68,7 @@ class EmbeddingMatrix:
         self.name = name
         self.path: Path | None = None
         self.unit_rows = unit_rows
+        self.bfloat16 = bfloat16
         self.total_rows = array.shape[0]
         self._array = array if limit is None else array[:limit]
         self.num_rows, self.dim = self._array.shape
@@ -153,7 +158,14 @@ class EmbeddingMatrix:
         for start in range(0, self.num_rows, batchsize):
             yield start, self._handed_out(self._array[start : start + batchsize])
 
+    def _floats(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows of the array as numbers."""
+        if self.bfloat16:
+            return (rows.astype(np.uint32) << 16).view(np.float32)
+        return rows
+
     def _handed_out(self, rows: np.ndarray) -> np.ndarray:
+        rows = self._floats(rows)
         if self.unit_rows:
             rows = rows.astype(np.float64)
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -171,11 +183,12 @@ class EmbeddingMatrix:
         ):
             for start in range(0, self.num_rows, self._block_rows):
                 # Rows as they are stored: one of infinite length has no direction.
-                rows = self._array[start : start + self._block_rows].astype(np.float32)
+                stored = self._array[start : start + self._block_rows]
+                rows = self._floats(stored).astype(np.float32)
                 finite = np.isfinite(rows).all(axis=1)
                 if not finite.all():
                     row = start + int(np.argmin(finite))
-                    values = np.asarray(self._array[row])
+                    values = self._floats(np.asarray(self._array[row]))
                     column = int(np.argmin(np.isfinite(values.astype(np.float32))))
                     raise InputError(
                         f"{self.name} has {values[column]} in row {row}, column {column} "

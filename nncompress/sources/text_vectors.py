@@ -5,32 +5,29 @@ line with the number of rows and D. Tokens may hold spaces (glove.840B has some)
 are the numbers, and all that stands before them is the token.
 """
 
-import gzip
 import os
 from collections import Counter
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
-from nncompress.progress import progress_bar
+from nncompress.sources.rows import BLOCK_BYTES, Rows, write_npy
+from nncompress.sources.streams import COMPRESSED, Stream, locate, open_stream
 
 _PROBED_LINES = 100
-_BLOCK_BYTES = 4 << 20
 
 
 def output_paths(path: str | os.PathLike) -> tuple[Path, Path]:
-    """Returns the ``.npy`` and ``.word`` paths for a text file: without ``.gz`` and its extension.
+    """Returns the ``.npy`` and ``.word`` paths for a text file: without its extensions.
 
     Raises:
         InputError: One of them would be the input itself.
     """
     path = Path(path)
-    stem = path.with_suffix("") if path.suffix == ".gz" else path
+    stem = path.with_suffix("") if path.suffix in COMPRESSED else path
     stem = stem.with_suffix("")
     outputs = stem.with_name(stem.name + ".npy"), stem.with_name(stem.name + ".word")
     if path in outputs:
@@ -44,7 +41,7 @@ def convert_text(path: str | os.PathLike) -> tuple[Path, Path, tuple[int, int]]:
     The numbers go to the ``.npy`` file as they are read, so memory holds a block of rows only.
 
     Args:
-        path: GloVe or word2vec text, gzip-compressed if its name ends in ``.gz``.
+        path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
 
     Returns:
         The path of the float32 ``(N, D)`` matrix, the path of the vocabulary, and ``(N, D)``.
@@ -54,63 +51,46 @@ def convert_text(path: str | os.PathLike) -> tuple[Path, Path, tuple[int, int]]:
             outputs appear only when everything was read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; wanted word vectors in a text file")
+    locate(path)
     matrix_path, word_path = output_paths(path)
-    with _ProgressLines(path) as lines:
-        header, dim = _probe(path, lines)
     with (
-        atomic_path(matrix_path) as matrix_file,
+        atomic_path(matrix_path) as matrix,
         atomic_path(word_path) as word_file,
-        matrix_file.open("wb") as matrix,
         word_file.open("wb") as words,
-        _ProgressLines(path) as lines,
     ):
-        _write_npy_header(matrix, 0, dim)
-        num_rows = 0
+        shape = write_npy(matrix, read_text(path), words.write)
+    return matrix_path, word_path, shape
+
+
+def read_text(path: Path) -> Rows:
+    """Reads word vectors in text, block by block.
+
+    Args:
+        path: As for ``convert_text``.
+
+    Yields:
+        Tokens, valid UTF-8 without tabs and line breaks, and their rows, float32 ``(n, D)``.
+
+    Raises:
+        InputError: The file is missing or empty, or a line (numbered from 1) cannot be read.
+    """
+    with open_stream(path) as lines:
+        header, dim = _probe(path, lines)
+    num_rows = 0
+    with open_stream(path) as lines:
         for tokens, values in _parse(path, lines, header, dim):
-            words.writelines(token + b"\n" for token in tokens)
-            matrix.write(values.tobytes())
             num_rows += len(tokens)
-        if header is not None and num_rows != header:
-            raise InputError(
-                f"{path}: the first line promises {header} rows and {num_rows} follow; the file "
-                "is cut short or not in word2vec's format"
-            )
-        matrix.seek(0)
-        _write_npy_header(matrix, num_rows, dim)
-    return matrix_path, word_path, (num_rows, dim)
+            yield tokens, values
+    if header is not None and num_rows != header:
+        raise InputError(
+            f"{path}: the first line promises {header} rows and {num_rows} follow; the file "
+            "is cut short or not in word2vec's format"
+        )
 
 
-class _ProgressLines:
-    """The lines of a file, under a progress bar that follows the bytes read from disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._raw = path.open("rb")
-        self._text = gzip.GzipFile(fileobj=self._raw) if path.suffix == ".gz" else self._raw
-        self._bar = progress_bar(path.stat().st_size, f"Reading {path.name}", "B", unit_scale=True)
-
-    def __enter__(self) -> "_ProgressLines":
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._bar.close()
-        self._text.close()
-        self._raw.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        for line in self._text:
-            yield line
-            if (moved := self._raw.tell() - self._bar.n) > 1 << 20:
-                self._bar.update(moved)
-
-
-def _probe(path: Path, lines: _ProgressLines) -> tuple[int | None, int]:
+def _probe(path: Path, lines: Stream) -> tuple[int | None, int]:
     """Finds word2vec's row count, if the first line is such a header, and the dimension D."""
-    try:
-        probed = [_fields(line) for line in islice(lines, _PROBED_LINES + 1)]
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path} cannot be decompressed: {error}") from None
+    probed = [_fields(line) for line in islice(lines, _PROBED_LINES + 1)]
     if not probed:
         raise InputError(f"{path} is empty; wanted a token and its numbers on each line")
     # Tokens with spaces are rare, and only make a line longer: the usual length tells D.
@@ -136,23 +116,18 @@ def _fields(line: bytes) -> list[bytes]:
     return line.rstrip(b" \r\n").split(b" ")
 
 
-def _parse(
-    path: Path, lines: _ProgressLines, header: int | None, dim: int
-) -> Iterator[tuple[list[bytes], np.ndarray]]:
-    block_rows = max(1, _BLOCK_BYTES // (4 * dim))
+def _parse(path: Path, lines: Stream, header: int | None, dim: int) -> Rows:
+    block_rows = max(1, BLOCK_BYTES // (4 * dim))
     numbered = enumerate(lines, 1)
     if header is not None:
         next(numbered)
     while True:
         tokens: list[bytes] = []
         values = np.empty((block_rows, dim), dtype="<f4")
-        try:
-            for number, line in islice(numbered, block_rows):
-                token, row = _parse_line(path, number, line, dim)
-                values[len(tokens)] = row
-                tokens.append(token)
-        except (OSError, EOFError) as error:
-            raise InputError(f"{path} cannot be decompressed: {error}") from None
+        for number, line in islice(numbered, block_rows):
+            token, row = _parse_line(path, number, line, dim)
+            values[len(tokens)] = row
+            tokens.append(token)
         if not tokens:
             return
         yield tokens, values[: len(tokens)]
@@ -193,10 +168,3 @@ def _is_number(field: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _write_npy_header(file: BinaryIO, num_rows: int, dim: int) -> None:
-    """Writes a header of a fixed length, so that the row count can be filled in at the end."""
-    shape = f"({num_rows}, {dim}), }}"
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}".ljust(117) + "\n"
-    file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("ascii"))

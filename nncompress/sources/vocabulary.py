@@ -9,7 +9,29 @@ from nncompress.files import atomic_path
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:
-    r"""Reads a vocabulary: UTF-8, one token a line.
+    r"""Reads a vocabulary whose tokens the codes file can represent.
+
+    Args:
+        path: As for ``read_lines``.
+
+    Returns:
+        The tokens, in order.
+
+    Raises:
+        InputError: As for ``read_lines``, or a token holds a tab.
+    """
+    tokens = read_lines(path)
+    for number, token in enumerate(tokens, 1):
+        if "\t" in token:
+            raise InputError(
+                f"{path}, line {number}: the token {token!r} holds a tab, which separates token "
+                "and codes in the codes file; replace it"
+            )
+    return tokens
+
+
+def read_lines(path: str | os.PathLike) -> list[str]:
+    r"""Reads tokens: UTF-8, one a line.
 
     Lines end at ``\n`` and nowhere else, and tokens are not stripped: a no-break space, a carriage
     return or a Unicode line separator belongs to its token.
@@ -21,8 +43,7 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         The tokens, in order.
 
     Raises:
-        InputError: The file is missing; or a line, which the message numbers from 1, is not UTF-8
-            or holds a tab, which the codes file could not represent.
+        InputError: The file is missing, or a line, which the message numbers from 1, is not UTF-8.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,18 +53,12 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
     tokens = []
     for number, line in enumerate(lines, 1):
         try:
-            token = line.decode("utf-8")
+            tokens.append(line.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path}, line {number}: invalid UTF-8 ({error.reason} at byte {error.start}); "
                 "wanted UTF-8 text"
             ) from None
-        if "\t" in token:
-            raise InputError(
-                f"{path}, line {number}: the token {token!r} holds a tab, which separates token "
-                "and codes in the codes file; replace it"
-            )
-        tokens.append(token)
     return tokens
 
 

@@ -64,7 +64,7 @@ def test_more_rows_than_a_block_holds(tmp_path, monkeypatch, random):
     rows = [(f"w{i}", row.tolist()) for i, row in enumerate(numbers)]
     path = tmp_path / "v.txt"
     path.write_text(as_text(rows))
-    monkeypatch.setattr(text_vectors, "_BLOCK_BYTES", 7 * 12)
+    monkeypatch.setattr(text_vectors, "BLOCK_BYTES", 7 * 12)
     check(path, rows)
 
 

@@ -1,0 +1,68 @@
+"""A Chainer link in the place of ``chainer.links.EmbedID``."""
+
+import numpy as np
+
+from nncompress.chainer_compat import chainer
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.packing import Packing
+
+
+class CompositionalEmbedID(chainer.Link):
+    """Looks rows up as sums of codewords; gradients reach the codebook.
+
+    Args:
+        in_size: N.
+        out_size: D.
+        num_codebooks: M.
+        bits: Bits of a code; a group has ``2**bits`` codewords.
+        trainable: Whether the codebook is trained.
+        ignore_label: Row numbers of this value stand for a row of zeros; None for no such value.
+
+    Attributes:
+        codebook: Parameter, float32 ``(M * 2**bits, D)``.
+        codes: Persistent array, uint8 ``(N, row_bytes)``: packed codes.
+    """
+
+    def __init__(
+        self,
+        in_size: int,
+        out_size: int,
+        num_codebooks: int,
+        bits: int,
+        trainable: bool = False,
+        ignore_label: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.ignore_label = ignore_label
+        self._packing = Packing(num_codebooks, bits)
+        with self.init_scope():
+            self.codebook = chainer.Parameter(0, (num_codebooks << bits, out_size))
+        self.add_persistent("codes", np.zeros((in_size, self._packing.row_bytes), dtype=np.uint8))
+        if not trainable:
+            self.disable_update()
+
+    @classmethod
+    def of(cls, table: CodeTable, trainable: bool) -> "CompositionalEmbedID":
+        """Copies a table's codes and codebook."""
+        link = cls(table.num_rows, table.dim, table.num_codebooks, table.packing.bits, trainable)
+        link.codebook.array[...] = table.codewords
+        link.codes[...] = table.packed
+        return link
+
+    def forward(self, x: chainer.Variable | np.ndarray) -> chainer.Variable:
+        """Returns rows, float32: D longer than the shape of ``x``.
+
+        Args:
+            x: Row numbers, integers of any shape.
+        """
+        numbers = x.array if isinstance(x, chainer.Variable) else x
+        ignored = None if self.ignore_label is None else numbers == self.ignore_label
+        if ignored is not None:
+            numbers = self.xp.where(ignored, 0, numbers)
+        groups = self.xp.arange(self._packing.count, dtype=np.int32) << self._packing.bits
+        units = self._packing.unpack(self.codes[numbers.reshape(-1)], self.xp) + groups
+        rows = chainer.functions.embed_id(units.astype(np.int32), self.codebook)
+        total = chainer.functions.sum(rows, axis=1).reshape(*numbers.shape, -1)
+        if ignored is None:
+            return total
+        return total * (~ignored)[..., None].astype(total.dtype)

@@ -1,0 +1,37 @@
+"""A faiss index over the same codes and codebook."""
+
+import faiss
+import numpy as np
+
+from nncompress.embedding.code_table import CodeTable
+from nncompress.errors import InputError
+
+_METRICS = {
+    "inner_product": (faiss.METRIC_INNER_PRODUCT, faiss.AdditiveQuantizer.ST_LUT_nonorm),
+    "l2": (faiss.METRIC_L2, faiss.AdditiveQuantizer.ST_decompress),
+}
+
+
+def to_faiss(table: CodeTable, metric: str = "inner_product") -> faiss.IndexLocalSearchQuantizer:
+    """Makes an index of additive codes (faiss packs them as this project does).
+
+    Args:
+        table: Codes and codebook.
+        metric: ``"inner_product"``, which goes by look-up tables, or ``"l2"``, for which faiss
+            decodes rows.
+
+    Raises:
+        InputError: The metric is another.
+    """
+    if metric not in _METRICS:
+        raise InputError(f"no metric {metric!r}; wanted one of {', '.join(_METRICS)}")
+    kind, search = _METRICS[metric]
+    index = faiss.IndexLocalSearchQuantizer(
+        table.dim, table.num_codebooks, table.packing.bits, kind, search
+    )
+    faiss.copy_array_to_vector(table.codewords.ravel(), index.lsq.codebooks)
+    index.lsq.is_trained = index.is_trained = True
+    index.lsq.nperts = min(index.lsq.nperts, table.num_codebooks)  # or it could not add rows
+    faiss.copy_array_to_vector(np.ascontiguousarray(table.packed).ravel(), index.codes)
+    index.ntotal = table.num_rows
+    return index

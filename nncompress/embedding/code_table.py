@@ -1,0 +1,216 @@
+"""Packed codes and a codebook, and what can be computed from them without decoding all rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nncompress.embedding.engine import engine
+from nncompress.embedding.packing import Packing, bits_for
+from nncompress.errors import InputError
+
+# Up to this size, inner products of all codewords are looked up; above, rows are decoded.
+_MOST_GRAM_CODEWORDS = 2_048
+_BLOCK_BYTES = 8 << 20
+_BLOCK_ROWS = 65_536
+_FEWEST_ROWS_TO_SCALE = 1e-30  # the least squared length that a row is divided by
+
+
+class CodeTable:
+    """Rows of an embedding matrix as packed codes, and their codebook.
+
+    Both arrays may be mapped from a file: nothing is read before it is needed.
+
+    Args:
+        packed: uint8 ``(N, row_bytes)``, as ``Packing`` has them.
+        codebook: float32 or float16 ``(M*K, D)``; group m is rows ``m*K ... m*K+K-1``.
+        num_codebooks: M.
+
+    Attributes:
+        num_rows: N.
+        dim: D.
+        num_codebooks: M.
+        num_codewords: K.
+        packing: How codes are packed.
+    """
+
+    def __init__(self, packed: np.ndarray, codebook: np.ndarray, num_codebooks: int) -> None:
+        self.packed = packed
+        self.codebook = codebook
+        self.num_rows, self.dim = len(packed), codebook.shape[1]
+        self.num_codebooks = num_codebooks
+        self.num_codewords = len(codebook) // num_codebooks
+        self.packing = Packing(num_codebooks, bits_for(self.num_codewords))
+        self._codewords: np.ndarray | None = None
+        self._inverse_norms: np.ndarray | None = None
+
+    @classmethod
+    def of_codes(cls, codes: np.ndarray, codebook: np.ndarray) -> "CodeTable":
+        """Packs codes.
+
+        Args:
+            codes: Integers in ``0 ... K-1``, ``(N, M)``.
+            codebook: ``(M*K, D)`` of float32 or float16; other float types become float32.
+
+        Raises:
+            InputError: The arrays' shapes, types or values do not fit.
+        """
+        codes, codebook = np.asarray(codes), np.asarray(codebook)
+        for name, array, kinds in (("codes", codes, "ui"), ("the codebook", codebook, "f")):
+            if array.ndim != 2 or array.size == 0 or array.dtype.kind not in kinds:
+                wanted = "integers (rows, M)" if kinds == "ui" else "floats (M*K, columns)"
+                raise InputError(
+                    f"{name} of type {array.dtype} and shape {array.shape}; wanted {wanted}"
+                )
+        num_codebooks = codes.shape[1]
+        num_codewords, left = divmod(len(codebook), num_codebooks)
+        if left or not 2 <= num_codewords <= 1 << 16:
+            raise InputError(
+                f"a codebook of {len(codebook)} rows for codes of {num_codebooks} columns; wanted "
+                "M*K rows for M columns, with K from 2 to 65,536"
+            )
+        if int(codes.min()) < 0 or int(codes.max()) >= num_codewords:
+            bad = codes.min() if codes.min() < 0 else codes.max()
+            raise InputError(f"there is a code {bad}; wanted 0 to {num_codewords - 1}")
+        if codebook.dtype != np.float16:
+            codebook = codebook.astype(np.float32)
+        if not np.isfinite(codebook).all():
+            raise InputError("the codebook has numbers that are not finite in its type")
+        packing = Packing(num_codebooks, bits_for(num_codewords))
+        return cls(packing.pack(codes), codebook, num_codebooks)
+
+    @property
+    def codewords(self) -> np.ndarray:
+        """The codebook as kernels read it: float32 ``(M * 2**b, D)``, b being the bits of a code.
+
+        Groups are filled up with zeros, so that no code, whatever a damaged file holds, is out of
+        bounds. It is made when it is first needed.
+        """
+        if self._codewords is None:
+            size = 1 << self.packing.bits
+            if size == self.num_codewords:
+                self._codewords = np.ascontiguousarray(self.codebook, dtype=np.float32)
+            else:
+                padded = np.zeros((self.num_codebooks, size, self.dim), dtype=np.float32)
+                padded[:, : self.num_codewords] = self.codebook.reshape(
+                    self.num_codebooks, self.num_codewords, self.dim
+                )
+                self._codewords = padded.reshape(-1, self.dim)
+        return self._codewords
+
+    def codes(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Returns the codes of rows: uint8 or uint16 ``(n, M)``."""
+        return self.packing.unpack(self.packed[rows])
+
+    def vector(self, row: int) -> np.ndarray:
+        """Returns a row, float32 ``(D,)``."""
+        total = np.empty((1, self.dim), dtype=np.float32)
+        packed = self.packed[row : row + 1]
+        engine.call("decode", 1, packed, self.packing.bits, self.codewords, total)
+        return total[0]
+
+    def decode(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Returns rows, float32 ``(n, D)``.
+
+        Args:
+            rows: Indices, or a slice.
+        """
+        packed = self.packed[rows]
+        total = np.empty((len(packed), self.dim), dtype=np.float32)
+        for first in range(0, len(packed), self._block_rows):
+            block = slice(first, first + self._block_rows)
+            engine.call(
+                "decode", len(packed[block]),
+                packed[block], self.packing.bits, self.codewords, total[block],
+            )  # fmt: skip
+        return total
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Goes through all rows: yields the number of a first row, and rows, float32."""
+        for first in range(0, self.num_rows, self._block_rows):
+            yield first, self.decode(slice(first, first + self._block_rows))
+
+    def cosines(self, query: np.ndarray, num_rows: int | None = None) -> np.ndarray:
+        """Returns the cosines between a vector of length 1 and rows, float32 ``(n,)``.
+
+        Args:
+            query: float32 ``(D,)``. With a vector of another length the cosines are that many
+                times as large.
+            num_rows: n, how many leading rows; all by default.
+        """
+        products = (self.codewords @ query).reshape(self.num_codebooks, -1)
+        tables = self._tables(products)
+        inverse = self.inverse_norms
+        num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
+        scores = np.empty(num_rows, dtype=np.float32)
+        for first in range(0, num_rows, self._scan_rows):
+            block = slice(first, min(first + self._scan_rows, num_rows))
+            count = block.stop - block.start
+            engine.call("scan", count, self._units(block), tables, inverse[block], scores[block])
+        return scores
+
+    @property
+    def inverse_norms(self) -> np.ndarray:
+        """One over each row's length, float32 ``(N,)``; 0 for rows of zeros.
+
+        It is computed when it is first needed, from the inner products of codewords, and kept.
+        """
+        if self._inverse_norms is None:
+            squares = np.empty(self.num_rows, dtype=np.float64)
+            if len(self.codewords) <= _MOST_GRAM_CODEWORDS:
+                self._look_up_squares(squares)
+            else:
+                for first, rows in self.blocks():
+                    part = squares[first : first + len(rows)]
+                    np.einsum("nd,nd->n", rows, rows, out=part, dtype=np.float64)
+            with np.errstate(divide="ignore"):
+                inverse = 1.0 / np.sqrt(np.maximum(squares, 0.0))
+            inverse[squares < _FEWEST_ROWS_TO_SCALE] = 0.0
+            self._inverse_norms = inverse.astype(np.float32)
+        return self._inverse_norms
+
+    def _look_up_squares(self, squares: np.ndarray) -> None:
+        codewords = self.codewords.astype(np.float64)
+        gram = codewords @ codewords.T
+        group = np.arange(len(gram)) >> self.packing.bits
+        gram[group[:, None] != group] *= 2.0
+        for first in range(0, self.num_rows, _BLOCK_ROWS):
+            block = slice(first, first + _BLOCK_ROWS)
+            packed, part = self.packed[block], squares[block]
+            engine.call("square_norms", len(packed), packed, self.packing.bits, gram, part)
+
+    @property
+    def _codes_a_unit(self) -> int:
+        """How many codes are looked up together: those of a byte, where bytes hold whole codes."""
+        return 8 // self.packing.bits if 8 % self.packing.bits == 0 else 1
+
+    @property
+    def _block_rows(self) -> int:
+        return max(1, _BLOCK_BYTES // (4 * self.dim))
+
+    @property
+    def _scan_rows(self) -> int:
+        """Rows that are scanned at once: all, unless their codes have to be unpacked before."""
+        whole = 8 % self.packing.bits == 0 or self.packing.bits == 16
+        return max(1, self.num_rows) if whole else _BLOCK_ROWS
+
+    def _units(self, rows: slice) -> np.ndarray:
+        """Returns what a scan looks up for rows: their bytes, or their codes."""
+        packed = self.packed[rows]
+        if 8 % self.packing.bits == 0:
+            return packed
+        if self.packing.bits == 16:
+            return packed.view("<u2")
+        return self.packing.unpack(packed)
+
+    def _tables(self, products: np.ndarray) -> np.ndarray:
+        """Returns the tables of a scan from those of single codes, ``(M, 2**b)``."""
+        together = self._codes_a_unit
+        if together == 1:
+            return products
+        num_units = self.packing.row_bytes
+        padded = np.zeros((num_units * together, products.shape[1]), dtype=np.float32)
+        padded[: len(products)] = products
+        tables = np.zeros((num_units, 1), dtype=np.float32)
+        for place in range(together):  # codes of higher bits come later
+            tables = (padded[place::together, :, None] + tables[:, None, :]).reshape(num_units, -1)
+        return tables

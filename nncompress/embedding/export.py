@@ -1,0 +1,111 @@
+"""Writing a compressed embedding's rows, decoded, in formats that others read."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.errors import InputError
+from nncompress.files import atomic_path
+from nncompress.progress import progress_bar
+from nncompress.sources import write_vocabulary
+from nncompress.sources.rows import write_npy
+
+FORMATS = ("word2vec", "glove", "npy", "gensim")
+_BREAKS = "\t\n\r"
+
+
+def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> list[Path]:
+    """Writes a table.
+
+    Args:
+        embedding: The table.
+        path: The file. In word2vec's format it is binary if its name ends in ``.bin``, and text
+            otherwise. Beside a ``.npy`` file the words go to one that ends in ``.word``.
+        to: ``"word2vec"``, ``"glove"``, ``"npy"``, or ``"gensim"``: what ``KeyedVectors.load``
+            reads.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: The format is another, or cannot hold a word.
+        ImportError: gensim is not installed.
+    """
+    path = Path(path)
+    if to not in FORMATS:
+        raise InputError(f"no format {to!r}; wanted one of {', '.join(FORMATS)}")
+    if to == "npy":
+        return _export_npy(embedding, path)
+    if to == "gensim":
+        embedding.to_gensim().save(str(path))
+        return sorted(path.parent.glob(f"{path.name}*"))
+    binary = to == "word2vec" and path.suffix == ".bin"
+    rows, words = _named_rows(embedding)
+    _refuse_words(words, _BREAKS + " " if binary else _BREAKS, to)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        if to == "word2vec":
+            file.write(f"{len(rows)} {embedding.vector_size}\n".encode())
+        for names, vectors in _blocks(embedding, rows, words):
+            if binary:
+                lines = [
+                    n.encode() + b" " + v.tobytes() for n, v in zip(names, vectors, strict=True)
+                ]
+            else:
+                lines = [
+                    f"{name} {' '.join(map(str, vector))}".encode()
+                    for name, vector in zip(names, vectors.tolist(), strict=True)
+                ]
+            file.write(b"\n".join([*lines, b""]))
+    return [path]
+
+
+def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
+    if path.suffix != ".npy":
+        raise InputError(f"{path} does not end in .npy; wanted a name that does")
+    words = []
+    if embedding.has_words:
+        words = [key if isinstance(key, str) else "" for key in embedding.index_to_key]
+        while words and words[-1] == "" and "" not in embedding:
+            words.pop()
+        _refuse_words(words, "\n", "a .word file")
+    rows = np.arange(embedding.table.num_rows)
+    with atomic_path(path) as temporary:
+        blocks = _blocks(embedding, rows, [""] * len(rows))
+        write_npy(temporary, (([b""] * len(part), part) for _, part in blocks), lambda _: None)
+        if embedding.has_words:
+            write_vocabulary(path.with_suffix(".word"), words)
+    return [path, *([path.with_suffix(".word")] if embedding.has_words else [])]
+
+
+def _named_rows(embedding: CompressedEmbedding) -> tuple[np.ndarray, list[str]]:
+    """Returns the rows that are written and their words; without any words, their numbers."""
+    keys = list(embedding.index_to_key)
+    if not embedding.has_words:
+        return np.arange(len(keys)), [str(key) for key in keys]
+    rows = [row for row, key in enumerate(keys) if isinstance(key, str)]
+    if len(rows) < len(keys):
+        warnings.warn(f"{len(keys) - len(rows)} rows without a word are left out", stacklevel=3)
+    return np.array(rows, dtype=np.int64), [keys[row] for row in rows]
+
+
+def _refuse_words(words: list[str], characters: str, what: str) -> None:
+    for word in words:
+        if any(character in word for character in characters):
+            raise InputError(
+                f"the word {word!r} holds a character that {what} cannot; wanted none of "
+                f"{', '.join(map(repr, characters))}, so export to npy or gensim"
+            )
+
+
+def _blocks(
+    embedding: CompressedEmbedding, rows: np.ndarray, words: list[str]
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    with progress_bar(len(rows), "Writing rows") as bar:
+        for start in range(0, len(rows), 4_096):
+            block = slice(start, start + 4_096)
+            yield words[block], embedding.vectors(rows[block])
+            bar.update(len(rows[block]))

@@ -1,0 +1,66 @@
+"""What looking up and comparing rows computes, in NumPy alone.
+
+``nncompress.kernels.lookup`` has the same functions compiled: the same sums in the same order, so
+that both give the same numbers, bit for bit.
+"""
+
+import numpy as np
+
+from nncompress.embedding.packing import Packing
+
+
+def decode(packed: np.ndarray, bits: int, codewords: np.ndarray, total: np.ndarray) -> None:
+    """Adds up the codewords of rows, group after group.
+
+    Args:
+        packed: Codes, uint8 ``(n, row_bytes)``.
+        bits: Bits of a code, b.
+        codewords: float32 ``(M * 2**b, D)``.
+        total: float32 ``(n, D)``, written.
+    """
+    groups = codewords.reshape(-1, 1 << bits, codewords.shape[1])
+    codes = Packing(len(groups), bits).unpack(packed)
+    if len(codes) == 1:
+        units = codes[0] + np.arange(len(groups)) * (1 << bits)
+        np.add.reduce(codewords.take(units, axis=0), axis=0, out=total[0])
+        return
+    total[:] = 0.0
+    for group, chosen in zip(groups, codes.T, strict=True):
+        total += group.take(chosen, axis=0)
+
+
+def scan(units: np.ndarray, tables: np.ndarray, scale: np.ndarray, scores: np.ndarray) -> None:
+    """Adds up what tables have for rows, and scales it.
+
+    ``scores[i] = scale[i] * sum over u of tables[u, units[i, u]]``.
+
+    Args:
+        units: uint8 or uint16 ``(n, U)``.
+        tables: float32 ``(U, S)``; S is more than any unit.
+        scale: float32 ``(n,)``.
+        scores: float32 ``(n,)``, written.
+    """
+    scores[:] = 0.0
+    for table, chosen in zip(tables, units.T, strict=True):
+        scores += table.take(chosen)
+    scores *= scale
+
+
+def square_norms(packed: np.ndarray, bits: int, gram: np.ndarray, norms: np.ndarray) -> None:
+    """Computes the squared norms of rows from the inner products of codewords.
+
+    Args:
+        packed: Codes, uint8 ``(n, row_bytes)``.
+        bits: Bits of a code, b.
+        gram: float64 ``(L, L)``, L being ``M * 2**b``: inner products, those of codewords of
+            different groups doubled.
+        norms: float64 ``(n,)``, written.
+    """
+    size = 1 << bits
+    codes = Packing(len(gram) // size, bits).unpack(packed).astype(np.intp)
+    codes += np.arange(codes.shape[1]) * size
+    norms[:] = 0.0
+    for m in range(codes.shape[1]):
+        rows = codes[:, m] * len(gram)
+        for other in range(m + 1):
+            norms += gram.take(rows + codes[:, other])

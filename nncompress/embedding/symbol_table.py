@@ -1,0 +1,104 @@
+"""Compressing short strings by a table of up to 255 frequent pieces, each written as one byte.
+
+Source: Boncz, Neumann and Leis, "FSST: Fast Random Access String Compression", VLDB 2020: how a
+table is found (section 4), and that its last code announces a byte that stands for itself.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from nncompress.errors import FormatError
+
+LITERAL = 255
+_LONGEST = 8
+_ROUNDS = 8
+
+
+class SymbolTable:
+    """Pieces of 1 to 8 bytes, and their codes 0 to 254.
+
+    Args:
+        symbols: The pieces, at most 255.
+    """
+
+    def __init__(self, symbols: Sequence[bytes]) -> None:
+        self._symbols = [*symbols, *[b""] * (256 - len(symbols))]
+        self._count = len(symbols)
+        self._codes = {symbol: code for code, symbol in enumerate(symbols)}
+
+    @classmethod
+    def fit(cls, sample: Sequence[bytes]) -> "SymbolTable":
+        """Finds a table for strings like those of a sample.
+
+        In each round the sample is compressed with the table so far. Pieces that were used, and
+        pairs of them, which may become one, are ranked by the bytes that they would replace.
+        """
+        table = cls([])
+        for _ in range(_ROUNDS):
+            counts: Counter[bytes] = Counter()
+            for string in sample:
+                previous = None
+                for piece in table._pieces(string):
+                    counts[piece] += 1
+                    if len(piece) > 1:
+                        counts[piece[:1]] += 1
+                    if previous is not None and len(previous) + len(piece) <= _LONGEST:
+                        counts[previous + piece] += 1
+                    previous = piece
+            # A byte alone that has no code takes two: having one counts for more than its length.
+            ranked = sorted(counts, key=lambda s: (-counts[s] * (4 if len(s) == 1 else len(s)), s))
+            table = cls(ranked[:LITERAL])
+        return table
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "SymbolTable":
+        """Reads what ``to_bytes`` returns.
+
+        Raises:
+            FormatError: The bytes are something else.
+        """
+        symbols, place = [], 0
+        while place < len(data):
+            length = data[place]
+            symbols.append(data[place + 1 : place + 1 + length])
+            if not 1 <= length <= _LONGEST or len(symbols[-1]) < length:
+                raise FormatError("the vocabulary's table of symbols is damaged")
+            place += 1 + length
+        if len(symbols) > LITERAL:
+            raise FormatError("the vocabulary's table of symbols is damaged")
+        return cls(symbols)
+
+    def to_bytes(self) -> bytes:
+        """Returns each symbol's length, in a byte, and the symbol."""
+        return b"".join(bytes([len(s)]) + s for s in self._symbols[: self._count])
+
+    def compress(self, string: bytes) -> bytes:
+        """Replaces the longest piece that fits, again and again, by its code."""
+        codes = bytearray()
+        for piece in self._pieces(string):
+            code = self._codes.get(piece)
+            codes.extend((LITERAL, piece[0]) if code is None else (code,))
+        return bytes(codes)
+
+    def expand(self, codes: bytes) -> bytes:
+        """Inverts ``compress``; codes without a symbol stand for nothing."""
+        symbols = self._symbols
+        if LITERAL not in codes:
+            return b"".join(map(symbols.__getitem__, codes))
+        pieces, following = [], iter(codes)
+        for code in following:
+            pieces.append(bytes([next(following, 0)]) if code == LITERAL else symbols[code])
+        return b"".join(pieces)
+
+    def _pieces(self, string: bytes) -> Iterable[bytes]:
+        """Cuts a string into symbols, and single bytes where there is none."""
+        codes, place = self._codes, 0
+        while place < len(string):
+            for length in range(min(_LONGEST, len(string) - place), 1, -1):
+                piece = string[place : place + length]
+                if piece in codes:
+                    break
+            else:
+                piece = string[place : place + 1]
+            yield piece
+            place += len(piece)

@@ -1,0 +1,267 @@
+r"""Words and the rows they name, in a few bytes a word, read where they lie.
+
+Words are sorted by their UTF-8 bytes and cut into blocks of 16 (front coding: Witten, Moffat and
+Bell, "Managing Gigabytes", 1999, section 4.1). A block begins with its first word's length
+(LEB128) and that word; each further word is one byte that says how many leading bytes it shares
+with the word before it (at most 31), and its other bytes. These further words are compressed
+together by a symbol table. Bytes below 32 within words are written ``FF`` and the byte plus 64,
+so that the counts, which are below 32, mark where words begin: ``FF`` is never part of UTF-8.
+"""
+
+import itertools
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from nncompress.embedding.packing import Packing, bits_for
+from nncompress.embedding.symbol_table import SymbolTable
+from nncompress.errors import FormatError, InputError
+
+BLOCK_WORDS = 16
+_GROUP = 8  # row numbers are packed in groups that fill whole bytes
+_MOST_SHARED = 31
+_SAMPLE_BLOCKS = 2_048
+# How many first words are kept in memory once a word is looked up: the top of the binary search.
+_ROOT = 1_024
+_FURTHER_WORD = re.compile(rb"[\x00-\x1f][^\x00-\x1f]*")
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+_ESCAPED = re.compile(rb"\xff(.)", re.DOTALL)
+SECTIONS = ("offsets", "blocks", "symbols", "rows")
+
+
+class Vocabulary:
+    """The words of a table, each of which names one row; rows may be without a word.
+
+    Args:
+        sections: The arrays named in ``SECTIONS``: ``offsets``, uint32 ``(blocks + 1,)``, where
+            blocks begin in ``blocks``, uint8; ``symbols``, uint8, the symbol table; ``rows``,
+            uint8, the row of each word in sorted order, packed. They may be mapped from a file,
+            and are looked at only where a word is looked for.
+        num_words: How many words there are.
+        num_rows: How many rows the table has.
+
+    Raises:
+        FormatError: The sections' sizes do not fit these numbers.
+    """
+
+    def __init__(self, sections: dict[str, np.ndarray], num_words: int, num_rows: int) -> None:
+        self.sections = sections
+        self.num_words = num_words
+        self._num_rows = num_rows
+        self._rows_packing = Packing(_GROUP, bits_for(num_rows))
+        self._num_blocks = -(-num_words // BLOCK_WORDS)
+        sizes = {
+            "offsets": self._num_blocks + 1,
+            "rows": -(-num_words // _GROUP) * self._rows_packing.row_bytes,
+        }
+        for name, size in sizes.items():
+            if len(sections[name]) != size:
+                raise FormatError(
+                    f"the vocabulary's {name} have {len(sections[name])} entries; wanted {size} "
+                    f"for {num_words} words"
+                )
+        # Single numbers and short slices are read faster from memoryviews than from arrays.
+        self._offsets, self._blocks, self._rows = (
+            memoryview(sections[name]) for name in ("offsets", "blocks", "rows")
+        )
+        self._symbols: SymbolTable | None = None
+        self._root: list[bytes] | None = None
+        self._positions: np.ndarray | None = None
+
+    @classmethod
+    def of_words(cls, words: Sequence[str | None], num_rows: int) -> "Vocabulary":
+        """Builds a vocabulary.
+
+        Args:
+            words: The word of each row; None for a row without. Of rows that share a word, the
+                first has it.
+            num_rows: How many rows the table has; those past the last word are without.
+
+        Raises:
+            InputError: There are more words than rows, or one is not a string that UTF-8 can
+                represent.
+        """
+        if len(words) > num_rows:
+            raise InputError(f"{len(words)} words were given for {num_rows} rows")
+        rows: dict[str, int] = {}
+        for row, word in enumerate(words):
+            if word is not None:
+                rows.setdefault(word, row)
+        try:
+            pairs = sorted((word.encode("utf-8"), row) for word, row in rows.items())
+        except (UnicodeEncodeError, AttributeError):
+            bad = next(word for word in rows if not _is_text(word))
+            raise InputError(
+                f"row {rows[bad]} has the word {bad!r}; wanted a string that UTF-8 can represent"
+            ) from None
+        packing = Packing(_GROUP, bits_for(num_rows))
+        numbers = np.zeros(-(-len(pairs) // _GROUP) * _GROUP, dtype=np.uint32)
+        numbers[: len(pairs)] = [row for _, row in pairs]
+        sections = _front_coded([word for word, _ in pairs])
+        sections["rows"] = packing.pack(numbers.reshape(-1, _GROUP)).reshape(-1)
+        return cls(sections, len(pairs), num_rows)
+
+    def __len__(self) -> int:
+        return self.num_words
+
+    def find(self, word: str) -> int:
+        """Returns the row of a word, or -1."""
+        try:
+            wanted = word.encode("utf-8")
+        except UnicodeEncodeError:
+            return -1
+        if not self.num_words:
+            return -1
+        stride = -(-self._num_blocks // _ROOT)
+        if self._root is None:
+            self._root = [self._head(block) for block in range(0, self._num_blocks, stride)]
+        low = max(0, bisect_right(self._root, wanted) - 1) * stride
+        high = min(low + stride, self._num_blocks)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._head(middle) <= wanted:
+                low = middle
+            else:
+                high = middle
+        words = self._block(low)
+        if wanted not in words:
+            return -1
+        return self._row(low * BLOCK_WORDS + words.index(wanted))
+
+    def word(self, row: int) -> str | None:
+        """Returns the word of a row, or None."""
+        position = int(self.positions[row])
+        if position < 0:
+            return None
+        word = self._block(position // BLOCK_WORDS)[position % BLOCK_WORDS]
+        return word.decode("utf-8", "replace")
+
+    def words(self) -> list[str | None]:
+        """Returns the word of each row, or None."""
+        words = [word for block in range(self._num_blocks) for word in self._block(block)]
+        words = [word.decode("utf-8", "replace") for word in words]
+        return [None if place < 0 else words[place] for place in self.positions.tolist()]
+
+    def rows(self) -> np.ndarray:
+        """Returns the rows that have a word, in order, int64."""
+        return np.flatnonzero(self.positions >= 0)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Where each row's word stands among the sorted words, int32 ``(N,)``; -1 for none.
+
+        It is made when it is first needed, and kept.
+        """
+        if self._positions is None:
+            groups = np.frombuffer(self._rows, np.uint8).reshape(-1, self._rows_packing.row_bytes)
+            rows = self._rows_packing.unpack(groups).reshape(-1)[: self.num_words]
+            if self.num_words and int(rows.max()) >= self._num_rows:
+                raise FormatError(
+                    f"the vocabulary names row {rows.max()} of {self._num_rows}; it is damaged"
+                )
+            positions = np.full(self._num_rows, -1, dtype=np.int32)
+            positions[rows] = np.arange(self.num_words, dtype=np.int32)
+            self._positions = positions
+        return self._positions
+
+    def _row(self, position: int) -> int:
+        bits = self._rows_packing.bits
+        start = position // _GROUP * bits
+        group = int.from_bytes(self._rows[start : start + bits], "little")
+        row = group >> position % _GROUP * bits & (1 << bits) - 1
+        if row >= self._num_rows:
+            raise FormatError(f"the vocabulary names row {row} of {self._num_rows}; it is damaged")
+        return row
+
+    def _split(self, block: int) -> tuple[bytes, bytes]:
+        """Returns a block's first word, and what is stored of the others."""
+        data = bytes(self._blocks[self._offsets[block] : self._offsets[block + 1]])
+        length, place = 0, 0
+        for byte in data[:5]:
+            length |= (byte & 0x7F) << 7 * place
+            place += 1
+            if byte < 0x80:
+                break
+        return data[place : place + length], data[place + length :]
+
+    def _head(self, block: int) -> bytes:
+        return self._split(block)[0]
+
+    def _block(self, block: int) -> list[bytes]:
+        """Returns the words of a block."""
+        if self._symbols is None:
+            self._symbols = SymbolTable.from_bytes(self.sections["symbols"].tobytes())
+        word, rest = self._split(block)
+        words = [word]
+        rest = self._symbols.expand(rest)
+        escaped = b"\xff" in rest
+        for further in _FURTHER_WORD.findall(rest):
+            suffix = further[1:]
+            if escaped:
+                suffix = _ESCAPED.sub(lambda match: bytes([match[1][0] - 64 & 0x1F]), suffix)
+            word = word[: further[0]] + suffix
+            words.append(word)
+        wanted = min(BLOCK_WORDS, self.num_words - block * BLOCK_WORDS)
+        if len(words) != wanted:
+            raise FormatError(
+                f"block {block} of the vocabulary holds {len(words)} words; wanted {wanted}"
+            )
+        return words
+
+
+def _is_text(word: object) -> bool:
+    if not isinstance(word, str):
+        return False
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _front_coded(words: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """Returns all sections but the rows, for sorted words."""
+    blocks = [words[i : i + BLOCK_WORDS] for i in range(0, len(words), BLOCK_WORDS)]
+    further = [b"".join(_further_words(block)) for block in blocks]
+    stride = -(-len(blocks) // _SAMPLE_BLOCKS) or 1
+    symbols = SymbolTable.fit(further[::stride])
+    coded = [
+        _leb128(len(block[0])) + block[0] + symbols.compress(rest)
+        for block, rest in zip(blocks, further, strict=True)
+    ]
+    ends = np.cumsum([0, *map(len, coded)], dtype=np.int64)
+    if ends[-1] >= 1 << 32:
+        raise InputError("the vocabulary takes more than 4 GiB; wanted fewer or shorter words")
+    return {
+        "offsets": ends.astype("<u4"),
+        "blocks": np.frombuffer(b"".join(coded), dtype=np.uint8),
+        "symbols": np.frombuffer(symbols.to_bytes(), dtype=np.uint8),
+    }
+
+
+def _further_words(block: Sequence[bytes]) -> Iterator[bytes]:
+    for previous, word in itertools.pairwise(block):
+        shared = 0
+        for one, other in zip(previous[:_MOST_SHARED], word, strict=False):
+            if one != other:
+                break
+            shared += 1
+        suffix = _CONTROL.sub(lambda match: bytes([0xFF, match[0][0] + 64]), word[shared:])
+        yield bytes([shared]) + suffix
+
+
+def _leb128(number: int) -> bytes:
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+def count_duplicates(words: Iterable[str | None]) -> int:
+    """Returns how many rows have a word that an earlier row has already."""
+    named = [word for word in words if word is not None]
+    return len(named) - len(set(named))

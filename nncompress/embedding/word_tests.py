@@ -1,0 +1,174 @@
+"""Tests that word vectors are commonly put to, with gensim's rules and results."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nncompress.embedding.nearest import largest
+from nncompress.errors import InputError
+
+if TYPE_CHECKING:
+    from nncompress.embedding.compressed import CompressedEmbedding
+
+_PREDICTIONS = 5
+
+
+def evaluate_word_pairs(
+    embedding: "CompressedEmbedding",
+    pairs: str | os.PathLike,
+    delimiter: str = "\t",
+    encoding: str = "utf8",
+    restrict_vocab: int = 300_000,
+    case_insensitive: bool = True,
+    dummy4unknown: bool = False,
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Correlates cosines with how similar people find two words.
+
+    Needs SciPy.
+
+    Args:
+        embedding: A table with words.
+        pairs: A file with two words and a number a line; lines that begin with ``#`` and lines
+            without a number are left out.
+        delimiter: What separates them.
+        encoding: The file's encoding.
+        restrict_vocab: How many leading rows' words to know.
+        case_insensitive: Whether to compare words in upper case; the first row of those that are
+            then the same has the word.
+        dummy4unknown: Whether pairs with a word that is not known have similarity 0; they are left
+            out otherwise.
+
+    Returns:
+        Pearson's correlation and its p-value, Spearman's and its p-value, and the percentage of
+        pairs with a word that is not known.
+
+    Raises:
+        InputError: The file is missing or has fewer than two pairs of known words.
+        ImportError: SciPy is not installed.
+    """
+    from scipy import stats
+
+    known = _known_words(embedding, restrict_vocab, case_insensitive)
+    people, cosines, unknown = [], [], 0
+    for line in _lines(pairs, encoding):
+        fields = (line.upper() if case_insensitive else line).split(delimiter)
+        try:
+            one, other, similarity = fields[0], fields[1], float(fields[2])
+        except (IndexError, ValueError):
+            continue
+        if line.startswith("#"):
+            continue
+        if one in known and other in known:
+            cosines.append(embedding.similarity(known[one], known[other]))
+        else:
+            unknown += 1
+            if not dummy4unknown:
+                continue
+            cosines.append(0.0)
+        people.append(similarity)
+    if len(people) < 2:
+        raise InputError(
+            f"{pairs} has {len(people)} pairs of words that the table has; wanted two at least, "
+            f"each line being two words and a number with {delimiter!r} between them"
+        )
+    pearson, spearman = stats.pearsonr(people, cosines), stats.spearmanr(people, cosines)
+    asked = len(people) if dummy4unknown else len(people) + unknown
+    return (
+        (float(pearson[0]), float(pearson[1])),
+        (float(spearman[0]), float(spearman[1])),
+        100.0 * unknown / asked,
+    )
+
+
+def evaluate_word_analogies(
+    embedding: "CompressedEmbedding",
+    analogies: str | os.PathLike,
+    restrict_vocab: int = 300_000,
+    case_insensitive: bool = True,
+    dummy4unknown: bool = False,
+) -> tuple[float, list[dict[str, object]]]:
+    """Asks "a is to b as c is to what?".
+
+    Source: Mikolov et al., "Efficient Estimation of Word Representations in Vector Space", 2013,
+    section 4.1, and gensim's rules.
+
+    Args:
+        embedding: A table with words.
+        analogies: A file with four words a line; a line ``: name`` begins a section.
+        restrict_vocab: How many leading rows to know and to answer with.
+        case_insensitive: As for ``evaluate_word_pairs``.
+        dummy4unknown: Whether questions with a word that is not known count as wrong; they are
+            left out otherwise.
+
+    Returns:
+        The share of right answers, and for each section, and all together as the last one, its
+        name and the questions that were answered right and wrong.
+
+    Raises:
+        InputError: The file is missing, or a question has no section or not four words.
+    """
+    known = _known_words(embedding, restrict_vocab, case_insensitive)
+    upper = str.upper if case_insensitive else str
+    sections: list[dict[str, object]] = []
+    for number, line in enumerate(_lines(analogies, "utf8"), 1):
+        if line.startswith(": "):
+            sections.append({"section": line[2:].strip(), "correct": [], "incorrect": []})
+            continue
+        words = tuple(upper(line).split())
+        if not words:
+            continue
+        if len(words) != 4 or not sections:
+            raise InputError(
+                f"{analogies}, line {number}: {line.strip()[:60]!r}; wanted four words, after a "
+                "line ': name of a section'"
+            )
+        if not all(word in known for word in words):
+            if dummy4unknown:
+                sections[-1]["incorrect"].append(words)
+            continue
+        *asked, expected = (known[word] for word in words)
+        right = _answer(embedding, asked, known, upper, restrict_vocab) == expected
+        sections[-1]["correct" if right else "incorrect"].append(words)
+    total = {
+        kind: [question for section in sections for question in section[kind]]
+        for kind in ("correct", "incorrect")
+    }
+    sections.append({"section": "Total accuracy", **total})
+    answered = len(total["correct"]) + len(total["incorrect"])
+    return (len(total["correct"]) / answered if answered else 0.0), sections
+
+
+def _answer(embedding, asked, known, upper, restrict_vocab) -> int | None:
+    """Returns the row of the first known word among those nearest to b - a + c, or None."""
+    a, b, c = asked
+    scores = embedding.most_similar([b, c], [a], None, restrict_vocab)
+    scores[asked] = -np.inf
+    words = (upper(str(embedding.index_to_key[row])) for row in largest(scores, _PREDICTIONS))
+    return next((known[word] for word in words if known.get(word, a) not in asked), None)
+
+
+def _known_words(
+    embedding: "CompressedEmbedding", restrict_vocab: int, case_insensitive: bool
+) -> dict[str, int]:
+    """Returns the rows of the words that are to be known."""
+    if not embedding.has_words:
+        raise InputError("the table has no words; wanted one with words to test them")
+    known: dict[str, int] = {}
+    for row, word in enumerate(embedding.index_to_key):
+        if row >= restrict_vocab:
+            break
+        if isinstance(word, str):
+            known.setdefault(word.upper() if case_insensitive else word, row)
+    return known
+
+
+def _lines(path: str | os.PathLike, encoding: str) -> list[str]:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; wanted a text file")
+    try:
+        return path.read_text(encoding=encoding).splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not {encoding} text: {error.reason}") from None

@@ -1,0 +1,147 @@
+"""Opening an embedding matrix and its words, in whatever form people have them."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
+from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.rows import write_npy
+from nncompress.sources.streams import locate, open_stream
+from nncompress.sources.text_vectors import read_text
+from nncompress.sources.word2vec_binary import is_word2vec_binary, read_word2vec_binary
+
+_FASTTEXT_MAGIC = (793_712_314).to_bytes(4, "little")
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """An embedding matrix with its words.
+
+    Attributes:
+        matrix: ``(N, D)``.
+        words: The word of each row or None; there may be fewer words than rows. None: no words.
+    """
+
+    matrix: EmbeddingMatrix
+    words: list[str | None] | None
+
+
+@contextmanager
+def open_table(
+    source: object,
+    *,
+    words: str | os.PathLike | Sequence[str | None] | None = None,
+    tensor: str | None = None,
+    limit: int | None = None,
+    unit_rows: bool = False,
+) -> Iterator[SourceTable]:
+    """Opens an embedding matrix and its words.
+
+    Args:
+        source: One of
+            - a path of text (GloVe's and word2vec's format, fastText's ``.vec``) or of word2vec's
+              binary format, compressed if the name ends in ``.gz``, ``.xz`` or ``.zip``; a file
+              within a zip as ``vectors.zip/vectors.50d.txt``;
+            - a path of a ``.npy`` file, whose words are in the file of the same name that ends in
+              ``.word``, if there is one;
+            - a path of a ``.safetensors`` file, of ``model.safetensors.index.json``, or of a
+              Hugging Face folder, whose words are in ``tokenizer.json`` or ``vocab.txt`` beside
+              the tensors, if they are there;
+            - an array ``(N, D)``, an ``EmbeddingMatrix``, or gensim's KeyedVectors.
+        words: The words instead of those: a list with None for rows without, or the path of a
+            file with one a line or of a ``tokenizer.json``.
+        tensor: The name of the tensor in safetensors files.
+        limit: Number of leading rows to use.
+        unit_rows: Whether rows are divided by their lengths.
+
+    Yields:
+        The table. A matrix that was converted lies in a temporary file for as long.
+
+    Raises:
+        InputError: The source is missing, of no known kind, or damaged, or there are more words
+            than rows.
+    """
+    options = {"limit": limit, "unit_rows": unit_rows}
+    with tempfile.TemporaryDirectory(prefix="nncompress-") as scratch:
+        if isinstance(source, (str, os.PathLike)):
+            matrix, found = _open_path(Path(source), Path(scratch), tensor, options)
+        else:
+            matrix, found = _wrap(source, options)
+        if words is not None:
+            given = isinstance(words, (str, os.PathLike))
+            found = read_tokens(Path(words)) if given else list(words)
+        if found is not None:
+            if len(found) > matrix.total_rows:
+                raise InputError(
+                    f"{matrix.name} has {matrix.total_rows} rows for {len(found)} words; wanted a "
+                    "row for each word"
+                )
+            found = found[: len(matrix)]
+        yield SourceTable(matrix, found)
+        del matrix  # a file that is mapped cannot be removed everywhere
+
+
+def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str] | None]:
+    if isinstance(source, EmbeddingMatrix):
+        return source, None
+    if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
+        return EmbeddingMatrix(source.vectors, "the vectors", **options), list(source.index_to_key)
+    return EmbeddingMatrix(np.asanyarray(source), **options), None
+
+
+def _open_path(
+    path: Path, scratch: Path, tensor: str | None, options: dict
+) -> tuple[EmbeddingMatrix, list[str | None] | None]:
+    if path.is_dir() or path.suffix == ".safetensors" or path.name.endswith(INDEX):
+        matrix = open_tensor(path, tensor, **options)
+        tokens = find_tokens(path)
+        return matrix, None if tokens is None else read_tokens(tokens)
+    if tensor is not None:
+        raise InputError(f"{path} has no named tensors; leave the tensor's name out")
+    if path.suffix == ".npy":
+        matrix = EmbeddingMatrix.open(path, **options)
+        words = path.with_suffix(".word")
+        return matrix, read_tokens(words) if words.is_file() else None
+    return _convert(path, scratch / "matrix.npy", options)
+
+
+def _convert(
+    path: Path, matrix_path: Path, options: dict
+) -> tuple[EmbeddingMatrix, list[str | None]]:
+    """Converts text or word2vec's binary format to a temporary ``.npy`` file."""
+    locate(path)
+    _refuse_others(path)
+    read = read_word2vec_binary if is_word2vec_binary(path) else read_text
+    lines: list[bytes] = []
+    write_npy(matrix_path, read(path), lines.append)
+    words = b"".join(lines).decode("utf-8").split("\n")[:-1]
+    matrix = EmbeddingMatrix.open(matrix_path, **options)
+    matrix.name = str(path)
+    return matrix, words
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuses what is known not to be text."""
+    with open_stream(path) as stream:
+        start = stream.read(8)
+    known = {
+        b"\x80": "is a Python pickle (gensim's or PyTorch's own format), which is never opened "
+        "here; load it with its library and give the object to nncompress.compress",
+        b"PK": "is a zip archive; give it a name that ends in .zip if it holds word vectors",
+        _FASTTEXT_MAGIC: "is a fastText model; give its .vec file, or an array of its vectors",
+        b"\x93NUMPY": "is a .npy file; give it a name that ends in .npy",
+        b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
+        b"\xfd7zXZ": "is compressed with xz; give it a name that ends in .xz",
+    }
+    for magic, problem in known.items():
+        if start.startswith(magic):
+            raise InputError(f"{path} {problem}")
+    if path.suffix == ".nnc":
+        raise InputError(f"{path} is a compressed embedding already; wanted the original table")
