@@ -14,8 +14,8 @@ from nncompress.training.session import make_session
 from nncompress.training.settings import resolve_settings
 
 _TIMED = 0.5  # seconds of training that are timed
-_LIBRARIES_BYTES = 300 << 20
-_WORD_OBJECT_BYTES = 200  # a string, its bytes, and places in lists and a dictionary
+_LIBRARIES_BYTES = 200 << 20
+_WORD_OBJECT_BYTES = 150  # a string, its bytes, and places in lists and a dictionary
 
 
 @dataclass(frozen=True)

@@ -319,7 +319,8 @@ class CompressedEmbedding:
 
         Args:
             positive: Keys, vectors, or pairs of either and a weight.
-            negative: The same, whose weights are negated.
+            negative: The same, with weights of -1; a pair's own weight is taken as it is, as
+                gensim takes it.
             topn: How many words; None: the cosines of all rows instead, float32 ``(n,)``.
             restrict_vocab: How many leading rows to look at; by default all.
 
@@ -407,7 +408,7 @@ class CompressedEmbedding:
             raise InputError("nothing was given to compare with; wanted a key or a vector")
         for part, weight in weighted:
             if isinstance(part, tuple):
-                part, weight = part[0], weight * float(part[1])
+                part, weight = part[0], float(part[1])
             if isinstance(part, (str, int, np.integer)):
                 given += self._rows([part])
                 vector = _unit(self.table.vector(given[-1]))

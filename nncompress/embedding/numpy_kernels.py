@@ -20,7 +20,7 @@ def decode(packed: np.ndarray, bits: int, codewords: np.ndarray, total: np.ndarr
     """
     groups = codewords.reshape(-1, 1 << bits, codewords.shape[1])
     codes = Packing(len(groups), bits).unpack(packed)
-    if len(codes) == 1:
+    if len(codes) == 1 and codewords.shape[1] > 1:  # NumPy adds a single column in another order
         units = codes[0] + np.arange(len(groups)) * (1 << bits)
         np.add.reduce(codewords.take(units, axis=0), axis=0, out=total[0])
         return

@@ -51,11 +51,12 @@ def test_the_smallest_table_of_a_quality_is_chosen(rows, target):
 def test_what_was_measured_on_a_sample_holds_for_all_rows(rows):
     point, _ = choose_size(rows, Target(bytes_per_row=4.0))
     matrix = rows.take(np.arange(len(rows)))
-    from nncompress.embedding.codes import mean_euclidean_distance
+    from nncompress.embedding.codes import reconstruct
     from nncompress.refinement.refine import quantize
 
     found = quantize(rows, point.num_codebooks, point.num_codewords)
-    exact = mean_euclidean_distance(EmbeddingMatrix(matrix), found.codes, found.codebook)
+    decoded = reconstruct(found.codes, found.codebook)
+    exact = np.linalg.norm(matrix - decoded, axis=1).mean()
     assert point.distance == pytest.approx(exact, rel=0.1)
 
 

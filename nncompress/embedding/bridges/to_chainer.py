@@ -19,7 +19,8 @@ class CompositionalEmbedID(chainer.Link):
         ignore_label: Row numbers of this value stand for a row of zeros; None for no such value.
 
     Attributes:
-        codebook: Parameter, float32 ``(M * 2**bits, D)``.
+        codebook: float32 ``(M * 2**bits, D)``: a parameter if it is trained, and a persistent
+            array otherwise.
         codes: Persistent array, uint8 ``(N, row_bytes)``: packed codes.
     """
 
@@ -35,17 +36,21 @@ class CompositionalEmbedID(chainer.Link):
         super().__init__()
         self.ignore_label = ignore_label
         self._packing = Packing(num_codebooks, bits)
-        with self.init_scope():
-            self.codebook = chainer.Parameter(0, (num_codebooks << bits, out_size))
+        self.out_size = out_size
+        codebook = np.zeros((num_codebooks << bits, out_size), dtype=np.float32)
+        if trainable:
+            with self.init_scope():
+                self.codebook = chainer.Parameter(codebook)
+        else:
+            self.add_persistent("codebook", codebook)
         self.add_persistent("codes", np.zeros((in_size, self._packing.row_bytes), dtype=np.uint8))
-        if not trainable:
-            self.disable_update()
 
     @classmethod
     def of(cls, table: CodeTable, trainable: bool) -> "CompositionalEmbedID":
         """Copies a table's codes and codebook."""
         link = cls(table.num_rows, table.dim, table.num_codebooks, table.packing.bits, trainable)
-        link.codebook.array[...] = table.codewords
+        codebook = link.codebook.array if trainable else link.codebook
+        codebook[...] = table.codewords
         link.codes[...] = table.packed
         return link
 
@@ -62,7 +67,7 @@ class CompositionalEmbedID(chainer.Link):
         groups = self.xp.arange(self._packing.count, dtype=np.int32) << self._packing.bits
         units = self._packing.unpack(self.codes[numbers.reshape(-1)], self.xp) + groups
         rows = chainer.functions.embed_id(units.astype(np.int32), self.codebook)
-        total = chainer.functions.sum(rows, axis=1).reshape(*numbers.shape, -1)
+        total = chainer.functions.sum(rows, axis=1).reshape(*numbers.shape, self.out_size)
         if ignored is None:
             return total
         return total * (~ignored)[..., None].astype(total.dtype)

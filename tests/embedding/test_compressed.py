@@ -1,0 +1,230 @@
+import numpy as np
+import pytest
+
+from nncompress import CompressedEmbedding, InputError
+
+
+def test_it_reads_like_a_mapping(embedding, decoded, each_engine):
+    assert len(embedding) == 700
+    assert embedding.vector_size == 9
+    np.testing.assert_allclose(embedding["wörd 3"], decoded[3], atol=1e-5)
+    np.testing.assert_allclose(embedding[["wörd 3", "wörd 9"]], decoded[[3, 9]], atol=1e-5)
+    assert embedding["wörd 3"].dtype == np.float32
+    assert embedding[[]].shape == (0, 9)
+    assert "wörd 699" in embedding
+    assert "wörd 700" not in embedding
+    assert None not in embedding
+    assert list(embedding) == [f"wörd {i}" for i in range(700)]
+    assert embedding.get("none") is None
+    assert embedding.get("none", 7) == 7
+    np.testing.assert_array_equal(embedding.get("wörd 1"), embedding[1])
+    unit = embedding.get_vector("wörd 5", norm=True)
+    np.testing.assert_allclose(unit, decoded[5] / np.linalg.norm(decoded[5]), atol=1e-5)
+    assert unit.dtype == np.float32
+    assert "700 rows" in repr(embedding)
+    assert "M=8, K=11" in repr(embedding)
+
+
+def test_words_and_rows_are_told_apart(embedding):
+    assert embedding.key_to_index["wörd 8"] == 8
+    assert dict(embedding.key_to_index) == {f"wörd {i}": i for i in range(700)}
+    assert "x" not in embedding.key_to_index
+    assert embedding.index_to_key[4] == "wörd 4"
+    assert embedding.index_to_key[-1] == "wörd 699"
+    assert embedding.index_to_key[2:4] == ["wörd 2", "wörd 3"]
+    assert list(embedding.index_to_key) == list(embedding)
+    assert embedding.get_index("wörd 6") == 6
+
+
+def test_missing_words_are_named(embedding):
+    with pytest.raises(KeyError, match="'foo', 'bar': not among the 700 keys"):
+        embedding[["wörd 1", "foo", "bar"]]
+    for ask in (
+        lambda: embedding["foo"],
+        lambda: embedding.get_vector("foo"),
+        lambda: embedding.similarity("foo", "wörd 1"),
+        lambda: embedding.most_similar("foo"),
+        lambda: embedding.most_similar_batch(["wörd 1", "foo"]),
+        lambda: embedding.get_index("foo"),
+    ):
+        with pytest.raises(KeyError, match="'foo': not among"):
+            ask()
+    with pytest.raises(KeyError, match=r"700: not among .* from 0 to 699"):
+        embedding[700]
+    with pytest.raises(KeyError, match="-1: not among"):
+        embedding[-1]
+
+
+def test_rows_are_decoded_by_number(embedding, decoded, each_engine):
+    ids = np.array([[3, 3], [699, 0]])
+    np.testing.assert_allclose(embedding.vectors(ids), decoded[ids], atol=1e-5)
+    assert embedding.vectors(5).shape == (9,)
+    assert embedding.vectors([]).shape == (0, 9)
+    np.testing.assert_allclose(embedding.to_numpy(), decoded, atol=1e-5)
+    for bad in ([700], [-1], [0.5]):
+        with pytest.raises(IndexError):
+            embedding.vectors(bad)
+
+
+def test_without_words_rows_have_numbers_for_keys(table, decoded):
+    embedding = CompressedEmbedding.from_codes(*table[:2])
+    assert not embedding.has_words
+    assert len(embedding) == 700
+    assert list(embedding)[:3] == [0, 1, 2]
+    assert embedding.index_to_key[5] == 5
+    assert embedding.key_to_index[5] == 5
+    assert 699 in embedding
+    assert 700 not in embedding
+    assert "wörd 1" not in embedding
+    nearest = embedding.most_similar(3, topn=2)
+    assert all(isinstance(key, int) for key, _ in nearest)
+    assert embedding.doesnt_match([1, 2, 3]) in (1, 2, 3)
+
+
+def test_rows_without_a_word_are_kept_and_reached_by_number(table, decoded):
+    codes, codebook, words = table
+    words = [None, *words[1:300]]
+    embedding = CompressedEmbedding.from_codes(codes, codebook, words)
+    assert len(embedding) == 299
+    np.testing.assert_allclose(embedding[699], decoded[699], atol=1e-5)
+    np.testing.assert_allclose(embedding[0], decoded[0], atol=1e-5)
+    assert embedding.index_to_key[0] == 0
+    assert embedding.index_to_key[699] == 699
+    found = embedding.most_similar("wörd 1", topn=1_000)
+    assert len(found) == 298
+    assert all(isinstance(key, str) for key, _ in found)
+
+
+def test_of_duplicates_the_first_row_wins_and_it_is_said(table, decoded):
+    codes, codebook, words = table
+    words = [*words[:3], words[1], "", ""]
+    with pytest.warns(UserWarning, match="2 rows have a word that an earlier row has"):
+        embedding = CompressedEmbedding.from_codes(codes, codebook, words)
+    assert list(embedding) == [*words[:3], ""]
+    assert embedding.get_index(words[1]) == 1
+    assert embedding.get_index("") == 4
+    np.testing.assert_allclose(embedding[3], decoded[3], atol=1e-5)
+
+
+def check_nearest(embedding, found, decoded, query, left_out):
+    """Rows of nearly the same score may change places."""
+    units = decoded / np.linalg.norm(decoded, axis=1, keepdims=True)
+    scores = units @ (query / np.linalg.norm(query))
+    scores[left_out] = -np.inf
+    best = np.sort(scores)[::-1][:10]
+    rows = [embedding.get_index(word) for word, _ in found]
+    assert len(set(rows)) == 10
+    np.testing.assert_allclose([score for _, score in found], best, atol=1e-6)
+    np.testing.assert_allclose(scores[rows], best, atol=1e-6)
+
+
+def test_nearest_words_are_those_of_a_brute_force_search(embedding, decoded, each_engine):
+    for row in range(0, 700, 7):
+        found = embedding.most_similar(f"wörd {row}")
+        check_nearest(embedding, found, decoded, decoded[row], [row])
+
+
+def test_sums_of_words_vectors_and_weights_can_be_asked_for(embedding, decoded):
+    units = decoded / np.linalg.norm(decoded, axis=1, keepdims=True)
+    vector = np.arange(9.0)
+    query = units[1] + 2 * units[2] + 0.5 * vector - units[3]
+    found = embedding.most_similar(["wörd 1", ("wörd 2", 2), (vector, 0.5)], "wörd 3")
+    check_nearest(embedding, found, decoded, query, [1, 2, 3])
+    found = embedding.similar_by_vector(vector)
+    check_nearest(embedding, found, decoded, vector, [])
+    assert embedding.most_similar_batch(["wörd 4", vector]) == [
+        embedding.most_similar("wörd 4"), found
+    ]  # fmt: skip
+
+
+def test_fewer_rows_or_results_can_be_asked_for(embedding, decoded):
+    found = embedding.most_similar("wörd 600", restrict_vocab=50, topn=100)
+    assert {embedding.get_index(word) for word, _ in found} == set(range(50))
+    assert embedding.most_similar("wörd 1", topn=0) == []
+    scores = embedding.most_similar("wörd 1", topn=None)
+    assert scores.shape == (700,)
+    assert scores[1] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_similarity_is_the_cosine(embedding, decoded):
+    expected = decoded[1] @ decoded[2] / np.linalg.norm(decoded[1]) / np.linalg.norm(decoded[2])
+    assert embedding.similarity("wörd 1", "wörd 2") == pytest.approx(expected, abs=1e-6)
+    assert embedding.distance("wörd 1", "wörd 2") == pytest.approx(1 - expected, abs=1e-6)
+
+
+def test_what_cannot_be_compared_is_refused(embedding):
+    with pytest.raises(InputError, match="nothing was given to compare with"):
+        embedding.most_similar()
+    with pytest.raises(InputError, match=r"a vector of shape \(3,\)"):
+        embedding.similar_by_vector(np.ones(3))
+    with pytest.raises(InputError, match="finite"):
+        embedding.similar_by_vector(np.full(9, np.nan))
+    with pytest.raises(InputError, match="none of"):
+        embedding.doesnt_match(["x"])
+    with pytest.warns(UserWarning, match=r"\['x'\] are not in the table"):
+        assert embedding.doesnt_match(["x", "wörd 1"]) == "wörd 1"
+
+
+def test_a_selection_is_a_table_of_its_own(embedding, decoded):
+    part = embedding.vectors_for_all(["wörd 9", "none", "wörd 2", "wörd 9", 5])
+    assert list(part) == ["wörd 9", "wörd 2"]
+    np.testing.assert_allclose(part.to_numpy(), decoded[[9, 2, 5]], atol=1e-5)
+    with pytest.raises(InputError, match="none of the keys"):
+        embedding.vectors_for_all(["none"])
+
+
+def test_rows_are_added_with_the_same_codebook(embedding, decoded, random):
+    new = decoded[:40] + 0.01 * random.normal(size=(40, 9))
+    larger = embedding.add([f"new {i}" for i in range(40)], new)
+    assert len(larger) == 740
+    assert len(embedding) == 700
+    assert larger["wörd 3"].tolist() == embedding["wörd 3"].tolist()
+    found = larger[[f"new {i}" for i in range(40)]]
+    error = np.linalg.norm(found - new, axis=1)
+    assert error.mean() < 0.25 * np.linalg.norm(new, axis=1).mean()
+
+
+def test_rows_that_cannot_be_added_are_refused(embedding, table):
+    vectors = np.ones((2, 9), np.float32)
+    for words, rows, message in [
+        (["a", "wörd 1"], vectors, "'wörd 1' is in the table already"),
+        (["a"], vectors, "wanted 2 words"),
+        (None, vectors, "wanted 2 words"),
+        (["a", "b"], vectors[:, :5], "new rows of 5 columns; the table has 9"),
+        (["a", "b"], vectors * np.nan, "nan"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            embedding.add(words, rows)
+    plain = CompressedEmbedding.from_codes(*table[:2])
+    with pytest.raises(InputError, match="the table has no words"):
+        plain.add(["a", "b"], vectors)
+    assert len(plain.add(None, vectors)) == 702
+
+
+def test_gensim_finds_the_same(embedding):
+    pytest.importorskip("gensim")
+    vectors = embedding.to_gensim()
+    assert vectors.index_to_key == list(embedding.index_to_key)
+    assert (vectors.vectors == embedding.to_numpy()).all()
+    for positive, negative in [
+        (["wörd 1"], None),
+        (["wörd 1", ("wörd 2", 0.3)], ["wörd 9"]),
+        ([np.arange(9, dtype=np.float32), "wörd 4"], [("wörd 7", 2.0)]),
+    ]:
+        theirs = vectors.most_similar(positive, negative, topn=20)
+        ours = embedding.most_similar(positive, negative, topn=20)
+        assert [word for word, _ in ours] == [word for word, _ in theirs]
+        np.testing.assert_allclose(
+            [score for _, score in ours], [score for _, score in theirs], atol=1e-5
+        )
+    for restrict in (30, 5_000):
+        theirs = vectors.most_similar("wörd 3", restrict_vocab=restrict)
+        ours = embedding.most_similar("wörd 3", restrict_vocab=restrict)
+        assert [word for word, _ in ours] == [word for word, _ in theirs]
+    words = ["wörd 1", "wörd 5", "wörd 99", "wörd 3"]
+    assert embedding.doesnt_match(words) == vectors.doesnt_match(words)
+    assert embedding.similarity(*words[:2]) == pytest.approx(vectors.similarity(*words[:2]))
+    theirs = vectors.vectors_for_all([*words, "none"])
+    ours = embedding.vectors_for_all([*words, "none"])
+    assert set(ours) == set(theirs.index_to_key)
+    np.testing.assert_allclose(ours["wörd 5"], theirs["wörd 5"], atol=1e-6)

@@ -1,0 +1,86 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from nncompress import CompressedEmbedding, InputError
+from nncompress.embedding.export import export
+from nncompress.sources.tables import open_table
+
+
+def read(path):
+    with open_table(path) as table:
+        rows = table.matrix.take(np.arange(len(table.matrix)))
+        return rows, table.words
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [("x.txt", "glove"), ("x.txt", "word2vec"), ("x.bin", "word2vec"), ("x.npy", "npy")],
+)
+def test_what_is_exported_is_read_back(table, tmp_path, name, to):
+    codes, codebook, _ = table
+    words = [f"wörd\u00a0{i}" for i in range(700)]
+    embedding = CompressedEmbedding.from_codes(codes, codebook, words)
+    written = export(embedding, tmp_path / name, to)
+    assert written[0] == tmp_path / name
+    rows, read_words = read(tmp_path / name)
+    assert (rows == embedding.to_numpy()).all()
+    assert read_words == words
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gensim's
+def test_gensim_reads_what_is_exported(embedding, tmp_path):
+    models = pytest.importorskip("gensim.models")
+    expected = embedding.to_numpy()
+    plain = CompressedEmbedding(embedding.table, None)
+    for path, to, load in [
+        ("x.txt", "word2vec", models.KeyedVectors.load_word2vec_format),
+        ("x.bin", "word2vec", lambda p: models.KeyedVectors.load_word2vec_format(p, binary=True)),
+        ("x.glove", "glove",
+         lambda p: models.KeyedVectors.load_word2vec_format(p, no_header=True)),
+        ("x.kv", "gensim", models.KeyedVectors.load),
+    ]:  # fmt: skip
+        export(plain, tmp_path / path, to)
+        loaded = load(str(tmp_path / path))
+        assert loaded.index_to_key == [str(i) for i in range(700)]
+        assert (loaded.vectors == expected).all()
+
+
+def test_rows_without_a_word_are_left_out_of_text_and_kept_in_npy(table, tmp_path):
+    codes, codebook, _ = table
+    embedding = CompressedEmbedding.from_codes(codes, codebook, ["a", None, "c"])
+    with pytest.warns(UserWarning, match="698 rows without a word are left out"):
+        export(embedding, tmp_path / "x.txt", "glove")
+    rows, words = read(tmp_path / "x.txt")
+    assert words == ["a", "c"]
+    assert (rows == embedding[["a", "c"]]).all()
+    export(embedding, tmp_path / "x.npy", "npy")
+    rows, words = read(tmp_path / "x.npy")
+    assert words == ["a", "", "c"]
+    assert (rows == embedding.to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "to"),
+    [
+        *[(word, "x.txt", to) for word in ("a\nb", "a\tb", "a\r") for to in ("glove", "word2vec")],
+        ("a b", "x.bin", "word2vec"),
+        ("a\nb", "x.npy", "npy"),
+    ],
+)
+def test_words_that_a_format_cannot_hold_are_refused(table, tmp_path, word, name, to):
+    codes, codebook, _ = table
+    embedding = CompressedEmbedding.from_codes(codes, codebook, ["x", word])
+    assert list(embedding) == ["x", word]
+    with warnings.catch_warnings(), pytest.raises(InputError, match="holds a character that"):
+        warnings.simplefilter("ignore")  # rows without a word
+        export(embedding, tmp_path / name, to)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_formats_and_names_are_refused(embedding, tmp_path):
+    with pytest.raises(InputError, match="no format 'csv'"):
+        export(embedding, tmp_path / "x", "csv")
+    with pytest.raises(InputError, match=r"does not end in \.npy"):
+        export(embedding, tmp_path / "x", "npy")

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from nncompress import CompressedEmbedding, InputError
+
+PAIRS = "# people\na\tB\t9.5\nb\tc\t1\nc\td\t3\nno number\na\tc\t0.5\na\tmissing\t2\n"
+ANALOGIES = """: letters
+a b c d
+a B C e
+a b c missing
+: others
+
+d c b a
+e a b c
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "pairs").write_text(PAIRS)
+    (tmp_path / "analogies").write_text(ANALOGIES)
+    return tmp_path / "pairs", tmp_path / "analogies"
+
+
+@pytest.fixture
+def lettered(random):
+    codes = random.integers(16, size=(40, 6))
+    codebook = random.normal(size=(96, 8)).astype(np.float32)
+    words = ["a", "B", "b", "c", "d", "e", *[f"w{i}" for i in range(34)]]
+    return CompressedEmbedding.from_codes(codes, codebook, words)
+
+
+def test_correlations_are_those_of_cosines_and_people(files, lettered):
+    stats = pytest.importorskip("scipy.stats")
+    pearson, spearman, unknown = lettered.evaluate_word_pairs(files[0])
+    people = [9.5, 1, 3, 0.5]
+    # In upper case the first of B and b has the word.
+    cosines = [lettered.similarity(*pair) for pair in ("aB", "Bc", "cd", "ac")]
+    assert pearson == pytest.approx(tuple(stats.pearsonr(people, cosines)))
+    assert spearman == pytest.approx(tuple(stats.spearmanr(people, cosines)))
+    assert unknown == 20.0
+
+
+@pytest.mark.parametrize("case_insensitive", [True, False])
+@pytest.mark.parametrize("dummy4unknown", [True, False])
+@pytest.mark.parametrize("restrict_vocab", [5, 300_000])
+def test_gensim_gives_the_same_results(
+    files, lettered, case_insensitive, dummy4unknown, restrict_vocab
+):
+    pytest.importorskip("gensim")
+    theirs = lettered.to_gensim()
+    options = {
+        "case_insensitive": case_insensitive,
+        "dummy4unknown": dummy4unknown,
+        "restrict_vocab": restrict_vocab,
+    }
+    ours = lettered.evaluate_word_pairs(files[0], **options)
+    expected = theirs.evaluate_word_pairs(files[0], **options)
+    for one, other in zip(ours[:2], expected[:2], strict=True):
+        assert one == pytest.approx(tuple(other))
+    assert ours[2] == pytest.approx(expected[2])
+    score, sections = lettered.evaluate_word_analogies(files[1], **options)
+    their_score, their_sections = theirs.evaluate_word_analogies(files[1], **options)
+    assert score == pytest.approx(their_score)
+    assert sections == their_sections
+
+
+def test_files_that_cannot_be_used_are_told(lettered, tmp_path, table):
+    pytest.importorskip("scipy")
+    with pytest.raises(InputError, match="does not exist"):
+        lettered.evaluate_word_pairs(tmp_path / "none")
+    path = tmp_path / "x"
+    path.write_text("a b c\n")
+    with pytest.raises(InputError, match="0 pairs of words that the table has"):
+        lettered.evaluate_word_pairs(path)
+    with pytest.raises(InputError, match="line 1: 'a b c'; wanted four words"):
+        lettered.evaluate_word_analogies(path)
+    path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(InputError, match="is not utf8 text"):
+        lettered.evaluate_word_analogies(path)
+    with pytest.raises(InputError, match="the table has no words"):
+        CompressedEmbedding.from_codes(*table[:2]).evaluate_word_analogies(path)
