@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nncompress import EmbeddingCompressor, InputError
+from nncompress import CompressedEmbedding, EmbeddingCompressor, InputError
 from nncompress.refinement.refine import RefinementSettings
 
 
@@ -88,3 +88,22 @@ def test_mistakes(matrix, tmp_path):
     with pytest.raises(ValueError, match="the matrix has shape"):
         compressor.train(matrix[0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trained_matrix_becomes_a_compressed_embedding(matrix, tmp_path):
+    compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
+    with pytest.raises(InputError, match="has not trained a model"):
+        compressor.to_embedding()
+    compressor.train(matrix, max_epochs=30, report=None)
+    words = [f"w{i}" for i in range(300)]
+    embedding = compressor.to_embedding(words, codebook_dtype="float32")
+    assert (embedding.table.codes(slice(None)) == compressor.encode(matrix)).all()
+    distance = np.linalg.norm(matrix - embedding.to_numpy(), axis=1).mean()
+    assert distance == pytest.approx(compressor.evaluate(matrix), rel=1e-5)
+    assert embedding.provenance["mean_distance"] == pytest.approx(distance, rel=1e-5)
+    assert embedding.provenance["recipe"] == "fast"
+    assert embedding.provenance["refined"] is True
+    assert list(embedding) == words
+    again = EmbeddingCompressor(4, 8, tmp_path / "m").to_embedding(None, matrix[:100])
+    assert isinstance(again, CompressedEmbedding)
+    assert len(again) == 100

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from nncompress.errors import InputError
+from nncompress import CompressedEmbedding, InputError
 from nncompress.training.best_snapshots import best_snapshot
 
 
@@ -42,6 +42,18 @@ def test_files_alone_give_the_reported_distance(commands, run, matrix, tmp_path,
     assert f"Mean euclidean distance: {distance:.9g}" in capsys.readouterr().out
     log = (run / f"inference_{snapshot.name}.log").read_text()
     assert f"Mean euclidean distance: {distance:.9g}" in log
+    check_embedding(run / f"{snapshot.name}.nnc", words, codes, codebook, matrix)
+
+
+def check_embedding(path, words, codes, codebook, matrix):
+    embedding = CompressedEmbedding.load(path, verify=True)
+    assert list(embedding) == words
+    assert (embedding.table.codes(slice(None)) == codes).all()
+    assert (embedding.table.codebook == codebook.astype(embedding.table.codebook.dtype)).all()
+    assert embedding.provenance["recipe"] == "fast"
+    assert embedding.provenance["source_shape"] == [300, 12]
+    loss = 0.5 * ((matrix - embedding.to_numpy().astype(np.float64)) ** 2).sum(axis=1).mean()
+    assert embedding.provenance["loss"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run, matrix):
@@ -75,7 +87,8 @@ def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, mon
 
 def test_limit_matrix_and_batchsize(commands, run, matrix, tmp_path):
     np.save(tmp_path / "other.npy", matrix[::-1].astype(">f8"))
-    (tmp_path / "v.word").write_text("w\n" * 300)
+    words = [f"w{i}" for i in range(300)]
+    (tmp_path / "v.word").write_text("\n".join(words))
     snapshot = best_snapshot(run)
     arguments = [
         "--model",
@@ -87,7 +100,7 @@ def test_limit_matrix_and_batchsize(commands, run, matrix, tmp_path):
     ]
     distance = commands.infer([*arguments, "--vocab-path", str(tmp_path / "v.word")])
     tokens, codes = read_codes(run / f"{snapshot.name}.codes")
-    assert tokens == ["w"] * 70
+    assert tokens == words[:70]
     check_distance(
         matrix[::-1][:70], codes, np.load(run / f"{snapshot.name}.codebook.npy"), distance
     )
@@ -143,6 +156,15 @@ def test_a_mistake_is_one_line_and_status_2(process, tmp_path):
     result = process("infer_comp.py", "--model", "missing.npz")
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_the_type_of_the_codebook_can_be_chosen(commands, run, dtype):
+    commands.infer(["--model", str(run), "--codebook-dtype", dtype, "--no-refine"])
+    (path,) = run.glob("*.nnc")
+    embedding = CompressedEmbedding.load(path)
+    assert embedding.table.codebook.dtype == dtype
+    assert not embedding.has_words
 
 
 def test_a_time_budget_that_is_no_time_is_refused(commands, run):

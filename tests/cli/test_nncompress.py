@@ -1,0 +1,126 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nncompress import CompressedEmbedding, FormatError, InputError
+from nncompress.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def path(tmp_path, random):
+    codes = random.integers(16, size=(500, 8))
+    codebook = random.normal(size=(128, 20)).astype(np.float32)
+    words = [f"w{i}" for i in range(500)]
+    embedding = CompressedEmbedding.from_codes(codes, codebook, words)
+    embedding.save(tmp_path / "x.nnc")
+    return tmp_path / "x.nnc"
+
+
+@pytest.fixture
+def ask(capsys):
+    """Runs the command, and returns what it printed."""
+
+    def run(*arguments):
+        main([str(argument) for argument in arguments])
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_table_is_compressed_looked_into_and_evaluated(ask, matrix_path, matrix, tmp_path):
+    (tmp_path / "matrix.word").write_text("".join(f"w{i}\n" for i in range(300)))
+    output = tmp_path / "m.nnc"
+    arguments = ["compress", matrix_path, output, "-M", 4, "-K", 8, "-e", 20]
+    assert "time" in ask(*arguments, "--dry-run")
+    expected = json.loads(ask(*arguments, "--dry-run", "--json"))
+    assert not output.exists()
+    facts = json.loads(ask(*arguments, "--json", "--codebook-dtype", "float16"))
+    assert facts["rows"] == facts["words"] == 300
+    assert (facts["M"], facts["K"], facts["columns"]) == (4, 8, 12)
+    assert facts["file_bytes"] == output.stat().st_size
+    assert expected["file_bytes"] < facts["file_bytes"] < expected["file_bytes"] + 2_000
+    assert "codebook_dtype  float16" in ask("info", output, "--verify")
+    measured = json.loads(
+        ask("evaluate", output, "--against", matrix_path, "--json", "--plot", tmp_path / "p.png")
+    )
+    assert measured["mean_distance"] == pytest.approx(facts["mean_distance"])
+    assert 0 < measured["recall@10"] <= 1
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert f"mean_distance  {facts['mean_distance']:.5g}" in ask(
+        "evaluate", output, "--against", matrix_path
+    )
+
+
+def test_nearest_words_and_analogies_are_listed(ask, path):
+    embedding = CompressedEmbedding.load(path)
+    nearest = embedding.most_similar("w3", topn=4)
+    lines = ask("similar", path, "w3", "w5", "-n", 4).splitlines()
+    assert lines[0].split() == ["nearest", "to", "w3", "cosine"]
+    assert [line.split()[0] for line in lines[1:5]] == [word for word, _ in nearest]
+    assert lines[5] == ""
+    found = json.loads(ask("similar", path, "w3", "--json"))
+    assert found["w3"][:4] == [list(pair) for pair in nearest]
+    answers = embedding.most_similar(["w2", "w3"], ["w1"], topn=5)
+    assert json.loads(ask("analogy", path, "w1", "w2", "w3", "--json"))["answers"] == [
+        list(pair) for pair in answers
+    ]
+    assert ask("analogy", path, "w1", "w2", "w3").splitlines()[1].startswith(answers[0][0])
+
+
+def test_without_words_rows_are_named_by_number(ask, path):
+    embedding = CompressedEmbedding.load(path)
+    CompressedEmbedding(embedding.table, None).save(path)
+    nearest = embedding.most_similar("w3", topn=1)[0][0]
+    assert ask("similar", path, "3", "-n", 1).splitlines()[1].split()[0] == nearest[1:]
+
+
+def test_vectors_are_exported(ask, path, tmp_path):
+    printed = json.loads(ask("export", path, tmp_path / "x.npy", "--to", "npy", "--json"))
+    assert set(printed["files"]) == {str(tmp_path / "x.npy"), str(tmp_path / "x.word")}
+    assert (np.load(tmp_path / "x.npy") == CompressedEmbedding.load(path).to_numpy()).all()
+
+
+def test_mistakes_are_named(ask, path, tmp_path):
+    (tmp_path / "no.nnc").write_text("no")
+    for arguments, error, message in [
+        (["similar", path, "foo", "bar"], InputError, "'foo', 'bar': not among the 500 keys"),
+        (["analogy", path, "w1", "w2", "foo"], InputError, "'foo': not among"),
+        (["info", tmp_path / "none.nnc"], InputError, "does not exist"),
+        (["info", tmp_path / "no.nnc"], FormatError, "has 2 bytes"),
+        (["evaluate", path, "--against", path], InputError, "is a compressed embedding already"),
+        (["evaluate", path, "--against", path, "--plot", "x.doc"], InputError, "does not end in"),
+        (["compress", tmp_path / "none.txt", tmp_path / "y.nnc"], InputError, "does not exist"),
+        (["compress", path, tmp_path], InputError, "is a directory; wanted the name of a file"),
+    ]:
+        with pytest.raises(error, match=message):
+            ask(*arguments)
+    assert not (tmp_path / "y.nnc").exists()
+
+
+def test_a_mistake_is_one_line_and_status_2(path):
+    result = subprocess.run(
+        [sys.executable, "-m", "nncompress", "similar", str(path), "foo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("nncompress: error: 'foo': not among the 500 keys")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["compress", "info", "similar", "analogy", "evaluate", "export"]
+)
+def test_help_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"example: nncompress {command}" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""What `pip install .` brings has to be enough to use a compressed embedding."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nncompress import CompressedEmbedding
+
+ROOT = Path(__file__).resolve().parents[1]
+# As if nothing but NumPy and tqdm were installed.
+WITHOUT = """
+import sys
+
+class Absent:
+    names = ("numba", "llvmlite", "chainer", "cupy", "matplotlib", "scipy", "threadpoolctl",
+             "logzero", "gensim", "torch", "faiss", "safetensors")
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.fixture
+def path(tmp_path, random):
+    codes = random.integers(16, size=(500, 8))
+    codebook = random.normal(size=(128, 20)).astype(np.float32)
+    words = [f"w{i}" for i in range(500)]
+    CompressedEmbedding.from_codes(codes, codebook, words).save(tmp_path / "x.nnc")
+    return tmp_path / "x.nnc"
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_lookups_need_numpy_alone(path):
+    script = f"""{WITHOUT}
+from nncompress import CompressedEmbedding
+from nncompress.embedding.engine import engine
+emb = CompressedEmbedding.load({str(path)!r}, verify=True)
+print(emb["w3"].tobytes().hex(), emb.most_similar("w3"))
+engine._spent = 1e9
+print(emb["w4"].tobytes().hex(), engine._choice)
+"""
+    result = run("-c", script)
+    assert result.stderr == ""
+    emb = CompressedEmbedding.load(path)
+    expected = f"{emb['w3'].tobytes().hex()} {emb.most_similar('w3')}\n"
+    assert result.stdout == expected + f"{emb['w4'].tobytes().hex()} numpy\n"
+
+
+def test_the_command_looks_into_files_with_numpy_alone(path, tmp_path):
+    script = f"{WITHOUT}\nfrom nncompress.cli.main import run\nrun()"
+    for arguments in (
+        ["info", path, "--verify"],
+        ["similar", path, "w1"],
+        ["analogy", path, "w1", "w2", "w3"],
+        ["export", path, tmp_path / "x.txt", "--to", "glove"],
+        ["export", path, tmp_path / "x.npy", "--to", "npy"],
+        ["evaluate", path, "--against", tmp_path / "x.npy"],
+    ):
+        result = run("-c", script, *arguments)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout
+    result = run("-c", script, "compress", tmp_path / "x.npy", tmp_path / "y.nnc")
+    assert result.returncode == 2
+    assert "pip install 'chainer-nncompress[train]'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "y.nnc").exists()
+
+
+def test_importing_and_opening_loads_neither_numba_nor_chainer(path):
+    result = run(
+        "-c",
+        f"import nncompress, sys; nncompress.CompressedEmbedding.load({str(path)!r})['w1']; "
+        "print([name for name in ('numba', 'chainer', 'cupy', 'matplotlib', 'scipy') "
+        "if name in sys.modules])",
+    )
+    assert result.stdout == "[]\n"

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+import nncompress
+from nncompress import CompressedEmbedding, InputError
+from nncompress.forecast import forecast
+from nncompress.sources.tables import open_table
+
+QUICK = {"num_codebooks": 4, "num_codewords": 8, "max_epochs": 20, "report": None}
+
+
+@pytest.fixture
+def text(matrix, tmp_path):
+    path = tmp_path / "v.txt"
+    lines = [f"w{i} {' '.join(map(str, row))}\n" for i, row in enumerate(matrix.tolist())]
+    path.write_text("".join(lines))
+    return path
+
+
+def test_one_call_compresses_a_file(text, matrix, tmp_path):
+    embedding = nncompress.compress(str(text), tmp_path / "v.nnc", **QUICK)
+    again = CompressedEmbedding.load(tmp_path / "v.nnc", verify=True)
+    assert list(again) == [f"w{i}" for i in range(300)]
+    assert (again.to_numpy() == embedding.to_numpy()).all()
+    error = np.linalg.norm(matrix - embedding.to_numpy(), axis=1).mean()
+    assert embedding.provenance["mean_distance"] == pytest.approx(error, rel=1e-5)
+    assert error < 0.5 * np.linalg.norm(matrix - matrix.mean(axis=0), axis=1).mean()
+    assert embedding.provenance["source"] == "v.txt"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.nnc", "v.txt"]
+
+
+def test_directions_alone_can_be_kept(matrix):
+    embedding = nncompress.compress(matrix, objective="cosine", **QUICK)
+    assert embedding.provenance["objective"] == "cosine"
+    np.testing.assert_allclose(np.linalg.norm(embedding.to_numpy(), axis=1), 1, atol=0.3)
+    assert not embedding.has_words
+
+
+def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
+    for options, message in [
+        ({"codebook_dtype": "int8"}, "no codebook type 'int8'"),
+        ({"objective": "l1"}, "no objective 'l1'"),
+        ({"words": ["a"] * 301}, "has 300 rows for 301 words"),
+        ({"num_codewords": 1}, "1"),
+        ({"time_budget": 0}, "the time budget is 0"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            nncompress.compress(text, tmp_path / "v.nnc", **(QUICK | options))
+    assert not (tmp_path / "v.nnc").exists()
+
+
+def test_the_size_is_forecast_to_the_codebooks_type(text, tmp_path):
+    with open_table(text) as table:
+        expected = forecast(table, 4, 8, max_epochs=20)
+        assert expected.source_bytes == table.matrix.take(np.arange(300)).nbytes
+    nncompress.compress(text, tmp_path / "v.nnc", codebook_dtype="float16", **QUICK)
+    header = int.from_bytes((tmp_path / "v.nnc").read_bytes()[:8], "little") + 8
+    assert (tmp_path / "v.nnc").stat().st_size == expected.file_bytes + header
+    assert expected.seconds > 0
+    assert expected.memory_bytes > expected.file_bytes
