@@ -1,12 +1,14 @@
 # `make demo` compresses GloVe 6B 50d; `make test` runs the tests and the lint.
-# Both set up .venv on their first run and reuse it afterwards.
+# Both set up .venv on their first run and reuse it afterwards. `make test-bridges` installs the
+# libraries that a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB)
+# and runs the tests that need them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test test-bridges lint setup clean
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/fetch_vectors.py glove.6B.50d
@@ -14,6 +16,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest
+
+test-bridges: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench]"
+	$(BIN)/python -m pytest tests/embedding tests/sources tests/cli/test_nncompress.py \
+		tests/test_tensor_file.py tests/test_evaluation.py tests/test_base_install.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

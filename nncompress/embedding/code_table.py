@@ -41,6 +41,7 @@ class CodeTable:
         self.num_codewords = len(codebook) // num_codebooks
         self.packing = Packing(num_codebooks, bits_for(self.num_codewords))
         self._codewords: np.ndarray | None = None
+        self._half_codewords: np.ndarray | None = None
         self._inverse_norms: np.ndarray | None = None
 
     @classmethod
@@ -86,16 +87,25 @@ class CodeTable:
         bounds. It is made when it is first needed.
         """
         if self._codewords is None:
-            size = 1 << self.packing.bits
-            if size == self.num_codewords:
-                self._codewords = np.ascontiguousarray(self.codebook, dtype=np.float32)
-            else:
-                padded = np.zeros((self.num_codebooks, size, self.dim), dtype=np.float32)
-                padded[:, : self.num_codewords] = self.codebook.reshape(
-                    self.num_codebooks, self.num_codewords, self.dim
-                )
-                self._codewords = padded.reshape(-1, self.dim)
+            self._codewords = self._padded(np.float32)
         return self._codewords
+
+    @property
+    def _halves(self) -> np.ndarray:
+        """The same in float16, as uint16, for kernels that read them."""
+        if self._half_codewords is None:
+            self._half_codewords = self._padded(np.float16).view(np.uint16)
+        return self._half_codewords
+
+    def _padded(self, dtype: type) -> np.ndarray:
+        size = 1 << self.packing.bits
+        if size == self.num_codewords:
+            return np.ascontiguousarray(self.codebook, dtype=dtype)
+        padded = np.zeros((self.num_codebooks, size, self.dim), dtype=dtype)
+        padded[:, : self.num_codewords] = self.codebook.reshape(
+            self.num_codebooks, self.num_codewords, self.dim
+        )
+        return padded.reshape(-1, self.dim)
 
     def codes(self, rows: np.ndarray | slice) -> np.ndarray:
         """Returns the codes of rows: uint8 or uint16 ``(n, M)``."""
@@ -103,25 +113,20 @@ class CodeTable:
 
     def vector(self, row: int) -> np.ndarray:
         """Returns a row, float32 ``(D,)``."""
-        total = np.empty((1, self.dim), dtype=np.float32)
-        packed = self.packed[row : row + 1]
-        engine.call("decode", 1, packed, self.packing.bits, self.codewords, total)
-        return total[0]
+        return self.decode(np.array([row]))[0]
 
     def decode(self, rows: np.ndarray | slice) -> np.ndarray:
         """Returns rows, float32 ``(n, D)``.
 
         Args:
-            rows: Indices, or a slice.
+            rows: Indices, int64 and below N, or a slice.
         """
-        packed = self.packed[rows]
-        total = np.empty((len(packed), self.dim), dtype=np.float32)
-        for first in range(0, len(packed), self._block_rows):
-            block = slice(first, first + self._block_rows)
-            engine.call(
-                "decode", len(packed[block]),
-                packed[block], self.packing.bits, self.codewords, total[block],
-            )  # fmt: skip
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(self.num_rows))
+        total = np.empty((len(rows), self.dim), dtype=np.float32)
+        halves = self.codebook.dtype == np.float16 and engine.reads_halves
+        codewords = self._halves if halves else self.codewords
+        engine.call("decode", (rows, total), self.packed, self.packing.bits, codewords)
         return total
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -144,8 +149,7 @@ class CodeTable:
         scores = np.empty(num_rows, dtype=np.float32)
         for first in range(0, num_rows, self._scan_rows):
             block = slice(first, min(first + self._scan_rows, num_rows))
-            count = block.stop - block.start
-            engine.call("scan", count, self._units(block), tables, inverse[block], scores[block])
+            engine.call("scan", (self._units(block), inverse[block], scores[block]), tables)
         return scores
 
     @property
@@ -173,10 +177,7 @@ class CodeTable:
         gram = codewords @ codewords.T
         group = np.arange(len(gram)) >> self.packing.bits
         gram[group[:, None] != group] *= 2.0
-        for first in range(0, self.num_rows, _BLOCK_ROWS):
-            block = slice(first, first + _BLOCK_ROWS)
-            packed, part = self.packed[block], squares[block]
-            engine.call("square_norms", len(packed), packed, self.packing.bits, gram, part)
+        engine.call("square_norms", (self.packed, squares), self.packing.bits, gram)
 
     @property
     def _codes_a_unit(self) -> int:

@@ -17,7 +17,9 @@ from nncompress.threads import Team, usable_cores
 ENGINES = ("auto", "numpy", "numba")
 _PATIENCE = 0.5  # seconds
 # What is handed out to threads: less than this takes no longer in one.
-_ROWS_A_THREAD = 4_096
+_ROWS_A_THREAD = 2_048
+# What NumPy's code goes through at once: temporary arrays of this size stay in the cache.
+_BLOCK_BYTES = 256 << 10
 
 
 class Engine:
@@ -42,27 +44,46 @@ class Engine:
         if choice == "numba" and not self._load():
             raise InputError("Numba is not installed; install it with: pip install numba")
 
-    def call(self, name: str, num_rows: int, *arguments: object) -> None:
+    @property
+    def reads_halves(self) -> bool:
+        """Whether rows can be decoded from float16 codewords, which is faster."""
+        return self._compiled is not None and self._compiled.READS_HALVES
+
+    def call(self, name: str, by_row: tuple[np.ndarray, ...], *shared: object) -> None:
         """Calls a kernel.
 
         Args:
-            name: Its name.
-            num_rows: How many rows it goes through.
-            arguments: Passed on; see ``numpy_kernels``.
+            name: Its name; see ``numpy_kernels``.
+            by_row: Its first arguments, which have an entry for each row.
+            shared: Its other arguments.
         """
-        if self._compiled is not None:
-            kernel = getattr(self._compiled, name)
-            if num_rows < 2 * _ROWS_A_THREAD or self._team.threads == 1:
-                kernel(0, 1, self._no_barrier, *arguments)
-            else:
-                threads = min(self._team.threads, num_rows // _ROWS_A_THREAD)
-                self._team.run(kernel, threads, *arguments)
+        num_rows = len(by_row[0])
+        if self._compiled is None:
+            self._call_numpy(name, by_row, shared)
             return
-        started = time.perf_counter()
-        getattr(numpy_kernels, name)(*arguments)
-        self._spent += time.perf_counter() - started
-        if self._choice == "auto" and self._spent > _PATIENCE and not self._load():
-            self._choice = "numpy"
+        kernel = getattr(self._compiled, name)
+        threads = min(self._team.threads, num_rows // _ROWS_A_THREAD)
+        if threads < 2:
+            kernel(0, 1, self._no_barrier, *by_row, *shared)
+        else:
+            self._team.run(kernel, threads, *by_row, *shared)
+
+    def _call_numpy(self, name: str, by_row: tuple[np.ndarray, ...], shared: tuple) -> None:
+        """Calls NumPy's kernel, and goes over to the compiled one when the time has come."""
+        kernel = getattr(numpy_kernels, name)
+        num_rows = len(by_row[0])
+        step = max(1, _BLOCK_BYTES // max(array[:1].nbytes for array in by_row)) if num_rows else 1
+        for first in range(0, num_rows, step):
+            block = tuple(array[first : first + step] for array in by_row)
+            started = time.perf_counter()
+            kernel(*block, *shared)
+            self._spent += time.perf_counter() - started
+            if self._choice == "auto" and self._spent > _PATIENCE:
+                if self._load():
+                    done = first + step
+                    self.call(name, tuple(array[done:] for array in by_row), *shared)
+                    return
+                self._choice = "numpy"
 
     def _load(self) -> bool:
         """Loads compiled kernels; tells whether that can be done."""

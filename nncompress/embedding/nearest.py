@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from nncompress.embedding.engine import engine
+
 _BLOCK = 64
 
 
@@ -9,17 +11,21 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
     """Returns where the largest scores are, in falling order; equal ones in the order they have.
 
     Args:
-        scores: ``(n,)``, without NaN.
+        scores: float32 ``(n,)``, without NaN.
         count: How many, at least 1; all, if there are fewer.
     """
     count = min(count, len(scores))
-    whole = len(scores) // _BLOCK * _BLOCK
-    places = np.arange(len(scores))
-    if whole // _BLOCK > count:
+    whole = len(scores) // _BLOCK
+    if whole > count:
+        blocks = scores[: whole * _BLOCK].reshape(whole, _BLOCK)
+        tops = np.empty(whole, dtype=np.float32)
+        engine.call("maxima", (blocks, tops))
         # As many blocks as are wanted have a score that is no less than the least of their
-        # largest ones: scores below it are not wanted.
-        tops = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
-        least = np.partition(tops, -count)[-count]
-        places = np.flatnonzero(scores >= least)
+        # largest ones: a block without such a score is not wanted.
+        chosen = np.flatnonzero(tops >= np.partition(tops, -count)[-count])
+        inside = chosen[:, None] * _BLOCK + np.arange(_BLOCK)
+        places = np.concatenate([inside.ravel(), np.arange(whole * _BLOCK, len(scores))])
+    else:
+        places = np.arange(len(scores))
     order = np.argsort(-scores[places], kind="stable")
     return places[order[:count]]

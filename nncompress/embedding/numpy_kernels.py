@@ -9,17 +9,20 @@ import numpy as np
 from nncompress.embedding.packing import Packing
 
 
-def decode(packed: np.ndarray, bits: int, codewords: np.ndarray, total: np.ndarray) -> None:
+def decode(
+    rows: np.ndarray, total: np.ndarray, packed: np.ndarray, bits: int, codewords: np.ndarray
+) -> None:
     """Adds up the codewords of rows, group after group.
 
     Args:
-        packed: Codes, uint8 ``(n, row_bytes)``.
+        rows: Which ones, int64 ``(n,)``.
+        total: float32 ``(n, D)``, written.
+        packed: Codes of all rows, uint8 ``(N, row_bytes)``.
         bits: Bits of a code, b.
         codewords: float32 ``(M * 2**b, D)``.
-        total: float32 ``(n, D)``, written.
     """
     groups = codewords.reshape(-1, 1 << bits, codewords.shape[1])
-    codes = Packing(len(groups), bits).unpack(packed)
+    codes = Packing(len(groups), bits).unpack(packed[rows])
     if len(codes) == 1 and codewords.shape[1] > 1:  # NumPy adds a single column in another order
         units = codes[0] + np.arange(len(groups)) * (1 << bits)
         np.add.reduce(codewords.take(units, axis=0), axis=0, out=total[0])
@@ -29,16 +32,16 @@ def decode(packed: np.ndarray, bits: int, codewords: np.ndarray, total: np.ndarr
         total += group.take(chosen, axis=0)
 
 
-def scan(units: np.ndarray, tables: np.ndarray, scale: np.ndarray, scores: np.ndarray) -> None:
+def scan(units: np.ndarray, scale: np.ndarray, scores: np.ndarray, tables: np.ndarray) -> None:
     """Adds up what tables have for rows, and scales it.
 
     ``scores[i] = scale[i] * sum over u of tables[u, units[i, u]]``.
 
     Args:
         units: uint8 or uint16 ``(n, U)``.
-        tables: float32 ``(U, S)``; S is more than any unit.
         scale: float32 ``(n,)``.
         scores: float32 ``(n,)``, written.
+        tables: float32 ``(U, S)``; S is more than any unit.
     """
     scores[:] = 0.0
     for table, chosen in zip(tables, units.T, strict=True):
@@ -46,15 +49,15 @@ def scan(units: np.ndarray, tables: np.ndarray, scale: np.ndarray, scores: np.nd
     scores *= scale
 
 
-def square_norms(packed: np.ndarray, bits: int, gram: np.ndarray, norms: np.ndarray) -> None:
+def square_norms(packed: np.ndarray, norms: np.ndarray, bits: int, gram: np.ndarray) -> None:
     """Computes the squared norms of rows from the inner products of codewords.
 
     Args:
         packed: Codes, uint8 ``(n, row_bytes)``.
+        norms: float64 ``(n,)``, written.
         bits: Bits of a code, b.
         gram: float64 ``(L, L)``, L being ``M * 2**b``: inner products, those of codewords of
             different groups doubled.
-        norms: float64 ``(n,)``, written.
     """
     size = 1 << bits
     codes = Packing(len(gram) // size, bits).unpack(packed).astype(np.intp)
@@ -64,3 +67,13 @@ def square_norms(packed: np.ndarray, bits: int, gram: np.ndarray, norms: np.ndar
         rows = codes[:, m] * len(gram)
         for other in range(m + 1):
             norms += gram.take(rows + codes[:, other])
+
+
+def maxima(scores: np.ndarray, tops: np.ndarray) -> None:
+    """Finds the largest score of each block.
+
+    Args:
+        scores: float32 ``(n, size)``.
+        tops: float32 ``(n,)``, written.
+    """
+    scores.max(axis=1, out=tops)

@@ -48,8 +48,10 @@ def evaluate_word_pairs(
         InputError: The file is missing or has fewer than two pairs of known words.
         ImportError: SciPy is not installed.
     """
-    from scipy import stats
-
+    try:
+        from scipy import stats
+    except ImportError:
+        raise ImportError("correlations need SciPy; install it with: pip install scipy") from None
     known = _known_words(embedding, restrict_vocab, case_insensitive)
     people, cosines, unknown = [], [], 0
     for line in _lines(pairs, encoding):

@@ -8,7 +8,10 @@ import numpy as np
 from numba import njit
 
 from nncompress.kernels.elementary import JIT
+from nncompress.kernels.product import READS_HALVES
 from nncompress.kernels.vectors import sum_rows
+
+__all__ = ["READS_HALVES", "decode", "maxima", "scan", "square_norms"]
 
 # No liberties with the order of additions, and none with adding products.
 _EXACT = {**JIT, "fastmath": False}
@@ -31,23 +34,27 @@ def _read_units(row, bits, units):
 
 
 @njit(**_EXACT)
-def decode(thread, threads, barrier, packed, bits, codewords, total):
-    """Adds up the codewords of rows, group after group."""
+def decode(thread, threads, barrier, rows, total, packed, bits, codewords):
+    """Adds up the codewords of rows, group after group.
+
+    Codewords may be the bits of float16 numbers too, as uint16, if ``READS_HALVES``.
+    """
     num_rows, dim = total.shape
     num_codebooks = codewords.shape[0] >> bits
     units = np.empty(num_codebooks, np.int32)
     sizes = (np.int64(num_codebooks), np.int64(dim), np.int64(dim))
     first, last = thread * num_rows // threads, (thread + 1) * num_rows // threads
     for i in range(first, last):
-        _read_units(packed[i], bits, units)
+        _read_units(packed[rows[i]], bits, units)
         sum_rows(
+            codewords.dtype.type(0),
             np.int64(total.ctypes.data + 4 * i * dim), np.int64(codewords.ctypes.data),
             np.int64(units.ctypes.data), sizes,
         )  # fmt: skip
 
 
 @njit(**_EXACT)
-def scan(thread, threads, barrier, units, tables, scale, scores):
+def scan(thread, threads, barrier, units, scale, scores, tables):
     """Adds up what tables have for rows, and scales it."""
     num_rows = units.shape[0]
     for i in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
@@ -58,7 +65,7 @@ def scan(thread, threads, barrier, units, tables, scale, scores):
 
 
 @njit(**_EXACT)
-def square_norms(thread, threads, barrier, packed, bits, gram, norms):
+def square_norms(thread, threads, barrier, packed, norms, bits, gram):
     """Computes the squared norms of rows from the inner products of codewords."""
     num_rows = norms.size
     num_codebooks = gram.shape[0] >> bits
@@ -75,3 +82,13 @@ def square_norms(thread, threads, barrier, packed, bits, gram, norms):
             for other in range(m + 1):
                 for i in range(n):
                     norms[first + i] += gram[units[m, i], units[other, i]]
+
+
+@njit(**(_EXACT | {"fastmath": {"nnan", "nsz"}}))
+def maxima(thread, threads, barrier, scores, tops):
+    """Finds the largest score of each block."""
+    for i in range(thread * tops.size // threads, (thread + 1) * tops.size // threads):
+        top = scores[i, 0]
+        for j in range(1, scores.shape[1]):
+            top = max(top, scores[i, j])
+        tops[i] = top

@@ -35,6 +35,8 @@ def _register_tile() -> tuple[int, int, tuple[int, ...]]:
 
 
 VECTOR_BYTES, _MOST_VECTORS, _HEIGHTS = _register_tile()
+# Whether the processor turns float16 into float32; all that have NEON do.
+READS_HALVES = any(llvm.get_host_cpu_features().get(name) for name in ("f16c", "neon"))
 
 
 @intrinsic

@@ -15,6 +15,7 @@ _LANES = VECTOR_BYTES // 4
 _WIDE, _INT, _REAL = ir.IntType(64), ir.IntType(32), ir.FloatType()
 _VECTOR, _INTS = ir.VectorType(_REAL, _LANES), ir.VectorType(_INT, _LANES)
 _FLAGS = ir.VectorType(ir.IntType(1), _LANES)
+_SHORTS, _HALVES = (ir.VectorType(kind, _LANES) for kind in (ir.IntType(16), ir.HalfType()))
 _POINTER = _VECTOR.as_pointer()
 _ZERO = ir.Constant(_VECTOR, [0.0] * _LANES)
 _INFINITY = ir.Constant(_VECTOR, [float("inf")] * _LANES)
@@ -55,6 +56,18 @@ class _Emitter:
         name = f"llvm.masked.load.v{_LANES}f32.p0"
         function = self.external(name, _VECTOR, _POINTER, _INT, _FLAGS, _VECTOR)
         return self.builder.call(function, [self.address(base, offset), _INT(4), mask, otherwise])
+
+    def load_halves(self, base, offset, mask=None):
+        """Loads uint16 number ``offset`` after ``base`` and those that follow, 0 without flag."""
+        place = self.builder.add(base, self.builder.mul(offset, _WIDE(2)))
+        pointer = self.builder.inttoptr(place, _SHORTS.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=2)
+        name = f"llvm.masked.load.v{_LANES}i16.p0"
+        kinds = _SHORTS.as_pointer(), _INT, _FLAGS, _SHORTS
+        nothing = ir.Constant(_SHORTS, [0] * _LANES)
+        function = self.external(name, _SHORTS, *kinds)
+        return self.builder.call(function, [pointer, _INT(2), mask, nothing])
 
     def store(self, value, base, offset, mask):
         name = f"llvm.masked.store.v{_LANES}f32.p0"
@@ -195,23 +208,33 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
 
 
 @intrinsic
-def sum_rows(typingctx, total, rows, units, sizes):
+def sum_rows(typingctx, zero, total, rows, units, sizes):
     """Adds up rows that are chosen by number, the first one first.
 
     ``total[k] = sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
         typingctx: Numba's.
+        zero: 0 in the matrix's type: float32, or uint16 for the bits of float16 numbers.
         total: Address of as many float32 as the length says.
-        rows: Address of a float32 matrix.
+        rows: Address of the matrix.
         units: Address of int32.
         sizes: How many units, the length, and the matrix's number of columns.
     """
+    halves = zero == types.uint16
 
     def codegen(context, builder, signature, arguments):
         emit = _Emitter(builder)
-        total, rows, units, sizes = arguments
+        _, total, rows, units, sizes = arguments
         count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
+
+        def load(at, mask):
+            if halves:
+                bits = emit.load_halves(rows, at, mask)
+                return builder.fpext(builder.bitcast(bits, _HALVES), _VECTOR)
+            if mask is None:
+                return builder.load(emit.address(rows, at), align=4)
+            return emit.load(rows, at, mask, _ZERO)
 
         def add_up(k, ways, mask=None):
             """Computes ``ways`` vectors of the total, from number ``k`` on."""
@@ -223,11 +246,7 @@ def sum_rows(typingctx, total, rows, units, sizes):
                 unit = builder.load(emit.address(units, m, _INT.as_pointer()))
                 start = builder.add(builder.mul(builder.sext(unit, _WIDE), columns), k)
                 for place, slot in zip(places, sums, strict=True):
-                    at = builder.add(start, place)
-                    if mask is None:
-                        found = builder.load(emit.address(rows, at), align=4)
-                    else:
-                        found = emit.load(rows, at, mask, _ZERO)
+                    found = load(builder.add(start, place), mask)
                     builder.store(builder.fadd(builder.load(slot), found), slot)
             for place, slot in zip(places, sums, strict=True):
                 at = builder.add(k, place)
@@ -249,4 +268,5 @@ def sum_rows(typingctx, total, rows, units, sizes):
         return context.get_dummy_value()
 
     address = types.int64
-    return types.void(address, address, address, types.UniTuple(types.int64, 3)), codegen
+    signature = types.void(zero, address, address, address, types.UniTuple(types.int64, 3))
+    return signature, codegen

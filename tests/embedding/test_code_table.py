@@ -35,10 +35,11 @@ def test_rows_norms_and_cosines_follow_the_definitions(random, each_engine, m, k
 
 @pytest.mark.parametrize(("m", "k"), SIZES)
 @pytest.mark.parametrize("dim", [1, 16, 50, 300])
-def test_compiled_code_gives_the_same_bits_as_numpy(random, m, k, dim):
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_compiled_code_gives_the_same_bits_as_numpy(random, m, k, dim, dtype):
     if m * k * dim > 1_000_000:
         dim = 3
-    table, _, _ = make(random, m, k, dim, rows=20_000)
+    table, _, _ = make(random, m, k, dim, rows=20_000, dtype=dtype)
     query = random.normal(size=dim).astype(np.float32)
     found = {}
     for name in ("numpy", "numba"):
@@ -105,16 +106,17 @@ def test_numba_takes_over_after_a_while(monkeypatch):
     from nncompress.embedding import engine as module
 
     calls = []
-    monkeypatch.setattr(module.numpy_kernels, "decode", lambda *a: calls.append("numpy"))
+    monkeypatch.setattr(module.numpy_kernels, "decode", lambda *a: calls.append(len(a[0])))
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 24)  # two rows
     ours = Engine()
     clock = iter([0.0, 0.3, 1.0, 1.3])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
-    arguments = (
-        np.zeros((1, 1), np.uint8), 4, np.ones((16, 3), np.float32), np.empty((1, 3), np.float32)
-    )  # fmt: skip
-    for _ in range(3):
-        ours.call("decode", 1, *arguments)
-    assert calls == ["numpy", "numpy"]
-    assert arguments[-1].tolist() == [[1.0, 1.0, 1.0]]
+    rows, total = np.zeros(7, np.int64), np.zeros((7, 3), np.float32)
+    shared = np.zeros((1, 1), np.uint8), 4, np.ones((16, 3), np.float32)
+    ours.call("decode", (rows, total), *shared)
+    assert calls == [2, 2]
+    assert total[:, 0].tolist() == [0, 0, 0, 0, 1, 1, 1]
+    ours.call("decode", (rows[:1], total[:1]), *shared)
+    assert total[:, 0].tolist() == [1, 0, 0, 0, 1, 1, 1]
     with pytest.raises(InputError, match="no engine named 'cuda'"):
         ours.use("cuda")
