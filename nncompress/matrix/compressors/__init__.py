@@ -1,0 +1,1 @@
+"""Ways to compress a matrix, each with the factors that it makes."""

@@ -1,0 +1,59 @@
+"""Compositional codes: rows as sums of codewords, by this project's quantizer."""
+
+import numpy as np
+
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.packing import Packing, bits_for
+from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+from nncompress.refinement.refine import MOST_CODEWORDS, quantize
+from nncompress.sources import EmbeddingMatrix
+
+
+class CompositionalMatrixCompressor(MatrixCompressorInterface):
+    """Each row of A is about the sum of M codewords, one of K in each of M groups.
+
+    ``num_codebooks`` is M; with 0 it is the largest M whose bytes are at most 100/rank of A's.
+    ``num_codewords`` is K. Codes and codewords are found by residual quantization and refined.
+    """
+
+    def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
+        """Returns the codebook ``(M*K, n)`` and packed codes, uint8 ``(m, row_bytes)``."""
+        host, xp = self._checked(a_matrix)
+        num_codebooks = self.num_codebooks(host.shape, host.dtype)
+        rows = EmbeddingMatrix(host, "the weight matrix")
+        found = quantize(rows, num_codebooks, self._spec.num_codewords)
+        table = CodeTable.of_codes(found.codes, found.codebook)
+        factors = [found.codebook.astype(host.dtype), table.packed]
+        return self._sized(host, factors, xp)
+
+    def num_codebooks(self, shape: tuple[int, int], dtype: np.dtype) -> int:
+        """Returns M.
+
+        Raises:
+            ValueError: Not even one codebook fits, or there are too many codewords to refine.
+        """
+        k, chosen = self._spec.num_codewords, self._spec.num_codebooks
+        size = np.dtype(dtype).itemsize
+        allowed = size * shape[0] * shape[1] * 100 / self._spec.rank
+
+        def stored(count: int) -> int:
+            packed = Packing(count, bits_for(k)).row_bytes
+            return shape[0] * packed + size * count * k * shape[1]
+
+        if not chosen:
+            while stored(chosen + 1) <= allowed and (chosen + 1) * k <= MOST_CODEWORDS:
+                chosen += 1
+        if not chosen or chosen * k > MOST_CODEWORDS:
+            raise ValueError(
+                f"num_codebooks is {chosen} with num_codewords {k} for a matrix of shape {shape} "
+                f"at rank {self._spec.rank}; wanted at least 1 codebook, and at most "
+                f"{MOST_CODEWORDS} codewords in all"
+            )
+        return chosen
+
+    def make_factors(self, shape, dtype):
+        """Returns a link for the codebook, which is trained, and the codes."""
+        from nncompress.matrix.factors import CompositionalFactors
+
+        size = self.num_codebooks(shape, dtype), self._spec.num_codewords
+        return CompositionalFactors(shape, dtype, *size)

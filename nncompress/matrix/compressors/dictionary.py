@@ -1,0 +1,81 @@
+"""Dictionary learning: sparse codes times a dictionary."""
+
+import numpy as np
+
+from nncompress.matrix.compressors.interface import MatrixCompressorInterface, reduced
+
+_SEED = 15
+_ROUNDS = 3
+
+
+class DLMatrixCompressor(MatrixCompressorInterface):
+    """A is about B C: rows of A as sums of a few rows of a dictionary C.
+
+    The dictionary has ``ceil(m * 100 / rank)`` rows, first sampled from A, then fitted to the
+    codes by least squares; a row of A uses ``ceil(100 / rank)`` of them, found by orthogonal
+    matching pursuit (Pati, Rezaiifar and Krishnaprasad, 1993; scikit-learn's). Needs scikit-learn.
+    """
+
+    def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
+        """Returns the sparse code in rows of one length, and the dictionary.
+
+        Returns:
+            Values ``(m, s)``, their columns, int32 ``(m, s)``, and the dictionary ``(k, n)``:
+            compressed sparse rows whose row i begins at ``i*s``.
+        """
+        host, xp = self._checked(a_matrix)
+        m = len(host)
+        k, s = self.sizes(host.shape)
+        a = host.astype(np.float64)
+        random = np.random.default_rng(_SEED)
+        dictionary = a[np.sort(random.permutation(m)[:k])]
+        for _ in range(_ROUNDS):
+            dictionary = _unit_rows(dictionary)
+            code = _pursue(a, dictionary, s)
+            dictionary = dictionary + np.linalg.lstsq(code, a - code @ dictionary, rcond=None)[0]
+        dictionary = _unit_rows(dictionary)
+        code = _pursue(a, dictionary, s)
+        columns = np.argsort(code == 0, axis=1, kind="stable")[:, :s]
+        values = np.take_along_axis(code, columns, axis=1)
+        factors = [
+            values.astype(host.dtype),
+            columns.astype(np.int32),
+            dictionary.astype(host.dtype),
+        ]
+        return self._sized(host, factors, xp)
+
+    def sizes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Returns k, the rows of the dictionary, and s, how many of them a row uses."""
+        k = reduced(shape[0], self._spec.rank)
+        return k, min(reduced(k, self._spec.rank), shape[1])
+
+    def make_factors(self, shape, dtype):
+        """Returns a link for values and dictionary, which are trained, and columns."""
+        from nncompress.matrix.factors import SparseFactors
+
+        return SparseFactors(shape, dtype, *self.sizes(shape))
+
+
+def _unit_rows(rows: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)
+
+
+def _pursue(a: np.ndarray, dictionary: np.ndarray, count: int) -> np.ndarray:
+    """Returns codes ``(m, k)`` with at most ``count`` entries in a row."""
+    from sklearn.linear_model import orthogonal_mp_gram
+
+    used = np.flatnonzero(np.linalg.norm(dictionary, axis=1) > 0)
+    code = np.zeros((len(a), len(dictionary)))
+    rows = np.flatnonzero(np.linalg.norm(a, axis=1) > 0)
+    if not len(used) or not len(rows):
+        return code
+    # The same row twice would make the equations singular: one of them is enough.
+    _, first = np.unique(np.round(dictionary[used], 12), axis=0, return_index=True)
+    used = used[np.sort(first)]
+    atoms, wanted = dictionary[used], a[rows]
+    found = orthogonal_mp_gram(
+        atoms @ atoms.T, atoms @ wanted.T, n_nonzero_coefs=min(count, len(used))
+    )
+    code[np.ix_(rows, used)] = np.atleast_2d(found.reshape(len(used), -1).T)
+    return code

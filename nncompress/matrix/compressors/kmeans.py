@@ -1,0 +1,88 @@
+"""k-means: blocks of entries share a few values."""
+
+import warnings
+
+import numpy as np
+
+from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+
+_SEED = 15
+
+
+class KmeansMatrixCompressor(MatrixCompressorInterface):
+    """Blocks of ``block_size`` consecutive entries become one of ``rank`` centroids.
+
+    Blocks of zeros have a centroid of their own, which is zero and stays so. Before, the entries
+    of smallest magnitude, ``pruning_fraction`` of them, are set to zero (with option 8). Needs
+    scikit-learn. Source: Gong et al., "Compressing Deep Convolutional Networks using Vector
+    Quantization", 2014.
+    """
+
+    def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
+        """Returns the centroids ``(rank, block_size)`` and each block's, ``(m*n/block_size,)``.
+
+        The numbers are uint8 up to 256 centroids, and uint16 or int32 above. If there are blocks
+        of zeros, their centroid is the first.
+
+        Raises:
+            ValueError: As for the interface, or ``block_size`` does not divide the entries.
+        """
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
+
+        host, xp = self._checked(a_matrix)
+        num_blocks = self.num_blocks(host.shape)
+        blocks = _pruned(host, self._spec.pruning_fraction).reshape(num_blocks, -1)
+        zero = ~blocks.any(axis=1)
+        centroids = np.zeros((self._spec.rank, blocks.shape[1]))
+        numbers = np.zeros(num_blocks, dtype=self.index_dtype())
+        others = blocks[~zero].astype(np.float64)
+        first = int(zero.any())  # the centroid of zeros, if there is one, comes first
+        most = self._spec.rank - first
+        if len(others) and most < 1:
+            raise ValueError("rank is 1 and the matrix has blocks of zeros; wanted at least 2")
+        if len(others):
+            distinct = len(np.unique(others, axis=0))
+            means = KMeans(min(most, distinct), n_init=1, random_state=_SEED)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                labels = means.fit_predict(others)
+            centroids[first : first + means.n_clusters] = means.cluster_centers_
+            numbers[~zero] = labels + first
+        return self._sized(host, [centroids.astype(host.dtype), numbers], xp)
+
+    def num_blocks(self, shape: tuple[int, int]) -> int:
+        """Returns how many blocks a matrix has."""
+        entries, size = shape[0] * shape[1], self._spec.block_size
+        if entries % size:
+            raise ValueError(
+                f"block_size is {size}, which does not divide the {entries} entries of a matrix "
+                f"of shape {shape}"
+            )
+        return entries // size
+
+    def index_dtype(self) -> np.dtype:
+        """Returns the type of the blocks' numbers."""
+        rank = self._spec.rank
+        return np.dtype(np.uint8 if rank <= 256 else np.uint16 if rank <= 65_536 else np.int32)
+
+    def make_factors(self, shape, dtype):
+        """Returns a link for centroids, which are trained, and numbers."""
+        from nncompress.matrix.factors import KmeansFactors
+
+        centroids = self._spec.rank, self._spec.block_size
+        return KmeansFactors(shape, dtype, centroids, self.num_blocks(shape), self.index_dtype())
+
+
+class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
+    """k-means after pruning by magnitude."""
+
+
+def _pruned(a: np.ndarray, fraction: float) -> np.ndarray:
+    """Returns a matrix with the entries of smallest magnitude set to zero."""
+    count = int(a.size * fraction)
+    if not count:
+        return a
+    pruned = a.copy().reshape(-1)
+    pruned[np.argsort(np.abs(pruned), kind="stable")[:count]] = 0
+    return pruned.reshape(a.shape)

@@ -1,0 +1,79 @@
+"""Simhash: signs of random projections."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+
+_BLOCK_BYTES = 8 << 20
+SEED = 42
+
+
+def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Makes the random projection R ``(m, k)`` again, at most 8 MiB of it at a time.
+
+    Args:
+        seed: The same for the same numbers.
+        num_rows: m.
+        count: k.
+
+    Yields:
+        Which columns, and those columns, float32.
+    """
+    step = max(1, _BLOCK_BYTES // (4 * num_rows))
+    for number, first in enumerate(range(0, count, step)):
+        random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, number, 0]))
+        columns = slice(first, min(first + step, count))
+        width = columns.stop - columns.start
+        yield columns, random.standard_normal((width, num_rows), dtype=np.float32).T
+
+
+def pack_signs(signs: np.ndarray) -> np.ndarray:
+    """Packs whether signs are +1, eight rows to a byte: bool ``(k, n)`` to ``(ceil(k/8), n)``."""
+    return np.packbits(signs, axis=0, bitorder="little")
+
+
+def unpack_signs(packed: np.ndarray, rows: slice, dtype: np.dtype, xp) -> np.ndarray:
+    """Returns rows of the signs, +1 and -1: ``(rows, n)``."""
+    numbers = xp.arange(rows.start, rows.stop)
+    bits = packed[numbers >> 3] >> (numbers & 7).astype(np.uint8)[:, None] & 1
+    return bits.astype(dtype) * 2 - 1
+
+
+class SimhashMatrixCompressor(MatrixCompressorInterface):
+    """A is about R S D: random projection, signs, and a scale for each column.
+
+    R ``(m, k)`` is normal, from a fixed seed, with ``k = min(m, n) * 100 // rank + 1``; S
+    ``(k, n)`` is the sign of R'A, +1 at zero; D scales each column to the length it has in A.
+    Stored are the seed, a bit for each sign and a float for each column: ``k*n`` bits and
+    ``32*n``, against ``32*m*n``, so that the ratio is about ``0.32 * rank`` where m <= n. (The
+    original counts a byte of work for each sign: there, ``rank`` is the ratio times 100 over 8.)
+    Source: Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002.
+    """
+
+    def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
+        """Returns packed signs, uint8 ``(ceil(k/8), n)``, scales ``(n,)``, and the seed."""
+        host, xp = self._checked(a_matrix)
+        m, n = host.shape
+        count = self.num_projections(host.shape)
+        signs = np.empty((count, n), dtype=bool)
+        sums = np.zeros((m, n))
+        for columns, r in projection_blocks(SEED, m, count):
+            signs[columns] = r.T.astype(np.float64) @ host >= 0
+            sums += r.astype(np.float64) @ (2.0 * signs[columns] - 1.0)
+        lengths = np.linalg.norm(sums, axis=0)
+        scales = np.linalg.norm(host.astype(np.float64), axis=0)
+        scales /= np.where(lengths > 0, lengths, 1)
+        factors = [pack_signs(signs), scales.astype(host.dtype), np.array(SEED, dtype=np.int64)]
+        return self._sized(host, factors, xp)
+
+    def num_projections(self, shape: tuple[int, int]) -> int:
+        """Returns k."""
+        return min(shape) * 100 // self._spec.rank + 1
+
+    def make_factors(self, shape, dtype):
+        """Returns a link for signs and scales; the scales are trained."""
+        from nncompress.matrix.factors import SimhashFactors
+
+        return SimhashFactors(shape, dtype, self.num_projections(shape))

@@ -1,0 +1,76 @@
+"""Compressors by the number of their option."""
+
+from dataclasses import dataclass
+
+from nncompress.matrix.compressors.compositional import CompositionalMatrixCompressor
+from nncompress.matrix.compressors.dictionary import DLMatrixCompressor
+from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+from nncompress.matrix.compressors.kmeans import (
+    KmeansMatrixCompressor,
+    KmeansPruningMatrixCompressor,
+)
+from nncompress.matrix.compressors.low_rank import LowRankDecompMatrixCompressor
+from nncompress.matrix.compressors.simhash import SimhashMatrixCompressor
+
+NO_COMPRESSION, INPUT_OUTPUT = 0, 9
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A compressor under a number.
+
+    Attributes:
+        name: What logs and tables call it.
+        compressor: Its class.
+    """
+
+    name: str
+    compressor: type[MatrixCompressorInterface]
+
+
+_COMPRESSORS = {
+    1: Registered("low rank", LowRankDecompMatrixCompressor),
+    2: Registered("simhash", SimhashMatrixCompressor),
+    3: Registered("dictionary learning", DLMatrixCompressor),
+    4: Registered("k-means", KmeansMatrixCompressor),
+    5: Registered("compositional codes", CompositionalMatrixCompressor),
+    8: Registered("pruning and k-means", KmeansPruningMatrixCompressor),
+}
+
+
+def register_compressor(
+    number: int, name: str, compressor: type[MatrixCompressorInterface]
+) -> None:
+    """Makes a compressor of your own an option.
+
+    Args:
+        number: Its ``compression_option``, one that is free.
+        name: What logs and tables call it.
+        compressor: Its class.
+
+    Raises:
+        ValueError: The number is taken, or the class is no compressor.
+    """
+    if number in _COMPRESSORS or number in (NO_COMPRESSION, INPUT_OUTPUT):
+        raise ValueError(f"compression_option {number} is taken; wanted a number that is free")
+    if not (isinstance(compressor, type) and issubclass(compressor, MatrixCompressorInterface)):
+        raise ValueError(f"{compressor!r} is no subclass of MatrixCompressorInterface")
+    _COMPRESSORS[number] = Registered(name, compressor)
+
+
+def check_option(number: int) -> None:
+    """Refuses numbers that no compressor has.
+
+    Raises:
+        ValueError: The number is unknown.
+    """
+    known = sorted({*_COMPRESSORS, NO_COMPRESSION, INPUT_OUTPUT})
+    if number not in known:
+        raise ValueError(
+            f"compression_option is {number}; wanted one of {', '.join(map(str, known))}"
+        )
+
+
+def registered(number: int) -> Registered:
+    """Returns the compressor of a number that ``check_option`` takes, 0 and 9 aside."""
+    return _COMPRESSORS[number]
