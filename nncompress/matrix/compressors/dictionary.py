@@ -1,5 +1,7 @@
 """Dictionary learning: sparse codes times a dictionary."""
 
+import warnings
+
 import numpy as np
 
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface, reduced
@@ -74,8 +76,11 @@ def _pursue(a: np.ndarray, dictionary: np.ndarray, count: int) -> np.ndarray:
     _, first = np.unique(np.round(dictionary[used], 12), axis=0, return_index=True)
     used = used[np.sort(first)]
     atoms, wanted = dictionary[used], a[rows]
-    found = orthogonal_mp_gram(
-        atoms @ atoms.T, atoms @ wanted.T, n_nonzero_coefs=min(count, len(used))
-    )
+    with warnings.catch_warnings():
+        # A row may need fewer atoms than it is given, and ends sooner.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = orthogonal_mp_gram(
+            atoms @ atoms.T, atoms @ wanted.T, n_nonzero_coefs=min(count, len(used))
+        )
     code[np.ix_(rows, used)] = np.atleast_2d(found.reshape(len(used), -1).T)
     return code
