@@ -7,7 +7,7 @@ import numpy as np
 
 from nncompress.chainer_compat import chainer
 from nncompress.device import get_device
-from nncompress.matrix import ApplyCompression, compress_chain, finalize
+from nncompress.matrix import compress_chain, finalize
 
 extensions = chainer.training.extensions
 MODEL, FINAL = "model.npz", "final.npz"
@@ -26,6 +26,7 @@ def train(
     gpu: int = -1,
     seed: int = 0,
     resume: bool = False,
+    quiet: bool = False,
 ) -> tuple[float, str | None]:
     """Trains a model while its matrices are compressed, and finalizes it if alpha reaches 0.
 
@@ -41,6 +42,7 @@ def train(
         gpu: Number of the GPU, -1 for the CPU.
         seed: Seed of weights and order.
         resume: Whether to go on from the snapshot in ``out``.
+        quiet: Whether to measure and print nothing on the way.
 
     Returns:
         The accuracy on the test data, and the table of the compressed layers, or None if alpha is
@@ -59,14 +61,16 @@ def train(
     batches = chainer.iterators.SerialIterator(train_set, batch_size, order_sampler=order)
     updater = chainer.training.updaters.StandardUpdater(batches, optimizer, device=device)
     trainer = chainer.training.Trainer(updater, (max_steps, "iteration"), out=str(out))
-    _extend(trainer, applied, test_set, batch_size, device, max_steps)
+    trainer.extend(applied.all_update_op())
+    if not quiet:
+        _extend(trainer, test_set, batch_size, device, max_steps)
     if resume:
         chainer.serializers.load_npz(str(out / "snapshot.npz"), trainer)
     trainer.run()
     chainer.serializers.save_npz(str(out / "snapshot.npz"), trainer)
     chainer.serializers.save_npz(str(out / MODEL), model)
     table = None
-    if applied.alpha == 0:
+    if applied.get_compression_ops() and applied.alpha == 0:
         table = finalize(model)
         chainer.serializers.save_npz(str(out / FINAL), model, compression=False)
     return accuracy(model, test_set, device), table
@@ -74,16 +78,15 @@ def train(
 
 def _extend(
     trainer: chainer.training.Trainer,
-    applied: ApplyCompression,
     test_set: chainer.dataset.DatasetMixin,
     batch_size: int,
     device: chainer.backend.Device,
     max_steps: int,
 ) -> None:
+    """Adds what measures, prints and draws."""
     every = min(_REPORT_EVERY, max_steps), "iteration"
     test = chainer.iterators.SerialIterator(test_set, batch_size, repeat=False, shuffle=False)
     target = trainer.updater.get_optimizer("main").target
-    trainer.extend(applied.all_update_op())
     trainer.extend(extensions.Evaluator(test, target, device=device), trigger=every)
     trainer.extend(extensions.LogReport(trigger=every))
     columns = "iteration", "main/loss", "main/accuracy", "validation/main/accuracy", "alpha"

@@ -18,7 +18,7 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
         title: What stands above.
     """
     figure = Figure(figsize=(15, 4.8), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     errors, codes, neighbours = figure.subplots(1, 3)
 
     errors.hist(evaluation.distances, bins=100, color="tab:blue")

@@ -2,9 +2,39 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from nncompress.errors import InputError
+
+
+def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None:
+    """Refuses an output that cannot be written, before long work is done for it.
+
+    Missing parent directories are created.
+
+    Args:
+        path: The file to be written.
+        inputs: Paths that it must not be; what is no path is passed over.
+
+    Raises:
+        InputError: It is a directory, no ordinary file, or one of the inputs.
+        OSError: Nothing can be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; wanted the name of a file")
+    if path.exists():
+        if not path.is_file():
+            raise InputError(f"{path} is no ordinary file; wanted the name of one")
+        for other in inputs:
+            is_path = isinstance(other, (str, os.PathLike))
+            if is_path and Path(other).exists() and path.samefile(other):
+                raise InputError(f"{path} is the input itself; wanted another name for the output")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 @contextmanager

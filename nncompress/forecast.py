@@ -15,6 +15,7 @@ from nncompress.training.settings import resolve_settings
 
 _TIMED = 0.5  # seconds of training that are timed
 _LIBRARIES_BYTES = 200 << 20
+_COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed ones, and those of a snapshot
 _WORD_OBJECT_BYTES = 150  # a string, its bytes, and places in lists and a dictionary
 
 
@@ -91,6 +92,7 @@ def forecast(
             updater.update()
     seconds = settings.iterations * elapsed / max(1, updater.iteration - first)
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
+    memory += 4 * _COPIES_OF_PARAMETERS * session.chain.count_params()
     memory += _WORD_OBJECT_BYTES * len(table.words or ())
     if recipe == "fast" and num_units <= MOST_CODEWORDS:
         seconds += forecast_seconds(matrix, num_codebooks, num_codewords, refinement, threads)

@@ -11,6 +11,7 @@ from nncompress.compressor import EmbeddingCompressor
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.distortion import check_codebook_dtype
 from nncompress.errors import InputError
+from nncompress.files import check_output
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.sources.tables import SourceTable, open_table
 from nncompress.training.settings import OBJECTIVES
@@ -48,7 +49,7 @@ def compress(
         tensor: The tensor's name in safetensors files.
         limit: Number of leading rows to use.
         objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
-        weights: The weight of each row, ``(N,)``; None: all the same.
+        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
         recipe: ``"fast"`` or ``"paper"``.
         max_epochs: Passes over the rows; the recipe chooses by default.
         time_budget: Seconds to refine for, roughly; None: no limit.
@@ -69,6 +70,8 @@ def compress(
         >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc")
     """
     check_codebook_dtype(codebook_dtype)
+    if output is not None:
+        check_output(output, [source, words])
     if objective not in OBJECTIVES:
         raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
     unit_rows = objective == "cosine"

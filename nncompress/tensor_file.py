@@ -36,8 +36,8 @@ class TensorFile:
     Attributes:
         metadata: Strings by name.
         tensors: Arrays by name, mapped from the file and read-only.
-        dtypes: Their types by the names that the layout has for them; a tensor of type BF16 is
-            an array of uint16.
+        dtypes: All types by the names that the layout has for them; a tensor of type BF16 is an
+            array of uint16, and of a type that NumPy has nothing for there is no array.
         header: How many bytes there are before the tensors.
     """
 
@@ -93,15 +93,18 @@ def _mapped(buffer: mmap.mmap, header: dict, first: int, size: int) -> TensorFil
     tensors, dtypes, places = {}, {}, []
     for name, entry in header.items():
         dtype, shape, (begin, end) = _entry(name, entry)
-        code = np.dtype(_DTYPES[dtype])
-        if end - begin != math.prod(shape) * code.itemsize or end > size - first:
+        places.append((begin, end))
+        dtypes[name] = dtype
+        code = np.dtype(_DTYPES.get(dtype, "u1"))
+        fits = dtype not in _DTYPES or end - begin == math.prod(shape) * code.itemsize
+        if not fits or not begin <= end <= size - first or max(shape, default=0) > size:
             raise _HeaderError(
                 f"tensor {name!r} of shape {tuple(shape)} and type {dtype} is said to be bytes "
                 f"{begin} to {end} of {size - first}"
             )
-        places.append((begin, end))
-        flat = np.frombuffer(buffer, code, math.prod(shape), first + begin)
-        tensors[name], dtypes[name] = flat.reshape(shape), dtype
+        if dtype in _DTYPES:
+            flat = np.frombuffer(buffer, code, math.prod(shape), first + begin)
+            tensors[name] = flat.reshape(shape)
     reached = 0
     for begin, end in sorted(places):
         if begin != reached:
@@ -117,8 +120,8 @@ def _entry(name: str, entry: object) -> tuple[str, list[int], list[int]]:
     if not isinstance(entry, dict):
         raise _HeaderError(f"tensor {name!r} has no description")
     dtype, shape, place = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise _HeaderError(f"tensor {name!r} has the unknown type {dtype!r}")
+    if not isinstance(dtype, str):
+        raise _HeaderError(f"tensor {name!r} has the type {dtype!r}")
     for numbers in (shape, place):
         if not isinstance(numbers, list) or not all(
             type(number) is int and 0 <= number < 1 << 63 for number in numbers
@@ -151,6 +154,11 @@ def write_tensors(
         place += array.nbytes
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    if len(text) > _MOST_HEADER_BYTES:
+        raise InputError(
+            f"the file's header would have {len(text)} bytes; wanted at most "
+            f"{_MOST_HEADER_BYTES}, so keep less in the metadata"
+        )
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for array in tensors.values():

@@ -8,6 +8,7 @@ from pathlib import Path
 from nncompress.cli import errors
 from nncompress.cli.tables import format_bytes, format_seconds, print_rows
 from nncompress.errors import InputError
+from nncompress.files import check_output
 from nncompress.version import __version__
 
 _TRAIN = "compressing needs more than is installed; pip install 'chainer-nncompress[train]'"
@@ -110,7 +111,7 @@ def _add_source(add: Callable, name: str, what: str, **options: object) -> None:
 
 def _compress(arguments: argparse.Namespace) -> None:
     from nncompress.sources.tables import open_table
-    from nncompress.sources.weights import read_weights
+    from nncompress.sources.weights import check_weights, load_weights
 
     try:
         from nncompress.forecast import forecast
@@ -126,12 +127,15 @@ def _compress(arguments: argparse.Namespace) -> None:
         "threads": arguments.threads,
     }
     size = arguments.num_codebooks, arguments.num_codewords
-    if arguments.output.is_dir():
-        raise InputError(f"{arguments.output} is a directory; wanted the name of a file")
+    weights = None if arguments.weights is None else load_weights(arguments.weights)
+    if not arguments.dry_run:
+        check_output(arguments.output, [arguments.input, arguments.words, arguments.weights])
     with open_table(
         arguments.input, words=arguments.words, tensor=arguments.tensor, limit=arguments.limit,
         unit_rows=arguments.objective == "cosine",
     ) as table:  # fmt: skip
+        if weights is not None:
+            check_weights(weights, table.matrix, str(arguments.weights))
         if arguments.dry_run:
             expected = forecast(table, *size, **chosen)
             return _print(arguments, {
@@ -145,9 +149,6 @@ def _compress(arguments: argparse.Namespace) -> None:
                 "time": "about " + format_seconds(expected.seconds),
                 "memory": "about " + format_bytes(expected.memory_bytes),
             })  # fmt: skip
-        weights = None
-        if arguments.weights is not None:
-            weights = read_weights(arguments.weights, table.matrix)
         embedding = compress_table(
             table, arguments.output, *size, **chosen, weights=weights, seed=arguments.seed,
             codebook_dtype=arguments.codebook_dtype, report=None if arguments.json else print,
@@ -216,6 +217,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from nncompress.embedding.export import export
 
+    check_output(arguments.output, [arguments.file])
     written = export(_load(arguments), arguments.output, arguments.to)
     sizes = {str(path): path.stat().st_size for path in written}
     _print(arguments, {"files": sizes}, {path: format_bytes(n) for path, n in sizes.items()})
@@ -228,7 +230,8 @@ def _load(arguments: argparse.Namespace, verify: bool = False):
 
 
 def _key(embedding, word: str) -> str | int:
-    return word if embedding.has_words or not word.isdigit() else int(word)
+    is_number = word.isascii() and word.isdigit() and len(word) <= 18
+    return int(word) if is_number and not embedding.has_words else word
 
 
 def _cosines(near: list[tuple[str | int, float]]) -> list[tuple[str, str]]:
@@ -239,6 +242,7 @@ def _print_info(arguments: argparse.Namespace, path: Path, embedding) -> None:
     table = embedding.table
     size = path.stat().st_size
     facts: dict[str, object] = {
+        **embedding.provenance,  # what the file says of itself; what is measured wins
         "file_bytes": size,
         "bytes_per_row": round(size / table.num_rows, 3),
         "ratio": round(4 * table.dim * table.num_rows / size, 2),
@@ -248,16 +252,16 @@ def _print_info(arguments: argparse.Namespace, path: Path, embedding) -> None:
         "M": table.num_codebooks,
         "K": table.num_codewords,
         "codebook_dtype": str(table.codebook.dtype),
-        **embedding.provenance,
+        "verified": getattr(arguments, "verify", False),
     }
-    if getattr(arguments, "verify", False):
-        facts["verified"] = True
     _print(arguments, facts, {name: _shown(value) for name, value in facts.items()})
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return " x ".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = " x ".join(map(str, value)) if isinstance(value, list) else str(value)
+        # What a file says of itself may hold control characters for the terminal.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
@@ -266,6 +270,6 @@ def _print(
 ) -> None:
     """Prints facts as a JSON object, or as lines."""
     if arguments.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
     else:
         print_rows(list((lines or {}).items()), right=False)

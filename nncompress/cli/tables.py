@@ -7,7 +7,7 @@ def format_bytes(count: int) -> str:
     """Returns a number of bytes in the unit that suits it."""
     size = float(count)
     for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
+        if size < 999.5:
             return f"{size:.3g} {unit}" if unit != "bytes" else f"{count} bytes"
         size /= 1000
     return f"{size:.3g} GB"

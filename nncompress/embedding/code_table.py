@@ -12,7 +12,8 @@ from nncompress.errors import InputError
 _MOST_GRAM_CODEWORDS = 2_048
 _BLOCK_BYTES = 8 << 20
 _BLOCK_ROWS = 65_536
-_FEWEST_ROWS_TO_SCALE = 1e-30  # the least squared length that a row is divided by
+# Rows shorter than this share of their codewords' lengths are what rounding left of zeros.
+_ROUNDING = 1e-6
 
 
 class CodeTable:
@@ -168,7 +169,9 @@ class CodeTable:
                     np.einsum("nd,nd->n", rows, rows, out=part, dtype=np.float64)
             with np.errstate(divide="ignore"):
                 inverse = 1.0 / np.sqrt(np.maximum(squares, 0.0))
-            inverse[squares < _FEWEST_ROWS_TO_SCALE] = 0.0
+            lengths = np.sqrt(np.einsum("ld,ld->l", self.codewords, self.codewords))
+            longest = lengths.reshape(self.num_codebooks, -1).max(axis=1).sum(dtype=np.float64)
+            inverse[squares <= (_ROUNDING * longest) ** 2] = 0.0
             self._inverse_norms = inverse.astype(np.float32)
         return self._inverse_norms
 

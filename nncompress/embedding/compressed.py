@@ -13,6 +13,7 @@ from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
 from nncompress.embedding.vocabulary import Vocabulary, count_duplicates
 from nncompress.embedding.words import Key, RowKeys, WordRows
 from nncompress.errors import InputError
+from nncompress.sources.vocabulary import check_words
 
 if TYPE_CHECKING:
     import chainer
@@ -238,6 +239,8 @@ class CompressedEmbedding:
     def vectors_for_all(self, keys: Iterable[Key]) -> "CompressedEmbedding":
         """Returns a table of these keys alone, each once, in the order given.
 
+        Rows are numbered anew.
+
         Args:
             keys: Words, or row numbers; those that are missing are left out.
 
@@ -251,7 +254,12 @@ class CompressedEmbedding:
         words = [key if isinstance(key, str) else None for key in keys]
         table = CodeTable(self.table.packed[rows], self.table.codebook, self.table.num_codebooks)
         vocabulary = Vocabulary.of_words(words, len(rows)) if self.has_words else None
-        return CompressedEmbedding(table, vocabulary, self.provenance)
+        return CompressedEmbedding(table, vocabulary, self._without_measures())
+
+    def _without_measures(self) -> dict[str, object]:
+        """Returns what is true of other rows with the same codebook too."""
+        measures = ("loss", "mean_distance", "mean_cosine", "source_shape")
+        return {name: v for name, v in self.provenance.items() if name not in measures}
 
     def add(
         self, words: Sequence[str | None] | None, vectors: np.ndarray
@@ -271,15 +279,18 @@ class CompressedEmbedding:
         from nncompress.refinement.refine import improve_codes
         from nncompress.sources import EmbeddingMatrix
 
-        matrix = EmbeddingMatrix(vectors, "the array of new rows")
+        unit_rows = self.provenance.get("objective") == "cosine"
+        matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=unit_rows)
         table = self.table
+        words = None if words is None else list(words)
         if matrix.dim != table.dim:
             raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
-        if (words is None) == self.has_words or (words and len(words) != len(matrix)):
+        if (words is None) == self.has_words or len(words or matrix) != len(matrix):
             wanted = f"{len(matrix)} words" if self.has_words else "None: the table has no words"
             raise InputError(
                 f"words for {len(matrix)} new rows are {words!r:.60}; wanted {wanted}"
             )
+        check_words(words or [])
         present = [word for word in words or () if word is not None and word in self]
         if present:
             raise InputError(f"{present[0]!r} is in the table already; leave it out")
@@ -288,7 +299,7 @@ class CompressedEmbedding:
         packed = np.concatenate([table.packed, table.packing.pack(codes)])
         both = None if words is None else [*self._vocabulary.words(), *words]
         larger = CodeTable(packed, table.codebook, table.num_codebooks)
-        return CompressedEmbedding.of_table(larger, both, self.provenance)
+        return CompressedEmbedding.of_table(larger, both, self._without_measures())
 
     # Similarity
 
@@ -322,7 +333,7 @@ class CompressedEmbedding:
             negative: The same, with weights of -1; a pair's own weight is taken as it is, as
                 gensim takes it.
             topn: How many words; None: the cosines of all rows instead, float32 ``(n,)``.
-            restrict_vocab: How many leading rows to look at; by default all.
+            restrict_vocab: How many leading rows to look at; None or 0: all.
 
         Returns:
             Words and cosines, the nearest first, the given keys left out.
@@ -369,7 +380,7 @@ class CompressedEmbedding:
         pairs: str | os.PathLike,
         delimiter: str = "\t",
         encoding: str = "utf8",
-        restrict_vocab: int = 300_000,
+        restrict_vocab: int | None = 300_000,
         case_insensitive: bool = True,
         dummy4unknown: bool = False,
     ) -> tuple[tuple[float, float], tuple[float, float], float]:
@@ -383,7 +394,7 @@ class CompressedEmbedding:
     def evaluate_word_analogies(
         self,
         analogies: str | os.PathLike,
-        restrict_vocab: int = 300_000,
+        restrict_vocab: int | None = 300_000,
         case_insensitive: bool = True,
         dummy4unknown: bool = False,
     ) -> tuple[float, list[dict[str, object]]]:
@@ -408,19 +419,25 @@ class CompressedEmbedding:
             raise InputError("nothing was given to compare with; wanted a key or a vector")
         for part, weight in weighted:
             if isinstance(part, tuple):
-                part, weight = part[0], float(part[1])
+                part, weight = _weighted(part)
             if isinstance(part, (str, int, np.integer)):
                 given += self._rows([part])
                 vector = _unit(self.table.vector(given[-1]))
             else:
-                vector = np.asarray(part, dtype=np.float64)
-                if vector.shape != total.shape or not np.isfinite(vector).all():
-                    raise InputError(
-                        f"a vector of shape {vector.shape} to compare with; wanted "
-                        f"{total.shape} finite numbers"
-                    )
+                vector = self._checked_vector(part)
             total += weight * vector
         return _unit(total).astype(np.float32), given
+
+    def _checked_vector(self, vector: np.ndarray) -> np.ndarray:
+        vector = np.asarray(vector)
+        if vector.dtype.kind not in "iuf" or vector.shape != (self.vector_size,):
+            raise InputError(
+                f"a vector of type {vector.dtype} and shape {vector.shape} to compare with; "
+                f"wanted numbers of shape {(self.vector_size,)}, or a key"
+            )
+        if not np.isfinite(vector).all():
+            raise InputError("a vector to compare with is not finite")
+        return vector.astype(np.float64)
 
     def _nearest(
         self,
@@ -429,7 +446,9 @@ class CompressedEmbedding:
         topn: int | None,
         restrict_vocab: int | None,
     ) -> list[tuple[Key, float]] | np.ndarray:
-        scores = self.table.cosines(query, restrict_vocab)
+        if restrict_vocab is not None and restrict_vocab < 0:
+            raise InputError(f"restrict_vocab is {restrict_vocab}; wanted a number of rows")
+        scores = self.table.cosines(query, restrict_vocab or None)
         if topn is None:
             return scores
         if topn < 1:
@@ -454,10 +473,7 @@ class CompressedEmbedding:
         return self.table.decode(slice(None))
 
     def to_gensim(self) -> "gensim.models.KeyedVectors":
-        """Returns gensim's KeyedVectors of the decoded table.
-
-        Rows without a word have their number, as a string, for one.
-        """
+        """Returns gensim's KeyedVectors of the decoded rows that have a word."""
         from nncompress.embedding.bridges.to_gensim import to_gensim
 
         return to_gensim(self)
@@ -505,6 +521,14 @@ def _listed(queries: Query | Sequence[Query] | None) -> Sequence[Query]:
     if isinstance(queries, np.ndarray):
         return [queries] if queries.ndim == 1 else list(queries)
     return list(queries)
+
+
+def _weighted(pair: tuple) -> tuple[Key | np.ndarray, float]:
+    """Returns a pair of query and weight."""
+    number = (int, float, np.integer, np.floating)
+    if len(pair) != 2 or not isinstance(pair[1], number) or not np.isfinite(pair[1]):
+        raise InputError(f"{pair!r} to compare with; wanted a pair of a key and a finite weight")
+    return pair[0], float(pair[1])
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -85,9 +85,7 @@ def choose_codebook(
     Raises:
         InputError: The type is another, or float16 cannot hold the codebook.
     """
-    if dtype not in CODEBOOK_DTYPES:
-        raise InputError(f"no codebook type {dtype!r}; wanted one of {', '.join(CODEBOOK_DTYPES)}")
-    measure(matrix, table)
+    check_codebook_dtype(dtype)
     if dtype == "float32":
         return table, exact
     with np.errstate(over="ignore"):

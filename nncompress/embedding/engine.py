@@ -5,6 +5,8 @@ of lookups. So NumPy's code begins; after half a second of work Numba's goes on,
 installed. Both give the same numbers, bit for bit.
 """
 
+import os
+import threading
 import time
 from types import ModuleType
 
@@ -31,6 +33,9 @@ class Engine:
         self._compiled: ModuleType | None = None
         self._team: Team | None = None
         self._no_barrier = np.zeros(1, dtype=np.int64)
+        self._lock = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget_threads)
 
     def use(self, choice: str) -> None:
         """Fixes the choice: ``"numpy"``, ``"numba"``, or ``"auto"``, the default.
@@ -87,13 +92,22 @@ class Engine:
 
     def _load(self) -> bool:
         """Loads compiled kernels; tells whether that can be done."""
-        try:
-            from nncompress.kernels import lookup
-        except ImportError:
-            return False
-        self._compiled = lookup
-        self._team = self._team or Team(usable_cores())
+        with self._lock:
+            if self._compiled is not None:
+                return True
+            try:
+                from nncompress.kernels import lookup
+            except ImportError:
+                return False
+            self._team = self._team or Team(usable_cores())
+            self._compiled = lookup  # last: other threads use both from now on
         return True
+
+    def _forget_threads(self) -> None:
+        """Makes new threads in a forked process, which has none of its parent's."""
+        self._lock = threading.Lock()
+        if self._team is not None:
+            self._team = Team(self._team.threads)
 
 
 engine = Engine()

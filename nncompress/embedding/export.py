@@ -1,6 +1,7 @@
 """Writing a compressed embedding's rows, decoded, in formats that others read."""
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
-from nncompress.files import atomic_path
+from nncompress.files import atomic_path, check_output
 from nncompress.progress import progress_bar
 from nncompress.sources import write_vocabulary
 from nncompress.sources.rows import write_npy
@@ -38,14 +39,14 @@ def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> 
     path = Path(path)
     if to not in FORMATS:
         raise InputError(f"no format {to!r}; wanted one of {', '.join(FORMATS)}")
+    check_output(path)
     if to == "npy":
         return _export_npy(embedding, path)
     if to == "gensim":
-        embedding.to_gensim().save(str(path))
-        return sorted(path.parent.glob(f"{path.name}*"))
+        return _export_gensim(embedding, path)
     binary = to == "word2vec" and path.suffix == ".bin"
     rows, words = _named_rows(embedding)
-    _refuse_words(words, _BREAKS + " " if binary else _BREAKS, to)
+    _refuse_words(words, _BREAKS + " " if to == "word2vec" else _BREAKS, to)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         if to == "word2vec":
             file.write(f"{len(rows)} {embedding.vector_size}\n".encode())
@@ -79,6 +80,17 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
         if embedding.has_words:
             write_vocabulary(path.with_suffix(".word"), words)
     return [path, *([path.with_suffix(".word")] if embedding.has_words else [])]
+
+
+def _export_gensim(embedding: CompressedEmbedding, path: Path) -> list[Path]:
+    """Writes what gensim makes, one file or two, under their names when they are complete."""
+    vectors = embedding.to_gensim()
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        vectors.save(str(Path(scratch) / path.name))
+        names = sorted(made.name for made in Path(scratch).iterdir())
+        for name in names:
+            (Path(scratch) / name).replace(path.parent / name)
+    return [path.parent / name for name in names]
 
 
 def _named_rows(embedding: CompressedEmbedding) -> tuple[np.ndarray, list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
-from nncompress.errors import FormatError
+from nncompress.errors import FormatError, InputError
 from nncompress.tensor_file import map_tensors, write_tensors
 
 FORMAT = "nncompress"
@@ -50,7 +50,7 @@ def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
     metadata = {
         "format": FORMAT,
         **{name: str(number) for name, number in numbers.items()},
-        "provenance": json.dumps(contents.provenance, ensure_ascii=False, sort_keys=True),
+        "provenance": _as_json(contents.provenance),
         "sha256": json.dumps({name: _sha256(array) for name, array in tensors.items()}),
     }
     write_tensors(path, tensors, metadata)
@@ -151,6 +151,13 @@ def _json_object(metadata: dict[str, str], name: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise FormatError(f"{name} is not a JSON object")
     return value
+
+
+def _as_json(provenance: dict[str, object]) -> str:
+    try:
+        return json.dumps(provenance, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the provenance is not what JSON can hold: {error}") from None
 
 
 def _verify(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:

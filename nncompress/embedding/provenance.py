@@ -16,7 +16,8 @@ def provenance_of(matrix: EmbeddingMatrix, distortion: Distortion) -> dict[str, 
     """
     return {
         "made_by": f"chainer-nncompress {__version__}",
-        "source": os.path.basename(matrix.name),  # not the whole path: files are passed on
+        # Not the whole path, for files are passed on; names may hold bytes that are no text.
+        "source": os.path.basename(matrix.name).encode("utf-8", "replace").decode("utf-8"),
         "source_shape": list(matrix.shape),
         "objective": "cosine" if matrix.unit_rows else "distance",
         "loss": distortion.loss,

@@ -18,6 +18,7 @@ import numpy as np
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.symbol_table import SymbolTable
 from nncompress.errors import FormatError, InputError
+from nncompress.sources.vocabulary import check_words
 
 BLOCK_WORDS = 16
 _GROUP = 8  # row numbers are packed in groups that fill whole bytes
@@ -85,17 +86,12 @@ class Vocabulary:
         """
         if len(words) > num_rows:
             raise InputError(f"{len(words)} words were given for {num_rows} rows")
+        check_words(words)
         rows: dict[str, int] = {}
         for row, word in enumerate(words):
             if word is not None:
                 rows.setdefault(word, row)
-        try:
-            pairs = sorted((word.encode("utf-8"), row) for word, row in rows.items())
-        except (UnicodeEncodeError, AttributeError):
-            bad = next(word for word in rows if not _is_text(word))
-            raise InputError(
-                f"row {rows[bad]} has the word {bad!r}; wanted a string that UTF-8 can represent"
-            ) from None
+        pairs = sorted((word.encode("utf-8"), row) for word, row in rows.items())
         packing = Packing(_GROUP, bits_for(num_rows))
         numbers = np.zeros(-(-len(pairs) // _GROUP) * _GROUP, dtype=np.uint32)
         numbers[: len(pairs)] = [row for _, row in pairs]
@@ -116,6 +112,7 @@ class Vocabulary:
             return -1
         stride = -(-self._num_blocks // _ROOT)
         if self._root is None:
+            self._refuse_disorder()
             self._root = [self._head(block) for block in range(0, self._num_blocks, stride)]
         low = max(0, bisect_right(self._root, wanted) - 1) * stride
         high = min(low + stride, self._num_blocks)
@@ -140,6 +137,7 @@ class Vocabulary:
 
     def words(self) -> list[str | None]:
         """Returns the word of each row, or None."""
+        self._refuse_disorder()
         words = [word for block in range(self._num_blocks) for word in self._block(block)]
         words = [word.decode("utf-8", "replace") for word in words]
         return [None if place < 0 else words[place] for place in self.positions.tolist()]
@@ -165,6 +163,16 @@ class Vocabulary:
             positions[rows] = np.arange(self.num_words, dtype=np.int32)
             self._positions = positions
         return self._positions
+
+    def _refuse_disorder(self) -> None:
+        """Refuses blocks that overlap: together they would be larger than the file."""
+        offsets = self.sections["offsets"]
+        if (offsets[1:] < offsets[:-1]).any() or int(offsets[-1]) > len(self._blocks):
+            raise FormatError("the vocabulary's blocks overlap; it is damaged")
+
+    def __reduce__(self) -> tuple:
+        sections = {name: np.array(section) for name, section in self.sections.items()}
+        return Vocabulary, (sections, self.num_words, self._num_rows)
 
     def _row(self, position: int) -> int:
         bits = self._rows_packing.bits
@@ -209,16 +217,6 @@ class Vocabulary:
                 f"block {block} of the vocabulary holds {len(words)} words; wanted {wanted}"
             )
         return words
-
-
-def _is_text(word: object) -> bool:
-    if not isinstance(word, str):
-        return False
-    try:
-        word.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _front_coded(words: Sequence[bytes]) -> dict[str, np.ndarray]:

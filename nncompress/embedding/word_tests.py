@@ -1,12 +1,10 @@
 """Tests that word vectors are commonly put to, with gensim's rules and results."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nncompress.embedding.nearest import largest
 from nncompress.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ def evaluate_word_pairs(
     pairs: str | os.PathLike,
     delimiter: str = "\t",
     encoding: str = "utf8",
-    restrict_vocab: int = 300_000,
+    restrict_vocab: int | None = 300_000,
     case_insensitive: bool = True,
     dummy4unknown: bool = False,
 ) -> tuple[tuple[float, float], tuple[float, float], float]:
@@ -34,7 +32,7 @@ def evaluate_word_pairs(
             without a number are left out.
         delimiter: What separates them.
         encoding: The file's encoding.
-        restrict_vocab: How many leading rows' words to know.
+        restrict_vocab: How many leading rows' words to know; None: all.
         case_insensitive: Whether to compare words in upper case; the first row of those that are
             then the same has the word.
         dummy4unknown: Whether pairs with a word that is not known have similarity 0; they are left
@@ -52,15 +50,17 @@ def evaluate_word_pairs(
         from scipy import stats
     except ImportError:
         raise ImportError("correlations need SciPy; install it with: pip install scipy") from None
+    if not delimiter:
+        raise InputError("the delimiter is empty; wanted what separates two words and a number")
     known = _known_words(embedding, restrict_vocab, case_insensitive)
     people, cosines, unknown = [], [], 0
     for line in _lines(pairs, encoding):
-        fields = (line.upper() if case_insensitive else line).split(delimiter)
-        try:
-            one, other, similarity = fields[0], fields[1], float(fields[2])
-        except (IndexError, ValueError):
-            continue
         if line.startswith("#"):
+            continue
+        try:
+            one, other, similarity = (line.upper() if case_insensitive else line).split(delimiter)
+            similarity = float(similarity)
+        except ValueError:
             continue
         if one in known and other in known:
             cosines.append(embedding.similarity(known[one], known[other]))
@@ -87,7 +87,7 @@ def evaluate_word_pairs(
 def evaluate_word_analogies(
     embedding: "CompressedEmbedding",
     analogies: str | os.PathLike,
-    restrict_vocab: int = 300_000,
+    restrict_vocab: int | None = 300_000,
     case_insensitive: bool = True,
     dummy4unknown: bool = False,
 ) -> tuple[float, list[dict[str, object]]]:
@@ -109,7 +109,8 @@ def evaluate_word_analogies(
         name and the questions that were answered right and wrong.
 
     Raises:
-        InputError: The file is missing, or a question has no section or not four words.
+        InputError: The file is missing, or a question has no section. (Lines without four words
+            are passed over.)
     """
     known = _known_words(embedding, restrict_vocab, case_insensitive)
     upper = str.upper if case_insensitive else str
@@ -119,13 +120,13 @@ def evaluate_word_analogies(
             sections.append({"section": line[2:].strip(), "correct": [], "incorrect": []})
             continue
         words = tuple(upper(line).split())
-        if not words:
-            continue
-        if len(words) != 4 or not sections:
+        if not sections:
             raise InputError(
-                f"{analogies}, line {number}: {line.strip()[:60]!r}; wanted four words, after a "
-                "line ': name of a section'"
+                f"{analogies}, line {number}: {line.strip()[:60]!r}; wanted a line ': name of a "
+                "section' before any question"
             )
+        if len(words) != 4:
+            continue
         if not all(word in known for word in words):
             if dummy4unknown:
                 sections[-1]["incorrect"].append(words)
@@ -142,24 +143,29 @@ def evaluate_word_analogies(
     return (len(total["correct"]) / answered if answered else 0.0), sections
 
 
-def _answer(embedding, asked, known, upper, restrict_vocab) -> int | None:
+def _answer(
+    embedding: "CompressedEmbedding",
+    asked: list[int],
+    known: dict[str, int],
+    upper: Callable[[str], str],
+    restrict_vocab: int | None,
+) -> int | None:
     """Returns the row of the first known word among those nearest to b - a + c, or None."""
     a, b, c = asked
-    scores = embedding.most_similar([b, c], [a], None, restrict_vocab)
-    scores[asked] = -np.inf
-    words = (upper(str(embedding.index_to_key[row])) for row in largest(scores, _PREDICTIONS))
+    nearest = embedding.most_similar([b, c], [a], _PREDICTIONS, restrict_vocab)
+    words = (upper(word) for word, _ in nearest)
     return next((known[word] for word in words if known.get(word, a) not in asked), None)
 
 
 def _known_words(
-    embedding: "CompressedEmbedding", restrict_vocab: int, case_insensitive: bool
+    embedding: "CompressedEmbedding", restrict_vocab: int | None, case_insensitive: bool
 ) -> dict[str, int]:
     """Returns the rows of the words that are to be known."""
     if not embedding.has_words:
         raise InputError("the table has no words; wanted one with words to test them")
     known: dict[str, int] = {}
     for row, word in enumerate(embedding.index_to_key):
-        if row >= restrict_vocab:
+        if restrict_vocab and row >= restrict_vocab:
             break
         if isinstance(word, str):
             known.setdefault(word.upper() if case_insensitive else word, row)
@@ -169,8 +175,9 @@ def _known_words(
 def _lines(path: str | os.PathLike, encoding: str) -> list[str]:
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} does not exist; wanted a text file")
+        seen = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {seen}; wanted a text file")
     try:
         return path.read_text(encoding=encoding).splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not {encoding} text: {error.reason}") from None
+    except (UnicodeDecodeError, LookupError) as error:
+        raise InputError(f"{path} cannot be read as {encoding} text: {error}") from None

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from nncompress.embedding.vocabulary import Vocabulary
 
 Key = str | int
@@ -46,8 +48,8 @@ class WordRows(Mapping):
     def __getitem__(self, key: Key) -> int:
         row = -1
         if self._vocabulary is None:
-            if isinstance(key, int) and 0 <= key < self._num_rows:
-                row = key
+            if isinstance(key, (int, np.integer)) and 0 <= key < self._num_rows:
+                row = int(key)
         elif isinstance(key, str):
             row = self._vocabulary.find(key)
         if row < 0:
@@ -55,6 +57,15 @@ class WordRows(Mapping):
         return row
 
     def __iter__(self) -> Iterator[Key]:
+        return (key for key, _ in self.items())
+
+    def items(self) -> Iterator[tuple[Key, int]]:
+        """Goes through words and their rows, without a look-up for each."""
         if self._vocabulary is None:
-            return iter(range(self._num_rows))
-        return (word for word in self._vocabulary.words() if word is not None)
+            return ((row, row) for row in range(self._num_rows))
+        words = self._vocabulary.words()
+        return ((word, row) for row, word in enumerate(words) if word is not None)
+
+    def values(self) -> Iterator[int]:
+        """Goes through the rows that have a word."""
+        return (row for _, row in self.items())

@@ -6,6 +6,7 @@ import numpy as np
 from logzero import logger
 
 from nncompress.chainer_compat import chainer
+from nncompress.gather_rows import gather_rows
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
 from nncompress.matrix.hyperparameters import CompressionHParams
 from nncompress.matrix.registry import INPUT_OUTPUT, registered
@@ -190,7 +191,7 @@ class CompressionOp(CompressionOpInterface):
     def get_apply_embedding_lookup(self, ids):
         flat = ids.reshape(-1)
         rows = self._mix(
-            lambda: F.embed_id(flat, F.reshape(self.a_matrix, self.shape)),
+            lambda: gather_rows(F.reshape(self.a_matrix, self.shape), flat),
             lambda: self.factors.lookup(flat),
         )
         return F.reshape(rows, (*ids.shape, self.shape[1]))
@@ -291,7 +292,7 @@ class InputOutputCompressionOp(CompressionOpInterface):
         return F.transpose(self.get_apply_matmul(identity))
 
     def get_apply_embedding_lookup(self, ids):
-        flat = F.embed_id(ids.reshape(-1), self.get_apply_compression())
+        flat = gather_rows(self.get_apply_compression(), ids.reshape(-1))
         return F.reshape(flat, (*ids.shape, self.shape[1]))
 
     def get_apply_convolution(self, x, kernel, **options):

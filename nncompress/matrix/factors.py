@@ -8,6 +8,7 @@ import numpy as np
 
 from nncompress.chainer_compat import chainer
 from nncompress.embedding.packing import Packing, bits_for
+from nncompress.gather_rows import gather_rows
 from nncompress.matrix.compressors.simhash import SEED, projection_blocks, unpack_signs
 
 F = chainer.functions
@@ -41,7 +42,7 @@ class Factors(chainer.Link):
 
     def lookup(self, ids: np.ndarray) -> chainer.Variable:
         """Returns rows of the compressed matrix, ``(len(ids), n)``."""
-        return F.embed_id(ids, self.matrix())
+        return gather_rows(self.matrix(), ids)
 
     def convolve(
         self, x: chainer.Variable, kernel: tuple[int, ...], **options
@@ -100,7 +101,7 @@ class ProductFactors(PairFactors):
             self.c_matrix = self._parameter(*c_shape)
 
     def left(self, ids=None):
-        return self.b_matrix if ids is None else F.embed_id(ids, self.b_matrix)
+        return self.b_matrix if ids is None else gather_rows(self.b_matrix, ids)
 
     def right(self):
         return self.c_matrix
@@ -135,7 +136,7 @@ class SparseFactors(PairFactors):
         self.add_persistent("columns", np.zeros((self.shape[0], count), dtype=np.int32))
 
     def left(self, ids=None):
-        values = self.values if ids is None else F.embed_id(ids, self.values)
+        values = self.values if ids is None else gather_rows(self.values, ids)
         columns = self.columns if ids is None else self.columns[ids]
         empty = self.xp.zeros((len(values), len(self.dictionary)), dtype=self.dtype)
         return F.scatter_add(empty, (self.xp.arange(len(values))[:, None], columns), values)
@@ -226,7 +227,7 @@ class KmeansFactors(Factors):
         # A centroid of zeros gets no gradient, and so is one for ever.
         trained = self.centroids.array.any(axis=1)[:, None].astype(self.dtype)
         centroids = self.centroids * self.xp.broadcast_to(trained, self.centroids.shape)
-        return F.reshape(F.embed_id(self.numbers.astype(np.int32), centroids), self.shape)
+        return F.reshape(gather_rows(centroids, self.numbers), self.shape)
 
     def _stored(self):
         return [self.centroids.array, self.numbers]

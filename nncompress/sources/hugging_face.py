@@ -50,8 +50,13 @@ def open_tensor(path: Path, tensor: str | None = None, **options: object) -> Emb
             if len(shape) == 2 and file.dtypes[name] in _FLOATS
         ]
         tensor = _choose(path, matrices)
-    if tensor not in file.tensors:
-        raise InputError(f"{path} has no tensor {tensor!r}; wanted one of {_some(file.tensors)}")
+    if tensor not in file.dtypes:
+        raise InputError(f"{path} has no tensor {tensor!r}; wanted one of {_some(file.dtypes)}")
+    if file.dtypes[tensor] not in _FLOATS:
+        raise InputError(
+            f"{path}: tensor {tensor!r} has the type {file.dtypes[tensor]}; wanted one of "
+            f"{', '.join(_FLOATS)}"
+        )
     bfloat16 = file.dtypes[tensor] == "BF16"
     name = f"{path}, tensor {tensor!r}"
     return EmbeddingMatrix(file.tensors[tensor], name, bfloat16=bfloat16, **options)

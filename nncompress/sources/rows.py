@@ -8,6 +8,8 @@ import numpy as np
 # Blocks of tokens, valid UTF-8, and their rows, float32 (n, D).
 Rows = Iterator[tuple[list[bytes], np.ndarray]]
 BLOCK_BYTES = 4 << 20
+# More columns than any table has: a first line that promises more is none.
+MOST_COLUMNS = 1 << 24
 
 
 def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) -> tuple[int, int]:

@@ -14,7 +14,10 @@ from nncompress.progress import progress_bar
 
 COMPRESSED = (".gz", ".xz", ".zip")
 # What reading a damaged file raises.
-_DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+_DAMAGED = (
+    *(OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile),
+    NotImplementedError,  # a way of compressing that zipfile does not know
+)
 _STEP = 1 << 20
 
 

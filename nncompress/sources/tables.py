@@ -11,10 +11,11 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
-from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.matrix import EmbeddingMatrix, map_npy
 from nncompress.sources.rows import write_npy
 from nncompress.sources.streams import locate, open_stream
 from nncompress.sources.text_vectors import read_text
+from nncompress.sources.vocabulary import check_words
 from nncompress.sources.word2vec_binary import is_word2vec_binary, read_word2vec_binary
 
 _FASTTEXT_MAGIC = (793_712_314).to_bytes(4, "little")
@@ -84,12 +85,18 @@ def open_table(
                     "row for each word"
                 )
             found = found[: len(matrix)]
+            check_words(found)
         yield SourceTable(matrix, found)
         del matrix  # a file that is mapped cannot be removed everywhere
 
 
 def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str] | None]:
     if isinstance(source, EmbeddingMatrix):
+        if options["limit"] is not None or options["unit_rows"] != source.unit_rows:
+            raise InputError(
+                "a limit or an objective was given with an EmbeddingMatrix, which has its own; "
+                "make it with limit and unit_rows, or give the array"
+            )
         return source, None
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
         return EmbeddingMatrix(source.vectors, "the vectors", **options), list(source.index_to_key)
@@ -122,9 +129,7 @@ def _convert(
     lines: list[bytes] = []
     write_npy(matrix_path, read(path), lines.append)
     words = b"".join(lines).decode("utf-8").split("\n")[:-1]
-    matrix = EmbeddingMatrix.open(matrix_path, **options)
-    matrix.name = str(path)
-    return matrix, words
+    return EmbeddingMatrix(map_npy(matrix_path), str(path), **options), words
 
 
 def _refuse_others(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.files import atomic_path
-from nncompress.sources.rows import BLOCK_BYTES, Rows, write_npy
+from nncompress.sources.rows import BLOCK_BYTES, MOST_COLUMNS, Rows, write_npy
 from nncompress.sources.streams import COMPRESSED, Stream, locate, open_stream
 
 _PROBED_LINES = 100
@@ -95,9 +95,11 @@ def _probe(path: Path, lines: Stream) -> tuple[int | None, int]:
         raise InputError(f"{path} is empty; wanted a token and its numbers on each line")
     # Tokens with spaces are rare, and only make a line longer: the usual length tells D.
     first, following = probed[0], probed[1:]
-    if len(first) == 2 and all(field.isdigit() for field in first):
+    if len(first) == 2 and all(field.isdigit() and len(field) <= 18 for field in first):
         rows, header_dim = map(int, first)
-        if header_dim > 0 and (not following or header_dim == _usual_dim(following)):
+        if 0 < header_dim <= MOST_COLUMNS and (
+            not following or header_dim == _usual_dim(following)
+        ):
             return rows, header_dim
     dim = _usual_dim(probed)
     if dim < 1:

@@ -1,7 +1,7 @@
 """The vocabulary file: one token a line, in row order."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nncompress.errors import InputError
@@ -73,3 +73,19 @@ def write_vocabulary(path: str | os.PathLike, tokens: Iterable[str]) -> None:
             if "\n" in token:
                 raise InputError(f"token {number} ({token!r}) holds a line break")
             file.write(token.encode("utf-8") + b"\n")
+
+
+def check_words(words: Sequence[str | None]) -> None:
+    """Refuses what cannot be kept as words.
+
+    Raises:
+        InputError: One is neither None nor a string that UTF-8 can represent.
+    """
+    for row, word in enumerate(words):
+        try:
+            if word is not None:
+                str.encode(word, "utf-8")
+        except (UnicodeEncodeError, TypeError):
+            raise InputError(
+                f"row {row} has the word {word!r}; wanted a string that UTF-8 can represent"
+            ) from None

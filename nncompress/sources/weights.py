@@ -23,9 +23,13 @@ def read_weights(path: str | os.PathLike, matrix: EmbeddingMatrix) -> np.ndarray
     Raises:
         InputError: The file is missing or cannot be read, or ``check_weights`` refuses it.
     """
+    return check_weights(load_weights(path), matrix, os.fspath(path))
+
+
+def load_weights(path: str | os.PathLike) -> np.ndarray:
+    """Reads a file of weights as it is; see ``read_weights``."""
     path = Path(path)
-    read = _read_array if path.suffix == ".npy" else _read_numbers
-    return check_weights(read(path), matrix, str(path))
+    return (_read_array if path.suffix == ".npy" else _read_numbers)(path)
 
 
 def check_weights(

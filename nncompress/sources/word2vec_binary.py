@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.sources.rows import BLOCK_BYTES, Rows
+from nncompress.sources.rows import BLOCK_BYTES, MOST_COLUMNS, Rows
 from nncompress.sources.streams import Stream, open_stream
 
 _CHUNK = 1 << 20
@@ -71,7 +71,7 @@ def _header(stream: Stream) -> tuple[int, int] | None:
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         return None
     num_rows, dim = map(int, fields)
-    return (num_rows, dim) if num_rows > 0 and 0 < dim < 1 << 24 else None
+    return (num_rows, dim) if num_rows > 0 and 0 < dim <= MOST_COLUMNS else None
 
 
 def _checked(path: Path, number: int, token: bytes) -> bytes:

@@ -86,6 +86,48 @@ def test_vectors_are_exported(ask, path, tmp_path):
     assert (np.load(tmp_path / "x.npy") == CompressedEmbedding.load(path).to_numpy()).all()
 
 
+def test_weights_are_those_of_the_rows_before_a_limit(ask, matrix_path, tmp_path):
+    np.save(tmp_path / "w.npy", np.arange(300.0))
+    arguments = ["compress", matrix_path, tmp_path / "y.nnc", "-M", 4, "-K", 8, "-e", 5]
+    weighted = [*arguments, "--limit", 100, "--weights", tmp_path / "w.npy"]
+    assert json.loads(ask(*weighted, "--json"))["weighted"] is True
+    with pytest.raises(InputError, match="does not exist"):
+        ask(*arguments, "--weights", tmp_path / "none.npy", "--dry-run")
+
+
+def test_an_input_is_never_overwritten(ask, matrix_path, path, tmp_path):
+    before = matrix_path.read_bytes(), path.read_bytes()
+    for arguments in (
+        ["compress", matrix_path, matrix_path, "-M", 4, "-K", 8],
+        ["export", path, path, "--to", "glove"],
+    ):
+        with pytest.raises(InputError, match="is the input itself"):
+            ask(*arguments)
+    assert (matrix_path.read_bytes(), path.read_bytes()) == before
+    with pytest.raises(InputError, match="is no ordinary file"):
+        ask("compress", matrix_path, "/dev/null")
+
+
+def test_what_a_file_says_of_itself_is_shown_as_text_and_not_believed(ask, path):
+    embedding = CompressedEmbedding.load(path)
+    embedding.provenance |= {"rows": 10**9, "verified": True, "source": "a\x1b[31m\ud800"}
+    embedding.save(path)
+    shown = ask("info", path)
+    assert "\x1b" not in shown
+    assert "10000" not in shown.replace(",", "")
+    facts = json.loads(ask("info", path, "--json"))
+    assert (facts["rows"], facts["verified"]) == (500, False)
+    assert json.loads(ask("info", path, "--json", "--verify"))["verified"] is True
+
+
+def test_sizes_are_written_in_the_unit_that_suits_them():
+    from nncompress.cli.tables import format_bytes
+
+    sizes = [7, 999, 1_000, 999_999, 8_540_000, 12 * 10**9]
+    written = ["7 bytes", "999 bytes", "1 kB", "1 MB", "8.54 MB", "12 GB"]
+    assert [format_bytes(size) for size in sizes] == written
+
+
 def test_mistakes_are_named(ask, path, tmp_path):
     (tmp_path / "no.nnc").write_text("no")
     for arguments, error, message in [

@@ -1,7 +1,17 @@
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_it_reads_like_a_mapping(embedding, decoded, each_engine):
@@ -141,6 +151,7 @@ def test_fewer_rows_or_results_can_be_asked_for(embedding, decoded):
     found = embedding.most_similar("wörd 600", restrict_vocab=50, topn=100)
     assert {embedding.get_index(word) for word, _ in found} == set(range(50))
     assert embedding.most_similar("wörd 1", topn=0) == []
+    assert embedding.most_similar("wörd 1", restrict_vocab=0) == embedding.most_similar("wörd 1")
     scores = embedding.most_similar("wörd 1", topn=None)
     assert scores.shape == (700,)
     assert scores[1] == pytest.approx(1.0, abs=1e-6)
@@ -155,10 +166,15 @@ def test_similarity_is_the_cosine(embedding, decoded):
 def test_what_cannot_be_compared_is_refused(embedding):
     with pytest.raises(InputError, match="nothing was given to compare with"):
         embedding.most_similar()
-    with pytest.raises(InputError, match=r"a vector of shape \(3,\)"):
+    with pytest.raises(InputError, match=r"type float64 and shape \(3,\)"):
         embedding.similar_by_vector(np.ones(3))
-    with pytest.raises(InputError, match="finite"):
+    with pytest.raises(InputError, match="not finite"):
         embedding.similar_by_vector(np.full(9, np.nan))
+    for query in ([["wörd 1"]], [("wörd 1", "wörd 2")], [("wörd 1",)], [("wörd 1", np.nan)]):
+        with pytest.raises(InputError, match="to compare with"):
+            embedding.most_similar(query)
+    with pytest.raises(InputError, match="restrict_vocab is -5"):
+        embedding.most_similar("wörd 1", restrict_vocab=-5)
     with pytest.raises(InputError, match="none of"):
         embedding.doesnt_match(["x"])
     with pytest.warns(UserWarning, match=r"\['x'\] are not in the table"):
@@ -204,7 +220,7 @@ def test_rows_that_cannot_be_added_are_refused(embedding, table):
 def test_gensim_finds_the_same(embedding):
     pytest.importorskip("gensim")
     vectors = embedding.to_gensim()
-    assert vectors.index_to_key == list(embedding.index_to_key)
+    assert vectors.index_to_key == list(embedding)
     assert (vectors.vectors == embedding.to_numpy()).all()
     for positive, negative in [
         (["wörd 1"], None),
@@ -228,3 +244,72 @@ def test_gensim_finds_the_same(embedding):
     ours = embedding.vectors_for_all([*words, "none"])
     assert set(ours) == set(theirs.index_to_key)
     np.testing.assert_allclose(ours["wörd 5"], theirs["wörd 5"], atol=1e-6)
+
+
+def test_rows_without_a_word_do_not_take_the_names_of_words_in_gensim(table):
+    pytest.importorskip("gensim")
+    codes, codebook, _ = table
+    embedding = CompressedEmbedding.from_codes(codes, codebook, ["a", "3", "b", None])
+    vectors = embedding.to_gensim()
+    assert vectors.index_to_key == ["a", "3", "b"]
+    assert (vectors["3"] == embedding[1]).all()
+
+
+def test_it_is_copied_and_pickled(embedding):
+    for other in (copy.deepcopy(embedding), pickle.loads(pickle.dumps(embedding))):
+        assert list(other) == list(embedding)
+        assert (other.to_numpy() == embedding.to_numpy()).all()
+        assert other.most_similar("wörd 1") == embedding.most_similar("wörd 1")
+
+
+def test_new_rows_of_a_table_of_directions_are_divided_by_their_lengths(embedding, decoded):
+    embedding.provenance |= {"objective": "cosine", "loss": 1.0, "recipe": "fast"}
+    units = decoded[:20] / np.linalg.norm(decoded[:20], axis=1, keepdims=True)
+    names = [f"n{i}" for i in range(20)]
+    one, other = (embedding.add(np.array(names), rows) for rows in (units, 7.0 * units))
+    assert (one[names] == other[names]).all()
+    # What was measured on other rows is not said of these.
+    assert one.provenance == {"objective": "cosine", "recipe": "fast"}
+
+
+def test_a_forked_process_looks_rows_up(random):
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork here")
+    codes = random.integers(16, size=(10_000, 8))
+    embedding = CompressedEmbedding.from_codes(codes, random.normal(size=(128, 5)))
+    script = """
+import os, signal, numpy as np
+from nncompress import CompressedEmbedding
+from nncompress.embedding.engine import engine
+codes = np.random.default_rng(0).integers(16, size=(10_000, 8))
+emb = CompressedEmbedding.from_codes(codes, np.ones((128, 5), np.float32))
+engine.use("numba")
+emb.to_numpy()
+if os.fork() == 0:
+    signal.alarm(60)
+    os._exit(0 if (emb.to_numpy() == 8).all() else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, check=False)
+    assert result.returncode == 0
+    assert len(embedding) == 10_000
+
+
+def test_numba_may_take_over_while_many_threads_look_up(random, monkeypatch):
+    from nncompress.embedding import engine as module
+
+    monkeypatch.setattr(module, "_PATIENCE", 1e-4)
+    codes = random.integers(16, size=(300, 8))
+    embedding = CompressedEmbedding.from_codes(codes, random.normal(size=(128, 5)))
+    expected = embedding.to_numpy()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(30):
+            module.engine.use("auto")
+            found = list(pool.map(embedding.__getitem__, range(300)))
+            assert (np.array(found) == expected).all()
+
+
+def test_rows_that_rounding_alone_keeps_from_zero_have_no_direction(each_engine):
+    codebook = np.array([[1e8], [1.0], [-1e8], [2.0], [0.0], [1e-8]], np.float32)
+    embedding = CompressedEmbedding.from_codes(np.array([[0, 0, 1], [1, 1, 0]]), codebook)
+    assert embedding.most_similar(np.ones(1), topn=None).tolist() == [0.0, 0.0]

@@ -198,7 +198,9 @@ def entry(name, **values):
         (lambda header: header.pop("codes") and None, "leave a gap"),
         (lambda header: header.update(other=header.pop("codes")), "there is no section 'codes'"),
         (entry("codes", dtype="I8"), "section 'codes' has type int8"),
-        (entry("codes", dtype="Q4"), "tensor 'codes' has the unknown type 'Q4'"),
+        (entry("codes", dtype="Q4"), "there is no section 'codes'"),
+        (entry("codes", dtype=4), "tensor 'codes' has the type 4"),
+        (entry("codes", shape=[0, 1 << 62, 1 << 62]), "is said to be bytes"),
         (entry("codes", shape=[120]), r"section 'codes' has type uint8 and shape \(120,\)"),
         (entry("codes", shape=[1 << 62, 1 << 62]), "is said to be bytes"),
         (entry("codes", shape=[60, -2]), "a shape or place that is no list of sizes"),
@@ -253,7 +255,10 @@ def test_a_failed_save_leaves_the_old_file(embedding, tmp_path):
     path = tmp_path / "x.nnc"
     path.write_text("old")
     embedding.provenance["bad"] = object()
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match="not what JSON can hold"):
+        embedding.save(path)
+    embedding.provenance["bad"] = "x" * (9 << 20)
+    with pytest.raises(InputError, match="header would have"):
         embedding.save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

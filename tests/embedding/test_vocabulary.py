@@ -129,3 +129,14 @@ def test_frequent_pieces_take_a_byte():
     table = SymbolTable.fit([b"abcdefgh" * 20] * 5)
     assert len(table.compress(b"abcdefgh" * 100)) == 100
     assert table.expand(b"\xff") == b"\0"
+
+
+def test_overlapping_blocks_are_refused_and_take_no_memory():
+    """Offsets that go back and forth would read the whole section for each block."""
+    vocabulary = Vocabulary.of_words([f"w{i}" for i in range(16_384)], 16_384)
+    sections = {name: section.copy() for name, section in vocabulary.sections.items()}
+    sections["offsets"][0::2], sections["offsets"][1::2] = 0, len(sections["blocks"])
+    overlapping = Vocabulary(sections, 16_384, 16_384)
+    for look in (lambda: overlapping.find("a"), overlapping.words):
+        with pytest.raises(FormatError, match="blocks overlap"):
+            look()

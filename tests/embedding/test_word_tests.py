@@ -3,11 +3,15 @@ import pytest
 
 from nncompress import CompressedEmbedding, InputError
 
-PAIRS = "# people\na\tB\t9.5\nb\tc\t1\nc\td\t3\nno number\na\tc\t0.5\na\tmissing\t2\n"
+PAIRS = (
+    "# people\na\tB\t9.5\nb\tc\t1\nc\td\t3\nno number\na\td\t3\tfour fields\na\tc\t0.5\n"
+    "a\tmissing\t2\n"
+)
 ANALOGIES = """: letters
 a b c d
 a B C e
 a b c missing
+a b c
 : others
 
 d c b a
@@ -43,7 +47,7 @@ def test_correlations_are_those_of_cosines_and_people(files, lettered):
 
 @pytest.mark.parametrize("case_insensitive", [True, False])
 @pytest.mark.parametrize("dummy4unknown", [True, False])
-@pytest.mark.parametrize("restrict_vocab", [5, 300_000])
+@pytest.mark.parametrize("restrict_vocab", [5, 300_000, None])
 def test_gensim_gives_the_same_results(
     files, lettered, case_insensitive, dummy4unknown, restrict_vocab
 ):
@@ -73,10 +77,26 @@ def test_files_that_cannot_be_used_are_told(lettered, tmp_path, table):
     path.write_text("a b c\n")
     with pytest.raises(InputError, match="0 pairs of words that the table has"):
         lettered.evaluate_word_pairs(path)
-    with pytest.raises(InputError, match="line 1: 'a b c'; wanted four words"):
+    with pytest.raises(InputError, match="line 1: 'a b c'; wanted a line ': name of a section'"):
         lettered.evaluate_word_analogies(path)
+    with pytest.raises(InputError, match="is a directory"):
+        lettered.evaluate_word_pairs(tmp_path)
+    with pytest.raises(InputError, match="the delimiter is empty"):
+        lettered.evaluate_word_pairs(path, delimiter="")
+    with pytest.raises(InputError, match="cannot be read as bogus text"):
+        lettered.evaluate_word_pairs(path, encoding="bogus")
     path.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(InputError, match="is not utf8 text"):
+    with pytest.raises(InputError, match="cannot be read as utf8 text"):
         lettered.evaluate_word_analogies(path)
     with pytest.raises(InputError, match="the table has no words"):
         CompressedEmbedding.from_codes(*table[:2]).evaluate_word_analogies(path)
+
+
+def test_the_right_answer_is_found_behind_rows_without_a_word(random, tmp_path):
+    codebook = np.eye(16)[:, :8]
+    codebook[3] = codebook[1] - codebook[0] + codebook[2]
+    codes = np.array([[0], [1], [2], *[[3]] * 7, [5], [6]])
+    words = ["a", "b", "c", *[None] * 6, "d", "e", "f"]
+    embedding = CompressedEmbedding.from_codes(codes, codebook, words)
+    (tmp_path / "x").write_text(": s\na b c d\n")
+    assert embedding.evaluate_word_analogies(tmp_path / "x")[0] == 1.0

@@ -263,3 +263,44 @@ def test_a_folder_or_file_without_an_embedding_asks_for_its_name(tmp_path):
     write_tensors(tmp_path / "b.safetensors", {"p": ROWS[0]}, {})
     with pytest.raises(InputError, match="holds 2 safetensors files"):
         read(tmp_path)
+
+
+def test_other_types_beside_the_embedding_do_no_harm(tmp_path):
+    data = ROWS.tobytes()
+    header = json.dumps({
+        "embedding.weight": {"dtype": "F32", "shape": [6, 3], "data_offsets": [0, 72]},
+        "lin.weight": {"dtype": "F8_E4M3", "shape": [2, 4], "data_offsets": [72, 80]},
+    }).encode()  # fmt: skip
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data + bytes(8))
+    check(path, words=None)
+    with pytest.raises(InputError, match=r"'lin\.weight' has the type F8_E4M3; wanted one of F16"):
+        read(path, tensor="lin.weight")
+
+
+def test_numbers_that_promise_too_much_are_no_header(tmp_path):
+    for first, row in ((b"5", 99_999_999_999.0), (b"1" * 5_000, 5.0)):
+        (tmp_path / "x.txt").write_bytes(first + b" %d\n" % row)
+        check(tmp_path / "x.txt", np.array([[row]], np.float32), [first.decode()])
+
+
+def test_what_a_message_names_is_the_users_file(tmp_path):
+    (tmp_path / "x.bin").write_bytes(b"1 1\na " + struct.pack("<f", np.nan))
+    with pytest.raises(InputError, match=r"x\.bin has nan in row 0"):
+        read(tmp_path / "x.bin")
+
+
+def test_a_matrix_object_keeps_its_own_settings():
+    from nncompress.sources import EmbeddingMatrix
+
+    matrix = EmbeddingMatrix(ROWS, limit=4)
+    assert read(matrix)[0].shape == (4, 3)
+    for options in ({"limit": 2}, {"unit_rows": True}):
+        with pytest.raises(InputError, match="an EmbeddingMatrix, which has its own"):
+            read(matrix, **options)
+
+
+@pytest.mark.parametrize("bad", [5, ["a"], "\ud800", b"x"])
+def test_words_that_are_no_text_are_refused_at_once(bad):
+    with pytest.raises(InputError, match="row 1 has the word"):
+        read(ROWS, words=["a", bad])

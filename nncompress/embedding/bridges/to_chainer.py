@@ -5,6 +5,7 @@ import numpy as np
 from nncompress.chainer_compat import chainer
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing
+from nncompress.gather_rows import gather_rows
 
 
 class CompositionalEmbedID(chainer.Link):
@@ -66,7 +67,7 @@ class CompositionalEmbedID(chainer.Link):
             numbers = self.xp.where(ignored, 0, numbers)
         groups = self.xp.arange(self._packing.count, dtype=np.int32) << self._packing.bits
         units = self._packing.unpack(self.codes[numbers.reshape(-1)], self.xp) + groups
-        rows = chainer.functions.embed_id(units.astype(np.int32), self.codebook)
+        rows = gather_rows(chainer.as_variable(self.codebook), units)
         total = chainer.functions.sum(rows, axis=1).reshape(*numbers.shape, self.out_size)
         if ignored is None:
             return total

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from gensim.models import KeyedVectors
 
 if TYPE_CHECKING:
@@ -9,8 +10,11 @@ if TYPE_CHECKING:
 
 
 def to_gensim(embedding: "CompressedEmbedding") -> KeyedVectors:
-    """Decodes a table into KeyedVectors, float32 ``(N, D)``, rows in their order."""
+    """Decodes a table into KeyedVectors, float32, rows in their order.
+
+    Rows without a word are left out; in a table without any, rows have their numbers.
+    """
     vectors = KeyedVectors(embedding.vector_size)
-    keys = [str(key) for key in embedding.index_to_key]
-    vectors.add_vectors(keys, embedding.to_numpy())
+    rows = np.array(list(embedding.key_to_index.values()), dtype=np.int64)
+    vectors.add_vectors([str(key) for key in embedding], embedding.vectors(rows))
     return vectors
