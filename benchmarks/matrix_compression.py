@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
 from datasets import read_dataset
 from mnist.mnist_compression import MATCH, Perceptron
@@ -31,12 +30,12 @@ RAMP = "begin_compression_step=400,compression_frequency=10,alpha_decrement_valu
 METHODS = {
     "uncompressed": "compression_option=0",
     "low rank": "compression_option=1,rank=1000",
-    "simhash": "compression_option=2,rank=100",
-    "dictionary learning": "compression_option=3,rank=600",
-    "k-means": "compression_option=4,rank=16",
+    "simhash": "compression_option=2,rank=25",
+    "dictionary learning": "compression_option=3,rank=800",
     "k-means, blocks of 2": "compression_option=4,rank=64,block_size=2",
     "compositional codes": "compression_option=5,rank=400,num_codewords=8",
-    "pruning and k-means": "compression_option=8,rank=16,pruning_fraction=0.5",
+    "pruning, k-means, blocks of 2": "compression_option=8,rank=64,block_size=2,"
+    "pruning_fraction=0.3",
     "input-output": "compression_option=9,input_compression_factor=4,input_block_size=16,"
     "compress_output=True,output_compression_factor=2,output_block_size=16",
 }
@@ -97,9 +96,7 @@ def times() -> None:
     """Prints the time of a step during the ramp, and of a forward pass after ``finalize``."""
     x = np.random.default_rng(0).normal(size=(BATCH, SIZE)).astype(np.float32)
     print(f"A layer of {SIZE} x {SIZE}, batches of {BATCH}; medians of {ROUNDS} rounds in turn\n")
-    print(
-        "| | step in the ramp, of uncompressed | 1.1 x (1 + ratio) | finalized, of uncompressed |"
-    )
+    print("| | step in the ramp | 1.1 x (1 + ratio) | forward pass when finalized |")
     print("| --- | --- | --- | --- |")
     for name, hparams in TIMED.items():
         plain = step_of(layer(), x)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from logzero import logger
 
 from nncompress.chainer_compat import chainer
+from nncompress.errors import InputError
 from nncompress.matrix.compression_op import (
     CompressionOp,
     CompressionOpInterface,
@@ -60,7 +61,7 @@ class ApplyCompression:
             called. With option 0 the argument itself.
 
         Raises:
-            ValueError: There is no such link, its weights have no values yet, or an optimizer
+            InputError: There is no such link, its weights have no values yet, or an optimizer
                 has been set up for them already; or the sizes do not fit.
         """
         if self._spec.compression_option == NO_COMPRESSION:
@@ -71,7 +72,7 @@ class ApplyCompression:
         parameter = link_or_parameter if is_parameter else link_or_parameter.W
         matrix_shape(parameter)
         if parameter.update_rule is not None:
-            raise ValueError(
+            raise InputError(
                 f"{scope} belongs to an optimizer already, which would not know the factors; "
                 "compress a model before optimizer.setup"
             )
@@ -94,7 +95,7 @@ class ApplyCompression:
         """
         if step_number is None:
             if self._global_step is None:
-                raise ValueError("no step was given, and there is no global_step to ask for it")
+                raise InputError("no step was given, and there is no global_step to ask for it")
             step_number = self._global_step()
         for op in self._ops:
             op.run_update_step(step_number)
@@ -150,7 +151,7 @@ def get_apply_compression(
         global_step: Returns the step of training; by default the trainer's iteration.
 
     Raises:
-        ValueError: A hyperparameter is unknown or does not fit.
+        InputError: A hyperparameter is unknown or does not fit.
     """
     return ApplyCompression(_hparams(hparams), global_step)
 
@@ -170,7 +171,7 @@ def compress_chain(
         What updates them: extend a trainer with its ``all_update_op()``.
 
     Raises:
-        ValueError: No link matches, or as for ``apply_compression``. The model is as it was then.
+        InputError: No link matches, or as for ``apply_compression``. The model is as it was then.
     """
     applied = get_apply_compression(hparams)
     chosen = [
@@ -179,7 +180,7 @@ def compress_chain(
         if fnmatch.fnmatchcase(path, match) and can_be_compressed(_child(parent, name))
     ]
     if not chosen:
-        raise ValueError(f"no Linear, Convolution2D or EmbedID link has a name like {match!r}")
+        raise InputError(f"no Linear, Convolution2D or EmbedID link has a name like {match!r}")
     made = [applied.apply_compression(_child(parent, name), path) for parent, name, path in chosen]
     for (parent, name, _), link in zip(chosen, made, strict=True):
         _replace(parent, name, link)
@@ -236,7 +237,7 @@ def finalize(model: chainer.Link) -> str:
         A table with the shape, method, bytes and relative error of each matrix.
 
     Raises:
-        ValueError: There is nothing compressed in the model, or an alpha is above 0. The model is
+        InputError: There is nothing compressed in the model, or an alpha is above 0. The model is
             as it was then.
     """
     ops = _ops_of(model)
@@ -258,7 +259,7 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
         model: Changed in place: its matrices are dropped, and its factors read.
 
     Raises:
-        ValueError: There is nothing compressed in the model.
+        InputError: There is nothing compressed in the model.
     """
     for op in _ops_of(model):
         op.drop_matrix()
@@ -289,5 +290,5 @@ def _sizes(compressed: int, uncompressed: int) -> tuple[str, str, str]:
 def _ops_of(model: chainer.Link) -> list[CompressionOpInterface]:
     ops = [link for link in model.links() if isinstance(link, CompressionOpInterface)]
     if not ops:
-        raise ValueError("the model has no matrix that is being compressed")
+        raise InputError("the model has no matrix that is being compressed")
     return ops

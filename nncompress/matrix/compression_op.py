@@ -6,6 +6,7 @@ import numpy as np
 from logzero import logger
 
 from nncompress.chainer_compat import chainer
+from nncompress.errors import InputError
 from nncompress.gather_rows import gather_rows
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
 from nncompress.matrix.hyperparameters import CompressionHParams
@@ -159,10 +160,10 @@ class CompressionOp(CompressionOpInterface):
         """Drops A, and what belongs to the way to its compressed form.
 
         Raises:
-            ValueError: Alpha is above 0.
+            InputError: Alpha is above 0.
         """
         if self.alpha > 0:
-            raise ValueError(
+            raise InputError(
                 f"alpha of {self.scope} is {self.alpha:g}; wanted 0, so train on until it is"
             )
         self.drop_matrix()
@@ -227,7 +228,7 @@ class InputOutputCompressionOp(CompressionOpInterface):
         scope: What logs and tables call it.
 
     Raises:
-        ValueError: Block sizes or factors do not divide what they have to.
+        InputError: Block sizes or factors do not divide what they have to.
     """
 
     def __init__(
@@ -267,7 +268,7 @@ class InputOutputCompressionOp(CompressionOpInterface):
         block = spec.get(f"{side}_block_size")
         factor = spec.get(f"{side}_compression_factor")
         if size % block or block % factor:
-            raise ValueError(
+            raise InputError(
                 f"{side}_block_size is {block} and {side}_compression_factor {factor}; wanted a "
                 f"block size that divides {size}, and a factor that divides the block size"
             )
@@ -311,15 +312,15 @@ def matrix_shape(parameter: chainer.Parameter) -> tuple[int, int]:
     """Returns the shape of a parameter as a matrix: its first dimension, and all others together.
 
     Raises:
-        ValueError: The parameter has no values yet, or less than two dimensions.
+        InputError: The parameter has no values yet, or less than two dimensions.
     """
     if parameter.array is None:
-        raise ValueError(
+        raise InputError(
             f"the parameter {parameter.name!r} has no values yet; give its layer all sizes, or "
             "run the model once"
         )
     if parameter.ndim < 2:
-        raise ValueError(f"a parameter of shape {parameter.shape}; wanted two dimensions or more")
+        raise InputError(f"a parameter of shape {parameter.shape}; wanted two dimensions or more")
     return parameter.shape[0], int(np.prod(parameter.shape[1:]))
 
 

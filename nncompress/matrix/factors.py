@@ -8,6 +8,7 @@ import numpy as np
 
 from nncompress.chainer_compat import chainer
 from nncompress.embedding.packing import Packing, bits_for
+from nncompress.errors import InputError
 from nncompress.gather_rows import gather_rows
 from nncompress.matrix.compressors.simhash import SEED, projection_blocks, unpack_signs
 
@@ -95,7 +96,7 @@ class ProductFactors(PairFactors):
     def __init__(self, shape, dtype, b_shape, c_shape) -> None:
         super().__init__(shape, dtype)
         if (b_shape[0], c_shape[1]) != self.shape or b_shape[1] != c_shape[0]:
-            raise ValueError(f"factors of shapes {b_shape} and {c_shape} for a matrix {shape}")
+            raise InputError(f"factors of shapes {b_shape} and {c_shape} for a matrix {shape}")
         with self.init_scope():
             self.b_matrix = self._parameter(*b_shape)
             self.c_matrix = self._parameter(*c_shape)

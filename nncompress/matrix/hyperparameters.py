@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Self
 
+from nncompress.errors import InputError
+
 Value = bool | int | float | str
 
 
@@ -35,14 +37,14 @@ class HParams:
         """Sets values from ``name=value,name=value``; returns the object itself.
 
         Raises:
-            ValueError: A name is unknown, a value is not of its type, or the values do not fit
+            InputError: A name is unknown, a value is not of its type, or the values do not fit
                 together. Nothing has been set then.
         """
         given: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, separator, value = part.partition("=")
             if not separator:
-                raise ValueError(f"{part!r} is not of the form name=value")
+                raise InputError(f"{part!r} is not of the form name=value")
             given[name.strip()] = value.strip()
         return self.update(given)
 
@@ -50,7 +52,7 @@ class HParams:
         """Sets values, given as strings or in their types; returns the object itself.
 
         Raises:
-            ValueError: As for ``parse``.
+            InputError: As for ``parse``.
         """
         values = self._values | {name: self._typed(name, value) for name, value in given.items()}
         check(values)
@@ -71,7 +73,7 @@ class HParams:
 
     def _typed(self, name: str, value: object) -> Value:
         if name not in self._values:
-            raise ValueError(
+            raise InputError(
                 f"there is no hyperparameter {name!r}; wanted one of {', '.join(self._values)}"
             )
         kind = type(self._values[name])
@@ -79,7 +81,7 @@ class HParams:
             return _parsed(name, value, kind)
         fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
         if not fits or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{name} is {value!r}; wanted a value of type {kind.__name__}")
+            raise InputError(f"{name} is {value!r}; wanted a value of type {kind.__name__}")
         return kind(value)
 
 
@@ -93,7 +95,7 @@ def _parsed(name: str, text: str, kind: type) -> Value:
             return kind(text)
         except ValueError:
             pass
-    raise ValueError(f"{name} is {text!r}; wanted a value of type {kind.__name__}")
+    raise InputError(f"{name} is {text!r}; wanted a value of type {kind.__name__}")
 
 
 _AT_LEAST_ONE = (
@@ -106,35 +108,35 @@ def check(values: Mapping[str, Value]) -> None:
     """Refuses values that do not fit together.
 
     Raises:
-        ValueError: The message names the hyperparameter.
+        InputError: The message names the hyperparameter.
     """
     for name in _AT_LEAST_ONE:
         if values.get(name, 1) < 1:
-            raise ValueError(f"{name} is {values[name]}; wanted at least 1")
+            raise InputError(f"{name} is {values[name]}; wanted at least 1")
     begin = values.get("begin_compression_step", 0)
     end = values.get("end_compression_step", -1)
     if end != -1 and begin >= end:
-        raise ValueError(
+        raise InputError(
             f"begin_compression_step is {begin} and end_compression_step {end}; wanted the "
             "beginning before the end, or an end of -1 for none"
         )
     if not values.get("alpha_decrement_value", 0.01) > 0:
-        raise ValueError(
+        raise InputError(
             f"alpha_decrement_value is {values['alpha_decrement_value']}; wanted more than 0"
         )
     if not 0 <= values.get("pruning_fraction", 0.0) < 1:
-        raise ValueError(
+        raise InputError(
             f"pruning_fraction is {values['pruning_fraction']}; wanted at least 0 and below 1"
         )
     if values.get("update_option", 0) not in (0, 1):
-        raise ValueError(
+        raise InputError(
             f"update_option is {values['update_option']}; wanted 0, for updates by the trainer's "
             "extension, or 1, for your own calls of run_update_step"
         )
     if values.get("num_codebooks", 0) < 0:
-        raise ValueError(f"num_codebooks is {values['num_codebooks']}; wanted 0 or more")
+        raise InputError(f"num_codebooks is {values['num_codebooks']}; wanted 0 or more")
     if not 2 <= values.get("num_codewords", 16) <= 65_536:
-        raise ValueError(f"num_codewords is {values['num_codewords']}; wanted 2 to 65,536")
+        raise InputError(f"num_codewords is {values['num_codewords']}; wanted 2 to 65,536")
 
 
 # The original's pruning schedule, which this library has no use for.
@@ -151,7 +153,7 @@ class CompressionHParams(HParams):
 
     def _typed(self, name: str, value: object) -> Value:
         if name in PRUNING_SCHEDULE:
-            raise ValueError(
+            raise InputError(
                 f"{name} belongs to the original's pruning schedule, which is not supported; "
                 "pruning happens once, by pruning_fraction, when the matrix is factored"
             )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nncompress.chainer_compat import chainer
+from nncompress.errors import InputError
 from nncompress.matrix.compression_op import CompressionOpInterface
 
 F, L = chainer.functions, chainer.links
@@ -84,14 +85,14 @@ def compressed_link(op: CompressionOpInterface, link: chainer.Link) -> chainer.C
     """Returns the link that takes another's place.
 
     Raises:
-        ValueError: There is none for this kind of link, or for grouped convolutions.
+        InputError: There is none for this kind of link, or for grouped convolutions.
     """
     if isinstance(link, L.Convolution2D) and link.groups != 1:
-        raise ValueError("a convolution in groups is not one matrix; wanted groups=1")
+        raise InputError("a convolution in groups is not one matrix; wanted groups=1")
     for kind, make in _LINKS.items():
         if type(link) is kind:
             return make(op, link)
-    raise ValueError(f"a link of type {type(link).__name__}; wanted {', '.join(KINDS)}")
+    raise InputError(f"a link of type {type(link).__name__}; wanted {', '.join(KINDS)}")
 
 
 _LINKS = {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nncompress.errors import InputError
 from nncompress.matrix.compressors.compositional import CompositionalMatrixCompressor
 from nncompress.matrix.compressors.dictionary import DLMatrixCompressor
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
@@ -49,12 +50,12 @@ def register_compressor(
         compressor: Its class.
 
     Raises:
-        ValueError: The number is taken, or the class is no compressor.
+        InputError: The number is taken, or the class is no compressor.
     """
     if number in _COMPRESSORS or number in (NO_COMPRESSION, INPUT_OUTPUT):
-        raise ValueError(f"compression_option {number} is taken; wanted a number that is free")
+        raise InputError(f"compression_option {number} is taken; wanted a number that is free")
     if not (isinstance(compressor, type) and issubclass(compressor, MatrixCompressorInterface)):
-        raise ValueError(f"{compressor!r} is no subclass of MatrixCompressorInterface")
+        raise InputError(f"{compressor!r} is no subclass of MatrixCompressorInterface")
     _COMPRESSORS[number] = Registered(name, compressor)
 
 
@@ -62,11 +63,11 @@ def check_option(number: int) -> None:
     """Refuses numbers that no compressor has.
 
     Raises:
-        ValueError: The number is unknown.
+        InputError: The number is unknown.
     """
     known = sorted({*_COMPRESSORS, NO_COMPRESSION, INPUT_OUTPUT})
     if number not in known:
-        raise ValueError(
+        raise InputError(
             f"compression_option is {number}; wanted one of {', '.join(map(str, known))}"
         )
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
+from nncompress.errors import InputError
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
 from nncompress.refinement.refine import MOST_CODEWORDS, quantize
 from nncompress.sources import EmbeddingMatrix
@@ -30,7 +31,7 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         """Returns M.
 
         Raises:
-            ValueError: Not even one codebook fits, or there are too many codewords to refine.
+            InputError: Not even one codebook fits, or there are too many codewords to refine.
         """
         k, chosen = self._spec.num_codewords, self._spec.num_codebooks
         size = np.dtype(dtype).itemsize
@@ -44,7 +45,7 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
             while stored(chosen + 1) <= allowed and (chosen + 1) * k <= MOST_CODEWORDS:
                 chosen += 1
         if not chosen or chosen * k > MOST_CODEWORDS:
-            raise ValueError(
+            raise InputError(
                 f"num_codebooks is {chosen} with num_codewords {k} for a matrix of shape {shape} "
                 f"at rank {self._spec.rank}; wanted at least 1 codebook, and at most "
                 f"{MOST_CODEWORDS} codewords in all"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nncompress.chainer_compat import chainer
+from nncompress.errors import InputError
 from nncompress.matrix.hyperparameters import HParams
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class MatrixCompressorInterface:
             The factors, arrays of the same kind.
 
         Raises:
-            ValueError: The matrix is not of two dimensions, or not finite, or does not fit the
+            InputError: The matrix is not of two dimensions, or not finite, or does not fit the
                 hyperparameters.
         """
         raise NotImplementedError
@@ -77,7 +78,7 @@ class MatrixCompressorInterface:
             return SingleFactors(shape, dtype)
         if len(factors) == 2:
             return ProductFactors(shape, dtype, *(factor.shape for factor in factors))
-        raise ValueError(
+        raise InputError(
             f"{type(self).__name__} returns {len(factors)} factors; wanted B and C, or B alone"
         )
 
@@ -86,12 +87,12 @@ class MatrixCompressorInterface:
         xp = chainer.backend.get_array_module(a_matrix)
         host = chainer.backends.cuda.to_cpu(a_matrix) if xp is not np else np.asarray(a_matrix)
         if host.ndim != 2 or 0 in host.shape or host.dtype not in (np.float32, np.float64):
-            raise ValueError(
+            raise InputError(
                 f"a matrix of shape {host.shape} and type {host.dtype}; wanted two dimensions, "
                 "not empty, in float32 or float64"
             )
         if not np.isfinite(host).all():
-            raise ValueError("the matrix has entries that are not finite; wanted finite ones")
+            raise InputError("the matrix has entries that are not finite; wanted finite ones")
         return host, xp
 
     def _sized(self, a_matrix: np.ndarray, factors: list[np.ndarray], xp) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from nncompress.errors import InputError
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
 
 _SEED = 15
@@ -25,7 +26,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         of zeros, their centroid is the first.
 
         Raises:
-            ValueError: As for the interface, or ``block_size`` does not divide the entries.
+            InputError: As for the interface, or ``block_size`` does not divide the entries.
         """
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
@@ -40,7 +41,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         first = int(zero.any())  # the centroid of zeros, if there is one, comes first
         most = self._spec.rank - first
         if len(others) and most < 1:
-            raise ValueError("rank is 1 and the matrix has blocks of zeros; wanted at least 2")
+            raise InputError("rank is 1 and the matrix has blocks of zeros; wanted at least 2")
         if len(others):
             distinct = len(np.unique(others, axis=0))
             means = KMeans(min(most, distinct), n_init=1, random_state=_SEED)
@@ -55,7 +56,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         """Returns how many blocks a matrix has."""
         entries, size = shape[0] * shape[1], self._spec.block_size
         if entries % size:
-            raise ValueError(
+            raise InputError(
                 f"block_size is {size}, which does not divide the {entries} entries of a matrix "
                 f"of shape {shape}"
             )
