@@ -30,14 +30,14 @@ RAMP = "begin_compression_step=400,compression_frequency=10,alpha_decrement_valu
 METHODS = {
     "uncompressed": "compression_option=0",
     "low rank": "compression_option=1,rank=1000",
-    "simhash": "compression_option=2,rank=25",
+    "simhash": "compression_option=2,rank=12,begin_compression_step=900,compression_frequency=5",
     "dictionary learning": "compression_option=3,rank=800",
     "k-means, blocks of 2": "compression_option=4,rank=64,block_size=2",
     "compositional codes": "compression_option=5,rank=400,num_codewords=8",
     "pruning, k-means, blocks of 2": "compression_option=8,rank=64,block_size=2,"
     "pruning_fraction=0.3",
-    "input-output": "compression_option=9,input_compression_factor=4,input_block_size=16,"
-    "compress_output=True,output_compression_factor=2,output_block_size=16",
+    "input-output": "compression_option=9,input_compression_factor=4,input_block_size=64,"
+    "compress_output=True,output_compression_factor=2,output_block_size=64",
 }
 SIZE, BATCH = 1_024, 256
 TIMED = {
@@ -70,7 +70,7 @@ def accuracies() -> None:
         for seed in range(SEEDS):
             with tempfile.TemporaryDirectory() as out:
                 share, table = train(
-                    lambda: Perceptron(8), datasets, f"{hparams},{RAMP}", MATCH, out=Path(out),
+                    lambda: Perceptron(8), datasets, f"{RAMP},{hparams}", MATCH, out=Path(out),
                     max_steps=STEPS, seed=seed, quiet=True,
                 )  # fmt: skip
                 shares.append(share)
@@ -124,7 +124,8 @@ def step_of(model: chainer.Chain, x: np.ndarray):
     """Returns a training step."""
     optimizer = chainer.optimizers.SGD(1e-6)
     optimizer.setup(model)
-    return lambda: optimizer.update(lambda: chainer.functions.sum(model(x) ** 2))
+    inner = chainer.Variable(x)  # within a network: the input has a gradient too
+    return lambda: optimizer.update(lambda: chainer.functions.sum(model(inner) ** 2))
 
 
 def forward_of(model: chainer.Chain, x: np.ndarray):
