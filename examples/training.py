@@ -66,6 +66,7 @@ def train(
         _extend(trainer, test_set, batch_size, device, max_steps)
     if resume:
         chainer.serializers.load_npz(str(out / "snapshot.npz"), trainer)
+    (out / FINAL).unlink(missing_ok=True)  # an older one would be taken for this run's
     trainer.run()
     chainer.serializers.save_npz(str(out / "snapshot.npz"), trainer)
     chainer.serializers.save_npz(str(out / MODEL), model)
@@ -96,7 +97,7 @@ def _extend(
         (["main/loss", "validation/main/loss"], "loss.png"),
     ):
         plot = extensions.PlotReport(names, "iteration", trigger=every, filename=file)
-        trainer.extend(plot, trigger=(max_steps, "iteration"))
+        trainer.extend(plot)  # it collects at each step, and draws when its own trigger says so
 
 
 def accuracy(

@@ -1,4 +1,4 @@
-"""Choosing rows of a matrix by number, with a gradient that is quick on a CPU.
+"""Choosing rows of a matrix by number, and its reverse, with gradients that are quick on a CPU.
 
 Chainer's ``embed_id`` adds gradients up in a loop of Python's, one row at a time.
 """
@@ -26,11 +26,15 @@ class _GatherRows(chainer.FunctionNode):
         (num_rows, dim), dtype = self._table
         gradients = grad_outputs[0].array.reshape(-1, dim)
         numbers = self._numbers.reshape(-1)
+        numbers = numbers % num_rows  # negative ones count from the end
         xp = chainer.backend.get_array_module(gradients)
-        total = xp.empty((num_rows, dim), dtype=dtype)
-        for column in range(dim):
-            # Sums by number, in float64 whatever the type is.
-            total[:, column] = xp.bincount(numbers, gradients[:, column], num_rows)
+        total = xp.zeros((num_rows, dim), dtype=dtype)
+        if xp is np:
+            for column in range(dim):
+                # Sums by number, in float64 whatever the type is.
+                total[:, column] = np.bincount(numbers, gradients[:, column], num_rows)
+        else:
+            xp.add.at(total, numbers, gradients)
         return (chainer.as_variable(total),)
 
 
@@ -41,9 +45,41 @@ def gather_rows(table: chainer.Variable, numbers: np.ndarray) -> chainer.Variabl
 
     Args:
         table: ``(n, D)``.
-        numbers: Integers below n, of any shape.
+        numbers: Integers below n, of any shape; negative ones count from the end.
 
     Returns:
         The rows: D longer than the shape of ``numbers``.
     """
     return _GatherRows(numbers).apply((table,))[0]
+
+
+class _SpreadColumns(chainer.FunctionNode):
+    """Values to their columns of a matrix of zeros."""
+
+    def __init__(self, columns: np.ndarray, width: int) -> None:
+        super().__init__()
+        self._columns, self._width = columns, width
+
+    def forward(self, inputs: tuple[np.ndarray]) -> tuple[np.ndarray]:
+        (values,) = inputs
+        xp = chainer.backend.get_array_module(values)
+        self._place = xp.arange(len(values))[:, None], self._columns
+        total = xp.zeros((len(values), self._width), dtype=values.dtype)
+        total[self._place] = values
+        return (total,)
+
+    def backward(
+        self, indexes: tuple[int], grad_outputs: tuple[chainer.Variable]
+    ) -> tuple[chainer.Variable]:
+        return (chainer.as_variable(grad_outputs[0].array[self._place]),)
+
+
+def spread_columns(values: chainer.Variable, columns: np.ndarray, width: int) -> chainer.Variable:
+    """Returns rows of zeros with values in some columns, ``(n, width)``.
+
+    Args:
+        values: ``(n, s)``.
+        columns: Integers below the width ``(n, s)``, each once in a row.
+        width: How many columns there are.
+    """
+    return _SpreadColumns(columns, width).apply((values,))[0]

@@ -31,7 +31,7 @@ def run() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nncompress",
-        description=__doc__,
+        description="Compress a table of vectors, and look into the result.",
         epilog="example: nncompress compress glove.6B.300d.txt glove.nnc",
     )
     parser.add_argument("--version", action="version", version=__version__)

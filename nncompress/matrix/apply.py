@@ -3,12 +3,16 @@
 import fnmatch
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 from logzero import logger
 
+from nncompress.autoencoder.snapshot import read_arrays
 from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.compression_op import (
+    STATE,
     CompressionOp,
     CompressionOpInterface,
     make_op,
@@ -42,7 +46,7 @@ class ApplyCompression:
         check_option(compression_spec.compression_option)
         if compression_spec.use_tpu:
             logger.warning("use_tpu has no effect: there is no TPU that Chainer runs on")
-        self._spec = compression_spec
+        self._spec = compression_spec.copy()  # what becomes of the other plays no part
         self._global_step = global_step
         self._ops: list[CompressionOpInterface] = []
         self.uncompressed_size = self.compressed_size = 0
@@ -71,6 +75,11 @@ class ApplyCompression:
             compressed_link(None, link_or_parameter)  # says what is wanted
         parameter = link_or_parameter if is_parameter else link_or_parameter.W
         matrix_shape(parameter)
+        if any(getattr(op, "a_matrix", None) is parameter for op in self._ops):
+            raise InputError(
+                f"the matrix of {scope} is being compressed already, under another link; wanted "
+                "one link for each matrix"
+            )
         if parameter.update_rule is not None:
             raise InputError(
                 f"{scope} belongs to an optimizer already, which would not know the factors; "
@@ -82,6 +91,7 @@ class ApplyCompression:
             if is_parameter
             else compressed_link(op, link_or_parameter)
         )
+        made.to_device(parameter.device)
         self._ops.append(op)
         self.uncompressed_size += op.uncompressed_size
         self.compressed_size += op.compressed_size
@@ -174,16 +184,25 @@ def compress_chain(
         InputError: No link matches, or as for ``apply_compression``. The model is as it was then.
     """
     applied = get_apply_compression(hparams)
-    chosen = [
-        (parent, name, path)
-        for parent, name, path in _children(model)
-        if fnmatch.fnmatchcase(path, match) and can_be_compressed(_child(parent, name))
-    ]
+    known = [place for place in _places(model, set()) if can_be_compressed(place.link)]
+    chosen = [place for place in known if fnmatch.fnmatchcase(place.path, match)]
     if not chosen:
-        raise InputError(f"no Linear, Convolution2D or EmbedID link has a name like {match!r}")
-    made = [applied.apply_compression(_child(parent, name), path) for parent, name, path in chosen]
-    for (parent, name, _), link in zip(chosen, made, strict=True):
-        _replace(parent, name, link)
+        names = ", ".join(place.path for place in known) or "none at all"
+        raise InputError(
+            f"no Linear, Convolution2D or EmbedID link has a name like {match!r}; there are: "
+            f"{names}"
+        )
+    # A link that stands in several places is one matrix, and stays so.
+    made: dict[int, chainer.Link] = {}
+    for place in chosen:
+        if id(place.link) not in made:
+            try:
+                made[id(place.link)] = applied.apply_compression(place.link, place.path)
+            except InputError as error:
+                raise InputError(f"{place.path}: {error}") from None
+    for place in known:
+        if id(place.link) in made:
+            _replace(place, made[id(place.link)])
     return applied
 
 
@@ -193,35 +212,45 @@ def _hparams(hparams: HParams | str) -> HParams:
     return hparams
 
 
-def _children(link: chainer.Link, prefix: str = "") -> Iterator[tuple[chainer.Link, object, str]]:
-    """Yields each link within another: what holds it, its name or number there, and its path."""
-    if isinstance(link, (CompressionOpInterface,)):
+@dataclass(frozen=True)
+class _Place:
+    """Where a link stands: in what, by which name or number, and its path from the model."""
+
+    parent: chainer.Chain | chainer.ChainList
+    name: str | int
+    path: str
+
+    @property
+    def link(self) -> chainer.Link:
+        return self.parent[self.name]
+
+
+def _places(link: chainer.Link, seen: set[int], prefix: str = "") -> Iterator[_Place]:
+    """Yields the places of all links within another; what stands in two places is entered once."""
+    if isinstance(link, CompressionOpInterface) or id(link) in seen:
         return
+    seen.add(id(link))
     if isinstance(link, chainer.Chain):
-        names = [child.name for child in link.children()]
+        names = sorted(link._children)  # a child's own name is that of its last place
     elif isinstance(link, chainer.ChainList):
-        names = list(range(len(link)))
+        names = range(len(link))
     else:
         return
     for name in names:
-        path = f"{prefix}{name}"
-        yield link, name, path
-        yield from _children(_child(link, name), f"{path}/")
+        place = _Place(link, name, f"{prefix}{name}")
+        yield place
+        yield from _places(place.link, seen, f"{place.path}/")
 
 
-def _child(parent: chainer.Link, name: str | int) -> chainer.Link:
-    return parent[name]
-
-
-def _replace(parent: chainer.Link, name: str | int, link: chainer.Link) -> None:
-    if _child(parent, name) is link:
+def _replace(place: _Place, link: chainer.Link) -> None:
+    if place.link is link:  # with option 0
         return
-    if isinstance(parent, chainer.ChainList):
-        parent[name] = link
+    if isinstance(place.parent, chainer.ChainList):
+        place.parent[place.name] = link
         return
-    delattr(parent, name)
-    with parent.init_scope():
-        setattr(parent, name, link)
+    delattr(place.parent, place.name)
+    with place.parent.init_scope():
+        setattr(place.parent, place.name, link)
 
 
 def finalize(model: chainer.Link) -> str:
@@ -259,9 +288,28 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
         model: Changed in place: its matrices are dropped, and its factors read.
 
     Raises:
-        InputError: There is nothing compressed in the model.
+        InputError: There is nothing compressed in the model, or the file is missing, or of
+            another model. The model is as it was then.
     """
-    for op in _ops_of(model):
+    ops = _ops_of(model)
+    stored = read_arrays(path)
+    final = chainer.serializers.DictionarySerializer()
+    final.save(model)
+    wanted = dict(final.target)
+    for prefix, link in model.namedlinks():
+        if link in ops:
+            for name in ("a_matrix", *STATE):
+                wanted.pop(f"{prefix}/{name}".lstrip("/"), None)
+    for name in sorted({*stored, *wanted}):
+        seen, expected = (
+            np.shape(arrays[name]) if name in arrays else None for arrays in (stored, wanted)
+        )
+        if seen != expected:
+            raise InputError(
+                f"{path} has shape {seen} for {name!r}, and the model {expected}; wanted the file "
+                "of a final model with the same hyperparameters"
+            )
+    for op in ops:
         op.drop_matrix()
     chainer.serializers.load_npz(os.fspath(path), model)
 
@@ -288,7 +336,8 @@ def _sizes(compressed: int, uncompressed: int) -> tuple[str, str, str]:
 
 
 def _ops_of(model: chainer.Link) -> list[CompressionOpInterface]:
-    ops = [link for link in model.links() if isinstance(link, CompressionOpInterface)]
+    ops = {id(link): link for link in model.links() if isinstance(link, CompressionOpInterface)}
+    ops = list(ops.values())
     if not ops:
         raise InputError("the model has no matrix that is being compressed")
     return ops

@@ -85,7 +85,7 @@ class CompressionOp(CompressionOpInterface):
         self.compressed_size = self.factors.stored_bytes
         self.alpha, self.last_alpha_update_step, self.num_updates = 1.0, -1, 0
         self.relative_error = -1.0
-        for name in _STATE:
+        for name in STATE:
             self.register_persistent(name)
 
     @staticmethod
@@ -164,7 +164,8 @@ class CompressionOp(CompressionOpInterface):
         """
         if self.alpha > 0:
             raise InputError(
-                f"alpha of {self.scope} is {self.alpha:g}; wanted 0, so train on until it is"
+                f"alpha of {self.scope} is {self.alpha:g}; wanted 0, so train on until it is (and "
+                "let end_compression_step leave time for it)"
             )
         self.drop_matrix()
 
@@ -172,7 +173,7 @@ class CompressionOp(CompressionOpInterface):
         """Leaves the factors alone, whatever they hold: to load a final model into."""
         if not self.is_final:
             del self.a_matrix
-            for name in _STATE:
+            for name in STATE:
                 value = getattr(self, name)
                 delattr(self, name)
                 setattr(self, name, value)
@@ -212,7 +213,7 @@ class CompressionOp(CompressionOpInterface):
         return self.alpha * plain() + (1.0 - self.alpha) * compressed()
 
 
-_STATE = ("alpha", "last_alpha_update_step", "num_updates", "relative_error")
+STATE = ("alpha", "last_alpha_update_step", "num_updates", "relative_error")
 
 
 class InputOutputCompressionOp(CompressionOpInterface):
@@ -293,8 +294,19 @@ class InputOutputCompressionOp(CompressionOpInterface):
         return F.transpose(self.get_apply_matmul(identity))
 
     def get_apply_embedding_lookup(self, ids):
-        flat = gather_rows(self.get_apply_compression(), ids.reshape(-1))
-        return F.reshape(flat, (*ids.shape, self.shape[1]))
+        flat = ids.reshape(-1)
+        d_matrix = getattr(self, "d_matrix", None)
+        if d_matrix is None:
+            rows = gather_rows(self.c_matrix, flat)
+        else:  # a row of the matrix is a row of D times a block of rows of C
+            size, inner = d_matrix.shape
+            blocks = F.reshape(self.c_matrix, (-1, inner * self.c_matrix.shape[1]))
+            block = F.reshape(gather_rows(blocks, flat // size), (len(flat), inner, -1))
+            left = F.expand_dims(gather_rows(d_matrix, flat % size), 1)
+            rows = F.reshape(F.matmul(left, block), (len(flat), -1))
+        if getattr(self, "b_matrix", None) is not None:
+            rows = self._blockwise(rows, F.transpose(self.b_matrix))
+        return F.reshape(rows, (*ids.shape, self.shape[1]))
 
     def get_apply_convolution(self, x, kernel, **options):
         return F.convolution_2d(x, F.reshape(self.get_apply_compression(), kernel), **options)
@@ -321,6 +333,8 @@ def matrix_shape(parameter: chainer.Parameter) -> tuple[int, int]:
         )
     if parameter.ndim < 2:
         raise InputError(f"a parameter of shape {parameter.shape}; wanted two dimensions or more")
+    if parameter.dtype not in (np.float32, np.float64):
+        raise InputError(f"a parameter of type {parameter.dtype}; wanted float32 or float64")
     return parameter.shape[0], int(np.prod(parameter.shape[1:]))
 
 

@@ -4,12 +4,14 @@ All stand for a compressed matrix of A's shape ``(m, n)``. ``matmul(x)`` is x ti
 as a Linear link wants it.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
 from nncompress.chainer_compat import chainer
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
-from nncompress.gather_rows import gather_rows
+from nncompress.gather_rows import gather_rows, spread_columns
 from nncompress.matrix.compressors.simhash import SEED, projection_blocks, unpack_signs
 
 F = chainer.functions
@@ -31,6 +33,11 @@ class Factors(chainer.Link):
     def assign(self, factors: list[np.ndarray]) -> None:
         """Takes what a compressor returned."""
         for mine, given in zip(self._stored(), factors, strict=True):
+            if mine.shape != given.shape:
+                raise InputError(
+                    f"a factor of shape {given.shape} where one of shape {mine.shape} was "
+                    "expected; wanted shapes that depend on the matrix's shape alone"
+                )
             mine[...] = given
 
     def matrix(self) -> chainer.Variable:
@@ -139,8 +146,7 @@ class SparseFactors(PairFactors):
     def left(self, ids=None):
         values = self.values if ids is None else gather_rows(self.values, ids)
         columns = self.columns if ids is None else self.columns[ids]
-        empty = self.xp.zeros((len(values), len(self.dictionary)), dtype=self.dtype)
-        return F.scatter_add(empty, (self.xp.arange(len(values))[:, None], columns), values)
+        return spread_columns(values, columns, len(self.dictionary))
 
     def right(self):
         return self.dictionary
@@ -178,6 +184,29 @@ class CompositionalFactors(PairFactors):
         return [self.codebook.array, self.codes]
 
 
+class _Projection(chainer.FunctionNode):
+    """x times signs and projection, block by block: none of them is kept for the gradient."""
+
+    def __init__(self, blocks: Callable[[], Iterator], num_rows: int) -> None:
+        super().__init__()
+        self._blocks, self._num_rows = blocks, num_rows
+
+    def forward(self, inputs):
+        (x,) = inputs
+        xp = chainer.backend.get_array_module(x)
+        total = xp.zeros((len(x), self._num_rows), dtype=x.dtype)
+        for signs, r in self._blocks():
+            total += (x @ signs.T) @ r.T
+        return (total,)
+
+    def backward(self, indexes, grad_outputs):
+        gradient = grad_outputs[0].array
+        total = 0
+        for signs, r in self._blocks():
+            total += (gradient @ r) @ signs
+        return (chainer.as_variable(total),)
+
+
 class SimhashFactors(Factors):
     """Signs of random projections, and column scales, which are trained."""
 
@@ -194,14 +223,15 @@ class SimhashFactors(Factors):
 
     def matmul(self, x):
         scaled = x * F.broadcast_to(self.scales, x.shape)
-        parts = [F.linear(F.linear(scaled, signs), r) for signs, r in self._blocks()]
-        return sum(parts[1:], parts[0])
+        return _Projection(self._blocks, self.shape[0]).apply((scaled,))[0]
 
     def lookup(self, ids):
         return self._rows(ids)
 
     def _rows(self, ids):
-        total = sum(r[ids] @ signs for signs, r in self._blocks())
+        total = 0
+        for signs, r in self._blocks():
+            total += r[ids] @ signs
         return total * F.broadcast_to(self.scales, total.shape)
 
     def _blocks(self):
@@ -223,12 +253,13 @@ class KmeansFactors(Factors):
         with self.init_scope():
             self.centroids = self._parameter(*centroids)
         self.add_persistent("numbers", np.zeros(num_blocks, dtype=kind))
+        self.add_persistent("has_zero", np.zeros((), dtype=np.uint8))
 
     def matrix(self):
-        # A centroid of zeros gets no gradient, and so is one for ever.
-        trained = self.centroids.array.any(axis=1)[:, None].astype(self.dtype)
-        centroids = self.centroids * self.xp.broadcast_to(trained, self.centroids.shape)
-        return F.reshape(gather_rows(centroids, self.numbers), self.shape)
+        # Multiplied by 0 it is zero whatever an optimizer does to it, and has no gradient.
+        shares = self.xp.ones(self.centroids.shape, dtype=self.dtype)
+        shares[0] -= self.has_zero
+        return F.reshape(gather_rows(self.centroids * shares, self.numbers), self.shape)
 
     def _stored(self):
-        return [self.centroids.array, self.numbers]
+        return [self.centroids.array, self.numbers, self.has_zero]

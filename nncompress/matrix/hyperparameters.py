@@ -1,5 +1,6 @@
 """Hyperparameters by name, with defaults, from a string such as ``"rank=200,use_tpu=True"``."""
 
+import numbers
 from collections.abc import Mapping
 from typing import Self
 
@@ -22,7 +23,14 @@ class HParams:
     """
 
     def __init__(self, **defaults: Value) -> None:
-        self._values: dict[str, Value] = dict(defaults)
+        self.__dict__["_values"] = dict(defaults)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.set_hparam(name, value)
+
+    def copy(self) -> Self:
+        """Returns another object with the same values."""
+        return type(self)(**self._values)
 
     def __getattr__(self, name: str) -> Value:
         try:
@@ -56,7 +64,7 @@ class HParams:
         """
         values = self._values | {name: self._typed(name, value) for name, value in given.items()}
         check(values)
-        self._values = values
+        self._values.update(values)
         return self
 
     def set_hparam(self, name: str, value: object) -> None:
@@ -79,7 +87,8 @@ class HParams:
         kind = type(self._values[name])
         if isinstance(value, str) and kind is not str:
             return _parsed(name, value, kind)
-        fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+        kinds = {int: numbers.Integral, float: numbers.Real}
+        fits = isinstance(value, kinds.get(kind, kind))
         if not fits or (isinstance(value, bool) and kind is not bool):
             raise InputError(f"{name} is {value!r}; wanted a value of type {kind.__name__}")
         return kind(value)
@@ -127,6 +136,11 @@ def check(values: Mapping[str, Value]) -> None:
     if not 0 <= values.get("pruning_fraction", 0.0) < 1:
         raise InputError(
             f"pruning_fraction is {values['pruning_fraction']}; wanted at least 0 and below 1"
+        )
+    if values.get("compression_option") == 4 and values.get("pruning_fraction"):
+        raise InputError(
+            f"pruning_fraction is {values['pruning_fraction']} with compression_option 4; wanted "
+            "option 8, which prunes before k-means"
         )
     if values.get("update_option", 0) not in (0, 1):
         raise InputError(

@@ -39,7 +39,9 @@ class CompressedLinear(chainer.Chain):
     def forward(self, x: chainer.Variable, n_batch_axes: int = 1) -> chainer.Variable:
         """Returns what the link in its place would."""
         outer = x.shape[:n_batch_axes]
-        y = self.op.get_apply_matmul(F.reshape(x, (int(np.prod(outer)), -1)))
+        if x.ndim != 2 or n_batch_axes != 1:
+            x = F.reshape(x, (int(np.prod(outer)), int(np.prod(x.shape[n_batch_axes:]))))
+        y = self.op.get_apply_matmul(x)
         if self.b is not None:
             y = F.bias(y, self.b)
         return y if n_batch_axes == 1 else F.reshape(y, (*outer, y.shape[1]))

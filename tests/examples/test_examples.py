@@ -1,5 +1,6 @@
 import gzip
 import io
+import json
 import struct
 import subprocess
 import sys
@@ -40,6 +41,15 @@ def test_the_cifar10_network_is_trained_compressed_and_evaluated(tmp_path):
     assert evaluated.stdout.strip() == accuracy
     files = {path.name for path in (tmp_path / "result" / "cifar10_train").iterdir()}
     assert {"final.npz", "model.npz", "log", "accuracy.png", "loss.png"} <= files
+    log = json.loads((tmp_path / "result" / "cifar10_train" / "log").read_text())
+    assert len(log) == 1
+    assert 0 < log[0]["alpha"] < 1  # the mean of the steps
+    longer = run("cifar10/cifar10_train.py", "--max-steps", 6, hparams, cwd=tmp_path)
+    assert "Alpha is not 0 yet" in longer.stdout
+    evaluated = run("cifar10/cifar10_eval.py", "--run_once", hparams, cwd=tmp_path)
+    assert evaluated.stdout.strip() == longer.stdout.splitlines()[-1]
+    trained = run("cifar10/cifar10_train.py", "--max-steps", 12, hparams, cwd=tmp_path)
+    assert trained.stdout.splitlines()[-1] == accuracy
     other = run("cifar10/cifar10_eval.py", "--run_once", "--compression_hparams=rank=100",
                 cwd=tmp_path)  # fmt: skip
     assert other.returncode == 2

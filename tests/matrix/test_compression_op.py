@@ -121,10 +121,7 @@ def test_gradients_are_those_of_numerical_differentiation(random, method, update
             assert (path, updates) == ("/op/a_matrix", 4)
             continue
         numerical = np.zeros_like(param.array)
-        zero = method in ("k-means", "pruning") and path.endswith("centroids")
         for index in np.ndindex(param.shape):
-            if zero and not param.array[index[0]].any():
-                continue  # a centroid of zeros is masked
             old = param.array[index]
             values = []
             for step in (1e-5, -1e-5):
@@ -149,6 +146,20 @@ def test_zeros_stay_zero_through_training(random):
     assert applied.alpha == 0
     assert (made().array[a == 0] == 0).all()
     assert (np.abs(made().array[a != 0] - 1) < 0.9).any()
+    applied.get_last_compression_op().factors.centroids.array += 1  # as a hook with noise might
+    assert (made().array[a == 0] == 0).all()
+
+
+def test_a_centroid_that_happens_to_be_0_is_trained():
+    a = np.where(np.arange(16).reshape(4, 4) % 2, 1.0, -1.0).astype(np.float32)
+    applied = get_apply_compression(f"compression_option=4,rank=1,{NOW}")
+    made = applied.apply_compression(chainer.Parameter(a))
+    optimizer = chainer.optimizers.SGD(0.01)
+    optimizer.setup(made)
+    for step in range(1, 9):
+        applied.run_update_step(step)
+        optimizer.update(lambda: F.sum((made() - 1.0) ** 2))
+    assert (made().array > 0).all()
 
 
 class Net(chainer.Chain):
@@ -386,3 +397,105 @@ def test_layers_under_compression_take_the_arguments_of_those_they_replace(rando
     compressed = applied.get_last_compression_op().factors.matrix().array.reshape(4, 2, 3, 2)
     expected = F.convolution_2d(batch[0], compressed, convolution.b, (2, 1), 1, dilate=2)
     np.testing.assert_allclose(made(batch[0]).array, expected.array, atol=1e-5)
+
+
+class _Shared(chainer.Chain):
+    """A link under two names, a block in two places, and a link in two parents."""
+
+    def __init__(self):
+        super().__init__()
+        np.random.seed(1)
+        with self.init_scope():
+            self.fc1 = L.Linear(8, 8)
+            self.fc2 = self.fc1
+            block = chainer.Sequential(L.Linear(8, 8), F.relu)
+            self.blocks = chainer.ChainList(block, block)
+            self.one = chainer.Chain(proj=self.fc1)
+
+    def forward(self, x):
+        for link in (self.fc1, self.fc2, *self.blocks, self.one.proj):
+            x = link(x)
+        return x
+
+
+def test_what_stands_in_several_places_is_one_matrix(random):
+    x = random.normal(size=(3, 8)).astype(np.float32)
+    model = _Shared()
+    before = model(x).array
+    applied = compress_chain(model, f"compression_option=1,rank=400,{NOW}")
+    assert len(applied.get_compression_ops()) == 2
+    assert applied.uncompressed_size == 2 * 8 * 8 * 4
+    assert model.fc1 is model.fc2 is model.one.proj
+    assert model.blocks[0] is model.blocks[1]
+    np.testing.assert_allclose(model(x).array, before, atol=1e-6)
+    for step in range(1, 5):
+        applied.run_update_step(step)
+    finalize(model)
+    assert not any(name.endswith("/W") for name, _ in model.namedparams())
+
+
+def test_a_matrix_that_links_share_is_refused():
+    model = make_net()
+    model.rest[1].W = model.out.W = L.Linear(16, 16).W
+    with pytest.raises(ValueError, match=r"is being compressed already"):
+        compress_chain(model, "compression_option=1", "[or]*")
+    applied = get_apply_compression("compression_option=1")
+    link = L.Linear(3, 4)
+    applied.apply_compression(link)
+    with pytest.raises(ValueError, match="is being compressed already"):
+        applied.apply_compression(link)
+
+
+def test_the_specification_is_a_copy_and_shapes_are_checked(random):
+    hparams = CompressionOp.get_default_hparams().parse(f"compression_option=1,rank=200,{NOW}")
+    applied = get_apply_compression(hparams)
+    applied.apply_compression(parameter(random))
+    hparams.rank = 800
+    applied.run_update_step(1)
+    assert applied.get_last_compression_op().factors.b_matrix.shape == (12, 6)
+    with pytest.raises(ValueError, match=r"a factor of shape \(12, 1\) where one of shape"):
+        applied.get_last_compression_op().factors.assign([np.ones((12, 1)), np.ones((6, 16))])
+
+
+def test_files_of_other_models_are_refused_and_leave_the_model(batch, tmp_path):
+    def final(hparams, name):
+        model = make_net()
+        applied = compress_chain(model, f"{hparams},{NOW}")
+        for step in range(1, 5):
+            applied.run_update_step(step)
+        finalize(model)
+        chainer.serializers.save_npz(tmp_path / name, model, compression=False)
+
+    final("compression_option=1,rank=400", "a.npz")
+    final("compression_option=4,rank=8", "b.npz")
+    model = make_net()
+    compress_chain(model, f"compression_option=1,rank=200,{NOW}")
+    before = model(*batch).array
+    for name, message in (
+        ("a.npz", "has shape .* for .*; wanted the file of a final model"),
+        ("b.npz", "has shape .* for .*; wanted the file of a final model"),
+        ("none.npz", "does not exist"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_finalized(tmp_path / name, model)
+    assert (model(*batch).array == before).all()
+
+
+def test_messages_name_the_layer_and_the_names_there_are():
+    with pytest.raises(ValueError, match="there are: predictor/conv, predictor/embed"):
+        compress_chain(L.Classifier(make_net()), "compression_option=1", "fc*")
+    with pytest.raises(ValueError, match="out: num_codebooks is 0"):
+        compress_chain(make_net(), "compression_option=5,rank=800", "out")
+    with pytest.raises(ValueError, match="of type float16; wanted float32 or float64"):
+        get_apply_compression("compression_option=3").apply_compression(
+            chainer.Parameter(np.ones((4, 4), np.float16))
+        )
+
+
+def test_empty_batches_and_negative_rows_are_as_before(random):
+    made, _ = ramped(random, "low rank", 1, link=L.Linear(8, 4))
+    assert made(np.zeros((0, 8), np.float32)).shape == (0, 4)
+    made, _ = ramped(random, "low rank", 1, link=L.EmbedID(6, 4))
+    made.cleargrads()
+    F.sum(made(np.array([-1, 2]))).backward()
+    assert made.op.a_matrix.grad[5].any()

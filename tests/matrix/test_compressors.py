@@ -153,21 +153,23 @@ def test_sparse_codes_leave_residuals_orthogonal_to_what_they_use(random):
 @pytest.mark.parametrize("block_size", [1, 4])
 def test_k_means_is_as_good_as_scikit_learns(random, block_size):
     a = random.normal(size=(40, 40))
-    compressor, (centroids, numbers), product = compress(
+    compressor, (centroids, numbers, has_zero), product = compress(
         KmeansMatrixCompressor, a, rank=12, block_size=block_size
     )
     assert centroids.shape == (12, block_size)
     assert numbers.dtype == np.uint8
+    assert has_zero == 0
     blocks = a.reshape(-1, block_size)
     theirs = KMeans(12, n_init=1, random_state=15).fit(blocks)
     assert np.square(a - product).sum() == pytest.approx(theirs.inertia_, rel=1e-6)
-    assert compressor.compressed_size == 12 * block_size * 8 + 1_600 // block_size
+    assert compressor.compressed_size == 12 * block_size * 8 + 1_600 // block_size + 1
 
 
 def test_blocks_of_zeros_are_exactly_zero(random):
     a = random.normal(size=(20, 20))
     a[random.random((20, 20)) < 0.5] = 0
-    _, (centroids, _), product = compress(KmeansMatrixCompressor, a, rank=6)
+    _, (centroids, _, has_zero), product = compress(KmeansMatrixCompressor, a, rank=6)
+    assert has_zero == 1
     assert (product[a == 0] == 0).all()
     assert (product[a != 0] != 0).all()
     assert not centroids[0].any()
@@ -180,7 +182,7 @@ def test_blocks_of_zeros_are_exactly_zero(random):
 def test_k_means_keeps_few_values_as_they_are():
     a = np.array([[1.0, 2.0, 1.0], [2.0, 2.0, 0.0]])
     assert (compress(KmeansMatrixCompressor, a, rank=300)[2] == a).all()
-    _, (_, numbers), _ = compress(KmeansMatrixCompressor, a, rank=300)
+    _, (_, numbers, _), _ = compress(KmeansMatrixCompressor, a, rank=300)
     assert numbers.dtype == np.uint16
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from nncompress.matrix import CompressionOp, get_apply_compression
@@ -51,6 +52,7 @@ def test_defaults_are_as_documented():
         ("begin_compression_step=5,end_compression_step=5", "begin_compression_step is 5 and end"),
         ("pruning_fraction=1", "pruning_fraction is 1"),
         ("update_option=2", "update_option is 2"),
+        ("compression_option=4,pruning_fraction=0.5", "pruning_fraction is 0.5 with compression_"),
         ("target_sparsity=0.5", "target_sparsity belongs to the original's pruning schedule"),
     ],
 )
@@ -64,7 +66,12 @@ def test_mistakes_name_the_hyperparameter_and_set_nothing(text, message):
 
 def test_values_are_set_in_their_types():
     hparams = defaults()
-    hparams.set_hparam("rank", 7)
+    hparams.rank = np.int64(7)
+    with pytest.raises(ValueError, match="rank is 0"):
+        hparams.rank = 0
+    with pytest.raises(ValueError, match="no hyperparameter 'rnak'"):
+        hparams.rnak = 3
+    assert hparams.copy().update({"rank": 9}).rank == 9
     assert hparams.update({"alpha_decrement_value": 1}).alpha_decrement_value == 1.0
     assert hparams.get("rank") == 7
     assert hparams.get("none") is None

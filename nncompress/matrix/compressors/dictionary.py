@@ -14,7 +14,7 @@ class DLMatrixCompressor(MatrixCompressorInterface):
     """A is about B C: rows of A as sums of a few rows of a dictionary C.
 
     The dictionary has ``ceil(m * 100 / rank)`` rows, first sampled from A, then fitted to the
-    codes by least squares; a row of A uses ``ceil(100 / rank)`` of them, found by orthogonal
+    codes by least squares; a row of A uses ``100 / rank`` of them, rounded up, found by orthogonal
     matching pursuit (Pati, Rezaiifar and Krishnaprasad, 1993; scikit-learn's). Needs scikit-learn.
     """
 

@@ -13,17 +13,16 @@ _SEED = 15
 class KmeansMatrixCompressor(MatrixCompressorInterface):
     """Blocks of ``block_size`` consecutive entries become one of ``rank`` centroids.
 
-    Blocks of zeros have a centroid of their own, which is zero and stays so. Before, the entries
-    of smallest magnitude, ``pruning_fraction`` of them, are set to zero (with option 8). Needs
-    scikit-learn. Source: Gong et al., "Compressing Deep Convolutional Networks using Vector
-    Quantization", 2014.
+    Blocks of zeros have a centroid of their own, which is zero and stays so. Needs scikit-learn.
+    Source: Gong et al., "Compressing Deep Convolutional Networks using Vector Quantization", 2014.
     """
 
     def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
-        """Returns the centroids ``(rank, block_size)`` and each block's, ``(m*n/block_size,)``.
+        """Returns centroids ``(rank, block_size)``, each block's, and whether the first is zero.
 
-        The numbers are uint8 up to 256 centroids, and uint16 or int32 above. If there are blocks
-        of zeros, their centroid is the first.
+        The blocks' numbers ``(m*n/block_size,)`` are uint8 up to 256 centroids, and uint16 or
+        int32 above. If there are blocks of zeros, their centroid is the first, and what comes last
+        is 1, uint8; otherwise 0.
 
         Raises:
             InputError: As for the interface, or ``block_size`` does not divide the entries.
@@ -33,7 +32,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
 
         host, xp = self._checked(a_matrix)
         num_blocks = self.num_blocks(host.shape)
-        blocks = _pruned(host, self._spec.pruning_fraction).reshape(num_blocks, -1)
+        blocks = self._prepared(host).reshape(num_blocks, -1)
         zero = ~blocks.any(axis=1)
         centroids = np.zeros((self._spec.rank, blocks.shape[1]))
         numbers = np.zeros(num_blocks, dtype=self.index_dtype())
@@ -50,7 +49,13 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
                 labels = means.fit_predict(others)
             centroids[first : first + means.n_clusters] = means.cluster_centers_
             numbers[~zero] = labels + first
-        return self._sized(host, [centroids.astype(host.dtype), numbers], xp)
+        return self._sized(
+            host, [centroids.astype(host.dtype), numbers, np.array(first, dtype=np.uint8)], xp
+        )
+
+    def _prepared(self, a: np.ndarray) -> np.ndarray:
+        """Returns the matrix that is quantized."""
+        return a
 
     def num_blocks(self, shape: tuple[int, int]) -> int:
         """Returns how many blocks a matrix has."""
@@ -76,7 +81,10 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
 
 
 class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
-    """k-means after pruning by magnitude."""
+    """k-means after the ``pruning_fraction`` of smallest magnitude was set to zero."""
+
+    def _prepared(self, a: np.ndarray) -> np.ndarray:
+        return _pruned(a, self._spec.pruning_fraction)
 
 
 def _pruned(a: np.ndarray, fraction: float) -> np.ndarray:

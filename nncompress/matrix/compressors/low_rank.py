@@ -26,6 +26,13 @@ class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
         factors = [(u * root).astype(host.dtype), (root[:, None] * v).astype(host.dtype)]
         return self._sized(host, factors, xp)
 
+    def make_factors(self, shape, dtype):
+        """Returns a link for both factors, which are trained."""
+        from nncompress.matrix.factors import ProductFactors
+
+        k = reduced(min(shape), self._spec.rank)
+        return ProductFactors(shape, dtype, (shape[0], k), (k, shape[1]))
+
 
 def _truncated(a: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the k largest singular values and their vectors.
