@@ -14,8 +14,8 @@ from nncompress.device import get_device
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.distortion import choose_codebook, measure
-from nncompress.embedding.provenance import provenance_of
+from nncompress.embedding.distortion import measure
+from nncompress.embedding.making import make_embedding
 from nncompress.errors import InputError
 from nncompress.refinement.refine import (
     MOST_CODEWORDS,
@@ -217,7 +217,8 @@ class EmbeddingCompressor:
             InputError: There is no model, or it does not fit the matrix.
         """
         matrix = EmbeddingMatrix.of(matrix)
-        return measure(matrix, self._table(matrix)).distance
+        table = CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
+        return measure(matrix, table).distance
 
     def export(self, matrix: _Matrix, prefix: str | os.PathLike) -> None:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
@@ -255,16 +256,9 @@ class EmbeddingCompressor:
                 "this object has not trained a model; give to_embedding the matrix to encode"
             )
         matrix = EmbeddingMatrix.of(self._trained_on if matrix is None else matrix)
-        table = self._table(matrix)
-        exact = measure(matrix, table)
-        table, distortion = choose_codebook(matrix, table, exact, codebook_dtype)
-        facts = self._facts | {"refined": self._loaded().codes is not None}
-        return CompressedEmbedding.of_table(
-            table, words, provenance_of(matrix, distortion) | facts
-        )
-
-    def _table(self, matrix: EmbeddingMatrix) -> CodeTable:
-        return CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
+        codes, model = self.encode(matrix), self._loaded()
+        facts = self._facts | {"refined": model.codes is not None}
+        return make_embedding(matrix, codes, model.codebook, words, codebook_dtype, facts)[0]
 
     def _loaded(self) -> "_Model":
         if self._model is None:

@@ -25,16 +25,18 @@ class _GatherRows(chainer.FunctionNode):
     ) -> tuple[chainer.Variable]:
         (num_rows, dim), dtype = self._table
         gradients = grad_outputs[0].array.reshape(-1, dim)
-        numbers = self._numbers.reshape(-1)
-        numbers = numbers % num_rows  # negative ones count from the end
+        numbers = self._numbers.reshape(-1) % num_rows  # negative ones count from the end
         xp = chainer.backend.get_array_module(gradients)
         total = xp.zeros((num_rows, dim), dtype=dtype)
-        if xp is np:
-            for column in range(dim):
-                # Sums by number, in float64 whatever the type is.
-                total[:, column] = np.bincount(numbers, gradients[:, column], num_rows)
-        else:
+        if xp is not np:
             xp.add.at(total, numbers, gradients)
+        elif num_rows <= len(numbers):  # few rows, each chosen often: sums in float64
+            for column in range(dim):
+                total[:, column] = np.bincount(numbers, gradients[:, column], num_rows)
+        elif len(numbers):  # many rows: no pass over all of them for each column
+            order = np.argsort(numbers, kind="stable")
+            chosen, first = np.unique(numbers[order], return_index=True)
+            total[chosen] = np.add.reduceat(gradients[order], first, axis=0)
         return (chainer.as_variable(total),)
 
 

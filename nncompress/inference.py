@@ -8,11 +8,9 @@ from pathlib import Path
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model
 from nncompress.device import get_device
-from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
-from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.distortion import check_codebook_dtype, choose_codebook, measure
-from nncompress.embedding.provenance import provenance_of
+from nncompress.embedding.distortion import check_codebook_dtype
+from nncompress.embedding.making import make_embedding
 from nncompress.errors import InputError
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings, refine
 from nncompress.sources import read_vocabulary
@@ -121,14 +119,9 @@ def infer(
         }
         write_codes(written["codes"], codes, tokens)
         write_codebook(written["codebook"], codebook)
-        table = CodeTable.of_codes(codes, codebook)
-        exact = measure(matrix, table)
-        table, distortion = choose_codebook(matrix, table, exact, codebook_dtype)
         facts = {"recipe": known.get("recipe", "unknown"), "seed": seed}
         facts |= {"refined": refined, "weighted": weights is not None}
-        embedding = CompressedEmbedding.of_table(
-            table, tokens, provenance_of(matrix, distortion) | facts
-        )
+        embedding, exact = make_embedding(matrix, codes, codebook, tokens, codebook_dtype, facts)
         embedding.save(written["embedding"])
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")

@@ -7,7 +7,7 @@ from nncompress.gather_rows import gather_rows
 F = chainer.functions
 
 
-@pytest.mark.parametrize("shape", [(), (7,), (2, 3), (0,)])
+@pytest.mark.parametrize("shape", [(), (4,), (7,), (2, 3), (0,)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_are_chosen_and_their_gradients_added_up(random, shape, dtype):
     numbers = random.integers(5, size=shape).astype(np.int32)

@@ -10,7 +10,7 @@ import numpy as np
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.nearest import largest
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
-from nncompress.embedding.vocabulary import Vocabulary, count_duplicates
+from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.embedding.words import Key, RowKeys, WordRows
 from nncompress.errors import InputError
 from nncompress.sources.vocabulary import check_words
@@ -96,7 +96,8 @@ class CompressedEmbedding:
         vocabulary = None
         if words is not None:
             vocabulary = Vocabulary.of_words(words, table.num_rows)
-            if more := count_duplicates(words):
+            named = sum(word is not None for word in words)
+            if more := named - len(vocabulary):
                 warnings.warn(
                     f"{more} rows have a word that an earlier row has; the first row of each word "
                     "has it, and the others are reached by number",

@@ -11,7 +11,7 @@ so that the counts, which are below 32, mark where words begin: ``FF`` is never 
 import itertools
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -142,10 +142,6 @@ class Vocabulary:
         words = [word.decode("utf-8", "replace") for word in words]
         return [None if place < 0 else words[place] for place in self.positions.tolist()]
 
-    def rows(self) -> np.ndarray:
-        """Returns the rows that have a word, in order, int64."""
-        return np.flatnonzero(self.positions >= 0)
-
     @property
     def positions(self) -> np.ndarray:
         """Where each row's word stands among the sorted words, int32 ``(N,)``; -1 for none.
@@ -257,9 +253,3 @@ def _leb128(number: int) -> bytes:
         number >>= 7
     digits.append(number)
     return bytes(digits)
-
-
-def count_duplicates(words: Iterable[str | None]) -> int:
-    """Returns how many rows have a word that an earlier row has already."""
-    named = [word for word in words if word is not None]
-    return len(named) - len(set(named))

@@ -80,7 +80,6 @@ class CompressionOp(CompressionOpInterface):
         with self.init_scope():
             self.a_matrix = a_matrix
             self.factors = compressor.make_factors(self.shape, a_matrix.dtype)
-        self.factors.to_device(a_matrix.device)
         self.uncompressed_size = int(a_matrix.array.nbytes)
         self.compressed_size = self.factors.stored_bytes
         self.alpha, self.last_alpha_update_step, self.num_updates = 1.0, -1, 0
@@ -128,10 +127,8 @@ class CompressionOp(CompressionOpInterface):
             step_number: The step of training.
         """
         spec = self._spec
-        due = spec.begin_compression_step <= step_number and (
-            spec.end_compression_step in (-1, step_number)
-            or step_number < spec.end_compression_step
-        )
+        end = spec.end_compression_step
+        due = spec.begin_compression_step <= step_number and (end == -1 or step_number <= end)
         due = due and self.last_alpha_update_step + spec.compression_frequency <= step_number
         if self.is_final or not due:
             return
@@ -260,7 +257,6 @@ class InputOutputCompressionOp(CompressionOpInterface):
             if spec.compress_output:
                 size = spec.output_block_size
                 self.d_matrix = xavier(size, size // spec.output_compression_factor)
-        self.to_device(a_matrix.device)
         self.uncompressed_size = int(a_matrix.array.nbytes)
         self.compressed_size = sum(int(parameter.array.nbytes) for parameter in self.params())
 

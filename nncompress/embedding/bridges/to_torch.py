@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.packing import Packing
 
 
 class CompositionalEmbedding(nn.Module):
@@ -39,7 +40,7 @@ class CompositionalEmbedding(nn.Module):
         self.embedding_dim = embedding_dim
         self.num_codebooks = num_codebooks
         self.bits = bits
-        row_bytes = (num_codebooks * bits + 7) // 8
+        row_bytes = Packing(num_codebooks, bits).row_bytes
         self.register_buffer("codes", torch.zeros(num_embeddings, row_bytes, dtype=torch.uint8))
         self.codebook = nn.Parameter(
             torch.zeros(num_codebooks << bits, embedding_dim), requires_grad=trainable
@@ -80,7 +81,9 @@ class CompositionalEmbedding(nn.Module):
         """Returns the numbers of the codewords of packed rows, int64 ``(n, M)``."""
         groups = torch.arange(self.num_codebooks, device=packed.device)
         first = groups * self.bits
-        values = torch.zeros(len(packed), self.num_codebooks, dtype=torch.int64).to(packed.device)
+        values = torch.zeros(
+            len(packed), self.num_codebooks, dtype=torch.int64, device=packed.device
+        )
         for offset in range((self.bits + 14) // 8):
             byte = torch.clamp((first >> 3) + offset, max=packed.shape[1] - 1)
             values |= packed[:, byte].to(torch.int64) << 8 * offset
