@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nncompress.cli import errors
 from nncompress.errors import InputError
-from nncompress.training.settings import OBJECTIVES, OPTIMIZERS, RECIPES
+from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
 
@@ -22,6 +22,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("-b", "--batchsize", type=int, help="rows a step (default: 64)")
     add("-e", "--epoch", type=int, help="passes over the rows (fast: chosen, paper: 200)")
     add("-g", "--gpu", type=int, help="number of the GPU; -1, the default, is the CPU")
+    add(
+        "--fp32",
+        action="store_const",
+        const=True,
+        dest="full_precision",
+        help="on a GPU: products with all of float32's digits (default: TF32's)",
+    )
+    add(
+        "--matrix-dtype",
+        choices=MATRIX_DTYPES,
+        help="on a GPU: type of the matrix there (default: float32)",
+    )
     add("-r", "--resume", type=Path, metavar="RUN", help="run directory to continue")
     add("-O", "--optimizer", choices=OPTIMIZERS, help="(default: Adam)")
     add("--learning-rate", "--lr", type=float, help="(fast: 5e-3 at its peak, paper: 1e-4)")

@@ -1,11 +1,17 @@
 """The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.kernel_chain import (
+    BETA1,
+    BETA2,
+    EPS,
+    BatchMeans,
+    KernelAutoencoder,
+    corrected_rates,
+)
 from nncompress.autoencoder.noise import Stream, noise_words
 from nncompress.chainer_compat import chainer
 from nncompress.kernels import announce_compilation, run
@@ -15,25 +21,10 @@ from nncompress.threads import Team, resolve_threads
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
 _WORK_FOR_4, _WORK_FOR_8 = 6e7, 1e9
 _MOST_BLOCKS = 8
-_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Chainer's defaults, and those of Kingma and Ba 2015
 
 
-class BatchMeans(NamedTuple):
-    """Means over a batch or several, for normalized rows.
-
-    Attributes:
-        loss: The loss.
-        maxp: The largest Gumbel-softmax probability.
-        weighted_loss: The loss, each row's part times its weight: what training minimizes.
-    """
-
-    loss: float
-    maxp: float
-    weighted_loss: float
-
-
-class FusedAutoencoder(CompositionalAutoencoder):
-    """A ``CompositionalAutoencoder`` whose loss is one function node over compiled kernels.
+class FusedAutoencoder(KernelAutoencoder):
+    """A ``KernelAutoencoder`` for the CPU.
 
     Args:
         arguments: As for ``CompositionalAutoencoder``.
@@ -48,34 +39,6 @@ class FusedAutoencoder(CompositionalAutoencoder):
         self._team: Team | None = None
         self._memory: Memory | None = None
         self._memory_rows = 0
-
-    def forward(
-        self,
-        x: np.ndarray,
-        noise: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
-    ) -> chainer.Variable:
-        """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does."""
-        node = _Objective(self, x, self._noise(noise), weights)
-        (objective,) = node.apply(self.kernel_parameters())
-        self.report_batch(node.means, weights is not None)
-        return objective
-
-    def report_batch(self, means: BatchMeans, weighted: bool, batches: int = 1) -> None:
-        """Reports means over batches.
-
-        Args:
-            means: What the kernels computed.
-            weighted: Whether rows have weights.
-            batches: How many batches the means are of.
-        """
-        square = float(self.scale) ** 2
-        observed = {"loss": means.loss * square, "maxp": means.maxp}
-        if weighted:
-            observed["weighted_loss"] = means.weighted_loss * square
-        if batches > 1:  # Chainer's summaries take a pair for a value and its weight
-            observed = {name: (value, batches) for name, value in observed.items()}
-        chainer.report(observed, self)
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise."""
@@ -92,19 +55,13 @@ class FusedAutoencoder(CompositionalAutoencoder):
         return codes
 
     def differentiate(
-        self, x: np.ndarray, noise: Noise, weights: np.ndarray | None, wanted: bool
+        self,
+        x: np.ndarray,
+        noise: np.ndarray | None,
+        weights: np.ndarray | None,
+        wanted: bool,
     ) -> tuple[BatchMeans, Weights]:
-        """Computes loss and maxp of a batch, and gradients.
-
-        Args:
-            x: ``(n, D)``.
-            noise: The Gumbel noise.
-            weights: The rows' weights, ``(n,)``; None: all 1.
-            wanted: Whether to compute gradients.
-
-        Returns:
-            The means over the batch, and the gradients if they were wanted.
-        """
+        """Computes loss and maxp of a batch, and gradients."""
         shape = self._shape(len(x))
         gradients = Weights(*(np.empty_like(p.array) for p in self.kernel_parameters()))
         out = np.empty((1, 3))
@@ -120,7 +77,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
             np.arange(len(x)),
             np.ones(len(x)) if weights is None else weights.astype(np.float64),
             *self._normalization(),
-            noise,
+            self._noise(noise),
             self.tau,
             out,
         )
@@ -154,8 +111,7 @@ class FusedAutoencoder(CompositionalAutoencoder):
         shape = self._shape(batchsize)
         iterations = np.arange(first_iteration, first_iteration + steps, dtype=np.int64)
         if descent.first.b1.size:
-            times = iterations + 1.0
-            rates = rates * np.sqrt(1 - _BETA2**times) / (1 - _BETA1**times)
+            rates = corrected_rates(rates, first_iteration)
         out = np.empty((steps, 3))
         self._run(
             run.train,
@@ -173,9 +129,9 @@ class FusedAutoencoder(CompositionalAutoencoder):
             noise_words(self.seed, Stream.TRAINING_NOISE, 0)[:2],
             int(Stream.TRAINING_NOISE),
             run.Plan(iterations, rates, taus),
-            _BETA1,
-            _BETA2,
-            _EPS,
+            BETA1,
+            BETA2,
+            EPS,
             descent.max_grad_norm or 0.0,
             self._nothing(),
             out,
@@ -187,10 +143,6 @@ class FusedAutoencoder(CompositionalAutoencoder):
             self._team = Team(self._threads)
             announce_compilation()
         self._team.run(function, min(self._threads, most_threads), *arguments)
-
-    def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
-        """Returns the parameters in the order of ``Weights``."""
-        return self.l1.W, self.l1.b, self.l2.W, self.l2.b, self.codebook
 
     def _weights(self) -> Weights:
         return Weights(*(parameter.array for parameter in self.kernel_parameters()))
@@ -284,39 +236,6 @@ class Descent:
             for key in ("m", "v")
         )
         return cls(gradients, first, second, max_grad_norm)
-
-
-class _Objective(chainer.FunctionNode):
-    """The loss of the normalized rows as a function of the parameters; rows are data."""
-
-    def __init__(
-        self,
-        chain: FusedAutoencoder,
-        x: np.ndarray,
-        noise: Noise,
-        weights: np.ndarray | None,
-    ) -> None:
-        super().__init__()
-        self._chain = chain
-        self._x = x
-        self._noise = noise
-        self._row_weights = weights
-
-    def forward_cpu(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray]:
-        self.means, self._gradients = self._chain.differentiate(
-            self._x, self._noise, self._row_weights, wanted=chainer.config.enable_backprop
-        )
-        return (np.asarray(self.means.weighted_loss, dtype=inputs[0].dtype),)
-
-    def backward(
-        self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
-    ) -> tuple[chainer.Variable, ...]:
-        (factor,) = grad_outputs
-        return tuple(
-            chainer.functions.broadcast_to(factor, self._gradients[index].shape)
-            * self._gradients[index]
-            for index in indexes
-        )
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

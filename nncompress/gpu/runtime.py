@@ -38,6 +38,16 @@ class Runtime:
         """How many multiprocessors there are."""
         return self.xp.cuda.Device(self._number).attributes["MultiProcessorCount"]
 
+    @property
+    def free_bytes(self) -> int:
+        """Memory that arrays can still take."""
+        free, _ = self.xp.cuda.Device(self._number).mem_info
+        return free + self.xp.get_default_memory_pool().free_bytes()
+
+    def stage(self, shape: tuple[int, ...], dtype: type) -> "Stage":
+        """Returns a way for arrays of up to a shape to the GPU."""
+        return Stage(self.xp, shape, dtype)
+
     def load(self, module: str, **definitions: int) -> "Kernels":
         """Returns a module's kernels; they are compiled when they are launched.
 
@@ -93,3 +103,48 @@ class Kernels:
             function.max_dynamic_shared_size_bytes = shared
         given = tuple(np.uint64(0) if value is None else value for value in arguments)
         function((blocks,), (threads,), given, shared_mem=shared)
+
+
+class Stage:
+    """A way to the GPU through two pinned buffers, so that filling, copying and using overlap.
+
+    Args:
+        xp: CuPy.
+        shape: Of the largest array to be sent, ``(rows, ...)``.
+        dtype: Of its numbers.
+    """
+
+    def __init__(self, xp: ModuleType, shape: tuple[int, ...], dtype: type) -> None:
+        import cupyx
+
+        self._xp = xp
+        self._hosts = [cupyx.empty_pinned(shape, dtype) for _ in range(2)]
+        self._arrays = [xp.empty(shape, dtype) for _ in range(2)]
+        self._sent = [xp.cuda.Event(disable_timing=True) for _ in range(2)]
+        self._used = [xp.cuda.Event(disable_timing=True) for _ in range(2)]
+        self._stream = xp.cuda.Stream(non_blocking=True)
+        self._turn = 0
+
+    def send(self, rows: int, fill: Callable[[np.ndarray], None]) -> object:
+        """Sends an array.
+
+        Args:
+            rows: How many of them.
+            fill: Fills an array of NumPy's with that many rows.
+
+        Returns:
+            The same on the GPU. What is to read it has to be launched on the current stream before
+            the next call.
+        """
+        current = self._xp.cuda.get_current_stream()
+        before, turn = self._turn, 1 - self._turn
+        self._used[before].record(current)
+        host, array = self._hosts[turn][:rows], self._arrays[turn][:rows]
+        self._sent[turn].synchronize()
+        fill(host)
+        self._stream.wait_event(self._used[turn])
+        array.set(host, stream=self._stream)
+        self._sent[turn].record(self._stream)
+        current.wait_event(self._sent[turn])
+        self._turn = turn
+        return array

@@ -1,4 +1,4 @@
-"""An iterator over row indices, in a new random order each epoch."""
+"""Iterators over batches of rows, which are in a new random order each epoch."""
 
 import numpy as np
 
@@ -6,46 +6,41 @@ from nncompress.chainer_compat import chainer
 from nncompress.training.row_order import RowOrder
 
 
-class RowIterator(chainer.dataset.Iterator):
-    """Hands out arrays of row indices, without end.
+class EpochCounter(chainer.dataset.Iterator):
+    """Counts batches and epochs, without end, and hands out nothing.
 
     Every batch is full: one that crosses the end of an epoch goes on with the first rows of the
-    next, as Chainer's ``SerialIterator`` does.
+    next, as with Chainer's ``SerialIterator``.
 
     Args:
-        order: The order of the rows.
+        num_rows: N.
         batchsize: Rows a batch, at most N.
     """
 
-    def __init__(self, order: RowOrder, batchsize: int) -> None:
-        self.order = order
+    def __init__(self, num_rows: int, batchsize: int) -> None:
+        self.num_rows = num_rows
         self.batchsize = batchsize
         self.epoch = 0
         self.current_position = 0
         self.is_new_epoch = False
         self._previous_epoch_detail = -1.0
-        self._seek()
 
-    def __next__(self) -> np.ndarray:
-        """Returns the next indices, int64 ``(batchsize,)``."""
+    def __next__(self) -> None:
+        """Goes on by a batch."""
         self._previous_epoch_detail = self.epoch_detail
-        self.is_new_epoch = self.current_position + self.batchsize >= self.order.num_rows
-        if self.is_new_epoch:
-            rest = self._take(self.order.num_rows - self.current_position)
-            self.epoch += 1
-            self.current_position = 0
-            self._seek()
-            rows = np.concatenate([rest, self._take(self.batchsize - len(rest))])
-        else:
-            rows = self._take(self.batchsize)
-        return rows
+        position = self.current_position + self.batchsize
+        self.is_new_epoch = position >= self.num_rows
+        self.epoch += self.is_new_epoch
+        self.current_position = position - self.num_rows * self.is_new_epoch
 
-    next = __next__
+    def next(self) -> np.ndarray | None:
+        """Returns what ``__next__`` does."""
+        return self.__next__()
 
     @property
     def epoch_detail(self) -> float:
         """Passes over the rows so far, with the fraction of the current one."""
-        return self.epoch + self.current_position / self.order.num_rows
+        return self.epoch + self.current_position / self.num_rows
 
     @property
     def previous_epoch_detail(self) -> float | None:
@@ -53,23 +48,50 @@ class RowIterator(chainer.dataset.Iterator):
         return None if self._previous_epoch_detail < 0 else self._previous_epoch_detail
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the position; the order follows from it."""
+        """Saves or restores the position; all else follows from it."""
         self.epoch = serializer("epoch", self.epoch)
         self.current_position = serializer("current_position", self.current_position)
         self.is_new_epoch = serializer("is_new_epoch", self.is_new_epoch)
         self._previous_epoch_detail = serializer(
             "previous_epoch_detail", self._previous_epoch_detail
         )
-        self._seek()
 
-    def _seek(self) -> None:
-        self._windows = self.order.windows(self.epoch, self.current_position)
+
+class RowIterator(EpochCounter):
+    """Hands out arrays of row indices.
+
+    Args:
+        order: The order of the rows.
+        batchsize: Rows a batch, at most N.
+    """
+
+    def __init__(self, order: RowOrder, batchsize: int) -> None:
+        super().__init__(order.num_rows, batchsize)
+        self.order = order
+        self._seek(0)
+
+    def __next__(self) -> np.ndarray:
+        """Returns the next indices, int64 ``(batchsize,)``."""
+        left = self.num_rows - self.current_position
+        super().__next__()
+        if not self.is_new_epoch:
+            return self._take(self.batchsize)
+        rest = self._take(left)
+        self._seek(0)
+        return np.concatenate([rest, self._take(self.batchsize - left)])
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the position; the order follows from it."""
+        super().serialize(serializer)
+        self._seek(self.current_position)
+
+    def _seek(self, position: int) -> None:
+        self._windows = self.order.windows(self.epoch, position)
         self._window = np.empty(0, dtype=np.int64)
 
     def _take(self, count: int) -> np.ndarray:
         """Takes the next rows of the current epoch, which has as many."""
         parts = []
-        self.current_position += count
         while count > len(self._window):
             parts.append(self._window)
             count -= len(self._window)

@@ -3,10 +3,11 @@
 import argparse
 import math
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +33,9 @@ from nncompress.training.run_directory import (
     read_config,
     write_config,
 )
-from nncompress.training.session import VALIDATION_INTERVAL, TrainingSession, make_session
+from nncompress.training.session import TrainingSession, make_session
 from nncompress.training.settings import TrainingSettings, resolve_settings
-from nncompress.training.triggers import ReportTrigger, ThrottledTrigger
+from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, ThrottledTrigger
 
 if TYPE_CHECKING:  # it brings Numba, which training on a GPU does without
     from nncompress.training.sizing import Point
@@ -50,8 +51,8 @@ _PRINTED = (
     "validation/main/maxp",
 )
 _PRINTED_WITH_WEIGHTS = ("main/weighted_loss", "validation/main/weighted_loss")
-# What the configuration file calls M and K.
-_CONFIG_NAMES = {"num_codebooks": "M", "num_codewords": "K"}
+# What the configuration file calls some settings.
+_CONFIG_NAMES = {"num_codebooks": "M", "num_codewords": "K", "full_precision": "fp32"}
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,16 @@ def prepare_run(
         arguments.objective or "distance",
         arguments.weights,
     )
+    if device.xp is np and (arguments.full_precision or arguments.matrix_dtype):
+        raise InputError(
+            "--fp32 and --matrix-dtype are for a GPU; leave them out, or add -g and its number"
+        )
     matrix, weights = data.open()
     given = {
         name: getattr(arguments, name)
         for name in (
             *("batchsize", "epoch", "learning_rate", "tau", "tau_start", "max_grad_norm"),
-            *("recipe", "optimizer", "seed"),
+            *("recipe", "optimizer", "seed", "full_precision", "matrix_dtype"),
         )
         if getattr(arguments, name) is not None
     }
@@ -128,7 +133,11 @@ def prepare_run(
         picture = directory / "plots" / "rate_distortion.png"
         plot_rate_distortion(picture, sizing.points, sizing.chosen)
     write_config(directory, config)
-    session = _session(matrix, settings, directory, device, threads, weights)
+    try:
+        session = _session(matrix, settings, directory, device, threads, weights)
+    except InputError:
+        shutil.rmtree(directory)
+        raise
     return TrainingRun(directory, config, session)
 
 
@@ -219,12 +228,12 @@ def _session(
     trainer = session.trainer
     extensions = chainer.training.extensions
     last = settings.iterations
-    often = ReportTrigger(last, iterations=VALIDATION_INTERVAL)
+    often = ReportTrigger(last, iterations=REPORT_INTERVAL)
     each_epoch = ReportTrigger(last, epochs=True)
 
     trainer.extend(
         BestSnapshots(lambda path: save_model(path, session.chain)),
-        trigger=ReportTrigger(last, iterations=VALIDATION_INTERVAL, epochs=True),
+        trigger=ReportTrigger(last, iterations=REPORT_INTERVAL, epochs=True),
     )
     for name, trigger in (("iteration", often), ("epoch", each_epoch)):
         log = AppendingLogReport(trigger, f"chainer_report_{name}.log")
@@ -280,8 +289,11 @@ def _settings_of(
     try:
         settings = TrainingSettings(
             **{
-                field.name: config[_CONFIG_NAMES.get(field.name, field.name)]
+                field.name: config[name]
                 for field in fields(TrainingSettings)
+                # Runs from before a setting was there have its default.
+                if (name := _CONFIG_NAMES.get(field.name, field.name)) in config
+                or field.default is MISSING
             }
         )
         for name in ("input_matrix", "matrix_shape", "limit", "gpu"):

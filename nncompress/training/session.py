@@ -10,12 +10,10 @@ from nncompress.autoencoder.factory import autoencoder_for
 from nncompress.chainer_compat import chainer
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import fit_normalization
+from nncompress.training.many_steps_updater import ManyStepsUpdater
 from nncompress.training.settings import TrainingSettings
-from nncompress.training.triggers import ReportTrigger, StopTrigger
-from nncompress.training.updater import AutoencoderUpdater
+from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, StopTrigger
 from nncompress.training.validation import Validation
-
-VALIDATION_INTERVAL = 1_000
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,23 @@ class TrainingSession:
     trainer: chainer.training.Trainer
 
 
+def updater_for(device: chainer.backend.Device) -> type[ManyStepsUpdater]:
+    """Returns the updater for the autoencoders that ``autoencoder_for`` makes for a device."""
+    if device.xp is np:
+        from nncompress.training.fused_updater import FusedUpdater
+
+        return FusedUpdater
+    from nncompress.training.gpu_updater import GpuUpdater
+
+    return GpuUpdater
+
+
 def make_session(
     matrix: EmbeddingMatrix,
     settings: TrainingSettings,
     out: str | os.PathLike,
     device: chainer.backend.Device,
-    validation_interval: int | None = VALIDATION_INTERVAL,
+    validation_interval: int | None = REPORT_INTERVAL,
     threads: int | None = None,
     weights: np.ndarray | None = None,
 ) -> TrainingSession:
@@ -54,7 +63,7 @@ def make_session(
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
     """
-    chain = autoencoder_for(device, threads)(
+    chain = autoencoder_for(device, threads, settings.full_precision)(
         matrix.dim,
         settings.num_codebooks,
         settings.num_codewords,
@@ -64,10 +73,7 @@ def make_session(
         tau=settings.tau_start,
     )
     chain.to_device(device)
-    make_updater = AutoencoderUpdater
-    if device.xp is np:
-        from nncompress.training.fused_updater import FusedUpdater as make_updater
-    updater = make_updater(matrix, chain, settings, device, weights)
+    updater = updater_for(device)(matrix, chain, settings, device, weights)
     trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
     trainer.extend(
         Validation(matrix, chain, settings.tau, device, weights),

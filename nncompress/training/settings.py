@@ -10,6 +10,7 @@ from nncompress.errors import InputError
 MAX_CODEWORDS = 65_536
 OPTIMIZERS = ("Adam", "SGD")
 OBJECTIVES = ("distance", "cosine")
+MATRIX_DTYPES = ("float32", "float16")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class TrainingSettings:
         max_grad_norm: As in ``Recipe``.
         normalize: As in ``Recipe``.
         init: As in ``Recipe``.
+        full_precision: On a GPU: whether products have all of float32's digits.
+        matrix_dtype: On a GPU: what the matrix is made of there.
     """
 
     recipe: str
@@ -114,6 +117,8 @@ class TrainingSettings:
     max_grad_norm: float | None
     normalize: bool
     init: str
+    full_precision: bool = False
+    matrix_dtype: str = "float32"
 
     def learning_rate_at(self, iteration: int) -> float:
         """Returns the learning rate of a step, the first being step 0."""
@@ -156,6 +161,8 @@ def resolve_settings(
     tau: float | None = None,
     tau_start: float | None = None,
     max_grad_norm: float | None = None,
+    full_precision: bool = False,
+    matrix_dtype: str = "float32",
 ) -> TrainingSettings:
     """Settles every setting: what is given wins, and the recipe gives the rest.
 
@@ -173,6 +180,9 @@ def resolve_settings(
         tau: Final temperature; without ``tau_start`` the temperature of every step.
         tau_start: Temperature of the first step.
         max_grad_norm: Global norm that gradients are clipped to.
+        full_precision: On a GPU: whether products have all of float32's digits; else those of
+            TF32.
+        matrix_dtype: On a GPU: what the matrix is made of there, one of ``MATRIX_DTYPES``.
 
     Raises:
         InputError: A value is outside its range.
@@ -184,6 +194,10 @@ def resolve_settings(
         raise InputError(f"the optimizer is {optimizer!r}; wanted one of {', '.join(OPTIMIZERS)}")
     if seed < 0:
         raise InputError(f"the seed is {seed}; wanted 0 or more")
+    if matrix_dtype not in MATRIX_DTYPES:
+        raise InputError(
+            f"the matrix's type is {matrix_dtype!r}; wanted one of {', '.join(MATRIX_DTYPES)}"
+        )
     for name, value in {
         "batch size": batchsize,
         "number of epochs": epoch,
@@ -217,4 +231,6 @@ def resolve_settings(
         max_grad_norm=max_grad_norm or defaults.max_grad_norm,
         normalize=defaults.normalize,
         init=defaults.init,
+        full_precision=full_precision,
+        matrix_dtype=matrix_dtype,
     )

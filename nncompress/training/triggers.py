@@ -2,6 +2,9 @@
 
 from nncompress.chainer_compat import chainer
 
+# What is reported, logged and validated is so after every so many iterations.
+REPORT_INTERVAL = 1_000
+
 
 class StopTrigger:
     """Ends training after a number of iterations.

@@ -37,17 +37,23 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         device: chainer.backend.Device,
         weights: np.ndarray | None = None,
     ) -> None:
-        order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
         optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
         optimizer.setup(chain)
         if settings.max_grad_norm is not None:
             optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm))
         # The device is not handed on: the chain is where it should be already.
-        super().__init__(RowIterator(order, settings.batchsize), optimizer)
+        self.chain = chain
         self.matrix = matrix
         self.settings = settings
         self.weights = weights
+        super().__init__(self.make_iterator(), optimizer)
         self._device = device
+
+    def make_iterator(self) -> chainer.dataset.Iterator:
+        """Returns what hands out the indices of each batch's rows."""
+        matrix, settings = self.matrix, self.settings
+        order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
+        return RowIterator(order, settings.batchsize)
 
     def update_core(self) -> None:
         """Makes one step on the next batch."""

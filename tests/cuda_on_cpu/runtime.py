@@ -26,19 +26,28 @@ class EmulatedRuntime:
         order: In which order the threads of a block take their turns.
         shared_bytes: The most shared memory of a block.
         multiprocessors: How many multiprocessors to claim.
+        free_bytes: Memory to claim.
     """
 
     xp = np
 
     def __init__(
-        self, order: str = "ascending", shared_bytes: int = 99 << 10, multiprocessors: int = 4
+        self,
+        order: str = "ascending",
+        shared_bytes: int = 99 << 10,
+        multiprocessors: int = 4,
+        free_bytes: int = 1 << 30,
     ) -> None:
         self.order = order
         self.shared_bytes = shared_bytes
         self.multiprocessors = multiprocessors
+        self.free_bytes = free_bytes
 
     def load(self, module: str, **definitions: int) -> "EmulatedKernels":
         return EmulatedKernels(_compiled(module, tuple(definitions.items())), self)
+
+    def stage(self, shape: tuple[int, ...], dtype: type) -> "EmulatedStage":
+        return EmulatedStage(shape, dtype)
 
     def record(self, function: Callable[[], None]) -> Callable[[], None]:
         return function
@@ -61,6 +70,16 @@ class EmulatedKernels:
         wanted = getattr(self._library, f"arguments_{name}")()
         assert len(values) == wanted, f"{name} takes {wanted} arguments"
         getattr(self._library, f"run_{name}")(pointers, blocks, threads, shared)
+
+
+class EmulatedStage:
+    def __init__(self, shape: tuple[int, ...], dtype: type) -> None:
+        self._array = np.empty(shape, dtype)
+
+    def send(self, rows: int, fill: Callable[[np.ndarray], None]) -> np.ndarray:
+        self._array[:] = 0  # what was sent before is gone
+        fill(self._array[:rows])
+        return self._array[:rows]
 
 
 def _bytes_of(argument: object) -> ctypes.Array:

@@ -103,8 +103,8 @@ __device__ __forceinline__ void multiply_parts(
 
 // Makes what is to be made of a product's number, and stores it.
 __device__ __forceinline__ void finish(
-    const Product& p, float value, int row, int column, float* out, double& square,
-    double& weighted) {
+    const Product& p, float value, int row, int column, float* out, float& square,
+    float& weighted) {
     long long place = (long long)row * p.n + column;
     if (p.ending == HIDDEN) {
         value = tanhf(value + p.bias[column]);
@@ -209,7 +209,7 @@ __device__ void make_tile(const Product& p, int block, float* shared) {
         }
     __syncthreads();
     float* out = p.out + part * p.out_stride;
-    double square = 0.0, weighted = 0.0;
+    float square = 0.0f, weighted = 0.0f;
     for (int i = threadIdx.x; i < T::ROWS * T::COLUMNS; i += T::THREADS) {
         int row = i / T::COLUMNS, column = i % T::COLUMNS;
         float value = 0.0f;
@@ -227,11 +227,10 @@ __device__ void make_tile(const Product& p, int block, float* shared) {
     if (p.ending == RESIDUAL) {
         __syncthreads();
         double* scratch = (double*)shared;
-        square = block_sum(square, scratch);
-        weighted = block_sum(weighted, scratch);
+        double sums[2] = {block_sum(square, scratch), block_sum(weighted, scratch)};
         if (threadIdx.x == 0) {
-            p.squares[2 * block] = square;
-            p.squares[2 * block + 1] = weighted;
+            p.squares[2 * block] = sums[0];
+            p.squares[2 * block + 1] = sums[1];
         }
     }
 }

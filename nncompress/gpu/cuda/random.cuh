@@ -1,5 +1,5 @@
-// Random numbers by position. The twins of these functions are `autoencoder/noise.py` (Philox) and
-// `gpu/shuffle.py` (the order of the rows).
+// Random numbers by position, and the random order of rows. Philox's twin is in
+// `autoencoder/noise.py`.
 
 struct Words { unsigned a, b, c, d; };
 

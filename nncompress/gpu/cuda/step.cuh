@@ -37,7 +37,7 @@ __device__ __forceinline__ float log_one_plus(float x) {
 // Copies a batch's rows, a warp a row, and their weights.
 extern "C" __global__ void gather(
     const Plan* plan,
-    const void* table,         // normalized rows, (num_rows, D), or those of the planned steps
+    const void* table,         // normalized rows, (num_rows, D)
     int is_half,               // float16, else float32
     const float* weights,      // (num_rows,), or null: all 1
     float* x,                  // (rows, D)
@@ -47,7 +47,8 @@ extern "C" __global__ void gather(
     int batchsize,
     int first_row,             // in the batch
     int rows,
-    int is_shuffled,           // whether to take them in each epoch's random order
+    int batches,               // of which the table holds the rows, one after the other
+    int is_shuffled,           // or: whether to take rows in each epoch's random order
     unsigned stream, unsigned key0, unsigned key1) {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
     if (row >= rows) return;
@@ -58,7 +59,7 @@ extern "C" __global__ void gather(
         source = shuffled(
             (unsigned)(sample % num_rows), num_rows, sample / num_rows, stream, key0, key1);
     } else {
-        source = (plan->iteration - plan->first) * batchsize + first_row + row;
+        source = plan->iteration % batches * batchsize + first_row + row;
     }
     float* out = x + (long long)row * dim;
     if (is_half) {

@@ -1,0 +1,43 @@
+"""A chain's parameters as parts of one array, so that one kernel updates all of them."""
+
+from collections.abc import Sequence
+from types import ModuleType
+
+
+class FlatArrays:
+    """Arrays of many shapes in one.
+
+    Args:
+        xp: The array library.
+        shapes: Of the arrays.
+
+    Attributes:
+        values: All numbers, float32 ``(size,)``.
+        views: The arrays, views of ``values``.
+        offsets: Where each begins.
+    """
+
+    def __init__(self, xp: ModuleType, shapes: Sequence[tuple[int, ...]]) -> None:
+        sizes = [_size_of(shape) for shape in shapes]
+        self.offsets = [sum(sizes[:index]) for index in range(len(sizes))]
+        self.values = xp.zeros(sum(sizes), dtype=xp.float32)
+        self.views = self.views_of(self.values, shapes)
+
+    def views_of(self, values: object, shapes: Sequence[tuple[int, ...]]) -> list[object]:
+        """Returns the parts of an array of as many numbers.
+
+        Args:
+            values: ``(size,)``.
+            shapes: Of the parts.
+        """
+        return [
+            values[offset : offset + _size_of(shape)].reshape(shape)
+            for offset, shape in zip(self.offsets, shapes, strict=True)
+        ]
+
+
+def _size_of(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

@@ -1,0 +1,158 @@
+"""Matrix products of the project's own: which kernel makes which, and with what arguments.
+
+The kernels are in ``cuda/product.cuh``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from nncompress.gpu.launches import Launch, address
+
+
+class Form(IntEnum):
+    """How the operands of a product of ``(m, k)`` and ``(k, n)`` lie in memory."""
+
+    ROWS_BY_ROWS = 0  # (m, k) and (n, k)
+    ROWS_BY_COLUMNS = 1  # (m, k) and (k, n)
+    COLUMNS_BY_COLUMNS = 2  # (k, m) and (k, n)
+
+
+class Ending(IntEnum):
+    """What is made of each number of a product."""
+
+    PLAIN = 0
+    HIDDEN = 1  # tanh of it and its column's bias
+    RESIDUAL = 2  # it minus another, times the row's factor and ``scale``
+    HIDDEN_GRADIENT = 3  # times one minus another's square
+
+
+# The kernels' structure Product.
+_PRODUCT = np.dtype(
+    [(name, np.uint64) for name in ("first", "second", "out", "bias", "other", "factors")]
+    + [("squares", np.uint64), ("sums", np.uint64)]
+    + [("out_stride", np.int64), ("sums_stride", np.int64)]
+    + [(name, np.int32) for name in ("m", "n", "k", "form", "ending", "parts", "adding")]
+    + [("scale", np.float32)],
+    align=True,
+)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product, and what is made of it; arrays are those of the kernels' structure.
+
+    Attributes:
+        form: How the operands lie.
+        sizes: ``(m, n, k)``.
+        first: The first operand.
+        second: The second operand.
+        out: Where the result goes, ``(parts, m, n)`` with ``out_stride`` between the parts.
+        ending: What is made of each number.
+        bias: ``(n,)``, for ``HIDDEN``.
+        other: ``(m, n)``, for ``RESIDUAL`` and ``HIDDEN_GRADIENT``.
+        factors: ``(m,)``, for ``RESIDUAL``.
+        squares: float64, two numbers for each block, for ``RESIDUAL``: sums of squares of what it
+            leaves before any factor, and of the same times ``factors``.
+        scale: For ``RESIDUAL``.
+        parts: In how many parts the common dimension is cut.
+        out_stride: Numbers between the parts of ``out``.
+        sums: Where the first operand's sums over the common dimension go, ``(parts, m)`` with
+            ``out_stride`` between the parts; for ``COLUMNS_BY_COLUMNS``.
+        adding: Whether to add to ``out`` and ``sums``.
+    """
+
+    form: Form
+    sizes: tuple[int, int, int]
+    first: object
+    second: object
+    out: object
+    ending: Ending = Ending.PLAIN
+    bias: object = None
+    other: object = None
+    factors: object = None
+    squares: object = None
+    scale: float = 1.0
+    parts: int = 1
+    out_stride: int = 0
+    sums: object = None
+    adding: bool = False
+
+    def blocks(self, tile: "Tile") -> int:
+        """Returns how many blocks make it."""
+        m, n, _ = self.sizes
+        return -(-m // tile.rows) * -(-n // tile.columns) * self.parts
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a kernel cuts a product; the numbers are those at the end of ``cuda/product.cuh``."""
+
+    kernel: str
+    rows: int
+    columns: int
+    depth: int
+    stages: int
+    warps: tuple[int, int, int]  # down, across and along the common dimension
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        down, across, along = self.warps
+        return 32 * down * across * along
+
+    def shared(self, form: Form) -> int:
+        """Returns the bytes of shared memory that a block needs."""
+        along_rows = self.depth + 4
+        across_rows = self.depth * (self.rows + 8), self.depth * (self.columns + 8)
+        first = across_rows[0] if form == Form.COLUMNS_BY_COLUMNS else self.rows * along_rows
+        second = self.columns * along_rows if form == Form.ROWS_BY_ROWS else across_rows[1]
+        result = self.warps[2] * self.rows * (self.columns + 4)
+        return 4 * max(self.stages * (first + second), result)
+
+
+TILES = (
+    Tile("products_large", 128, 128, 16, 4, (2, 4, 1)),
+    Tile("products_medium", 64, 64, 32, 3, (2, 2, 1)),
+    Tile("products_small", 16, 32, 64, 4, (1, 1, 4)),
+)
+
+
+def choose_tile(products: Sequence[Product], shared_bytes: int, multiprocessors: int) -> Tile:
+    """Returns the largest tile that leaves every multiprocessor something to do.
+
+    Args:
+        products: What is made in one launch.
+        shared_bytes: The most shared memory of a block.
+        multiprocessors: How many there are.
+    """
+    fitting = [
+        tile for tile in TILES
+        if max(tile.shared(product.form) for product in products) <= shared_bytes
+    ]  # fmt: skip
+    for tile in fitting:
+        if sum(product.blocks(tile) for product in products) >= multiprocessors:
+            return tile
+    return fitting[-1]
+
+
+def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
+    """Returns the launch that makes one product or two that do not depend on each other."""
+    structures = np.zeros(2, _PRODUCT)
+    for structure, product in zip(structures, products, strict=False):
+        m, n, k = product.sizes
+        for name in ("first", "second", "out", "bias", "other", "factors", "squares", "sums"):
+            structure[name] = address(getattr(product, name))
+        for name in ("form", "ending", "parts", "adding", "scale", "out_stride"):
+            structure[name] = getattr(product, name)
+        structure["sums_stride"] = product.out_stride
+        structure["m"], structure["n"], structure["k"] = m, n, k
+    return Launch(
+        tile.kernel,
+        sum(product.blocks(tile) for product in products),
+        tile.threads,
+        [structures, np.int32(products[0].blocks(tile))],
+        max(tile.shared(product.form) for product in products),
+    )

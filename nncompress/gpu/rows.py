@@ -1,0 +1,125 @@
+"""A matrix on its way to a GPU: all of it at once, or the rows of some batches at a time."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.gpu.runtime import Runtime
+from nncompress.gpu.step import RowTable
+from nncompress.sources import EmbeddingMatrix
+
+# What of a GPU's free memory a matrix may take.
+_SHARE = 0.8
+_STAGE_BYTES = 32 << 20
+
+
+def fits(matrix: EmbeddingMatrix, dtype: str, runtime: Runtime) -> bool:
+    """Tells whether a matrix can stay on a GPU.
+
+    Args:
+        matrix: ``(N, D)``.
+        dtype: ``"float32"`` or ``"float16"``.
+        runtime: The GPU.
+    """
+    num_rows, dim = matrix.shape
+    return num_rows * dim * np.dtype(dtype).itemsize <= _SHARE * runtime.free_bytes
+
+
+def resident_table(
+    matrix: EmbeddingMatrix,
+    weights: np.ndarray | None,
+    dtype: str,
+    runtime: Runtime,
+    normalized: Callable[[object], object],
+) -> RowTable:
+    """Sends a whole matrix to a GPU, normalized.
+
+    Args:
+        matrix: ``(N, D)``.
+        weights: The weight of each row, float64 ``(N,)``, or None.
+        dtype: ``"float32"`` or ``"float16"``.
+        runtime: The GPU.
+        normalized: Normalizes rows that are there already.
+
+    Raises:
+        InputError: The matrix has numbers, once normalized, that float16 cannot hold.
+    """
+    xp, (num_rows, dim) = runtime.xp, matrix.shape
+    rows = xp.empty((num_rows, dim), dtype)
+    height = max(1, min(num_rows, _STAGE_BYTES // (4 * dim)))
+    stage = runtime.stage((height, dim), np.float32)
+    largest = xp.zeros((), dtype=xp.float32)
+    for start, block in matrix.batches(height):
+        sent = normalized(stage.send(len(block), lambda host, block=block: _copy(host, block)))
+        largest = xp.maximum(largest, abs(sent).max())
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            rows[start : start + len(block)] = sent
+    if dtype == "float16" and not float(largest) <= np.finfo(np.float16).max:
+        raise InputError(
+            f"{matrix.name} has numbers up to {float(largest):.4g} after normalization, more than "
+            "float16 holds; leave --matrix-dtype out"
+        )
+    return RowTable(rows, None if weights is None else xp.asarray(weights, dtype=xp.float32))
+
+
+class StreamedTable:
+    """The rows of some batches at a time, for a matrix that does not fit on a GPU.
+
+    Args:
+        matrix: ``(N, D)``.
+        weights: The weight of each row, float64 ``(N,)``, or None.
+        runtime: The GPU.
+        normalized: Normalizes rows that are there already.
+        batchsize: Rows a batch.
+        batches: How many batches the table holds.
+
+    Attributes:
+        table: Batch b of a run is in place ``b % batches``.
+    """
+
+    def __init__(
+        self,
+        matrix: EmbeddingMatrix,
+        weights: np.ndarray | None,
+        runtime: Runtime,
+        normalized: Callable[[object], object],
+        batchsize: int,
+        batches: int,
+    ) -> None:
+        xp, num_rows = runtime.xp, batchsize * batches
+        self._matrix = matrix
+        self._weights = weights
+        self._normalized = normalized
+        self._batchsize = batchsize
+        # A row's weight travels behind its columns.
+        self._stage = runtime.stage((num_rows, matrix.dim + 1), np.float32)
+        self.table = RowTable(
+            xp.empty((num_rows, matrix.dim), xp.float32),
+            None if weights is None else xp.empty(num_rows, xp.float32),
+            batches,
+        )
+
+    def fill(self, first: int, batches: np.ndarray) -> None:
+        """Brings the rows of batches, when those before have been used.
+
+        Args:
+            first: Number of the first batch; the others are in the same round of the table.
+            batches: Indices of rows, ``(count, batchsize)``.
+        """
+        rows = batches.ravel()
+
+        def fill(host: np.ndarray) -> None:
+            host[:, :-1] = self._matrix.take(rows)
+            host[:, -1] = 1.0 if self._weights is None else self._weights[rows]
+
+        sent = self._stage.send(len(rows), fill)
+        begin = first % self.table.batches * self._batchsize
+        places = slice(begin, begin + len(rows))
+        self.table.rows[places] = self._normalized(sent[:, :-1])
+        if self.table.weights is not None:
+            self.table.weights[places] = sent[:, -1]
+
+
+def _copy(target: np.ndarray, source: np.ndarray) -> None:
+    target[...] = source

@@ -1,0 +1,31 @@
+"""The kernels' sources against NVIDIA's compiler, where it is."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from nncompress.gpu.sources import MODULES, PRIMITIVES, module_source, read_source
+
+TARGETS = [("sm_75", 4), ("sm_80", 4), ("sm_80", 2), ("sm_80", 1), ("sm_90", 4)]
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on the PATH")
+@pytest.mark.parametrize("full_precision", [0, 1])
+@pytest.mark.parametrize(("architecture", "vector"), TARGETS)
+@pytest.mark.parametrize("module", MODULES)
+def test_sources_compile(tmp_path, module, architecture, vector, full_precision):
+    source = tmp_path / f"{module}.cu"
+    source.write_text(read_source(PRIMITIVES) + module_source(module))
+    done = subprocess.run(
+        [
+            *("nvcc", "-ptx", "-std=c++17", f"-arch={architecture}", "-Werror", "all-warnings"),
+            *(f"-DVECTOR={vector}", f"-DFULL_PRECISION={full_precision}"),
+            *(str(source), "-o", str(tmp_path / "out.ptx")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ".visible .entry" in (tmp_path / "out.ptx").read_text()
