@@ -49,17 +49,14 @@ def resident_table(
     rows = xp.empty((num_rows, dim), dtype)
     height = max(1, min(num_rows, _STAGE_BYTES // (4 * dim)))
     stage = runtime.stage((height, dim), np.float32)
-    largest = xp.zeros((), dtype=xp.float32)
     for start, block in matrix.batches(height):
         sent = normalized(stage.send(len(block), lambda host, block=block: _copy(host, block)))
-        largest = xp.maximum(largest, abs(sent).max())
-        with np.errstate(over="ignore"):  # what overflows is refused below
-            rows[start : start + len(block)] = sent
-    if dtype == "float16" and not float(largest) <= np.finfo(np.float16).max:
-        raise InputError(
-            f"{matrix.name} has numbers up to {float(largest):.4g} after normalization, more than "
-            "float16 holds; leave --matrix-dtype out"
-        )
+        if dtype == "float16" and (largest := float(abs(sent).max())) > np.finfo(dtype).max:
+            raise InputError(
+                f"{matrix.name} has numbers up to {largest:.4g} after normalization, more than "
+                "float16 holds; leave --matrix-dtype out"
+            )
+        rows[start : start + len(block)] = sent
     return RowTable(rows, None if weights is None else xp.asarray(weights, dtype=xp.float32))
 
 

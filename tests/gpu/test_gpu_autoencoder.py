@@ -1,4 +1,4 @@
-"""The GPU's autoencoder and updater against the plain chain, Chainer's optimizers and the CPU's."""
+"""The GPU's autoencoder and updater against the plain chain, Chainer and the CPU."""
 
 import numpy as np
 import pytest
