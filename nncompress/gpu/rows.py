@@ -12,6 +12,7 @@ from nncompress.sources import EmbeddingMatrix
 # What of a GPU's free memory a matrix may take.
 _SHARE = 0.8
 _STAGE_BYTES = 32 << 20
+_FLOAT16_MAX = 65_504.0
 
 
 def fits(matrix: EmbeddingMatrix, dtype: str, runtime: Runtime) -> bool:
@@ -51,7 +52,8 @@ def resident_table(
     stage = runtime.stage((height, dim), np.float32)
     for start, block in matrix.batches(height):
         sent = normalized(stage.send(len(block), lambda host, block=block: _copy(host, block)))
-        if dtype == "float16" and (largest := float(abs(sent).max())) > np.finfo(dtype).max:
+        largest = float(abs(sent).max()) if dtype == "float16" else 0.0
+        if largest > _FLOAT16_MAX:
             raise InputError(
                 f"{matrix.name} has numbers up to {largest:.4g} after normalization, more than "
                 "float16 holds; leave --matrix-dtype out"
