@@ -38,6 +38,8 @@ _PRODUCT = np.dtype(
     + [("scale", np.float32)],
     align=True,
 )
+# The kernels' structure Products, which CuPy passes by value as an array of one.
+_PRODUCTS = np.dtype([("items", _PRODUCT, 2)])
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def choose_tile(products: Sequence[Product], shared_bytes: int, multiprocessors:
 
 def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
     """Returns the launch that makes one product or two that do not depend on each other."""
-    structures = np.zeros(2, _PRODUCT)
-    for structure, product in zip(structures, products, strict=False):
+    structures = np.zeros(1, _PRODUCTS)
+    for structure, product in zip(structures[0]["items"], products, strict=False):
         m, n, k = product.sizes
         for name in ("first", "second", "out", "bias", "other", "factors", "squares", "sums"):
             structure[name] = address(getattr(product, name))

@@ -190,6 +190,17 @@ void launch(void (*kernel)(A...), void** given, int blocks, int count, int bytes
 extern "C" void emulator_set_order(int order) { emulator::order = order; }
 
 // What CUDA provides.
+struct alignas(16) float4 { float x, y, z, w; };
+inline unsigned __float_as_uint(float x) {
+    unsigned bits;
+    memcpy(&bits, &x, 4);
+    return bits;
+}
+inline float __uint_as_float(unsigned bits) {
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}
 inline void __syncthreads() { emulator::wait(emulator::block); }
 inline void __syncwarp(unsigned = 0) { emulator::wait_for_warp(); }
 inline void __threadfence() {}
@@ -216,6 +227,24 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
     for (int i = 0; i < 32; ++i) votes |= (unsigned)emulator::warp().slots[i][0] << i;
     emulator::wait_for_warp();
     return votes;
+}
+template <class F> unsigned reduce_over_warp(unsigned value, F add) {
+    memcpy(emulator::warp().slots[threadIdx.x % 32], &value, 4);
+    emulator::wait_for_warp();
+    memcpy(&value, emulator::warp().slots[0], 4);
+    for (int i = 1; i < 32; ++i) {
+        unsigned other;
+        memcpy(&other, emulator::warp().slots[i], 4);
+        value = add(value, other);
+    }
+    emulator::wait_for_warp();
+    return value;
+}
+inline unsigned __reduce_min_sync(unsigned, unsigned value) {
+    return reduce_over_warp(value, [](unsigned a, unsigned b) { return min(a, b); });
+}
+inline unsigned __reduce_add_sync(unsigned, unsigned value) {
+    return reduce_over_warp(value, [](unsigned a, unsigned b) { return a + b; });
 }
 template <class T> T atomicAdd(T* place, std::type_identity_t<T> value) {
     T old = *place;

@@ -89,6 +89,7 @@ def _bytes_of(argument: object) -> ctypes.Array:
         assert argument.flags.c_contiguous
         data = np.uint64(argument.ctypes.data).tobytes()
     else:  # a scalar of NumPy's, or a structure
+        assert argument.size == 1
         data = argument.tobytes()
     return ctypes.create_string_buffer(data, len(data))
 

@@ -29,3 +29,19 @@ def test_sources_compile(tmp_path, module, architecture, vector, full_precision)
     )
     assert done.returncode == 0, done.stderr
     assert ".visible .entry" in (tmp_path / "out.ptx").read_text()
+
+
+@pytest.mark.parametrize("full_precision", [0, 1])
+@pytest.mark.parametrize("module", MODULES)
+def test_sources_compile_without_headers(module, full_precision):
+    """As CuPy compiles them: with NVRTC, which has no headers of its own."""
+    pytest.importorskip("cupy", exc_type=ImportError)
+    from cupy.cuda import nvrtc
+
+    source = read_source(PRIMITIVES) + module_source(module)
+    program = nvrtc.createProgram(source, f"{module}.cu", (), ())
+    options = ["-std=c++17", "-arch=sm_80", "-DVECTOR=4", f"-DFULL_PRECISION={full_precision}"]
+    try:
+        nvrtc.compileProgram(program, options)
+    except nvrtc.NVRTCError:
+        pytest.fail(nvrtc.getProgramLog(program))

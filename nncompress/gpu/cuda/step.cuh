@@ -107,7 +107,7 @@ extern "C" __global__ void gumbel_softmax(
     unsigned low = (unsigned)plan->iteration;
     unsigned high = stream | (unsigned)(plan->iteration >> 32) << 8;
 
-    float top = -INFINITY;
+    float top = -3.402823466e38f;
     for (int quad = lane; quad < quads; quad += lanes) {
         Words words = {};
         if (!given)
