@@ -1,0 +1,78 @@
+"""Whole runs of ``train_comp.py`` on a GPU, real or emulated."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+import train_comp
+from nncompress.autoencoder.gpu import GpuAutoencoder
+from nncompress.errors import InputError
+from nncompress.training import session
+from nncompress.training.gpu_updater import GpuUpdater
+
+
+@pytest.fixture
+def gpu(runtime, monkeypatch):
+    """What ``-g`` is followed by; an emulated GPU takes the CPU's place."""
+    if runtime.xp is not np:
+        return "0"
+
+    def autoencoder_for(device, threads=None, full_precision=False):
+        return partial(GpuAutoencoder, runtime=runtime, full_precision=full_precision)
+
+    monkeypatch.setattr(session, "autoencoder_for", autoencoder_for)
+    monkeypatch.setattr(session, "updater_for", lambda device: GpuUpdater)
+    return "-1"
+
+
+def log_of(directory):
+    return json.loads((directory / "chainer_report_epoch.log").read_text())
+
+
+def train(gpu, matrix_path, tmp_path, *arguments):
+    return train_comp.main(
+        ["-g", gpu, "--input-matrix", str(matrix_path), "-M", "4", "-K", "8",
+         "-o", str(tmp_path / "result"), "-b", "50", *arguments]
+    )  # fmt: skip
+
+
+def test_a_run_learns_and_is_logged(gpu, matrix_path, tmp_path):
+    directory = train(gpu, matrix_path, tmp_path, "-e", "12", "--learning-rate", "0.02")
+    log = log_of(directory)
+    assert [entry["iteration"] for entry in log] == list(range(6, 73, 6))
+    assert log[-1]["validation/main/loss"] < 0.6 * log[0]["validation/main/loss"]
+    assert log[-1]["main/loss"] < 0.7 * log[0]["main/loss"]
+    with np.load(directory / "iter_72.npz") as snapshot:
+        assert snapshot["codebook"].shape == (32, 12)
+        assert np.isfinite(snapshot["codebook"]).all()
+
+
+def test_a_run_can_be_continued(gpu, matrix_path, tmp_path):
+    whole = train(gpu, matrix_path, tmp_path, "-e", "4", "--recipe", "paper", "--tau", "0.5")
+    part = train(
+        gpu, matrix_path, tmp_path, "-e", "2", "--recipe", "paper", "--tau", "0.5",
+        "--dir-prefix", "part",
+    )  # fmt: skip
+    continued = train_comp.main(["-g", gpu, "--resume", str(part), "-e", "4"])
+    assert continued == part
+    wanted, found = log_of(whole), log_of(part)
+    for key in ("main/loss", "validation/main/loss", "main/maxp", "iteration"):
+        assert [entry[key] for entry in found] == [entry[key] for entry in wanted]
+
+
+def test_settings_of_a_gpu_are_kept_with_the_run(gpu, matrix_path, tmp_path):
+    if gpu == "-1":
+        pytest.skip("the command line refuses them without a GPU")
+    directory = train(gpu, matrix_path, tmp_path, "-e", "1", "--fp32", "--matrix-dtype", "float16")
+    config = json.loads((directory / "config.json").read_text())
+    assert config["fp32"] is True
+    assert config["matrix_dtype"] == "float16"
+
+
+@pytest.mark.parametrize("flags", [["--fp32"], ["--matrix-dtype", "float16"]])
+def test_settings_of_a_gpu_are_refused_on_a_cpu(matrix_path, tmp_path, flags):
+    with pytest.raises(InputError, match="are for a GPU; leave them out, or add -g"):
+        train("-1", matrix_path, tmp_path, *flags)
+    assert not (tmp_path / "result").exists()
