@@ -3,6 +3,8 @@
 from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
 
+_LEAST_CAPABILITY = 70
+
 
 def get_device(gpu: int) -> chainer.backend.Device:
     """Returns a Chainer device, made the current one.
@@ -30,6 +32,12 @@ def get_device(gpu: int) -> chainer.backend.Device:
         ) from None
     if gpu >= count:
         raise InputError(f"GPU {gpu} was asked for; this machine has {count}, numbered from 0")
+    capability = int(cuda.cupy.cuda.Device(gpu).compute_capability)
+    if capability < _LEAST_CAPABILITY:
+        raise InputError(
+            f"GPU {gpu} has compute capability {capability / 10}; wanted "
+            f"{_LEAST_CAPABILITY / 10} (Volta, of 2017) or newer, or leave -g out to use the CPU"
+        )
     device = chainer.get_device(f"@cupy:{gpu}")
     device.use()
     return device

@@ -59,6 +59,7 @@ def resident_table(
                 "float16 holds; leave --matrix-dtype out"
             )
         rows[start : start + len(block)] = sent
+    stage.finish()
     return RowTable(rows, None if weights is None else xp.asarray(weights, dtype=xp.float32))
 
 

@@ -148,3 +148,7 @@ class Stage:
         current.wait_event(self._sent[turn])
         self._turn = turn
         return array
+
+    def finish(self) -> None:
+        """Waits until all has been sent, after which the buffers may go."""
+        self._stream.synchronize()

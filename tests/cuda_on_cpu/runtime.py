@@ -81,6 +81,9 @@ class EmulatedStage:
         fill(self._array[:rows])
         return self._array[:rows]
 
+    def finish(self) -> None:
+        pass
+
 
 def _bytes_of(argument: object) -> ctypes.Array:
     if argument is None:
