@@ -78,7 +78,7 @@ def _import_chainer() -> types.ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="cuDNN is not enabled")
-            warnings.filterwarnings("ignore", message="nccl library could not be loaded")
+            warnings.filterwarnings("ignore", message=r"\s*nccl library could not be loaded")
             import chainer
     finally:
         if lacks_sctypes:

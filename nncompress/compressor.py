@@ -72,11 +72,14 @@ class EmbeddingCompressor:
         self.num_codebooks = num_codebooks
         self.num_codewords = num_codewords
         self.model_path = Path(model_path)
-        self._device = get_device(device)
+        self._use(device)
         self._threads = resolve_threads(threads)
         self._model: _Model | None = None
         self._trained_on: EmbeddingMatrix | None = None
         self._facts: dict[str, object] = {}  # of the training, for an embedding's file
+
+    def _use(self, device: int) -> None:
+        self._gpu, self._device = device, get_device(device)
 
     @property
     def _snapshot(self) -> Path:
@@ -142,7 +145,7 @@ class EmbeddingCompressor:
             max_grad_norm=max_grad_norm,
         )
         if device is not None:
-            self._device = get_device(device)
+            self._use(device)
         self.model_path.parent.mkdir(parents=True, exist_ok=True)
         session = make_session(
             matrix,
@@ -179,7 +182,7 @@ class EmbeddingCompressor:
         codes = encode(chain, matrix, self._device)
         refined = refine(
             matrix, codes, chain.export_codebook(),
-            weights=weights, seed=seed, threads=self._threads, settings=settings,
+            weights=weights, seed=seed, threads=self._threads, gpu=self._gpu, settings=settings,
         )  # fmt: skip
         self._model = _Model(chain, refined.codebook, refined.codes, matrix.digest())
         save_model(self._snapshot, chain, self._model.refined_arrays())
@@ -205,7 +208,7 @@ class EmbeddingCompressor:
         codes = encode(model.chain, matrix, self._device)
         if model.codes is None:
             return codes
-        return improve_codes(matrix, codes, model.codebook, threads=self._threads)
+        return improve_codes(matrix, codes, model.codebook, threads=self._threads, gpu=self._gpu)
 
     def evaluate(self, matrix: _Matrix) -> float:
         """Returns the mean Euclidean distance between rows and their reconstructions.

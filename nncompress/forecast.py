@@ -95,6 +95,8 @@ def forecast(
     memory += 4 * _COPIES_OF_PARAMETERS * session.chain.count_params()
     memory += _WORD_OBJECT_BYTES * len(table.words or ())
     if recipe == "fast" and num_units <= MOST_CODEWORDS:
-        seconds += forecast_seconds(matrix, num_codebooks, num_codewords, refinement, threads)
+        seconds += forecast_seconds(
+            matrix, num_codebooks, num_codewords, refinement, threads, gpu=device
+        )
         memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
     return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory)

@@ -105,7 +105,7 @@ def infer(
         if refined:
             result = refine(
                 matrix, codes, codebook,
-                weights=weights, seed=seed, threads=threads,
+                weights=weights, seed=seed, threads=threads, gpu=gpu,
                 settings=refinement or RefinementSettings(),
             )  # fmt: skip
             codes, codebook = result.codes, result.codebook

@@ -55,7 +55,7 @@ def compress(
         time_budget: Seconds to refine for, roughly; None: no limit.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         seed: Seed of everything random.
-        device: Number of the GPU to train on, -1 for the CPU.
+        device: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
         report: Takes a line for each epoch; None for silence.
 

@@ -11,6 +11,7 @@ PRIMITIVES = "primitives.cuh"
 MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "step": ("reductions.cuh", "random.cuh", "product.cuh", "step.cuh"),
+        "refinement": ("reductions.cuh", "random.cuh", "refinement.cuh"),
     }
 )
 

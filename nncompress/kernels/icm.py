@@ -22,8 +22,6 @@ from nncompress.kernels.product import product
 from nncompress.kernels.vectors import exchange, gather_sum, least
 
 TILE_ROWS = 256
-# How many places of the noise table a draw begins at; the table has K numbers more.
-NOISE_PLACES = 8_192
 _U = np.uint32
 
 
@@ -108,13 +106,14 @@ def _sample(table, gram, codes, noise, temperature, words):
     """
     num_codebooks = codes.size
     num_codewords = table.size // num_codebooks
+    places = noise.size - num_codewords
     gain = table.dtype.type(0)
     state = words[0]
     group = _random_below(words[1], num_codebooks)
     for _ in range(num_codebooks):
         # Numerical Recipes' congruential generator: its upper bits choose where noise is taken.
         state = _U(state * _U(1664525) + _U(1013904223))
-        place = _random_below(state, NOISE_PLACES)
+        place = _random_below(state, places)
         code = _best(table, group, num_codewords, noise, place, temperature)
         if code != codes[group]:
             gain += _set(table, gram, codes, group, num_codewords, code)
@@ -166,7 +165,7 @@ def relax(
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         stream: Which random numbers.
         position: Which draw.
-        noise: Gumbel(0, 1) draws, float32 ``(NOISE_PLACES + K,)``.
+        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
         temperatures: float32, in units of squared distance.
     """
     num_rows = codes.shape[0]

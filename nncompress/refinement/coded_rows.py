@@ -7,15 +7,13 @@ import numpy as np
 from tqdm import tqdm
 
 from nncompress.autoencoder.noise import Stream, generator
-from nncompress.embedding.codes import reconstruct
-from nncompress.kernels import beam, icm, tally
-from nncompress.refinement.least_squares import LeastSquares
+from nncompress.refinement.engines import Array, Draw, Engine, Pass
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 from nncompress.sources.weights import spaced_rows
-from nncompress.threads import Team
 
-_BLOCK_ROWS = 8_192
+# How many places of the noise table a look begins at; the table has K numbers more.
+_NOISE_PLACES = 8_192
 _SWEEPS = 4
 
 
@@ -33,7 +31,7 @@ class CodedRows:
         codes: ``(N, M)``; changed in place.
         codebook: float64 ``(M*K, D)``, for normalized rows.
         seed: Seed of everything random.
-        team: Threads to compute with.
+        engine: What to compute with.
         is_normalized: Whether the matrix is normalized already.
         loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
         passes: How many passes there were.
@@ -45,7 +43,7 @@ class CodedRows:
     codes: np.ndarray
     codebook: np.ndarray
     seed: int
-    team: Team
+    engine: Engine
     is_normalized: bool = False
     loss: float = np.inf
     passes: int = 0
@@ -55,7 +53,7 @@ class CodedRows:
     def __post_init__(self) -> None:
         self._squares = None
         draws = generator(self.seed, Stream.PERTURBATION).gumbel(
-            size=icm.NOISE_PLACES + self.num_codewords
+            size=_NOISE_PLACES + self.num_codewords
         )
         self._noise = draws.astype(np.float32)
 
@@ -123,38 +121,32 @@ class CodedRows:
         self, temperatures: list[float], *, solve: bool = True, bar: tqdm | None = None
     ) -> None:
         """Samples all codes, once for each temperature (in units of squared distance)."""
-        schedule = np.array(temperatures, dtype=np.float32)
-        self._pass(lambda *rows: (icm.relax, *rows, *self._draw(), schedule), solve, bar)
+        draw, schedule = self._draw(), np.array(temperatures, dtype=np.float32)
+        self._pass(lambda work, *block: work.relax(*block, draw, schedule), solve, bar)
 
     def improve(
         self, trials: int, temperature: float, *, solve: bool = True, bar: tqdm | None = None
     ) -> None:
         """Improves codes by ICM, from where they are and from samples of them."""
-        how = np.float32(temperature), trials, _SWEEPS
-        self._pass(lambda *rows: (icm.improve, *rows, *self._draw(), *how), solve, bar)
+        how = self._draw(), temperature, trials, _SWEEPS
+        self._pass(lambda work, *block: work.improve(*block, *how), solve, bar)
 
     def search(self, width: int, *, solve: bool = True, bar: tqdm | None = None) -> None:
         """Improves codes by beam search, the groups that matter most first."""
         groups = self.codebook.reshape(-1, self.num_codewords, self.matrix.dim)
         spread = groups.var(axis=1).sum(axis=1)
         order = np.argsort(-spread, kind="stable")
-
-        def by_group(gram):
-            blocks = gram.reshape(len(gram), -1, self.num_codewords).transpose(1, 0, 2)
-            return np.ascontiguousarray(blocks)
-
-        self._pass(lambda *rows: (beam.search, *rows[:-1], order, width), solve, bar, by_group)
+        self._pass(lambda work, x, codes, _: work.search(x, codes, order, width), solve, bar)
 
     def keep_better(self, codes: np.ndarray) -> None:
         """Takes other codes, ``(N, M)``, for the rows that they are better for."""
-        for start, rows in self.matrix.batches(_BLOCK_ROWS):
-            part = slice(start, start + len(rows))
-            x = self.normalized(rows)
+        engine = self.engine
+        for part, x in engine.blocks(self):
             old, new = (
-                ((x - reconstruct(chosen[part], self.codebook)) ** 2).sum(axis=1)
+                (engine.residuals(x, chosen[part], self.codebook) ** 2).sum(axis=1)
                 for chosen in (self.codes, codes)
             )
-            better = new < old
+            better = engine.to_host(new < old)
             self.codes[part][better] = codes[part][better]
         self.measure()
 
@@ -172,71 +164,58 @@ class CodedRows:
             return
         random = generator(self.seed, Stream.PERTURBATION, self.passes)
         sample = random.integers(len(self.matrix), size=8 * len(dead))
-        rows = self.normalized(self.matrix.take(sample))
-        residuals = rows - reconstruct(self.codes[sample], self.codebook)
-        worst = np.argsort(-np.einsum("nd,nd->n", residuals, residuals), kind="stable")
-        for unit, index in zip(dead, worst[: len(dead)], strict=True):
+        engine = self.engine
+        rows = engine.take(self, sample)
+        residuals = engine.residuals(rows, self.codes[sample], self.codebook)
+        sizes = engine.to_host(engine.xp.einsum("nd,nd->n", residuals, residuals))
+        worst = np.argsort(-sizes, kind="stable")[: len(dead)]
+        residuals = engine.to_host(residuals[engine.xp.asarray(worst)])
+        for unit, index, residual in zip(dead, worst, residuals, strict=True):
             group = unit // self.num_codewords
             current = group * self.num_codewords + int(self.codes[sample[index], group])
-            self.codebook[unit] = self.codebook[current] + residuals[index]
+            self.codebook[unit] = self.codebook[current] + residual
 
-    def _draw(self) -> tuple[np.ndarray, int, int, np.ndarray]:
-        """Returns what tells random numbers apart, after the number of the first row."""
-        words = np.array([self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF], dtype=np.uint32)
-        return words, int(Stream.PERTURBATION), self.passes, self._noise
+    def _draw(self) -> Draw:
+        return Draw(self.seed, int(Stream.PERTURBATION), self.passes, self._noise)
 
     def _pass(
         self,
-        kernel: Callable[..., tuple] | None,
+        change: Callable[[Pass, Array, Array, int], None] | None,
         solve: bool,
         bar: tqdm | None,
-        arrange: Callable[[np.ndarray], np.ndarray] = lambda gram: gram,
     ) -> None:
         """Goes through the rows once.
 
         Args:
-            kernel: Takes rows, codebook, Gram matrix and codes, and returns a compiled function
-                and what it is called with; None leaves the codes as they are.
+            change: Changes the codes of a block: takes the pass, rows, codes and the number of
+                the first row. None leaves the codes as they are.
             solve: Whether to make the codebook the best one for the new codes.
             bar: Told of the rows that are done.
-            arrange: Puts the Gram matrix in the order that the kernel wants.
         """
-        codebook = self.codebook.astype(np.float32)
-        gram = 2.0 * (codebook @ codebook.T)
-        for first in range(0, len(codebook), self.num_codewords):
-            own = slice(first, first + self.num_codewords)
-            gram[own, own] = 0.0
-        norms = np.einsum("ld,ld->l", codebook, codebook)
-        codebook_t = np.ascontiguousarray(codebook.T)
-        gram = arrange(gram)
-        equations = LeastSquares(*codebook.shape)
-        used = np.zeros(len(codebook), dtype=bool)
-        first_units = np.arange(self.codes.shape[1]) * self.num_codewords
-        team = self.team
-        for start, rows in self.matrix.batches(_BLOCK_ROWS):
-            part = slice(start, start + len(rows))
-            x, codes = self.normalized(rows), self.codes[part].astype(np.int32)
-            if kernel is not None:
-                function, *arguments = kernel(x, codebook_t, norms, gram, codes, start)
-                team.run(function, team.threads, *arguments)
-                self.codes[part] = codes
-            used[codes + first_units] = True
-            weights = self.weights[part]
-            team.run(
-                tally.tally, team.threads, x, weights, codes, self.num_codewords,
-                equations.counts, equations.sums,
-            )  # fmt: skip
+        engine = self.engine
+        work = engine.begin(self)
+        squares = weight = 0.0
+        for part, x in engine.blocks(self):
+            codes, weights = engine.upload(self.codes[part]), self.weights[part]
+            if change is not None:
+                change(work, x, codes, part.start)
+            work.tally(x, codes, weights)
+            if change is not None:
+                self.codes[part] = engine.to_host(codes.astype(self.codes.dtype))
             if self._squares is None:
-                equations.squares += float(weights @ np.einsum("nd,nd->n", x, x, dtype=np.float64))
-            equations.weight += float(weights.sum())
+                squares += engine.squares(x, weights)
+            weight += float(weights.sum())
             if bar is not None:
-                bar.update(len(rows))
+                bar.update(len(x))
         if self._squares is None:
-            self._squares = equations.squares
-        equations.squares = self._squares
+            self._squares = squares
+        equations = work.equations()
+        equations.squares, equations.weight = self._squares, weight
         self.passes += 1
+        codebook = engine.xp.asarray(self.codebook)
         if solve:
-            self.codebook = equations.solve(self.codebook)
-        self.loss = equations.loss(self.codebook)
+            codebook = equations.solve(codebook)
+            self.codebook = engine.to_host(codebook)
+        self.loss = equations.loss(codebook)
         if solve:
-            self.revive(used)
+            self.revive(engine.to_host(equations.used))

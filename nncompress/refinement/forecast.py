@@ -7,6 +7,7 @@ import numpy as np
 
 from nncompress.embedding.codes import code_dtype
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
+from nncompress.refinement.engines import make_engine
 from nncompress.refinement.refine import (
     PROBE_ROUNDS,
     PROBE_ROWS,
@@ -22,6 +23,7 @@ from nncompress.refinement.residual import residual_start
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import spaced_rows
 
+# Fewer rows than are sampled anyway would leave most of a GPU idle.
 _TIMED_ROWS = 2_048
 _SWEEPS = 4
 # From about as many bits a dimension, residual codebooks are the better start.
@@ -35,6 +37,7 @@ def forecast_seconds(
     num_codewords: int,
     settings: RefinementSettings,
     threads: int | None = None,
+    gpu: int = -1,
 ) -> float:
     """Returns about how many seconds ``refine`` will take.
 
@@ -43,15 +46,18 @@ def forecast_seconds(
         num_codebooks: M.
         num_codewords: K.
         settings: How long and how hard refinement will try.
-        threads: Threads to compute with; None for as many as there are usable cores.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        gpu: Number of the GPU that ``refine`` will compute on; -1 is the CPU.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
+            GPU.
     """
-    sample = EmbeddingMatrix(matrix.take(spaced_rows(_TIMED_ROWS, len(matrix))), matrix.name)
+    timed = spaced_rows(_TIMED_ROWS if gpu < 0 else SAMPLE_ROWS, len(matrix))
+    sample = EmbeddingMatrix(matrix.take(timed), matrix.name)
     codes = np.zeros((len(sample), num_codebooks), code_dtype(num_codewords))
     codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
-    rows = prepare_rows(sample, codes, codebook, None, 0, threads)
+    rows = prepare_rows(sample, codes, codebook, None, 0, make_engine(gpu, threads))
     residual_start(rows)
     unit = rows.temperature
     sweep = _seconds_a_row(rows, lambda: rows.relax([unit] * _SWEEPS)) / _SWEEPS

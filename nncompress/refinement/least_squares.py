@@ -4,11 +4,15 @@ Source: Babenko and Lempitsky, "Additive Quantization for Extreme Vector Compres
 section 3 (the codebook step).
 """
 
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 
 # Weight of the old codebook, in rows: it fills what the codes leave open, such as a vector moved
 # from each codeword of one group to each of another, and a codeword that no row uses.
 _INERTIA = 1e-3
+_BLOCK = 512  # columns that are copied across the diagonal at a time
 
 
 class LeastSquares:
@@ -22,37 +26,43 @@ class LeastSquares:
     Args:
         num_logits: L = M*K.
         dim: D.
+        xp: The library of the arrays: NumPy or CuPy.
 
     Attributes:
         counts: float64 ``(L, L)``: ``B'W B`` on and below the diagonal.
         sums: float64 ``(L, D)``: ``B'W X``.
+        used: Whether any row uses each codeword, bool ``(L,)``.
         squares: The weighted ``||X||^2``.
         weight: The sum of the rows' weights so far.
     """
 
-    def __init__(self, num_logits: int, dim: int) -> None:
-        self.counts = np.zeros((num_logits, num_logits))
-        self.sums = np.zeros((num_logits, dim))
+    def __init__(self, num_logits: int, dim: int, xp: ModuleType = np) -> None:
+        self._xp = xp
+        self.counts = xp.zeros((num_logits, num_logits))
+        self.sums = xp.zeros((num_logits, dim))
+        self.used = xp.zeros(num_logits, dtype=bool)
         self.squares = 0.0
         self.weight = 0.0
 
-    def solve(self, codebook: np.ndarray) -> np.ndarray:
+    def solve(self, codebook: Any) -> Any:
         """Returns the best codebook, float64 ``(L, D)``.
 
         Args:
             codebook: The old one.
         """
-        counts = self.counts.copy()
-        for unit in range(1, len(counts)):
-            counts[:unit, unit] = counts[unit, :unit]
-        counts[np.diag_indices_from(counts)] += _INERTIA
-        return np.linalg.solve(counts, self.sums + _INERTIA * codebook)
+        xp, counts = self._xp, self.counts.copy()
+        for first in range(0, len(counts), _BLOCK):
+            own = slice(first, first + _BLOCK)
+            counts[own, own] += xp.tril(counts[own, own], -1).T
+            counts[:first, own] = counts[own, :first].T
+        counts.reshape(-1)[:: len(counts) + 1] += _INERTIA
+        return xp.linalg.solve(counts, self.sums + _INERTIA * codebook)
 
-    def loss(self, codebook: np.ndarray) -> float:
+    def loss(self, codebook: Any) -> float:
         """Returns half the weighted mean squared distance a codebook leaves, from the sums."""
-        codebook = codebook.astype(np.float64)
+        xp, codebook = self._xp, codebook.astype(np.float64)
         # Each pair of codewords is below the diagonal once.
-        norms = np.einsum("ld,ld->l", codebook, codebook)
-        pairs = 2.0 * np.vdot(codebook, self.counts @ codebook) - np.diag(self.counts) @ norms
-        error = self.squares - 2.0 * np.vdot(codebook, self.sums) + pairs
-        return 0.5 * max(0.0, error) / self.weight
+        norms = xp.einsum("ld,ld->l", codebook, codebook)
+        pairs = 2.0 * xp.vdot(codebook, self.counts @ codebook) - xp.diag(self.counts) @ norms
+        error = self.squares - 2.0 * xp.vdot(codebook, self.sums) + pairs
+        return 0.5 * max(0.0, float(error)) / self.weight

@@ -18,10 +18,10 @@ from nncompress.errors import InputError
 from nncompress.progress import progress_bar
 from nncompress.refinement.annealing import anneal, falling_temperatures
 from nncompress.refinement.coded_rows import CodedRows
+from nncompress.refinement.engines import Engine, make_engine
 from nncompress.refinement.residual import residual_start
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import fit_normalization
-from nncompress.threads import Team, resolve_threads
 
 # The Gram matrix and the counts have L = M*K rows and columns: 2 GiB of them at this size.
 MOST_CODEWORDS = 8_192
@@ -102,6 +102,7 @@ def refine(
     weights: np.ndarray | None = None,
     seed: int = 0,
     threads: int | None = None,
+    gpu: int = -1,
     settings: RefinementSettings = RefinementSettings(),
 ) -> Refined:
     """Lowers the mean squared distance between rows and their reconstructions.
@@ -112,18 +113,25 @@ def refine(
         codebook: Where to start, ``(M*K, D)``, in the units of the matrix.
         weights: The weight of each row in the loss, ``(N,)``; None: all the same.
         seed: Seed of everything random.
-        threads: Threads to compute with; None for as many as there are usable cores. No result
-            depends on it.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores. No
+            result depends on it.
+        gpu: Number of the GPU to compute on; -1 is the CPU.
         settings: How long and how hard to try.
 
     Returns:
         Codes and codebook, no worse than those given.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
+            GPU.
     """
     clock = _Clock(settings.seconds)
-    trained = prepare_rows(matrix, codes, codebook, weights, seed, threads)
+    engine = make_engine(gpu, threads)
+    rows = prepare_rows(matrix, codes, codebook, weights, seed, engine)
+    return _refine(rows, settings, clock)
+
+
+def _refine(trained: CodedRows, settings: RefinementSettings, clock: "_Clock") -> Refined:
     trained.measure()
     rows, start = trained, "trained"
     if settings.annealing_rounds:
@@ -144,6 +152,7 @@ def quantize(
     *,
     seed: int = 0,
     threads: int | None = None,
+    gpu: int = -1,
     settings: RefinementSettings = RefinementSettings(),
 ) -> Refined:
     """Finds codes and a codebook without a trained start.
@@ -155,19 +164,22 @@ def quantize(
         num_codebooks: M.
         num_codewords: K.
         seed: Seed of everything random.
-        threads: Threads to compute with; no result depends on it.
+        threads: Threads to compute with on a CPU; no result depends on it.
+        gpu: Number of the GPU to compute on; -1 is the CPU.
         settings: How long and how hard to try.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
+            GPU.
     """
     codes = np.zeros((len(matrix), num_codebooks), code_dtype(num_codewords))
     codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
-    rows = prepare_rows(matrix, codes, codebook, None, seed, threads)
+    engine = make_engine(gpu, threads)
+    rows = prepare_rows(matrix, codes, codebook, None, seed, engine)
     residual_start(rows)
-    return refine(
-        matrix, rows.codes, rows.export_codebook(), seed=seed, threads=threads, settings=settings
-    )
+    clock = _Clock(settings.seconds)
+    start = prepare_rows(matrix, rows.codes, rows.export_codebook(), None, seed, engine)
+    return _refine(start, settings, clock)
 
 
 @one_blas_thread
@@ -178,6 +190,7 @@ def improve_codes(
     *,
     seed: int = 0,
     threads: int | None = None,
+    gpu: int = -1,
     settings: RefinementSettings = RefinementSettings(),
 ) -> np.ndarray:
     """Improves the codes of rows for a codebook that stays as it is.
@@ -187,16 +200,18 @@ def improve_codes(
         codes: Where to start, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of everything random.
-        threads: Threads to compute with; no result depends on it.
+        threads: Threads to compute with on a CPU; no result depends on it.
+        gpu: Number of the GPU to compute on; -1 is the CPU.
         settings: How hard to try: all rounds are made, with as many trials each.
 
     Returns:
         Codes of the same shape and type, none of them worse.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
+            GPU.
     """
-    rows = prepare_rows(matrix, codes, codebook, None, seed, threads)
+    rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(gpu, threads))
     annealed = rows.with_codebook(rows.codebook)
     passes = settings.rounds + 3
     with progress_bar(passes * len(matrix), "Encoding") as bar:
@@ -229,9 +244,9 @@ def prepare_rows(
     codebook: np.ndarray,
     weights: np.ndarray | None,
     seed: int,
-    threads: int | None,
+    engine: Engine,
 ) -> CodedRows:
-    """Centres and scales rows and codebook; the arguments are those of ``refine``."""
+    """Centres and scales rows and codebook; the arguments but the last are those of ``refine``."""
     if len(codebook) > MOST_CODEWORDS:
         raise InputError(
             f"the codebook has {len(codebook)} codewords (M*K); refinement takes at most "
@@ -247,7 +262,7 @@ def prepare_rows(
         codes.copy(),
         (codebook - shift) / normalization.scale,
         seed,
-        Team(resolve_threads(threads)),
+        engine,
     )
 
 

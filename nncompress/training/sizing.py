@@ -92,7 +92,12 @@ def bytes_per_row(num_codebooks: int, num_codewords: int, shape: tuple[int, int]
 
 
 def choose_size(
-    matrix: EmbeddingMatrix, target: Target, *, seed: int = 0, threads: int | None = None
+    matrix: EmbeddingMatrix,
+    target: Target,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    gpu: int = -1,
 ) -> tuple[Point, list[Point]]:
     """Finds the best M and K for a target.
 
@@ -104,15 +109,16 @@ def choose_size(
         matrix: The embedding matrix.
         target: What is wanted.
         seed: Seed of everything random.
-        threads: Threads to compute with; None for as many as there are usable cores.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        gpu: Number of the GPU to compute on; -1 is the CPU.
 
     Returns:
         The choice, and all that was measured, by size.
 
     Raises:
-        InputError: Nothing is small enough, or good enough.
+        InputError: Nothing is small enough, or good enough; or there is no such GPU.
     """
-    ruler = _Ruler(matrix, seed, resolve_threads(threads))
+    ruler = _Ruler(matrix, seed=seed, threads=resolve_threads(threads), gpu=gpu)
     if target.bytes_per_row is not None:
         points = list(_of_size(ruler, target.bytes_per_row))
         best = min(points, key=lambda point: point.distance)
@@ -168,9 +174,9 @@ def _smallest(ruler: "_Ruler", target: Target, num_codewords: int) -> Point | No
 class _Ruler:
     """Measures how close M codebooks of K codewords come to a sample of the rows."""
 
-    def __init__(self, matrix: EmbeddingMatrix, seed: int, threads: int) -> None:
+    def __init__(self, matrix: EmbeddingMatrix, **computing: int) -> None:
         self.matrix = matrix
-        self._seed, self._threads = seed, threads
+        self._options = {**computing, "settings": _SETTINGS}
         self._measured: dict[tuple[int, int], Point] = {}
 
     @property
@@ -215,13 +221,12 @@ class _Ruler:
             if chosen.any() else None
             for chosen in (~held_out, held_out)
         )  # fmt: skip
-        options = {"seed": self._seed, "threads": self._threads, "settings": _SETTINGS}
-        refined = quantize(sample, num_codebooks, num_codewords, **options)
+        refined = quantize(sample, num_codebooks, num_codewords, **self._options)
         seen = _closeness(sample, refined.codes, refined.codebook)
         if others is None:
             return seen
         codes = np.zeros((len(others), num_codebooks), code_dtype(num_codewords))
-        codes = improve_codes(others, codes, refined.codebook, **options)
+        codes = improve_codes(others, codes, refined.codebook, **self._options)
         unseen = _closeness(others, codes, refined.codebook)
         return (seen[0] + unseen[0]) / 2, (seen[1] + unseen[1]) / 2
 

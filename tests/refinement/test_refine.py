@@ -8,6 +8,7 @@ import pytest
 from nncompress.kernels import tally
 from nncompress.refinement import refine as refinement
 from nncompress.refinement.coded_rows import CodedRows
+from nncompress.refinement.cpu import CpuEngine
 from nncompress.refinement.least_squares import LeastSquares
 from nncompress.refinement.refine import RefinementSettings, improve_codes, refine
 from nncompress.sources import EmbeddingMatrix
@@ -33,7 +34,7 @@ def coded_rows(matrix, codes, codebook):
         codes.copy(),
         codebook.astype(np.float64),
         0,
-        Team(2),
+        CpuEngine(2),
     )
 
 
