@@ -99,6 +99,8 @@ class EmbeddingCompressor:
         tau: float | None = None,
         tau_start: float | None = None,
         max_grad_norm: float | None = None,
+        full_precision: bool = False,
+        matrix_dtype: str = "float32",
         weights: np.ndarray | None = None,
         refinement: RefinementSettings | None = None,
         report: Callable[[str], None] | None = print,
@@ -119,6 +121,10 @@ class EmbeddingCompressor:
             tau: Final temperature; without ``tau_start`` the temperature of every step.
             tau_start: Temperature of the first step.
             max_grad_norm: Global norm that gradients are clipped to.
+            full_precision: On a GPU: whether products have all of float32's digits; else those of
+                TF32.
+            matrix_dtype: On a GPU: what the matrix is made of there, ``"float32"`` or
+                ``"float16"``.
             weights: The weight of each row in the loss, ``(N,)``; None: all the same.
             refinement: How long and how hard to refine; None: the defaults.
             report: Takes a line for each epoch; None for silence.
@@ -143,6 +149,8 @@ class EmbeddingCompressor:
             tau=tau,
             tau_start=tau_start,
             max_grad_norm=max_grad_norm,
+            full_precision=full_precision,
+            matrix_dtype=matrix_dtype,
         )
         if device is not None:
             self._use(device)
@@ -221,7 +229,7 @@ class EmbeddingCompressor:
         """
         matrix = EmbeddingMatrix.of(matrix)
         table = CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
-        return measure(matrix, table).distance
+        return measure(matrix, table, self._device.xp).distance
 
     def export(self, matrix: _Matrix, prefix: str | os.PathLike) -> None:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
@@ -261,7 +269,10 @@ class EmbeddingCompressor:
         matrix = EmbeddingMatrix.of(self._trained_on if matrix is None else matrix)
         codes, model = self.encode(matrix), self._loaded()
         facts = self._facts | {"refined": model.codes is not None}
-        return make_embedding(matrix, codes, model.codebook, words, codebook_dtype, facts)[0]
+        embedding, _ = make_embedding(
+            matrix, codes, model.codebook, words, codebook_dtype, facts, self._device.xp
+        )
+        return embedding
 
     def _loaded(self) -> "_Model":
         if self._model is None:

@@ -121,7 +121,9 @@ def infer(
         write_codebook(written["codebook"], codebook)
         facts = {"recipe": known.get("recipe", "unknown"), "seed": seed}
         facts |= {"refined": refined, "weighted": weights is not None}
-        embedding, exact = make_embedding(matrix, codes, codebook, tokens, codebook_dtype, facts)
+        embedding, exact = make_embedding(
+            matrix, codes, codebook, tokens, codebook_dtype, facts, device.xp
+        )
         embedding.save(written["embedding"])
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")

@@ -1,6 +1,7 @@
 """How far a compressed table is from the original."""
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -39,36 +40,53 @@ def check_codebook_dtype(dtype: str) -> None:
         raise InputError(f"no codebook type {dtype!r}; wanted one of {', '.join(CODEBOOK_DTYPES)}")
 
 
-def measure(matrix: EmbeddingMatrix, table: CodeTable) -> Distortion:
+def measure(matrix: EmbeddingMatrix, table: CodeTable, xp: ModuleType = np) -> Distortion:
     """Compares each row of a matrix with the row of the same number in a table.
 
     Args:
         matrix: ``(N, D)``.
         table: At least N rows of D columns.
+        xp: The array library that rows are decoded and compared with: NumPy, or CuPy for the
+            current GPU.
     """
+    if xp is not np:
+        from nncompress.gpu.decoding import GpuTable
+
+        table = GpuTable(xp, table)
     totals = np.zeros(3)
     with progress_bar(len(matrix), "Measuring distances") as bar:
         for start, rows in matrix.batches(8_192):
             decoded = table.decode(slice(start, start + len(rows)))
-            totals += distances(rows, decoded).sum(axis=1)
+            totals += distances(xp.asarray(rows), decoded, xp).sum(axis=1).tolist()
             bar.update(len(rows))
     return Distortion(*(totals / len(matrix)).tolist())
 
 
-def distances(rows: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    """Returns half the squared distance, the distance and the cosine of each row, ``(3, n)``."""
+def distances(rows: np.ndarray, decoded: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+    """Returns half the squared distance, the distance and the cosine of each row, ``(3, n)``.
+
+    Args:
+        rows: ``(n, D)``.
+        decoded: ``(n, D)``.
+        xp: Their array library.
+    """
     difference = rows - decoded
     squares, norms, other_norms = (
-        np.einsum("nd,nd->n", array, array, dtype=np.float64)
+        xp.einsum("nd,nd->n", array, array, dtype=np.float64)
         for array in (difference, rows, decoded)
     )
-    lengths = np.sqrt(norms * other_norms)
-    products = np.einsum("nd,nd->n", rows, decoded, dtype=np.float64)
-    return np.array([0.5 * squares, np.sqrt(squares), products / np.where(lengths, lengths, 1.0)])
+    lengths = xp.sqrt(norms * other_norms)
+    products = xp.einsum("nd,nd->n", rows, decoded, dtype=np.float64)
+    cosines = products / xp.where(lengths > 0, lengths, 1.0)
+    return xp.stack([0.5 * squares, xp.sqrt(squares), cosines])
 
 
 def choose_codebook(
-    matrix: EmbeddingMatrix, table: CodeTable, exact: Distortion, dtype: str = "auto"
+    matrix: EmbeddingMatrix,
+    table: CodeTable,
+    exact: Distortion,
+    dtype: str = "auto",
+    xp: ModuleType = np,
 ) -> tuple[CodeTable, Distortion]:
     """Chooses the type that a codebook is stored in.
 
@@ -78,6 +96,7 @@ def choose_codebook(
         exact: Its distortion.
         dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds less than 0.1%
             to the loss.
+        xp: As for ``measure``.
 
     Returns:
         A table of the same codes, and its distortion.
@@ -92,7 +111,7 @@ def choose_codebook(
         codebook = table.codebook.astype(np.float16)
     if np.isfinite(codebook).all():
         small = CodeTable(table.packed, codebook, table.num_codebooks)
-        narrow = measure(matrix, small)
+        narrow = measure(matrix, small, xp)
         if dtype == "float16" or narrow.loss <= (1.0 + _ADDED_LOSS) * exact.loss:
             return small, narrow
     elif dtype == "float16":

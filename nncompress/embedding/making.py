@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -19,6 +20,7 @@ def make_embedding(
     words: Sequence[str | None] | None,
     codebook_dtype: str,
     facts: Mapping[str, object],
+    xp: ModuleType = np,
 ) -> tuple[CompressedEmbedding, Distortion]:
     """Makes a compressed embedding, and measures it.
 
@@ -29,6 +31,7 @@ def make_embedding(
         words: The word of each row; see ``CompressedEmbedding.from_codes``.
         codebook_dtype: See ``choose_codebook``.
         facts: What is known of how it was made, beside what any table's file tells.
+        xp: The array library to measure with; see ``measure``.
 
     Returns:
         The compressed embedding, and the distortion of the codebook as it was given.
@@ -37,8 +40,8 @@ def make_embedding(
         InputError: The codebook cannot have that type, or a word is no valid string.
     """
     table = CodeTable.of_codes(codes, codebook)
-    exact = measure(matrix, table)
-    table, distortion = choose_codebook(matrix, table, exact, codebook_dtype)
+    exact = measure(matrix, table, xp)
+    table, distortion = choose_codebook(matrix, table, exact, codebook_dtype, xp)
     provenance = _provenance(matrix, distortion) | dict(facts)
     return CompressedEmbedding.of_table(table, words, provenance), exact
 

@@ -166,7 +166,8 @@ def _sizing(arguments: argparse.Namespace, matrix: EmbeddingMatrix, threads: int
     target = Target(**targets)
     print(f"Choosing M and K for {target}\n{HEADING}")
     seed = arguments.seed or 0
-    chosen, points = choose_size(matrix, target, seed=seed, threads=threads)
+    gpu = -1 if arguments.gpu is None else arguments.gpu
+    chosen, points = choose_size(matrix, target, seed=seed, threads=threads, gpu=gpu)
     print(f"Chosen: M={chosen.num_codebooks}, K={chosen.num_codewords}")
     return _Sizing((chosen.num_codebooks, chosen.num_codewords), chosen, points)
 

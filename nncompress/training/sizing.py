@@ -172,7 +172,12 @@ def _smallest(ruler: "_Ruler", target: Target, num_codewords: int) -> Point | No
 
 
 class _Ruler:
-    """Measures how close M codebooks of K codewords come to a sample of the rows."""
+    """Measures how close M codebooks of K codewords come to a sample of the rows.
+
+    Args:
+        matrix: The embedding matrix.
+        computing: Seed, threads and GPU, as for ``quantize``.
+    """
 
     def __init__(self, matrix: EmbeddingMatrix, **computing: int) -> None:
         self.matrix = matrix

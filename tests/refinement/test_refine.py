@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from nncompress.errors import InputError
 from nncompress.kernels import tally
 from nncompress.refinement import refine as refinement
 from nncompress.refinement.coded_rows import CodedRows
@@ -251,6 +252,11 @@ def test_odd_matrices_stay_finite_and_do_not_get_worse(rows, random):
     found, better = refined.codes, refined.codebook
     assert np.isfinite(better).all()
     assert loss(matrix, found, better) <= loss(matrix, codes, codebook) * (1 + 1e-5) + 1e-6
+
+
+def test_a_gpu_that_is_not_there_is_refused(matrix, start):
+    with pytest.raises(InputError, match="GPU 99 was asked for"):
+        refine(EmbeddingMatrix(matrix), *start, gpu=99)
 
 
 def test_rows_without_weight_are_still_encoded(random):
