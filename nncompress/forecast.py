@@ -85,11 +85,12 @@ def forecast(
         )
         updater = session.trainer.updater
         updater.update()  # the first one compiles
+        updater.wait()
         started, first = time.perf_counter(), updater.iteration
-        while (
-            elapsed := time.perf_counter() - started
-        ) < _TIMED and updater.iteration < settings.iterations:
+        while time.perf_counter() - started < _TIMED and updater.iteration < settings.iterations:
             updater.update()
+        updater.wait()
+        elapsed = time.perf_counter() - started
     seconds = settings.iterations * elapsed / max(1, updater.iteration - first)
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
     memory += 4 * _COPIES_OF_PARAMETERS * session.chain.count_params()

@@ -80,6 +80,10 @@ class GpuUpdater(ManyStepsUpdater):
             self._steps.means[...] = 0.0
             self._unreported = 0
 
+    def wait(self) -> None:
+        """Waits until all steps have been made."""
+        self._steps.means.tolist()
+
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the state, with what is not reported yet."""
         super().serialize(serializer)

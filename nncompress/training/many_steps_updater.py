@@ -57,6 +57,9 @@ class ManyStepsUpdater(AutoencoderUpdater):
             parameter.update_rule.t = done
         self.iteration = done
 
+    def wait(self) -> None:
+        """Waits until all steps have been made."""
+
     @abstractmethod
     def make_steps(self, first: int, batches: Sequence[np.ndarray]) -> None:
         """Makes steps, and reports means over them.
