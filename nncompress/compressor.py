@@ -10,7 +10,7 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
-from nncompress.device import get_device
+from nncompress.device import get_device, refuse_gpu_settings
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
@@ -154,6 +154,8 @@ class EmbeddingCompressor:
         )
         if device is not None:
             self._use(device)
+        self._device.use()
+        refuse_gpu_settings(self._device, full_precision, matrix_dtype)
         self.model_path.parent.mkdir(parents=True, exist_ok=True)
         session = make_session(
             matrix,
@@ -209,6 +211,7 @@ class EmbeddingCompressor:
             InputError: There is no model, or it does not fit the matrix.
         """
         matrix = EmbeddingMatrix.of(matrix)
+        self._device.use()
         model = self._loaded()
         require_same_width(model.chain, matrix)
         if model.codes is not None and model.digest == matrix.digest():

@@ -1,9 +1,10 @@
 """The device that computes: the CPU, or a GPU through CuPy."""
 
+import numpy as np
+
 from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
-
-_LEAST_CAPABILITY = 70
+from nncompress.gpu.runtime import first_reason, open_gpu
 
 
 def get_device(gpu: int) -> chainer.backend.Device:
@@ -13,35 +14,37 @@ def get_device(gpu: int) -> chainer.backend.Device:
         gpu: Number of a GPU, or -1 for the CPU.
 
     Raises:
-        InputError: CuPy does not work, or there is no such GPU.
+        InputError: CuPy does not work, there is no such GPU, or it is too old.
     """
     if gpu < 0:
         return chainer.get_device("@numpy")
+    open_gpu(gpu)
     cuda = chainer.backends.cuda
     if not cuda.available:
         raise InputError(
-            f"GPU {gpu} was asked for, and CuPy cannot be used ({_reason(cuda)}); install "
-            "requirements-gpu-cuda12.txt or requirements-gpu-cuda13.txt, or leave -g out"
-        )
-    try:
-        count = cuda.cupy.cuda.runtime.getDeviceCount()
-    except cuda.cupy.cuda.runtime.CUDARuntimeError as error:
-        raise InputError(
-            f"GPU {gpu} was asked for, and there is no GPU here ({error}); leave -g out to use "
-            "the CPU"
-        ) from None
-    if gpu >= count:
-        raise InputError(f"GPU {gpu} was asked for; this machine has {count}, numbered from 0")
-    capability = int(cuda.cupy.cuda.Device(gpu).compute_capability)
-    if capability < _LEAST_CAPABILITY:
-        raise InputError(
-            f"GPU {gpu} has compute capability {capability / 10}; wanted "
-            f"{_LEAST_CAPABILITY / 10} (Volta, of 2017) or newer, or leave -g out to use the CPU"
+            f"GPU {gpu} was asked for, and Chainer cannot use CuPy "
+            f"({first_reason(cuda._resolution_error)}); use the CPU (-g -1; in Python, -1)"
         )
     device = chainer.get_device(f"@cupy:{gpu}")
     device.use()
     return device
 
 
-def _reason(cuda) -> str:
-    return str(cuda._resolution_error).strip().splitlines()[0]
+def refuse_gpu_settings(
+    device: chainer.backend.Device, full_precision: bool, matrix_dtype: str
+) -> None:
+    """Refuses on a CPU what only a GPU does.
+
+    Args:
+        device: The device that computes.
+        full_precision: Whether the user asks for all of float32's digits.
+        matrix_dtype: The type of the matrix that the user asks for.
+
+    Raises:
+        InputError: The device is the CPU, and something is asked for.
+    """
+    if device.xp is np and (full_precision or matrix_dtype != "float32"):
+        raise InputError(
+            "full precision (--fp32) and the matrix's type (--matrix-dtype) are chosen for a GPU; "
+            "leave them out, or name a GPU"
+        )

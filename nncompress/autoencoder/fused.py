@@ -4,14 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.autoencoder.kernel_chain import (
-    BETA1,
-    BETA2,
-    EPS,
-    BatchMeans,
-    KernelAutoencoder,
-    corrected_rates,
-)
+from nncompress.autoencoder.adam import BETA1, BETA2, EPS, corrected_rates
+from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.autoencoder.noise import Stream, noise_words
 from nncompress.chainer_compat import chainer
 from nncompress.kernels import announce_compilation, run

@@ -2,22 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from nncompress.autoencoder.kernel_chain import (
-    BETA1,
-    BETA2,
-    EPS,
-    BatchMeans,
-    KernelAutoencoder,
-    corrected_rates,
-)
+from nncompress.autoencoder.adam import BETA1, BETA2, EPS, corrected_rates
+from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.autoencoder.noise import Stream
 from nncompress.chainer_compat import chainer
 from nncompress.gpu.parameters import FlatArrays
 from nncompress.gpu.runtime import Runtime
-from nncompress.gpu.step import Descent, Pass, RowTable, Sizes
+from nncompress.gpu.step import GpuDescent, NetworkPass, RowTable, Sizes
+from nncompress.sources.normalization import Normalization
 
 # Steps of the longest recorded sequence, and steps that are planned ahead.
 _BURST = 10
@@ -57,7 +53,7 @@ class GpuAutoencoder(KernelAutoencoder):
     ) -> tuple[BatchMeans, list[np.ndarray]]:
         """Computes loss and maxp of a batch, and gradients."""
         xp = self.runtime.xp
-        kind = len(x), noise is not None, weights is not None, wanted
+        kind = len(x), noise is not None, weights is not None, wanted, self.noise_stream
         parameters = self.flat_parameters()
         examiner = self._examiner
         if examiner is None or examiner.kind != kind or examiner.parameters is not parameters:
@@ -67,7 +63,7 @@ class GpuAutoencoder(KernelAutoencoder):
             examiner.noise[...] = xp.asarray(noise).reshape(len(x), -1)
         if weights is not None:
             examiner.weights[...] = xp.asarray(weights)
-        single = examiner.passes[self.noise_stream]
+        single = examiner.single
         single.plan(self.noise_position, [0.0], [self.tau])
         single.launch()
         means = BatchMeans(*single.observed().tolist())
@@ -82,7 +78,12 @@ class GpuAutoencoder(KernelAutoencoder):
         Args:
             x: float32 ``(n, D)``.
         """
-        return (x - self.centre) / x.dtype.type(float(self.scale))
+        # The scale is not brought to the host, which would wait for all that was launched before.
+        return (x - self.centre) / self.scale.astype(x.dtype)
+
+    def normalization(self) -> Normalization:
+        """Returns centre and scale, on the host."""
+        return Normalization(chainer.backends.cuda.to_cpu(self.centre), float(self.scale))
 
     def flat_parameters(self) -> FlatArrays:
         """Returns the parameters as parts of one array, which they become."""
@@ -115,10 +116,10 @@ class GpuAutoencoder(KernelAutoencoder):
             schedule: Returns learning rate and temperature of a step.
         """
         adam = isinstance(optimizer, chainer.optimizers.Adam)
-        descent = Descent(
+        descent = GpuDescent(
             _moments_of(self) if adam else None, (1 - BETA1, 1 - BETA2, EPS), max_grad_norm
         )
-        steps = Pass(
+        steps = NetworkPass(
             self.runtime, self._kernels, self._sizes, self.flat_parameters(), batchsize, table,
             seed=self.seed, stream=Stream.TRAINING_NOISE, capacity=_PLANNED,
         )  # fmt: skip
@@ -126,23 +127,20 @@ class GpuAutoencoder(KernelAutoencoder):
         return StepMaker(self.runtime, steps, schedule, adam)
 
     def _make_examiner(
-        self, kind: tuple[int, bool, bool, bool], parameters: FlatArrays
+        self, kind: tuple[int, bool, bool, bool, Stream], parameters: FlatArrays
     ) -> "_Examiner":
         xp = self.runtime.xp
-        num_rows, has_noise, has_weights, wanted = kind
+        num_rows, has_noise, has_weights, wanted, stream = kind
         rows = xp.empty((num_rows, self._sizes.dim), dtype=xp.float32)
-        noise = xp.empty((num_rows, self._sizes.num_logits), dtype=xp.float32)
-        weights = xp.empty(num_rows, dtype=xp.float32)
-        passes = {
-            stream: Pass(
-                self.runtime, self._kernels, self._sizes, parameters, num_rows,
-                RowTable(rows, weights if has_weights else None, batches=1),
-                seed=self.seed, stream=stream, given=noise if has_noise else None,
-                backward=wanted,
-            )
-            for stream in (Stream.TRAINING_NOISE, Stream.VALIDATION_NOISE)
-        }  # fmt: skip
-        return _Examiner(kind, parameters, rows, noise, weights, passes)
+        shape = num_rows, self._sizes.num_logits
+        noise = xp.empty(shape, dtype=xp.float32) if has_noise else None
+        weights = xp.empty(num_rows, dtype=xp.float32) if has_weights else None
+        single = NetworkPass(
+            self.runtime, self._kernels, self._sizes, parameters, num_rows,
+            RowTable(rows, weights, batches=1),
+            seed=self.seed, stream=stream, given=noise, backward=wanted,
+        )  # fmt: skip
+        return _Examiner(kind, parameters, rows, noise, weights, single)
 
 
 class StepMaker:
@@ -158,7 +156,7 @@ class StepMaker:
     def __init__(
         self,
         runtime: Runtime,
-        steps: Pass,
+        steps: NetworkPass,
         schedule: Callable[[int], tuple[float, float]],
         adam: bool,
     ) -> None:
@@ -167,6 +165,7 @@ class StepMaker:
         self._schedule = schedule
         self._adam = adam
         self._planned = range(0)
+        self._next: int | None = None
         self._one: Callable[[], None] | None = None
         self._burst: Callable[[], None] | None = None
         self.means = steps.means
@@ -175,16 +174,15 @@ class StepMaker:
         """Makes steps; what they compute need not be there when this returns.
 
         Args:
-            first: Number of the first, from 0: the one after those made before, unless training
-                goes on from a snapshot.
+            first: Number of the first, from 0.
             count: How many.
         """
         while count:
-            if first not in self._planned or self._one is None:
+            if first != self._next or first not in self._planned:
                 self._plan(first)
             now = min(count, self._planned.stop - first)
             self._replay(now)
-            first += now
+            first = self._next = first + now
             count -= now
 
     def _plan(self, first: int) -> None:
@@ -198,27 +196,28 @@ class StepMaker:
             self._pass.launch()  # compiles the kernels, which recording must not
             count -= 1
             self._one = self._runtime.record(self._pass.launch)
-            self._burst = self._runtime.record(self._launch_burst)
+            self._burst = self._runtime.record(partial(_launch_times, self._pass, _BURST))
         for _ in range(count // _BURST):
             self._burst()
         for _ in range(count % _BURST):
             self._one()
 
-    def _launch_burst(self) -> None:
-        for _ in range(_BURST):
-            self._pass.launch()
+
+def _launch_times(steps: NetworkPass, count: int) -> None:
+    for _ in range(count):
+        steps.launch()
 
 
 @dataclass(frozen=True)
 class _Examiner:
-    """Passes without an optimizer's step, for batches of one kind."""
+    """A pass without an optimizer's step, for batches of one kind."""
 
-    kind: tuple[int, bool, bool, bool]
+    kind: tuple[int, bool, bool, bool, Stream]
     parameters: FlatArrays
     rows: np.ndarray
-    noise: np.ndarray
-    weights: np.ndarray
-    passes: dict[Stream, Pass]
+    noise: np.ndarray | None
+    weights: np.ndarray | None
+    single: NetworkPass
 
 
 def _gathered(xp, arrays: list[np.ndarray]) -> FlatArrays:

@@ -9,8 +9,6 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_compat import chainer
 
-BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # Chainer's defaults, and those of Kingma and Ba 2015
-
 
 class BatchMeans(NamedTuple):
     """Means over a batch or several, for normalized rows.
@@ -80,17 +78,6 @@ class KernelAutoencoder(CompositionalAutoencoder):
     def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
         """Returns the parameters in the order that the kernels know."""
         return self.l1.W, self.l1.b, self.l2.W, self.l2.b, self.codebook
-
-
-def corrected_rates(rates: np.ndarray, first_iteration: int) -> np.ndarray:
-    """Returns learning rates with Adam's bias corrections (Kingma and Ba 2015, section 2).
-
-    Args:
-        rates: Of consecutive steps, float64.
-        first_iteration: Number of the first, from 0.
-    """
-    times = first_iteration + 1.0 + np.arange(len(rates))
-    return rates * np.sqrt(1 - BETA2**times) / (1 - BETA1**times)
 
 
 class _Objective(chainer.FunctionNode):

@@ -6,8 +6,10 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.gpu.runtime import Runtime
+from nncompress.gpu.shuffle import batch_rows
 from nncompress.gpu.step import RowTable
 from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.normalization import Normalization
 
 # What of a GPU's free memory a matrix may take.
 _SHARE = 0.8
@@ -27,6 +29,26 @@ def fits(matrix: EmbeddingMatrix, dtype: str, runtime: Runtime) -> bool:
     return num_rows * dim * np.dtype(dtype).itemsize <= _SHARE * runtime.free_bytes
 
 
+def refuse_large_numbers(matrix: EmbeddingMatrix, normalization: Normalization) -> None:
+    """Refuses a matrix that float16 cannot hold.
+
+    Args:
+        matrix: ``(N, D)``.
+        normalization: What is done with its rows first.
+
+    Raises:
+        InputError: It has a number, once normalized, that is beyond float16.
+    """
+    for _, rows in matrix.batches():
+        normalized = (rows - normalization.centre) / np.float32(normalization.scale)
+        largest = float(np.abs(normalized).max())
+        if largest > _FLOAT16_MAX:
+            raise InputError(
+                f"{matrix.name} has a number of {largest:.4g} after normalization, and float16 "
+                f"holds {_FLOAT16_MAX:.0f} at most; have the matrix in float32"
+            )
+
+
 def resident_table(
     matrix: EmbeddingMatrix,
     weights: np.ndarray | None,
@@ -42,23 +64,14 @@ def resident_table(
         dtype: ``"float32"`` or ``"float16"``.
         runtime: The GPU.
         normalized: Normalizes rows that are there already.
-
-    Raises:
-        InputError: The matrix has numbers, once normalized, that float16 cannot hold.
     """
     xp, (num_rows, dim) = runtime.xp, matrix.shape
     rows = xp.empty((num_rows, dim), dtype)
     height = max(1, min(num_rows, _STAGE_BYTES // (4 * dim)))
     stage = runtime.stage((height, dim), np.float32)
     for start, block in matrix.batches(height):
-        sent = normalized(stage.send(len(block), lambda host, block=block: _copy(host, block)))
-        largest = float(abs(sent).max()) if dtype == "float16" else 0.0
-        if largest > _FLOAT16_MAX:
-            raise InputError(
-                f"{matrix.name} has numbers up to {largest:.4g} after normalization, more than "
-                "float16 holds; leave --matrix-dtype out"
-            )
-        rows[start : start + len(block)] = sent
+        sent = stage.send(len(block), lambda host, block=block: _copy(host, block))
+        rows[start : start + len(block)] = normalized(sent)
     stage.finish()
     return RowTable(rows, None if weights is None else xp.asarray(weights, dtype=xp.float32))
 
@@ -69,10 +82,12 @@ class StreamedTable:
     Args:
         matrix: ``(N, D)``.
         weights: The weight of each row, float64 ``(N,)``, or None.
+        dtype: ``"float32"`` or ``"float16"``.
         runtime: The GPU.
         normalized: Normalizes rows that are there already.
         batchsize: Rows a batch.
         batches: How many batches the table holds.
+        seed: Seed of the rows' order.
 
     Attributes:
         table: Batch b of a run is in place ``b % batches``.
@@ -82,32 +97,36 @@ class StreamedTable:
         self,
         matrix: EmbeddingMatrix,
         weights: np.ndarray | None,
+        dtype: str,
         runtime: Runtime,
         normalized: Callable[[object], object],
         batchsize: int,
         batches: int,
+        seed: int,
     ) -> None:
         xp, num_rows = runtime.xp, batchsize * batches
         self._matrix = matrix
         self._weights = weights
         self._normalized = normalized
         self._batchsize = batchsize
+        self._seed = seed
         # A row's weight travels behind its columns.
         self._stage = runtime.stage((num_rows, matrix.dim + 1), np.float32)
         self.table = RowTable(
-            xp.empty((num_rows, matrix.dim), xp.float32),
+            xp.empty((num_rows, matrix.dim), dtype),
             None if weights is None else xp.empty(num_rows, xp.float32),
             batches,
         )
 
-    def fill(self, first: int, batches: np.ndarray) -> None:
+    def fill(self, first: int, count: int) -> None:
         """Brings the rows of batches, when those before have been used.
 
         Args:
             first: Number of the first batch; the others are in the same round of the table.
-            batches: Indices of rows, ``(count, batchsize)``.
+            count: How many batches.
         """
-        rows = batches.ravel()
+        num_rows = len(self._matrix)
+        rows = batch_rows(first, count, self._batchsize, num_rows, self._seed)
 
         def fill(host: np.ndarray) -> None:
             host[:, :-1] = self._matrix.take(rows)

@@ -2,13 +2,70 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
 
-from nncompress.gpu.sources import PRIMITIVES, module_source, read_source
+from nncompress.errors import InputError
+from nncompress.gpu.modules import cuda_source
 
 _STATIC_SHARED = 48 << 10  # bytes of shared memory that every kernel may use
+
+
+def open_gpu(number: int) -> "Runtime":
+    """Returns a GPU, made the current one.
+
+    Args:
+        number: Of the GPU, from 0.
+
+    Raises:
+        InputError: CuPy does not work, there is no such GPU, or it is too old.
+    """
+    otherwise = "or use the CPU (-g -1; in Python, -1 for the GPU)"
+    try:
+        import cupy
+    except ImportError as error:
+        raise InputError(
+            f"GPU {number} was asked for, and CuPy cannot be used ({first_reason(error)}); "
+            f"install requirements-gpu-cuda12.txt or requirements-gpu-cuda13.txt, {otherwise}"
+        ) from None
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise InputError(
+            f"GPU {number} was asked for, and there is no GPU here ({error}); put one in, "
+            f"{otherwise}"
+        ) from None
+    if number >= count:
+        raise InputError(
+            f"GPU {number} was asked for; this machine has {count}, numbered from 0; name one of "
+            f"them, {otherwise}"
+        )
+    capability = int(cupy.cuda.Device(number).compute_capability)
+    least = _least_capability(runtime.runtimeGetVersion())
+    if capability < least:
+        raise InputError(
+            f"GPU {number} has compute capability {capability / 10}, and this CuPy's CUDA wants "
+            f"{least / 10} or newer; name another GPU, {otherwise}"
+        )
+    cupy.cuda.Device(number).use()
+    return Runtime(number)
+
+
+def first_reason(error: Exception) -> str:
+    """Returns the line of an error's text that tells most; CuPy's is a box of many lines."""
+    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
+    for line, following in pairwise(lines):
+        if line.startswith("Original error"):
+            return following
+    return lines[0] if lines else type(error).__name__
+
+
+def _least_capability(cuda_version: int) -> int:
+    """Returns ten times the least compute capability that a version of CUDA compiles for."""
+    return 75 if cuda_version >= 13_000 else 70
 
 
 class Runtime:
@@ -52,11 +109,11 @@ class Runtime:
         """Returns a module's kernels; they are compiled when they are launched.
 
         Args:
-            module: One of ``sources.MODULES``.
+            module: One of ``MODULES``.
             definitions: The preprocessor's.
         """
         options = ("-std=c++17", *(f"-D{name}={value}" for name, value in definitions.items()))
-        return Kernels(self.xp, read_source(PRIMITIVES) + module_source(module), options)
+        return Kernels(self.xp, cuda_source(module), options)
 
     def record(self, function: Callable[[], None]) -> Callable[[], None]:
         """Records what a function launches, as a CUDA graph.

@@ -13,8 +13,8 @@ import numpy as np
 from nncompress.autoencoder.noise import Stream, noise_words
 from nncompress.gpu.launches import Launch
 from nncompress.gpu.parameters import FlatArrays
-from nncompress.gpu.products import TILES, Ending, Form, Product, choose_tile, product_launch
-from nncompress.gpu.runtime import Runtime
+from nncompress.gpu.products import TILES, Ending, Form, Product, Tile, choose_tile, product_launch
+from nncompress.gpu.runtime import Kernels, Runtime
 
 # Rows that go through the network together: their activations stay in a GPU's second-level cache.
 TILE_ROWS = 4_096
@@ -76,7 +76,7 @@ class RowTable:
 
 
 @dataclass(frozen=True)
-class Descent:
+class GpuDescent:
     """An optimizer.
 
     Attributes:
@@ -90,7 +90,7 @@ class Descent:
     max_grad_norm: float | None
 
 
-class Pass:
+class NetworkPass:
     """A batch's way through the autoencoder: forward, and backward if wanted.
 
     Args:
@@ -115,7 +115,7 @@ class Pass:
     def __init__(
         self,
         runtime: Runtime,
-        kernels: object,
+        kernels: Kernels,
         sizes: Sizes,
         parameters: FlatArrays,
         batchsize: int,
@@ -181,7 +181,7 @@ class Pass:
         plan = np.frombuffer(header.tobytes() + numbers.tobytes(), dtype=np.uint8)
         self._plan[...] = self._xp.asarray(plan)
 
-    def add_descent(self, descent: Descent) -> None:
+    def add_descent(self, descent: GpuDescent) -> None:
         """Adds the optimizer's step, after which the next batch is due.
 
         Args:
@@ -246,7 +246,7 @@ class Pass:
         wanted = -(-self._runtime.multiprocessors // smallest.blocks(TILES[0]))
         return max(1, min(wanted, rows // _ROWS_A_PART))
 
-    def _tile_of(self, products: Sequence[Product]):
+    def _tile_of(self, products: Sequence[Product]) -> Tile:
         return choose_tile(products, self._runtime.shared_bytes, self._runtime.multiprocessors)
 
     def _multiply(self, *products: Product) -> None:

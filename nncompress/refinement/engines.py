@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from nncompress.errors import InputError
 from nncompress.refinement.least_squares import LeastSquares
 from nncompress.threads import resolve_threads
 
@@ -169,7 +168,7 @@ def make_engine(gpu: int = -1, threads: int | None = None) -> Engine:
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
 
     Raises:
-        InputError: There is no such GPU, or the number of threads is not positive.
+        InputError: The GPU cannot be used, or the number of threads is not positive.
     """
     threads = resolve_threads(threads)
     if gpu < 0:
@@ -177,14 +176,6 @@ def make_engine(gpu: int = -1, threads: int | None = None) -> Engine:
 
         return CpuEngine(threads)
     from nncompress.gpu.refinement import GpuEngine
-    from nncompress.gpu.runtime import Runtime
+    from nncompress.gpu.runtime import open_gpu
 
-    runtime = Runtime(gpu)
-    try:
-        runtime.xp.cuda.Device(gpu).use()
-    except Exception as error:  # CuPy is missing, or finds no driver or no such GPU
-        raise InputError(
-            f"GPU {gpu} was asked for, and CuPy cannot use it ({error}); leave it out to use the "
-            "CPU"
-        ) from None
-    return GpuEngine(runtime)
+    return GpuEngine(open_gpu(gpu))

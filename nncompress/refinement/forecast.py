@@ -23,7 +23,6 @@ from nncompress.refinement.residual import residual_start
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import spaced_rows
 
-# Fewer rows than are sampled anyway would leave most of a GPU idle.
 _TIMED_ROWS = 2_048
 _SWEEPS = 4
 # From about as many bits a dimension, residual codebooks are the better start.
@@ -53,6 +52,7 @@ def forecast_seconds(
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
             GPU.
     """
+    # So few rows would leave most of a GPU idle.
     timed = spaced_rows(_TIMED_ROWS if gpu < 0 else SAMPLE_ROWS, len(matrix))
     sample = EmbeddingMatrix(matrix.take(timed), matrix.name)
     codes = np.zeros((len(sample), num_codebooks), code_dtype(num_codewords))

@@ -15,11 +15,8 @@ class FusedUpdater(ManyStepsUpdater):
         arguments: As for ``AutoencoderUpdater``; the chain is a ``FusedAutoencoder``.
     """
 
-    most_steps = 50
-    most_operations = 4e9
-
     def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
+        super().__init__(*arguments, most_steps=50, most_operations=4e9)
         optimizer = self.get_optimizer("main")
         self._descent = Descent.of(self.chain, optimizer, self.settings.max_grad_norm)
 

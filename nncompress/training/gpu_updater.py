@@ -5,13 +5,17 @@ from contextlib import suppress
 
 import numpy as np
 
+from nncompress.autoencoder.gpu import GpuAutoencoder, StepMaker
 from nncompress.autoencoder.kernel_chain import BatchMeans
 from nncompress.chainer_compat import chainer
-from nncompress.gpu.rows import StreamedTable, fits, resident_table
+from nncompress.gpu.rows import StreamedTable, fits, refuse_large_numbers, resident_table
+from nncompress.sources import EmbeddingMatrix
 from nncompress.training.many_steps_updater import ManyStepsUpdater
 from nncompress.training.row_iterator import EpochCounter
+from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import REPORT_INTERVAL
 
+_MOST_STEPS, _MOST_OPERATIONS = 200, 1e12
 # The most that the rows of an update take, where rows are sent.
 _STREAMED_BYTES = 64 << 20
 
@@ -19,36 +23,47 @@ _STREAMED_BYTES = 64 << 20
 class GpuUpdater(ManyStepsUpdater):
     """Updates a ``GpuAutoencoder`` by recorded launches.
 
-    A matrix that fits stays on the GPU, which takes its rows in a random order of its own. Rows of
-    a larger one are sent while the steps before them are being made, in the order that a CPU would
-    take them in. Loss and maxp are added up on the GPU; they are reported, as means since the last
-    report, after each epoch, every ``REPORT_INTERVAL`` iterations, and at the end.
+    A matrix that fits stays on the GPU. Rows of a larger one are sent while the steps before them
+    are being made. Either way they are taken in the random order of ``gpu.shuffle``. Loss and maxp
+    are added up on the GPU; they are reported, as means since the last report, after each epoch,
+    every ``REPORT_INTERVAL`` iterations, and at the end.
 
     Args:
-        arguments: As for ``AutoencoderUpdater``; the chain is a ``GpuAutoencoder``.
+        matrix: As for ``AutoencoderUpdater``.
+        chain: The autoencoder, already on its device.
+        settings: As for ``AutoencoderUpdater``.
+        device: As for ``AutoencoderUpdater``.
+        weights: As for ``AutoencoderUpdater``.
 
     Raises:
-        InputError: The matrix has numbers that float16 cannot hold.
+        InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
     """
 
-    most_steps = 200
-    most_operations = 1e12
-
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
-        settings, chain = self.settings, self.chain
-        self._streamed = None
-        if self._is_resident:
-            table = resident_table(
-                self.matrix, self.weights, settings.matrix_dtype, chain.runtime, chain.normalized
-            )
+    def __init__(
+        self,
+        matrix: EmbeddingMatrix,
+        chain: GpuAutoencoder,
+        settings: TrainingSettings,
+        device: chainer.backend.Device,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        if settings.matrix_dtype == "float16":
+            refuse_large_numbers(matrix, chain.normalization())
+        is_resident = fits(matrix, settings.matrix_dtype, chain.runtime)
+        batch_bytes = 4 * settings.batchsize * (matrix.dim + 1)
+        most = _MOST_STEPS if is_resident else max(1, _STREAMED_BYTES // batch_bytes)
+        super().__init__(
+            matrix, chain, settings, device, weights,
+            most_steps=min(_MOST_STEPS, most), most_operations=_MOST_OPERATIONS,
+        )  # fmt: skip
+        self._streamed: StreamedTable | None = None
+        to_gpu = matrix, weights, settings.matrix_dtype, chain.runtime, chain.normalized
+        if is_resident:
+            table = resident_table(*to_gpu)
         else:
-            self._streamed = StreamedTable(
-                self.matrix, self.weights, chain.runtime, chain.normalized, settings.batchsize,
-                self.stride,
-            )  # fmt: skip
+            self._streamed = StreamedTable(*to_gpu, settings.batchsize, self.stride, settings.seed)
             table = self._streamed.table
-        self._steps = chain.trainer_for(
+        self._steps: StepMaker | None = chain.trainer_for(
             self.get_optimizer("main"),
             settings.max_grad_norm,
             table,
@@ -58,19 +73,13 @@ class GpuUpdater(ManyStepsUpdater):
         self._unreported = 0
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns what counts batches, or hands out the indices of their rows."""
-        matrix, settings = self.matrix, self.settings
-        self._is_resident = fits(matrix, settings.matrix_dtype, self.chain.runtime)
-        if self._is_resident:
-            return EpochCounter(len(matrix), settings.batchsize)
-        batch_bytes = 4 * settings.batchsize * (matrix.dim + 1)
-        self.most_steps = min(self.most_steps, max(1, _STREAMED_BYTES // batch_bytes))
-        return super().make_iterator()
+        """Returns what counts batches: which rows they have follows from their numbers."""
+        return EpochCounter(len(self.matrix), self.settings.batchsize)
 
-    def make_steps(self, first: int, batches: Sequence[np.ndarray | None]) -> None:
+    def make_steps(self, first: int, batches: Sequence[None]) -> None:
         """Makes steps, and reports means if it is time."""
         if self._streamed is not None:
-            self._streamed.fill(first, np.stack(batches))
+            self._streamed.fill(first, len(batches))
         self._steps.make(first, len(batches))
         self._unreported += len(batches)
         done = first + len(batches)
@@ -83,6 +92,11 @@ class GpuUpdater(ManyStepsUpdater):
     def wait(self) -> None:
         """Waits until all steps have been made."""
         self._steps.means.tolist()
+
+    def finalize(self) -> None:
+        """Lets go of the matrix on the GPU, when training is over."""
+        super().finalize()
+        self._streamed = self._steps = None
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the state, with what is not reported yet."""

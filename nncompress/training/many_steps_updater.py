@@ -1,6 +1,5 @@
 """Many optimizer steps for one update."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,20 +18,18 @@ class ManyStepsUpdater(AutoencoderUpdater):
     Args:
         arguments: As for ``AutoencoderUpdater``.
 
-    Attributes:
         most_steps: The most steps of an update, and
         most_operations: the most floating-point operations, if that is more than one step: updates
             are kept short, for extensions run between them.
-        stride: What that comes to.
+
+    Attributes:
+        stride: The most steps of an update.
     """
 
-    most_steps: int
-    most_operations: float
-
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, most_steps: int, most_operations: float) -> None:
         super().__init__(*arguments)
         operations = 6 * self.settings.batchsize * self.chain.count_params()
-        most = min(self.most_steps, int(self.most_operations / operations))
+        most = min(most_steps, int(most_operations / operations))
         self.stride = max(
             steps for steps in range(1, max(1, most) + 1) if REPORT_INTERVAL % steps == 0
         )
@@ -60,7 +57,6 @@ class ManyStepsUpdater(AutoencoderUpdater):
     def wait(self) -> None:
         """Waits until all steps have been made."""
 
-    @abstractmethod
     def make_steps(self, first: int, batches: Sequence[np.ndarray]) -> None:
         """Makes steps, and reports means over them.
 
@@ -68,3 +64,4 @@ class ManyStepsUpdater(AutoencoderUpdater):
             first: Number of the first step.
             batches: What the iterator gave for each.
         """
+        raise NotImplementedError

@@ -16,7 +16,7 @@ import numpy as np
 
 from nncompress.autoencoder.snapshot import save_model
 from nncompress.chainer_compat import chainer
-from nncompress.device import get_device
+from nncompress.device import get_device, refuse_gpu_settings
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
 from nncompress.threads import resolve_threads
@@ -51,6 +51,11 @@ _PRINTED = (
     "validation/main/maxp",
 )
 _PRINTED_WITH_WEIGHTS = ("main/weighted_loss", "validation/main/weighted_loss")
+# What a run may be continued with another of.
+_MAY_DIFFER = (
+    *("resume", "epoch", "gpu", "threads", "full_precision", "matrix_dtype"),
+    *("out", "dir_prefix"),
+)
 # What the configuration file calls some settings.
 _CONFIG_NAMES = {"num_codebooks": "M", "num_codewords": "K", "full_precision": "fp32"}
 
@@ -105,10 +110,7 @@ def prepare_run(
         arguments.objective or "distance",
         arguments.weights,
     )
-    if device.xp is np and (arguments.full_precision or arguments.matrix_dtype):
-        raise InputError(
-            "--fp32 and --matrix-dtype are for a GPU; leave them out, or add -g and its number"
-        )
+    _refuse_gpu_settings(arguments, device)
     matrix, weights = data.open()
     given = {
         name: getattr(arguments, name)
@@ -135,7 +137,7 @@ def prepare_run(
     write_config(directory, config)
     try:
         session = _session(matrix, settings, directory, device, threads, weights)
-    except InputError:
+    except BaseException:
         shutil.rmtree(directory)
         raise
     return TrainingRun(directory, config, session)
@@ -185,6 +187,13 @@ def _continued_run(arguments: argparse.Namespace) -> TrainingRun:
     _refuse_changes(arguments, config | data.config(), directory)
     threads = resolve_threads(arguments.threads)
     device = get_device(config["gpu"] if arguments.gpu is None else arguments.gpu)
+    _refuse_gpu_settings(arguments, device)
+    given = {
+        name: getattr(arguments, name)
+        for name in ("full_precision", "matrix_dtype")
+        if getattr(arguments, name) is not None
+    }
+    settings = replace(settings, **given)
     matrix, weights = data.open()
     if list(matrix.shape) != config["matrix_shape"]:
         raise InputError(
@@ -306,13 +315,19 @@ def _settings_of(
     return settings, TrainingData.of_config(config, directory / CONFIG_FILE)
 
 
+def _refuse_gpu_settings(arguments: argparse.Namespace, device: chainer.backend.Device) -> None:
+    refuse_gpu_settings(
+        device, bool(arguments.full_precision), arguments.matrix_dtype or "float32"
+    )
+
+
 def _refuse_changes(
     arguments: argparse.Namespace, config: dict[str, object], directory: Path
 ) -> None:
     """Refuses flags that would make the rest of a run differ from its beginning."""
     for name, value in vars(arguments).items():
         known = config.get(_CONFIG_NAMES.get(name, name))
-        if name in ("resume", "epoch", "gpu", "threads", "out", "dir_prefix") or value is None:
+        if name in _MAY_DIFFER or value is None:
             continue
         if name.startswith("target_"):
             raise InputError("a target chooses M and K of a new run; leave it out to continue one")

@@ -11,7 +11,7 @@ from nncompress.training.settings import TrainingSettings
 
 
 class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
-    """Updates an autoencoder through Chainer's graph, one step an update.
+    """Updates an autoencoder through Chainer's graph, one step an update: the reference.
 
     Everything a step depends on follows from the settings and the iteration's number, so that a
     resumed run repeats an uninterrupted one bit for bit.
@@ -41,11 +41,11 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         optimizer.setup(chain)
         if settings.max_grad_norm is not None:
             optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm))
-        # The device is not handed on: the chain is where it should be already.
         self.chain = chain
         self.matrix = matrix
         self.settings = settings
         self.weights = weights
+        # The device is not handed on: the chain is where it should be already.
         super().__init__(self.make_iterator(), optimizer)
         self._device = device
 
@@ -57,8 +57,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
 
     def update_core(self) -> None:
         """Makes one step on the next batch."""
-        optimizer = self.get_optimizer("main")
-        chain = optimizer.target
+        optimizer, chain = self.get_optimizer("main"), self.chain
         batch = self.get_iterator("main").next()
         rows = self.matrix.take(batch)
         weights = None if self.weights is None else self._device.send(self.weights[batch])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompress.gpu.sources import module_source
+from nncompress.gpu.modules import kernels_source
 
 _HEADER = Path(__file__).with_name("emulator.hpp")
 COMPILER = shutil.which("g++")
@@ -99,7 +99,7 @@ def _bytes_of(argument: object) -> ctypes.Array:
 
 @cache
 def _compiled(module: str, definitions: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
-    source = module_source(module)
+    source = kernels_source(module)
     names = re.findall(
         r'^extern "C" __global__ void(?: __launch_bounds__\(.*?\))?\s+(\w+)\(', source, re.M
     )

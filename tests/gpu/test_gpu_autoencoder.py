@@ -1,14 +1,18 @@
 """The GPU's autoencoder and updater against the plain chain, Chainer and the CPU."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.autoencoder.gpu import GpuAutoencoder
 from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
 from nncompress.gpu import step as gpu_step
 from nncompress.gpu.rows import fits
+from nncompress.gpu.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization, fit_normalization
 from nncompress.training import gpu_updater
@@ -17,7 +21,6 @@ from nncompress.training.gpu_updater import GpuUpdater
 from nncompress.training.settings import resolve_settings
 from tests.cuda_on_cpu.runtime import EmulatedRuntime
 from tests.gpu.conftest import needs_compiler
-from tests.gpu.twins import batch_rows
 
 # rows, D, M, K
 SMALL = [(5, 7, 3, 4), (1, 1, 1, 2), (3, 2, 1, 65), (300, 20, 8, 16)]
@@ -139,7 +142,7 @@ def test_steps_are_those_of_chainer(runtime, matrix, random, optimizer, max_grad
         reference.add_hook(chainer.optimizer_hooks.GradientClipping(max_grad_norm))
     losses = []
     for step in range(settings.iterations):
-        rows = batch_rows(step, 70, 300, settings.seed)
+        rows = batch_rows(step, 1, 70, 300, settings.seed)
         setattr(reference, "alpha" if optimizer == "Adam" else "lr",
                 settings.learning_rate_at(step))  # fmt: skip
         plain.tau, plain.noise_position = settings.tau_at(step), step
@@ -168,24 +171,26 @@ def test_steps_are_those_of_chainer(runtime, matrix, random, optimizer, max_grad
     np.testing.assert_allclose(found, [np.mean(losses[:5]), np.mean(losses[5:])], rtol=1e-4)
 
 
-def test_streamed_rows_give_the_steps_of_the_cpu(runtime, matrix, random, monkeypatch):
-    """What does not fit is taken in the CPU's order, with the same noise."""
-    from nncompress.autoencoder.fused import FusedAutoencoder
-
-    settings = settings_for()
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_streamed_rows_give_the_same_steps(runtime, matrix, random, monkeypatch, dtype):
+    """What is free on a GPU must not decide how a run ends."""
+    settings = settings_for(matrix_dtype=dtype)
     weights = random.exponential(size=300)
-    rows = EmbeddingMatrix(matrix)
-    monkeypatch.setattr(gpu_updater, "fits", lambda *_: False)
-    chain, updater = make_updater(runtime, rows, settings, weights)
-    cpu = FusedAutoencoder(
-        12, 3, 8, normalization=fit_normalization(rows), seed=0, init="scaled", threads=2
-    )
-    other = FusedUpdater(rows, cpu, settings, chainer.get_device("@numpy"), weights)
-    train(updater)
-    train(other)
-    for name, parameter in cpu.namedparams():
-        ours = chainer.backends.cuda.to_cpu(dict(chain.namedparams())[name].array)
-        assert distance(parameter.array, ours) < 1e-4, name
+    results = []
+    for fitting in (True, False):
+        monkeypatch.setattr(gpu_updater, "fits", lambda *_, fitting=fitting: fitting)
+        monkeypatch.setattr(gpu_updater, "_STREAMED_BYTES", 12_000)  # three batches
+        chain, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings, weights)
+        assert updater.stride == (200 if fitting else 2)
+        train(updater)
+        results.append(parameters_of(chain))
+    for name, array in results[0].items():
+        np.testing.assert_array_equal(array, results[1][name], err_msg=name)
+
+
+def parameters_of(chain):
+    to_cpu = chainer.backends.cuda.to_cpu
+    return {name: to_cpu(p.array).copy() for name, p in chain.namedparams()}
 
 
 def test_a_continued_run_repeats_an_uninterrupted_one(runtime, matrix, tmp_path):
@@ -207,19 +212,59 @@ def test_a_continued_run_repeats_an_uninterrupted_one(runtime, matrix, tmp_path)
     assert again[-1]["main/loss"] == reported[-1]["main/loss"]
 
 
-def test_a_run_begun_on_a_cpu_can_go_on(runtime, matrix, tmp_path):
-    from nncompress.autoencoder.fused import FusedAutoencoder
+def moments_of(chain):
+    states = {name: p.update_rule.state for name, p in chain.namedparams()}
+    to_cpu = chainer.backends.cuda.to_cpu
+    return {f"{name}{key}": to_cpu(state[key]) for name, state in states.items() for key in "mv"}
 
+
+@pytest.mark.parametrize("begun_on_cpu", [True, False])
+def test_a_run_can_go_over_to_the_other_device(runtime, matrix, tmp_path, begun_on_cpu):
     settings, rows = settings_for(), EmbeddingMatrix(matrix)
-    cpu = FusedAutoencoder(12, 3, 8, seed=0, init="scaled", threads=1)
-    begun = FusedUpdater(rows, cpu, settings, chainer.get_device("@numpy"))
+    cpu = FusedAutoencoder(
+        12, 3, 8, normalization=fit_normalization(rows), seed=0, init="scaled", threads=1
+    )
+    on_cpu = cpu, FusedUpdater(rows, cpu, settings, chainer.get_device("@numpy"))
+    on_gpu = make_updater(runtime, rows, settings)
+    (chain, begun), (other, continued) = (on_cpu, on_gpu) if begun_on_cpu else (on_gpu, on_cpu)
     begun.update()
-    chainer.serializers.save_npz(str(tmp_path / "updater.npz"), begun)
-    _, continued = make_updater(runtime, rows, settings)
-    chainer.serializers.load_npz(str(tmp_path / "updater.npz"), continued)
-    assert continued.iteration == begun.iteration
+    for saved, loaded in ((begun, continued), (chain, other)):
+        chainer.serializers.save_npz(str(tmp_path / "x.npz"), saved)
+        chainer.serializers.load_npz(str(tmp_path / "x.npz"), loaded)
+    assert continued.iteration == begun.iteration == 5
+    for kind in (parameters_of, moments_of):
+        for name, array in kind(chain).items():
+            np.testing.assert_array_equal(array, kind(other)[name], err_msg=name)
+    before = parameters_of(other)
     train(continued)
     assert continued.epoch == 2
+    assert all((parameters_of(other)[name] != array).any() for name, array in before.items())
+
+
+def test_a_snapshot_can_be_loaded_after_steps(runtime, matrix, tmp_path):
+    settings, rows = settings_for(), EmbeddingMatrix(matrix)
+    results = []
+    for late in (False, True):
+        chain, updater = make_updater(runtime, rows, settings)
+        if late:
+            updater.update()
+        else:
+            chainer.serializers.save_npz(str(tmp_path / "u.npz"), updater)
+            chainer.serializers.save_npz(str(tmp_path / "c.npz"), chain)
+        chainer.serializers.load_npz(str(tmp_path / "u.npz"), updater)
+        chainer.serializers.load_npz(str(tmp_path / "c.npz"), chain)
+        train(updater)
+        results.append(parameters_of(chain))
+    for name, array in results[0].items():
+        np.testing.assert_array_equal(array, results[1][name], err_msg=name)
+
+
+def test_training_lets_go_of_the_matrix(runtime, matrix):
+    _, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings_for())
+    train(updater)
+    table = weakref.ref(updater._steps._pass._table)
+    updater.finalize()
+    assert table() is None
 
 
 def test_a_matrix_stays_on_the_gpu_if_it_fits(matrix):
@@ -250,7 +295,7 @@ def test_float16_rows_are_rounded_rows(runtime, matrix, to_host):
 def test_numbers_beyond_float16_are_refused(runtime, matrix):
     rows = matrix * 1e6
     settings = settings_for(matrix_dtype="float16", recipe_changes={"normalize": False})
-    with pytest.raises(InputError, match=r"more than float16 holds; leave --matrix-dtype out"):
+    with pytest.raises(InputError, match="and float16 holds 65504 at most; have the"):
         make_updater(runtime, EmbeddingMatrix(rows), settings)
 
 

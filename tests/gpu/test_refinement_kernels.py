@@ -15,14 +15,14 @@ from nncompress.refinement.cpu import CpuEngine
 from nncompress.refinement.refine import RefinementSettings, improve_codes, quantize, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
-from tests.cuda_on_cpu.runtime import COMPILER, ORDERS, EmulatedRuntime
+from tests.cuda_on_cpu.runtime import ORDERS, EmulatedRuntime
+from tests.gpu.conftest import needs_compiler
 
 # Rows, columns, M and K.
 SIZES = [
     *[(101, 13, 5, 8), (9, 20, 32, 16), (61, 7, 4, 3), (33, 11, 7, 17), (19, 5, 2, 256)],
     *[(23, 5, 2, 300), (40, 3, 1, 20)],
 ]
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="the emulator needs g++")
 
 
 def coded_rows(engine, size, seed=0, weighted=False):

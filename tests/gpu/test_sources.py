@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from nncompress.gpu.sources import MODULES, PRIMITIVES, module_source, read_source
+from nncompress.gpu.modules import MODULES, cuda_source
 
 TARGETS = [("sm_75", 4), ("sm_80", 4), ("sm_80", 2), ("sm_80", 1), ("sm_90", 4)]
 
@@ -16,7 +16,7 @@ TARGETS = [("sm_75", 4), ("sm_80", 4), ("sm_80", 2), ("sm_80", 1), ("sm_90", 4)]
 @pytest.mark.parametrize("module", MODULES)
 def test_sources_compile(tmp_path, module, architecture, vector, full_precision):
     source = tmp_path / f"{module}.cu"
-    source.write_text(read_source(PRIMITIVES) + module_source(module))
+    source.write_text(cuda_source(module))
     done = subprocess.run(
         [
             *("nvcc", "-ptx", "-std=c++17", f"-arch={architecture}", "-Werror", "all-warnings"),
@@ -31,16 +31,22 @@ def test_sources_compile(tmp_path, module, architecture, vector, full_precision)
     assert ".visible .entry" in (tmp_path / "out.ptx").read_text()
 
 
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90"])
 @pytest.mark.parametrize("full_precision", [0, 1])
 @pytest.mark.parametrize("module", MODULES)
-def test_sources_compile_without_headers(module, full_precision):
+def test_sources_compile_without_headers(module, full_precision, architecture):
     """As CuPy compiles them: with NVRTC, which has no headers of its own."""
     pytest.importorskip("cupy", exc_type=ImportError)
     from cupy.cuda import nvrtc
 
-    source = read_source(PRIMITIVES) + module_source(module)
+    source = cuda_source(module)
     program = nvrtc.createProgram(source, f"{module}.cu", (), ())
-    options = ["-std=c++17", "-arch=sm_80", "-DVECTOR=4", f"-DFULL_PRECISION={full_precision}"]
+    options = [
+        "-std=c++17",
+        f"-arch={architecture}",
+        "-DVECTOR=4",
+        f"-DFULL_PRECISION={full_precision}",
+    ]
     try:
         nvrtc.compileProgram(program, options)
     except nvrtc.NVRTCError:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nncompress.autoencoder.noise import Stream, gumbel_noise, noise_words
-from tests.gpu.twins import batch_rows, shuffled
+from nncompress.gpu.shuffle import batch_rows, shuffled
 
 SEED = 5 + (9 << 32)
 
@@ -58,7 +58,7 @@ def test_batches_are_taken_in_each_epochs_order(
             np.uint32(Stream.ROW_ORDER), *key,
         ],
     )  # fmt: skip
-    rows = batch_rows(iteration, batchsize, size, SEED)[first:]
+    rows = batch_rows(iteration, 1, batchsize, size, SEED)[first:]
     np.testing.assert_array_equal(to_host(x), table[rows].astype(np.float32))
     wanted = weights[rows] if weighted else np.ones(34, np.float32)
     np.testing.assert_array_equal(to_host(factors), wanted)

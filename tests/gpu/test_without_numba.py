@@ -37,7 +37,7 @@ gpu = "-1"
 RUN = """
 import infer_comp, train_comp
 run = train_comp.main(["-g", gpu, "--input-matrix", MATRIX, "-M", "3", "-K", "4", "-o", OUT,
-                       "-b", "100", "-e", "2"])
+                       "-b", "40", "-e", "2", "--limit", "80"])
 print(infer_comp.main(["-g", gpu, "--model", str(run)]) > 0)
 """
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 _FOLDER = Path(__file__).parent / "cuda"
-PRIMITIVES = "primitives.cuh"
-
 # What each module is made of, after the primitives, and in this order.
 MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -16,11 +14,15 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def read_source(name: str) -> str:
-    """Returns the text of a file."""
+def cuda_source(module: str) -> str:
+    """Returns the source of a module, as CUDA's compilers take it."""
+    return _read("primitives.cuh") + kernels_source(module)
+
+
+def kernels_source(module: str) -> str:
+    """Returns the source of a module without the primitives."""
+    return "\n".join(_read(name) for name in MODULES[module])
+
+
+def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
-
-
-def module_source(module: str) -> str:
-    """Returns all of a module's sources but the primitives."""
-    return "\n".join(read_source(name) for name in MODULES[module])
