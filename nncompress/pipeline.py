@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.compressor import EmbeddingCompressor
+from nncompress.device import get_device
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.distortion import check_codebook_dtype
 from nncompress.errors import InputError
@@ -70,6 +71,7 @@ def compress(
         >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc")
     """
     check_codebook_dtype(codebook_dtype)
+    get_device(device)
     if output is not None:
         check_output(output, [source, words])
     if objective not in OBJECTIVES:

@@ -114,6 +114,7 @@ def _compress(arguments: argparse.Namespace) -> None:
     from nncompress.sources.weights import check_weights, load_weights
 
     try:
+        from nncompress.device import get_device
         from nncompress.forecast import forecast
         from nncompress.pipeline import compress_table
     except ImportError as error:
@@ -126,6 +127,7 @@ def _compress(arguments: argparse.Namespace) -> None:
         "device": arguments.gpu,
         "threads": arguments.threads,
     }
+    get_device(arguments.gpu)
     size = arguments.num_codebooks, arguments.num_codewords
     weights = None if arguments.weights is None else load_weights(arguments.weights)
     if not arguments.dry_run:

@@ -35,8 +35,8 @@ def open_gpu(number: int) -> "Runtime":
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
         raise InputError(
-            f"GPU {number} was asked for, and there is no GPU here ({error}); put one in, "
-            f"{otherwise}"
+            f"GPU {number} was asked for, and there is no GPU here ({error}); check "
+            f"that nvidia-smi finds it, {otherwise}"
         ) from None
     if number >= count:
         raise InputError(
