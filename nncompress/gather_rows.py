@@ -25,7 +25,8 @@ class _GatherRows(chainer.FunctionNode):
     ) -> tuple[chainer.Variable]:
         (num_rows, dim), dtype = self._table
         gradients = grad_outputs[0].array.reshape(-1, dim)
-        numbers = self._numbers.reshape(-1) % num_rows  # negative ones count from the end
+        # Negative ones count from the end. A small type need not hold the number of rows.
+        numbers = self._numbers.reshape(-1).astype(np.int64) % num_rows
         xp = chainer.backend.get_array_module(gradients)
         total = xp.zeros((num_rows, dim), dtype=dtype)
         if xp is not np:

@@ -1,6 +1,7 @@
 """Compiling CUDA kernels, launching them, and recording launches as a CUDA graph."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from itertools import pairwise
 from types import ModuleType
@@ -129,8 +130,11 @@ class Runtime:
             stream.begin_capture()
             try:
                 function()
-            finally:
-                graph = stream.end_capture()
+            except BaseException:
+                with suppress(self.xp.cuda.runtime.CUDARuntimeError):  # the cause matters more
+                    stream.end_capture()
+                raise
+            graph = stream.end_capture()
         graph.upload()
         return graph.launch
 

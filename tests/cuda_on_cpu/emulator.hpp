@@ -283,6 +283,12 @@ inline float round_to_tf32(float x) {
     memcpy(&x, &bits, 4);
     return x;
 }
+// As an A100 adds (Fasi et al., "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science
+// 2021): four products and the sum exactly, and then rounded towards zero.
+inline float toward_zero(double exact) {
+    float rounded = (float)exact;
+    return std::fabs((double)rounded) > std::fabs(exact) ? std::nextafterf(rounded, 0.0f) : rounded;
+}
 inline void multiply(float (&sum)[4], const float (&first)[4], const float (&second)[2]) {
     auto& slots = emulator::warp().slots;
     int lane = threadIdx.x % 32, row = lane / 4, column = 2 * (lane % 4);
@@ -290,14 +296,18 @@ inline void multiply(float (&sum)[4], const float (&first)[4], const float (&sec
     memcpy(mine, first, 16);
     memcpy(mine + 4, second, 8);
     emulator::wait_for_warp();
-    for (int k = 0; k < 8; ++k) {
-        const float* a = (const float*)slots[4 * row + k % 4] + k / 4 * 2;
-        const float* left = (const float*)slots[4 * column + k % 4] + 4 + k / 4;
-        const float* right = (const float*)slots[4 * (column + 1) + k % 4] + 4 + k / 4;
-        sum[0] += a[0] * *left;
-        sum[1] += a[0] * *right;
-        sum[2] += a[1] * *left;
-        sum[3] += a[1] * *right;
+    for (int half = 0; half < 2; ++half) {
+        double exact[4] = {sum[0], sum[1], sum[2], sum[3]};
+        for (int k = 0; k < 4; ++k) {
+            const float* a = (const float*)slots[4 * row + k] + 2 * half;
+            double left = ((const float*)slots[4 * column + k])[4 + half];
+            double right = ((const float*)slots[4 * (column + 1) + k])[4 + half];
+            exact[0] += a[0] * left;
+            exact[1] += a[0] * right;
+            exact[2] += a[1] * left;
+            exact[3] += a[1] * right;
+        }
+        for (int i = 0; i < 4; ++i) sum[i] = toward_zero(exact[i]);
     }
     emulator::wait_for_warp();
 }

@@ -20,6 +20,7 @@ def test_sources_compile(tmp_path, module, architecture, vector, full_precision)
     done = subprocess.run(
         [
             *("nvcc", "-ptx", "-std=c++17", f"-arch={architecture}", "-Werror", "all-warnings"),
+            "-ftz=true",  # CuPy compiles so
             *(f"-DVECTOR={vector}", f"-DFULL_PRECISION={full_precision}"),
             *(str(source), "-o", str(tmp_path / "out.ptx")),
         ],
@@ -44,6 +45,7 @@ def test_sources_compile_without_headers(module, full_precision, architecture):
     options = [
         "-std=c++17",
         f"-arch={architecture}",
+        "-ftz=true",
         "-DVECTOR=4",
         f"-DFULL_PRECISION={full_precision}",
     ]

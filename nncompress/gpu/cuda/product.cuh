@@ -95,10 +95,16 @@ __device__ __forceinline__ void multiply_parts(
     for (int i = 0; i < 4; ++i) first_low[i] = round_to_tf32(first[i] - first_high[i]);
 #pragma unroll
     for (int i = 0; i < 2; ++i) second_low[i] = round_to_tf32(second[i] - second_high[i]);
-    multiply(sum, first_low, second_high);
-    multiply(sum, first_high, second_low);
-#endif
+    // The tensor cores round every sum towards zero, so that long sums are made outside of them.
+    float part[4] = {};
+    multiply(part, first_low, second_high);
+    multiply(part, first_high, second_low);
+    multiply(part, first_high, second_high);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sum[i] += part[i];
+#else
     multiply(sum, first_high, second_high);
+#endif
 }
 
 // Makes what is to be made of a product's number, and stores it.
