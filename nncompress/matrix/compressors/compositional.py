@@ -22,7 +22,8 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         host, xp = self._checked(a_matrix)
         num_codebooks = self.num_codebooks(host.shape, host.dtype)
         rows = EmbeddingMatrix(host, "the weight matrix")
-        found = quantize(rows, num_codebooks, self._spec.num_codewords)
+        gpu = -1 if xp is np else a_matrix.device.id
+        found = quantize(rows, num_codebooks, self._spec.num_codewords, gpu=gpu)
         table = CodeTable.of_codes(found.codes, found.codebook)
         factors = [found.codebook.astype(host.dtype), table.packed]
         return self._sized(host, factors, xp)
