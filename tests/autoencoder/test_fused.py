@@ -7,6 +7,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_compat import chainer
 from nncompress.sources.normalization import Normalization
+from tests.autoencoder.observing import distance, observe
 
 # rows, D, M, K; the last is more than a tile of rows
 SIZES = [
@@ -34,22 +35,6 @@ def make(kind, size, dtype, tau=0.5, **options):
         dtype=dtype,
         **options,
     )
-
-
-def observe(chain, *arguments):
-    reporter = chainer.Reporter()
-    reporter.add_observer("main", chain)
-    observation = {}
-    chain.cleargrads()
-    with reporter.scope(observation):
-        objective = chain(*arguments)
-        objective.backward()
-    values = [float(objective.array), *(float(observation[key]) for key in sorted(observation))]
-    return np.array(values), {name: p.grad for name, p in chain.namedparams()}
-
-
-def distance(one, other):
-    return np.linalg.norm(one - other) / max(np.linalg.norm(one), 1e-300)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

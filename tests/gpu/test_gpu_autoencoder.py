@@ -19,6 +19,7 @@ from nncompress.training import gpu_updater
 from nncompress.training.fused_updater import FusedUpdater
 from nncompress.training.gpu_updater import GpuUpdater
 from nncompress.training.settings import resolve_settings
+from tests.autoencoder.observing import distance, observe
 from tests.cuda_on_cpu.runtime import EmulatedRuntime
 from tests.gpu.conftest import needs_compiler
 
@@ -38,23 +39,6 @@ def make(kind, size, tau=0.5, **options):
     _, dim, m, k = size
     normalization = Normalization(np.linspace(-1, 1, dim), 2.5)
     return kind(dim, m, k, normalization=normalization, init="scaled", seed=7, tau=tau, **options)
-
-
-def observe(chain, *arguments):
-    reporter = chainer.Reporter()
-    reporter.add_observer("main", chain)
-    observation = {}
-    chain.cleargrads()
-    with reporter.scope(observation):
-        objective = chain(*arguments)
-        objective.backward()
-    values = [float(objective.array), *(float(observation[key]) for key in sorted(observation))]
-    to_cpu = chainer.backends.cuda.to_cpu
-    return np.array(values), {name: to_cpu(p.grad) for name, p in chain.namedparams()}
-
-
-def distance(one, other):
-    return np.linalg.norm(one - other) / max(np.linalg.norm(one), 1e-300)
 
 
 @pytest.mark.parametrize(("full_precision", "tolerance"), [(True, 1e-5), (False, 1e-2)])
