@@ -45,6 +45,7 @@ ROWS, DIM, M, K = 400_000, 300, 32, 16
 OPERATIONS_A_ROW = 6 * (DIM * M * K // 2 + M * K * M * K // 2 + M * K * DIM) - 2 * DIM * M * K // 2
 ROUNDS = 5
 CPU_ROWS = 20_000
+REMEMBERED_STEPS = 1_000, 100_000
 
 
 def made_up_matrix(rows: int) -> np.ndarray:
@@ -208,7 +209,7 @@ def memory(matrix: np.ndarray, device) -> None:
     make = ours(EmbeddingMatrix(matrix), device, 64)
     pool, seen = device.xp.get_default_memory_pool(), {}
     done = 0
-    for wanted in (1_000, 100_000):
+    for wanted in REMEMBERED_STEPS:
         while done < wanted:
             done += make()
         free, total = device.xp.cuda.Device().mem_info
