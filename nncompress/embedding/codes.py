@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -17,19 +18,20 @@ def code_dtype(num_codewords: int) -> np.dtype:
     return np.dtype(np.uint8 if num_codewords <= 256 else np.uint16)
 
 
-def reconstruct(codes: np.ndarray, codebook: np.ndarray) -> np.ndarray:
+def reconstruct(codes: np.ndarray, codebook: np.ndarray, xp: ModuleType = np) -> np.ndarray:
     """Adds up the chosen codewords.
 
     Args:
         codes: Integers in ``0 ... K-1``, ``(n, M)``.
         codebook: float32 ``(M*K, D)``; group m is rows ``m*K ... m*K+K-1``.
+        xp: The arrays' library: NumPy or CuPy.
 
     Returns:
         The reconstruction, float32 ``(n, D)``.
     """
     num_rows, num_codebooks = codes.shape
     groups = codebook.reshape(num_codebooks, -1, codebook.shape[1])
-    total = np.zeros((num_rows, codebook.shape[1]), dtype=np.float32)
+    total = xp.zeros((num_rows, codebook.shape[1]), dtype=np.float32)
     for group, chosen in zip(groups, codes.T, strict=True):
         total += group[chosen]
     return total

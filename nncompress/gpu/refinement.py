@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from nncompress.embedding.codes import reconstruct
 from nncompress.gpu.runtime import Kernels, Runtime
 from nncompress.refinement.coded_rows import CodedRows
 from nncompress.refinement.engines import Array, Draw
@@ -74,13 +75,8 @@ class GpuEngine:
         return array if self.xp is np else self.xp.asnumpy(array)
 
     def residuals(self, x: Array, codes: np.ndarray, codebook: np.ndarray) -> Array:
-        xp, chosen = self.xp, self.upload(codes)
-        groups = xp.asarray(codebook.astype(np.float32))
-        groups = groups.reshape(codes.shape[1], -1, x.shape[1])
-        total = xp.zeros_like(x)
-        for group in range(len(groups)):
-            total += groups[group][chosen[:, group]]
-        return x - total
+        codewords = self.xp.asarray(codebook.astype(np.float32))
+        return x - reconstruct(self.upload(codes), codewords, self.xp)
 
     def squares(self, x: Array, weights: np.ndarray) -> float:
         squares = self.xp.square(x, dtype=np.float64).sum(axis=1)
@@ -114,10 +110,8 @@ class GpuEngine:
 
     def _normalized(self, rows: CodedRows, block: np.ndarray) -> Array:
         """Sends rows of the matrix and normalizes them there, as ``CodedRows.normalized`` does."""
-        x, normalization = self.xp.asarray(block), rows.normalization
-        if rows.is_normalized:
-            return x
-        return (x - self.xp.asarray(normalization.centre)) / np.float32(normalization.scale)
+        x = self.xp.asarray(block)
+        return x if rows.is_normalized else rows.normalization.apply(x, self.xp)
 
 
 class _GpuPass:

@@ -40,8 +40,7 @@ def refuse_large_numbers(matrix: EmbeddingMatrix, normalization: Normalization) 
         InputError: It has a number, once normalized, that is beyond float16.
     """
     for _, rows in matrix.batches():
-        normalized = (rows - normalization.centre) / np.float32(normalization.scale)
-        largest = float(np.abs(normalized).max())
+        largest = float(np.abs(normalization.apply(rows)).max())
         if largest > _FLOAT16_MAX:
             raise InputError(
                 f"{matrix.name} has a number of {largest:.4g} after normalization, and float16 "

@@ -150,10 +150,9 @@ class NetworkPass:
         self._lanes = _lanes_of(sizes.num_codewords)
         self._certain = xp.zeros(sum(self._teams_blocks(n) for _, n in tiles), dtype=xp.float64)
         residuals = [self._residual(n, None) for _, n in tiles]
-        self._residual_tiles = [self._tile_of([product]) for product in residuals]
+        residual_tiles = [self._tile_of([product]) for product in residuals]
         counts = [
-            product.blocks(tile)
-            for product, tile in zip(residuals, self._residual_tiles, strict=True)
+            product.blocks(tile) for product, tile in zip(residuals, residual_tiles, strict=True)
         ]
         self._squares = xp.zeros((sum(counts), 2), dtype=xp.float64)
         self._launches: list[Launch] = []
@@ -161,7 +160,7 @@ class NetworkPass:
         for index, (first, n) in enumerate(tiles):
             squares = self._squares[squares_at : squares_at + counts[index]]
             certain = self._certain[certain_at : certain_at + self._teams_blocks(n)]
-            self._forward(first, n, squares, certain, self._residual_tiles[index])
+            self._forward(first, n, squares, certain, residual_tiles[index])
             if backward:
                 self._backward(n, adding=index > 0)
             squares_at += counts[index]

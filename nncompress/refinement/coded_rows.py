@@ -107,7 +107,7 @@ class CodedRows:
         """Returns rows of the matrix in normalized units, float32."""
         if self.is_normalized:
             return rows
-        return (rows - self.normalization.centre) / np.float32(self.normalization.scale)
+        return self.normalization.apply(rows)
 
     def measure(self) -> None:
         """Computes the loss, and changes nothing."""

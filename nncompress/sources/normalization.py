@@ -1,6 +1,7 @@
 """The centre and scale that make training independent of a matrix's units."""
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -27,6 +28,15 @@ class Normalization:
     def identity(cls, dim: int) -> "Normalization":
         """Returns the map that changes nothing, for rows of ``dim`` columns."""
         return cls(np.zeros(dim, dtype=np.float32), 1.0)
+
+    def apply(self, rows: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+        """Returns normalized rows.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            xp: Their array library: NumPy or CuPy.
+        """
+        return (rows - xp.asarray(self.centre)) / np.float32(self.scale)
 
 
 def fit_normalization(matrix: EmbeddingMatrix) -> Normalization:

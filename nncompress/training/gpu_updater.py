@@ -50,11 +50,13 @@ class GpuUpdater(ManyStepsUpdater):
         if settings.matrix_dtype == "float16":
             refuse_large_numbers(matrix, chain.normalization())
         is_resident = fits(matrix, settings.matrix_dtype, chain.runtime)
-        batch_bytes = 4 * settings.batchsize * (matrix.dim + 1)
-        most = _MOST_STEPS if is_resident else max(1, _STREAMED_BYTES // batch_bytes)
+        most = _MOST_STEPS
+        if not is_resident:
+            batch_bytes = 4 * settings.batchsize * (matrix.dim + 1)
+            most = min(most, max(1, _STREAMED_BYTES // batch_bytes))
         super().__init__(
             matrix, chain, settings, device, weights,
-            most_steps=min(_MOST_STEPS, most), most_operations=_MOST_OPERATIONS,
+            most_steps=most, most_operations=_MOST_OPERATIONS,
         )  # fmt: skip
         self._streamed: StreamedTable | None = None
         to_gpu = matrix, weights, settings.matrix_dtype, chain.runtime, chain.normalized
