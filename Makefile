@@ -20,7 +20,7 @@ test: $(INSTALLED) lint
 test-bridges: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench]"
 	$(BIN)/python -m pytest tests/embedding tests/sources tests/cli/test_nncompress.py \
-		tests/test_tensor_file.py tests/test_evaluation.py tests/test_base_install.py
+		tests/formats/test_safetensors.py tests/evaluate/test_evaluation.py tests/test_base_install.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,77 +1,11 @@
 #!/usr/bin/env python
-"""Decode a trained model into codes, a codebook and a compressed embedding (.nnc)."""
+"""Decode a trained model: ``nncompress decode`` as a script."""
 
-import argparse
-from datetime import datetime
-from pathlib import Path
+from functools import partial
 
-from nncompress.cli import errors
+from nncompress.cli import alone, decode, errors
 
-
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """Parses the command line; None marks what was not given."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python infer_comp.py --model result/RUN --vocab-path data/glove.word",
-    )
-    add = parser.add_argument
-    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
-    add(
-        "--model",
-        type=Path,
-        required=True,
-        help="snapshot iter_<n>.npz, or a run directory: its best snapshot",
-    )
-    add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
-    add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
-    add("--limit", type=int, help="encode only the first n rows")
-    add("--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
-    add(
-        "--refine",
-        action=argparse.BooleanOptionalAction,
-        help="refine codes and codebook (default: for runs of the fast recipe)",
-    )
-    add("--weights", type=Path, help="weights of the rows in refinement (default: the run's)")
-    add(
-        "--time-budget",
-        type=float,
-        help="seconds to refine for, roughly (default: no limit)",
-    )
-    add(
-        "--codebook-dtype",
-        choices=("auto", "float16", "float32"),
-        default="auto",
-        help="type of the .nnc file's codebook (default: float16 if the loss rises below 0.1%%)",
-    )
-    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> float:
-    """Runs the command and returns the mean Euclidean distance."""
-    arguments = parse_arguments(argv)
-    started = datetime.now()
-
-    from nncompress.inference import infer
-    from nncompress.refinement.refine import RefinementSettings
-
-    distance = infer(
-        arguments.model,
-        started,
-        vocabulary_path=arguments.vocab_path,
-        matrix_path=arguments.matrix,
-        limit=arguments.limit,
-        gpu=arguments.gpu,
-        batchsize=arguments.batchsize,
-        threads=arguments.threads,
-        refined=arguments.refine,
-        weights_path=arguments.weights,
-        refinement=RefinementSettings(seconds=arguments.time_budget),
-        codebook_dtype=arguments.codebook_dtype,
-    )
-    print(f"Mean euclidean distance: {distance:.9g}")
-    return distance
-
+main = partial(alone.main, decode)
 
 if __name__ == "__main__":
     errors.run(main)

@@ -18,8 +18,8 @@ from benchmarks.machine import describe
 from benchmarks.train_step import product_rate
 from nncompress.autoencoder.encoding import encode
 from nncompress.autoencoder.fused import FusedAutoencoder
-from nncompress.chainer_compat import chainer
 from nncompress.embedding.codes import write_codes
+from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 
 ROWS = 200_000
@@ -31,21 +31,21 @@ def main() -> None:
     random = np.random.default_rng(0)
     square = random.normal(size=(2_048, 2_048)).astype(np.float32)
     out = np.empty_like(square)
-    device = chainer.get_device("@numpy")
+    machine = Machine()
     print(f"{describe()}; {ROWS:,} rows, medians of {ROUNDS} rounds\n")
     print("| D | M | K | rows a second | GFLOP/s of its products | sgemm, GFLOP/s | share |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for dim, m, k in [(300, 32, 16), (50, 32, 16), (768, 32, 16), (300, 16, 32), (300, 8, 256)]:
         matrix = EmbeddingMatrix(random.normal(size=(ROWS, dim)).astype(np.float32))
         chain = FusedAutoencoder(dim, m, k, init="scaled")
-        encode(chain, matrix, device)
+        encode(chain, matrix, machine)
         product_rate(square, out)
         times, limits = [], []
         for _ in range(ROUNDS):
             limits.append(product_rate(square, out))
             time.sleep(0.2)  # the product's threads spin for a while
             started = time.perf_counter()
-            encode(chain, matrix, device)
+            encode(chain, matrix, machine)
             times.append(time.perf_counter() - started)
         hidden, logits = m * k // 2, m * k
         rate = ROWS / np.median(times)

@@ -25,21 +25,21 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from nncompress.autoencoder.factory import autoencoder_for
+
 import infer_comp
 import train_comp
 from benchmarks.machine import describe
 from benchmarks.train_step import PortedChain
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode
-from nncompress.autoencoder.factory import autoencoder_for
-from nncompress.chainer_compat import chainer
-from nncompress.device import get_device
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.refine import prepare_rows
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.normalization import fit_normalization
 from nncompress.training.session import updater_for
-from nncompress.training.settings import resolve_settings
+from nncompress.training.settings import TrainingOptions
 
 ROWS, DIM, M, K = 400_000, 300, 32, 16
 OPERATIONS_A_ROW = 6 * (DIM * M * K // 2 + M * K * M * K // 2 + M * K * DIM) - 2 * DIM * M * K // 2
@@ -72,14 +72,18 @@ def rate_of(make: Callable[[], int], seconds: float = 1.0) -> float:
     return steps / elapsed
 
 
-def ours(matrix: EmbeddingMatrix, device, batch: int, **options: object) -> Callable[[], int]:
+def ours(
+    matrix: EmbeddingMatrix, machine: Machine, batch: int, **options: object
+) -> Callable[[], int]:
     """Returns what makes steps of this project's updater."""
-    settings = resolve_settings(len(matrix), M, K, batchsize=batch, epoch=10_000, **options)
-    chain = autoencoder_for(device, None, settings.full_precision)(
-        DIM, M, K, normalization=fit_normalization(matrix), init="scaled"
+    settings = TrainingOptions(batch_size=batch, epochs=10_000, **options).resolve(
+        len(matrix), M, K
     )
-    chain.to_device(device)
-    updater = updater_for(device)(matrix, chain, settings, device)
+    chain = autoencoder_for(machine, settings.full_precision)(
+        DIM, M, K, normalization=matrix.normalization, init="scaled"
+    )
+    chain.to_device(machine.device)
+    updater = updater_for(machine)(matrix, chain, settings, machine)
 
     def make() -> int:
         before = updater.iteration
@@ -104,7 +108,7 @@ def plain(matrix: np.ndarray, device, batch: int) -> Callable[[], int]:
     return make
 
 
-def correctness(device) -> None:
+def correctness(machine: Machine) -> None:
     """Prints how far loss and gradients are from the plain Chain's in float64 on the CPU."""
     random = np.random.default_rng(1)
     x = random.normal(size=(64, DIM)).astype(np.float32)
@@ -117,9 +121,9 @@ def correctness(device) -> None:
     print("| precision | loss, relative error | largest relative error of a gradient |")
     print("| --- | --- | --- |")
     for name, full in (("TF32", False), ("float32", True)):
-        chain = autoencoder_for(device, None, full)(DIM, M, K, **options)
-        chain.to_device(device)
-        found = chain(device.send(x), device.send(noise))
+        chain = autoencoder_for(machine, full)(DIM, M, K, **options)
+        chain.to_device(machine.device)
+        found = chain(machine.device.send(x), machine.device.send(noise))
         chain.cleargrads()
         found.backward()
         error = abs(float(found.array) / float(loss.array) - 1)
@@ -159,17 +163,17 @@ def product_rate(gpu: int) -> float:
     return float(done.stdout)
 
 
-def steps(matrix: np.ndarray, path: Path, device, gpu: int) -> None:
+def steps(matrix: np.ndarray, path: Path, machine: Machine, gpu: int) -> None:
     """Prints steps a second."""
     rows = EmbeddingMatrix(matrix)
     contenders = {
-        "plain Chainer, batch 64": plain(matrix, device, 64),
-        "updater, batch 64": ours(rows, device, 64),
-        "updater, batch 64, --fp32": ours(rows, device, 64, full_precision=True),
-        "updater, batch 512": ours(rows, device, 512),
-        "updater, batch 16,384": ours(rows, device, 16_384),
+        "plain Chainer, batch 64": plain(matrix, machine.device, 64),
+        "updater, batch 64": ours(rows, machine, 64),
+        "updater, batch 64, --fp32": ours(rows, machine, 64, full_precision=True),
+        "updater, batch 512": ours(rows, machine, 512),
+        "updater, batch 16,384": ours(rows, machine, 16_384),
         "updater, batch 16,384, float16 matrix": ours(
-            rows, device, 16_384, matrix_dtype="float16"
+            rows, machine, 16_384, matrix_dtype="float16"
         ),
     }
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -204,15 +208,16 @@ def steps(matrix: np.ndarray, path: Path, device, gpu: int) -> None:
     )
 
 
-def memory(matrix: np.ndarray, device) -> None:
+def memory(matrix: np.ndarray, machine: Machine) -> None:
     """Prints the memory that is taken after few steps and after many."""
-    make = ours(EmbeddingMatrix(matrix), device, 64)
-    pool, seen = device.xp.get_default_memory_pool(), {}
+    make = ours(EmbeddingMatrix(matrix), machine, 64)
+    xp = machine.xp
+    pool, seen = xp.get_default_memory_pool(), {}
     done = 0
     for wanted in REMEMBERED_STEPS:
         while done < wanted:
             done += make()
-        free, total = device.xp.cuda.Device().mem_info
+        free, total = xp.cuda.Device().mem_info
         seen[wanted] = pool.used_bytes(), total - free
     print(f"\nBytes in use and taken from the device after steps: {seen}")
 
@@ -222,8 +227,8 @@ def refinement(matrix: np.ndarray, gpu: int) -> None:
     codes = np.zeros((len(matrix), M), np.uint8)
     codebook = np.random.default_rng(2).normal(size=(M * K, DIM)).astype(np.float32)
     sides = {
-        "GPU": (matrix, make_engine(gpu)),
-        "CPU": (matrix[:CPU_ROWS], make_engine(threads=2)),
+        "GPU": (matrix, make_engine(Machine(gpu))),
+        "CPU": (matrix[:CPU_ROWS], make_engine(Machine(threads=2))),
     }
     passes = {
         "annealing, 4 sweeps": lambda rows, unit: rows.relax([unit] * 4),
@@ -249,14 +254,14 @@ def refinement(matrix: np.ndarray, gpu: int) -> None:
         print(f"| {name} | {rate['GPU']:,.0f} | {rate['CPU']:,.0f} | {ratio:.0f} |")
 
 
-def encoding(matrix: np.ndarray, device) -> None:
+def encoding(matrix: np.ndarray, machine: Machine) -> None:
     """Prints the rate of encoding."""
-    chain = autoencoder_for(device)(DIM, M, K, init="scaled")
-    chain.to_device(device)
+    chain = autoencoder_for(machine)(DIM, M, K, init="scaled")
+    chain.to_device(machine.device)
     rows, times = EmbeddingMatrix(matrix), []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        encode(chain, rows, device)
+        encode(chain, rows, machine)
         times.append(time.perf_counter() - started)
     print(f"\nEncoding {len(matrix):,} rows: {np.median(times):.2f} s")
 
@@ -280,17 +285,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-g", "--gpu", type=int, default=0, help="number of the GPU")
     gpu = parser.parse_args().gpu
-    device = get_device(gpu)
-    name = device.xp.cuda.runtime.getDeviceProperties(gpu)["name"].decode()
-    print(f"{name}; CuPy {device.xp.__version__}; {describe()}; D={DIM}, M={M}, K={K}\n")
+    machine = Machine(gpu)
+    machine.use()
+    xp = machine.xp
+    name = xp.cuda.runtime.getDeviceProperties(gpu)["name"].decode()
+    print(f"{name}; CuPy {xp.__version__}; {describe()}; D={DIM}, M={M}, K={K}\n")
     matrix = made_up_matrix(ROWS)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "matrix.npy"
         np.save(path, matrix)
-        correctness(device)
-        steps(matrix, path, device, gpu)
-        memory(matrix, device)
-        encoding(matrix, device)
+        correctness(machine)
+        steps(matrix, path, machine, gpu)
+        memory(matrix, machine)
+        encoding(matrix, machine)
         refinement(matrix, gpu)
         whole_run(path, gpu)
 

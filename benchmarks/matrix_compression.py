@@ -22,7 +22,7 @@ from mnist.mnist_compression import MATCH, Perceptron
 from training import FINAL, train
 
 from benchmarks.machine import describe
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.matrix import compress_chain, finalize
 
 SEEDS, STEPS, ROUNDS = 5, 1_500, 25

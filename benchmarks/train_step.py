@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.machine import describe
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine, usable_cores
 from nncompress.sources import EmbeddingMatrix
-from nncompress.threads import usable_cores
 from nncompress.training.fused_updater import FusedUpdater
-from nncompress.training.settings import resolve_settings
+from nncompress.training.settings import TrainingOptions
 from nncompress.training.updater import AutoencoderUpdater
 
 try:
@@ -103,9 +103,9 @@ def of_this_project(kind: type, update: type) -> Callable[..., Callable[[], int]
     """This project's chains under its updaters."""
 
     def make(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
-        settings = resolve_settings(len(matrix), m, k, batchsize=batch, epoch=10_000)
+        settings = TrainingOptions(batch_size=batch, epochs=10_000).resolve(len(matrix), m, k)
         chain = kind(matrix.shape[1], m, k, init="scaled")
-        updater = update(EmbeddingMatrix(matrix), chain, settings, chainer.get_device("@numpy"))
+        updater = update(EmbeddingMatrix(matrix), chain, settings, Machine())
 
         def step() -> int:
             before = updater.iteration

@@ -21,10 +21,10 @@ import infer_comp
 import train_comp
 from benchmarks.machine import describe
 from nncompress.autoencoder.fused import FusedAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.fused_updater import FusedUpdater
-from nncompress.training.settings import resolve_settings
+from nncompress.training.settings import TrainingOptions
 
 MATRIX = "data/fr300.npy"
 EPOCHS = 96  # 30,000 steps of 64 rows
@@ -33,9 +33,9 @@ ROUNDS = 3
 
 def raw_rate(matrix: EmbeddingMatrix) -> float:
     """Returns the steps a second of the updater alone."""
-    settings = resolve_settings(len(matrix), 32, 16, recipe="paper", epoch=EPOCHS)
+    settings = TrainingOptions(recipe="paper", epochs=EPOCHS).resolve(len(matrix), 32, 16)
     chain = FusedAutoencoder(matrix.dim, 32, 16)
-    updater = FusedUpdater(matrix, chain, settings, chainer.get_device("@numpy"))
+    updater = FusedUpdater(matrix, chain, settings, Machine())
     updater.update()
     first, started = updater.iteration, time.perf_counter()
     while updater.iteration < settings.iterations:

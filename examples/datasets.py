@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 
 DATASETS = ("digits", "cifar10", "mnist")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
-from nncompress.device import get_device
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
 from nncompress.matrix import compress_chain, finalize
 
 extensions = chainer.training.extensions
@@ -49,7 +49,9 @@ def train(
         not 0.
     """
     np.random.seed(seed)
-    device = get_device(gpu)
+    machine = Machine(gpu)
+    machine.use()
+    device = machine.device
     model = make_model()
     applied = compress_chain(model, hparams, match)
     classifier = chainer.links.Classifier(model)

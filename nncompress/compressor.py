@@ -1,52 +1,57 @@
-"""The Python API: train, evaluate and export, as in the paper authors' code."""
+"""The Python API of the paper authors' code: train, evaluate and export."""
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
-from nncompress.device import get_device, refuse_gpu_settings
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.distortion import measure
-from nncompress.embedding.making import make_embedding
 from nncompress.errors import InputError
-from nncompress.refinement.refine import (
-    MOST_CODEWORDS,
-    RefinementSettings,
-    improve_codes,
-    refine,
-)
+from nncompress.evaluate.distortion import measure
+from nncompress.machine import Machine
+from nncompress.pipeline import Coded, code, make_embedding, refines
+from nncompress.refinement.refine import RefinementSettings, improve_codes
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import check_weights
-from nncompress.threads import resolve_threads
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.session import make_session
-from nncompress.training.settings import AUTHORS_SETTINGS, check_code_size, resolve_settings
+from nncompress.training.settings import TrainingOptions, check_code_size
 
-_Matrix = EmbeddingMatrix | np.ndarray | str | os.PathLike
+if TYPE_CHECKING:
+    import chainer
+
+Matrix = EmbeddingMatrix | np.ndarray | str | os.PathLike
 
 
 class EmbeddingCompressor:
     """Compresses an embedding matrix to M codes of K values a row, and a codebook.
 
     Source: Shu and Nakayama, "Compressing Word Embeddings via Deep Compositional Code Learning",
-    ICLR 2018.
+    ICLR 2018. The names of the authors' class work beside those of this project.
 
     Args:
         num_codebooks: M.
         num_codewords: K, from 2 to 65,536.
         model_path: Where the model is kept: ``train`` writes ``<model_path>.npz``, and
             ``evaluate`` and ``export`` read it, in another process too.
-        device: Number of the GPU to compute on; -1 is the CPU.
+        n_codebooks: The authors' name of ``num_codebooks``.
+        n_centroids: The authors' name of ``num_codewords``.
+        gpu: Number of the GPU to compute on; -1 is the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores. No
             result depends on it.
+
+    Attributes:
+        num_codebooks: M; also ``M``.
+        num_codewords: K; also ``K``.
+        model_path: As given.
 
     Raises:
         InputError: M, K or the number of threads is out of range, or there is no such GPU.
@@ -61,25 +66,35 @@ class EmbeddingCompressor:
 
     def __init__(
         self,
-        num_codebooks: int,
-        num_codewords: int,
-        model_path: str | os.PathLike,
+        num_codebooks: int | None = None,
+        num_codewords: int | None = None,
+        model_path: str | os.PathLike | None = None,
         *,
-        device: int = -1,
+        n_codebooks: int | None = None,
+        n_centroids: int | None = None,
+        gpu: int = -1,
         threads: int | None = None,
     ) -> None:
-        check_code_size(num_codebooks, num_codewords)
-        self.num_codebooks = num_codebooks
-        self.num_codewords = num_codewords
+        self.num_codebooks = _either(num_codebooks, n_codebooks, "num_codebooks", "n_codebooks")
+        self.num_codewords = _either(num_codewords, n_centroids, "num_codewords", "n_centroids")
+        if model_path is None:
+            raise InputError("model_path is missing; wanted the path that the model is kept under")
+        check_code_size(self.num_codebooks, self.num_codewords)
         self.model_path = Path(model_path)
-        self._use(device)
-        self._threads = resolve_threads(threads)
+        self._machine = Machine(gpu, threads)
         self._model: _Model | None = None
         self._trained_on: EmbeddingMatrix | None = None
         self._facts: dict[str, object] = {}  # of the training, for an embedding's file
 
-    def _use(self, device: int) -> None:
-        self._gpu, self._device = device, get_device(device)
+    @property
+    def M(self) -> int:
+        """The number of codebooks, as the authors' class calls it."""
+        return self.num_codebooks
+
+    @property
+    def K(self) -> int:
+        """The number of codewords in each codebook, as the authors' class calls it."""
+        return self.num_codewords
 
     @property
     def _snapshot(self) -> Path:
@@ -87,14 +102,15 @@ class EmbeddingCompressor:
 
     def train(
         self,
-        matrix: _Matrix,
-        *,
+        matrix: Matrix | None = None,
         max_epochs: int | None = None,
+        *,
+        embed_matrix: Matrix | None = None,
         batch_size: int | None = None,
-        device: int | None = None,
         recipe: str = "fast",
         seed: int = 0,
-        optimizer: str = "Adam",
+        optimizer: "str | chainer.GradientMethod" = "Adam",
+        extensions: Sequence[object] = (),
         learning_rate: float | None = None,
         tau: float | None = None,
         tau_start: float | None = None,
@@ -111,12 +127,15 @@ class EmbeddingCompressor:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file.
             max_epochs: Passes over the rows; the recipe chooses by default.
+            embed_matrix: The authors' name of ``matrix``.
             batch_size: Rows a step.
-            device: Number of the GPU, -1 for the CPU; by default the compressor's.
-            recipe: ``"fast"``, or ``"paper"``: the settings of the authors' code (tau 1, gradients
-                clipped to a global norm of 0.001).
+            recipe: ``"fast"``, ``"paper"`` (the Chainer port of 2018: tau 0.1, no clipping) or
+                ``"authors"`` (the authors' own code: tau 1, gradients clipped to a norm of 0.001).
             seed: Seed of everything random.
-            optimizer: ``"Adam"`` or ``"SGD"``.
+            optimizer: ``"Adam"``, ``"SGD"``, or an optimizer of Chainer's that is set up on no
+                link yet, which then has the say on learning rate and clipping.
+            extensions: Chainer's or your own, with triggers of their own; what they write goes to
+                the directory of ``model_path``.
             learning_rate: The highest learning rate.
             tau: Final temperature; without ``tau_start`` the temperature of every step.
             tau_start: Temperature of the first step.
@@ -132,19 +151,16 @@ class EmbeddingCompressor:
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
         """
-        matrix = EmbeddingMatrix.of(matrix)
+        matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         if weights is not None:
             weights = check_weights(weights, matrix)
-        settings = resolve_settings(
-            len(matrix),
-            self.num_codebooks,
-            self.num_codewords,
+        named = isinstance(optimizer, str)
+        options = TrainingOptions(
             recipe=recipe,
-            recipe_changes=AUTHORS_SETTINGS if recipe == "paper" else {},
-            optimizer=optimizer,
+            optimizer=optimizer if named else "Adam",
             seed=seed,
-            batchsize=batch_size,
-            epoch=max_epochs,
+            batch_size=batch_size,
+            epochs=max_epochs,
             learning_rate=learning_rate,
             tau=tau,
             tau_start=tau_start,
@@ -152,52 +168,42 @@ class EmbeddingCompressor:
             full_precision=full_precision,
             matrix_dtype=matrix_dtype,
         )
-        if device is not None:
-            self._use(device)
-        self._device.use()
-        refuse_gpu_settings(self._device, full_precision, matrix_dtype)
+        options.check_machine(self._machine)
+        settings = options.resolve(len(matrix), self.num_codebooks, self.num_codewords)
+        refined = refines(recipe, self.num_codebooks, self.num_codewords)
+        if refinement is not None and not refined:
+            raise InputError(
+                f"refinement was given, and the recipe {recipe} with these sizes is not refined; "
+                "leave it out"
+            )
         self.model_path.parent.mkdir(parents=True, exist_ok=True)
         session = make_session(
-            matrix,
-            settings,
-            self.model_path.parent,
-            self._device,
-            validation_interval=None,
-            threads=self._threads,
-            weights=weights,
-        )
+            matrix, settings, self._machine,
+            weights=weights, optimizer=None if named else optimizer, out=self.model_path.parent,
+        )  # fmt: skip
+        chain = session.chain
         session.trainer.extend(
             EpochReport(
                 settings.iterations,
-                save=lambda: save_model(self._snapshot, session.chain),
-                report=report or (lambda line: None),
+                report or (lambda line: None),
+                starred=lambda: save_model(self._snapshot, chain),
             )
         )
-        session.trainer.run()
-        self._model = None  # the best model is in the file, and the last one is forgotten
+        for extension in extensions:
+            session.trainer.extend(extension)
+        session.run()
+        self._model = _Model(chain, chain.export_codebook(), None, b"")
+        if refined:
+            coded = code(
+                chain, matrix, self._machine,
+                refinement=refinement or RefinementSettings(), weights=weights, seed=seed,
+            )  # fmt: skip
+            self._model = _Model(chain, coded.codebook, coded.codes, matrix.digest())
+        save_model(self._snapshot, chain, self._model.refined_arrays())
         self._trained_on = matrix
         self._facts = {"recipe": recipe, "seed": seed, "weighted": weights is not None}
-        if recipe == "fast" and self.num_codebooks * self.num_codewords <= MOST_CODEWORDS:
-            self._refine(matrix, weights, seed, refinement or RefinementSettings())
 
-    def _refine(
-        self,
-        matrix: EmbeddingMatrix,
-        weights: np.ndarray | None,
-        seed: int,
-        settings: RefinementSettings,
-    ) -> None:
-        """Refines the best model, and keeps its codebook and codes in the model's file."""
-        chain = self._loaded().chain
-        codes = encode(chain, matrix, self._device)
-        refined = refine(
-            matrix, codes, chain.export_codebook(),
-            weights=weights, seed=seed, threads=self._threads, gpu=self._gpu, settings=settings,
-        )  # fmt: skip
-        self._model = _Model(chain, refined.codebook, refined.codes, matrix.digest())
-        save_model(self._snapshot, chain, self._model.refined_arrays())
-
-    def encode(self, matrix: _Matrix) -> np.ndarray:
+    def encode(self, matrix: Matrix) -> np.ndarray:
         """Returns the codes of rows, uint8 or uint16 ``(N, M)``.
 
         After training with the fast recipe, the matrix that was trained on has the codes that
@@ -211,30 +217,33 @@ class EmbeddingCompressor:
             InputError: There is no model, or it does not fit the matrix.
         """
         matrix = EmbeddingMatrix.of(matrix)
-        self._device.use()
+        self._machine.use()
         model = self._loaded()
         require_same_width(model.chain, matrix)
         if model.codes is not None and model.digest == matrix.digest():
             return model.codes.copy()
-        codes = encode(model.chain, matrix, self._device)
+        codes = encode(model.chain, matrix, self._machine)
         if model.codes is None:
             return codes
-        return improve_codes(matrix, codes, model.codebook, threads=self._threads, gpu=self._gpu)
+        return improve_codes(matrix, codes, model.codebook, machine=self._machine)
 
-    def evaluate(self, matrix: _Matrix) -> float:
+    def evaluate(
+        self, matrix: Matrix | None = None, *, embed_matrix: Matrix | None = None
+    ) -> float:
         """Returns the mean Euclidean distance between rows and their reconstructions.
 
         Args:
             matrix: As for ``train``.
+            embed_matrix: The authors' name of ``matrix``.
 
         Raises:
             InputError: There is no model, or it does not fit the matrix.
         """
-        matrix = EmbeddingMatrix.of(matrix)
+        matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         table = CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
-        return measure(matrix, table, self._device.xp).distance
+        return measure(matrix, [table], self._machine.xp)[0].distance
 
-    def export(self, matrix: _Matrix, prefix: str | os.PathLike) -> None:
+    def export(self, matrix: Matrix, prefix: str | os.PathLike) -> None:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
 
         Args:
@@ -250,7 +259,7 @@ class EmbeddingCompressor:
     def to_embedding(
         self,
         words: Sequence[str | None] | None = None,
-        matrix: _Matrix | None = None,
+        matrix: Matrix | None = None,
         *,
         codebook_dtype: str = "auto",
     ) -> CompressedEmbedding:
@@ -273,7 +282,7 @@ class EmbeddingCompressor:
         codes, model = self.encode(matrix), self._loaded()
         facts = self._facts | {"refined": model.codes is not None}
         embedding, _ = make_embedding(
-            matrix, codes, model.codebook, words, codebook_dtype, facts, self._device.xp
+            matrix, Coded(codes, model.codebook), words, codebook_dtype, facts, self._machine
         )
         return embedding
 
@@ -282,11 +291,7 @@ class EmbeddingCompressor:
             if not self._snapshot.is_file():
                 raise InputError(f"{self._snapshot} does not exist; train a model first")
             chain = load_model(
-                self._snapshot,
-                self.num_codebooks,
-                self.num_codewords,
-                self._device,
-                self._threads,
+                self._snapshot, self.num_codebooks, self.num_codewords, self._machine
             )
             arrays = read_arrays(self._snapshot)
             self._model = _Model(
@@ -316,8 +321,18 @@ class _Model:
 
     def refined_arrays(self) -> dict[str, np.ndarray]:
         """Returns what the model's file holds beside the autoencoder."""
+        if self.codes is None:
+            return {}
         return {
             "refined/codebook": self.codebook,
             "refined/codes": self.codes,
             "refined/digest": np.frombuffer(self.digest, dtype=np.uint8),
         }
+
+
+def _either(ours: object, theirs: object, our_name: str, their_name: str) -> object:
+    """Returns what was given under one of two names."""
+    if (ours is None) == (theirs is None):
+        seen = "both are given" if ours is not None else "neither is given"
+        raise InputError(f"{our_name} and {their_name} are two names of one thing, and {seen}")
+    return theirs if ours is None else ours

@@ -1,17 +1,16 @@
 """What compressing a table will take: bytes of the file, seconds and memory."""
 
-import tempfile
 import time
 from dataclasses import dataclass
 
-from nncompress.device import get_device
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.machine import Machine
 from nncompress.refinement.forecast import forecast_seconds
 from nncompress.refinement.refine import MOST_CODEWORDS, SAMPLE_ROWS, RefinementSettings
 from nncompress.sources.tables import SourceTable
 from nncompress.training.session import make_session
-from nncompress.training.settings import resolve_settings
+from nncompress.training.settings import TrainingOptions
 
 _TIMED = 0.5  # seconds of training that are timed
 _LIBRARIES_BYTES = 200 << 20
@@ -38,66 +37,47 @@ class Forecast:
 
 def forecast(
     table: SourceTable,
-    num_codebooks: int,
-    num_codewords: int,
-    *,
-    recipe: str = "fast",
-    max_epochs: int | None = None,
-    time_budget: float | None = None,
-    device: int = -1,
-    threads: int | None = None,
+    size: tuple[int, int],
+    options: TrainingOptions,
+    machine: Machine,
+    refinement: RefinementSettings = RefinementSettings(),
 ) -> Forecast:
     """Times some steps of training and some passes of refinement, on the rows themselves.
 
     Args:
         table: The table.
-        num_codebooks: M.
-        num_codewords: K.
-        recipe: As for ``compress``, like the others.
-        max_epochs: See there.
-        time_budget: See there.
-        device: See there.
-        threads: See there.
+        size: M and K.
+        options: What is asked of training.
+        machine: Where to compute.
+        refinement: How long and how hard to refine.
 
     Raises:
         InputError: A setting cannot be used.
     """
     matrix = table.matrix
     num_rows, dim = matrix.shape
-    settings = resolve_settings(
-        num_rows, num_codebooks, num_codewords, recipe=recipe, epoch=max_epochs
-    )
-    refinement = RefinementSettings(seconds=time_budget)
+    num_codebooks, num_codewords = size
+    settings = options.resolve(num_rows, *size)
     num_units = num_codebooks * num_codewords
     row_bytes = Packing(num_codebooks, bits_for(num_codewords)).row_bytes
     file_bytes = num_rows * row_bytes + 2 * num_units * dim
     if table.words is not None:
         sections = Vocabulary.of_words(table.words, num_rows).sections
         file_bytes += sum(array.nbytes for array in sections.values())
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as scratch:
-        session = make_session(
-            matrix,
-            settings,
-            scratch,
-            get_device(device),
-            validation_interval=None,
-            threads=threads,
-        )
-        updater = session.trainer.updater
-        updater.update()  # the first one compiles
-        updater.wait()
-        started, first = time.perf_counter(), updater.iteration
-        while time.perf_counter() - started < _TIMED and updater.iteration < settings.iterations:
-            updater.update()
-        updater.wait()
-        elapsed = time.perf_counter() - started
+    session = make_session(matrix, settings, machine)
+    updater = session.trainer.updater
+    updater.update()  # the first one compiles
+    updater.wait()
+    started, first = time.perf_counter(), updater.iteration
+    while time.perf_counter() - started < _TIMED and updater.iteration < settings.iterations:
+        updater.update()
+    updater.wait()
+    elapsed = time.perf_counter() - started
     seconds = settings.iterations * elapsed / max(1, updater.iteration - first)
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
     memory += 4 * _COPIES_OF_PARAMETERS * session.chain.count_params()
     memory += _WORD_OBJECT_BYTES * len(table.words or ())
-    if recipe == "fast" and num_units <= MOST_CODEWORDS:
-        seconds += forecast_seconds(
-            matrix, num_codebooks, num_codewords, refinement, threads, gpu=device
-        )
+    if settings.recipe == "fast" and num_units <= MOST_CODEWORDS:
+        seconds += forecast_seconds(matrix, num_codebooks, num_codewords, refinement, machine)
         memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
     return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory)

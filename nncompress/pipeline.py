@@ -1,21 +1,47 @@
-"""From a table of vectors to a compressed embedding in one call."""
+"""The one road: open a table, learn, code and refine its rows, make the embedding, save it.
+
+Each step is a function on values in memory. ``compress`` takes them all; the command lines and
+``EmbeddingCompressor`` take them one by one, and add files.
+"""
 
 import os
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.compressor import EmbeddingCompressor
-from nncompress.device import get_device
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
+from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.distortion import check_codebook_dtype
 from nncompress.errors import InputError
-from nncompress.files import check_output
-from nncompress.refinement.refine import RefinementSettings
+from nncompress.evaluate.distortion import Distortion, check_codebook_dtype, choose_codebook
+from nncompress.formats.files import check_output
+from nncompress.machine import Machine
+from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
+from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, open_table
-from nncompress.training.settings import OBJECTIVES
+from nncompress.sources.weights import check_weights
+from nncompress.training.epoch_report import EpochReport
+from nncompress.training.session import Learned, make_session
+from nncompress.training.settings import OBJECTIVES, TrainingOptions, TrainingSettings
+from nncompress.version import __version__
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A matrix's rows as codes.
+
+    Attributes:
+        codes: uint8 or uint16 ``(N, M)``.
+        codebook: float32 ``(M*K, D)``, in the units of the matrix.
+        refined: How refinement went; None where it did not.
+    """
+
+    codes: np.ndarray
+    codebook: np.ndarray
+    refined: Refined | None = None
 
 
 def compress(
@@ -30,11 +56,11 @@ def compress(
     objective: str = "distance",
     weights: np.ndarray | None = None,
     recipe: str = "fast",
-    max_epochs: int | None = None,
+    epochs: int | None = None,
     time_budget: float | None = None,
     codebook_dtype: str = "auto",
     seed: int = 0,
-    device: int = -1,
+    gpu: int = -1,
     threads: int | None = None,
     report: Callable[[str], None] | None = print,
 ) -> CompressedEmbedding:
@@ -51,12 +77,13 @@ def compress(
         limit: Number of leading rows to use.
         objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
         weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
-        recipe: ``"fast"`` or ``"paper"``.
-        max_epochs: Passes over the rows; the recipe chooses by default.
+        recipe: ``"fast"``, ``"paper"`` (the Chainer port of 2018) or ``"authors"`` (the paper
+            authors' own code).
+        epochs: Passes over the rows; the recipe chooses by default.
         time_budget: Seconds to refine for, roughly; None: no limit.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         seed: Seed of everything random.
-        device: Number of the GPU to compute on, -1 for the CPU.
+        gpu: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
         report: Takes a line for each epoch; None for silence.
 
@@ -71,7 +98,9 @@ def compress(
         >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc")
     """
     check_codebook_dtype(codebook_dtype)
-    get_device(device)
+    options = TrainingOptions(recipe=recipe, epochs=epochs, seed=seed)
+    refinement = RefinementSettings(seconds=time_budget)
+    machine = Machine(gpu, threads)
     if output is not None:
         check_output(output, [source, words])
     if objective not in OBJECTIVES:
@@ -79,34 +108,167 @@ def compress(
     unit_rows = objective == "cosine"
     with open_table(source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows) as table:
         return compress_table(
-            table, output, num_codebooks, num_codewords,
-            weights=weights, recipe=recipe, max_epochs=max_epochs, time_budget=time_budget,
-            codebook_dtype=codebook_dtype, seed=seed, device=device, threads=threads,
-            report=report,
+            table, output, (num_codebooks, num_codewords), options, machine,
+            weights=weights, refinement=refinement, codebook_dtype=codebook_dtype, report=report,
         )  # fmt: skip
 
 
 def compress_table(
     table: SourceTable,
     output: str | os.PathLike | None,
-    num_codebooks: int,
-    num_codewords: int,
+    size: tuple[int, int],
+    options: TrainingOptions,
+    machine: Machine,
     *,
-    time_budget: float | None,
-    codebook_dtype: str,
-    device: int,
-    threads: int | None,
-    **training: object,
+    weights: np.ndarray | None = None,
+    refinement: RefinementSettings = RefinementSettings(),
+    codebook_dtype: str = "auto",
+    report: Callable[[str], None] | None = None,
 ) -> CompressedEmbedding:
-    """Does what ``compress`` does, with a table that is open already."""
-    refinement = RefinementSettings(seconds=time_budget)
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as scratch:
-        compressor = EmbeddingCompressor(
-            num_codebooks, num_codewords, Path(scratch) / "model", device=device, threads=threads
-        )
-        compressor.train(table.matrix, refinement=refinement, **training)
-        embedding = compressor.to_embedding(table.words, codebook_dtype=codebook_dtype)
+    """Does what ``compress`` does, with a table that is open already.
+
+    Args:
+        table: The table.
+        output: The ``.nnc`` file to write; None for none.
+        size: M and K.
+        options: What is asked of training.
+        machine: Where to compute.
+        weights: The weight of each row before a limit, ``(N,)``; None: all the same.
+        refinement: How long and how hard to refine.
+        codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
+        report: Takes a line for each epoch; None for silence.
+
+    Raises:
+        InputError: Something given cannot be used.
+    """
+    matrix = table.matrix
+    if weights is not None:
+        weights = check_weights(weights, matrix)
+    settings = options.resolve(len(matrix), *size)
+    learned = _learn(matrix, settings, machine, weights, report)
+    coded = code(
+        learned.chain, matrix, machine,
+        refinement=refinement if refines(settings.recipe, *size) else None,
+        weights=weights, seed=settings.seed,
+    )  # fmt: skip
+    facts = facts_of(settings.recipe, settings.seed, coded, weights)
+    embedding, _ = make_embedding(matrix, coded, table.words, codebook_dtype, facts, machine)
     if output is None:
         return embedding
     embedding.save(output)
     return CompressedEmbedding.load(output)
+
+
+def _learn(
+    matrix: EmbeddingMatrix,
+    settings: TrainingSettings,
+    machine: Machine,
+    weights: np.ndarray | None,
+    report: Callable[[str], None] | None,
+) -> Learned:
+    session = make_session(matrix, settings, machine, weights=weights)
+    if report is not None:
+        session.trainer.extend(EpochReport(settings.iterations, report))
+    return session.run()
+
+
+def refines(recipe: str, num_codebooks: int, num_codewords: int) -> bool:
+    """Tells whether codes of a recipe are refined where nothing else is asked for.
+
+    Under the fast recipe they are, unless there are more codewords than refinement takes, which a
+    warning says.
+    """
+    if recipe != "fast":
+        return False
+    num_units = num_codebooks * num_codewords
+    if num_units > MOST_CODEWORDS:
+        warnings.warn(
+            f"M*K is {num_units}, and refinement takes at most {MOST_CODEWORDS} codewords: codes "
+            "and codebook stay as training leaves them",
+            stacklevel=3,
+        )
+        return False
+    return True
+
+
+def code(
+    chain: CompositionalAutoencoder,
+    matrix: EmbeddingMatrix,
+    machine: Machine,
+    *,
+    refinement: RefinementSettings | None,
+    weights: np.ndarray | None = None,
+    seed: int = 0,
+    batch_size: int = ENCODING_BATCH,
+) -> Coded:
+    """Encodes rows by a trained autoencoder, and refines codes and codebook.
+
+    Args:
+        chain: The autoencoder, on the machine's device.
+        matrix: The rows, ``(N, D)``.
+        machine: Where to compute.
+        refinement: How long and how hard to refine; None: not at all.
+        weights: The weight of each row in refinement, float64 ``(N,)``; None: all the same.
+        seed: Seed of everything random in refinement.
+        batch_size: Rows that are encoded at a time.
+
+    Raises:
+        InputError: The matrix has another number of columns than the chain, or there are more
+            codewords than refinement takes.
+    """
+    codes = encode(chain, matrix, machine, batch_size)
+    codebook = chain.export_codebook()
+    if refinement is None:
+        return Coded(codes, codebook)
+    refined = refine(
+        matrix, codes, codebook, weights=weights, seed=seed, machine=machine, settings=refinement
+    )
+    return Coded(refined.codes, refined.codebook, refined)
+
+
+def make_embedding(
+    matrix: EmbeddingMatrix,
+    coded: Coded,
+    words: Sequence[str | None] | None,
+    codebook_dtype: str,
+    facts: Mapping[str, object],
+    machine: Machine,
+) -> tuple[CompressedEmbedding, Distortion]:
+    """Makes a compressed embedding of codes, and measures it.
+
+    Args:
+        matrix: The original, ``(N, D)``.
+        coded: Its rows as codes.
+        words: The word of each row; see ``CompressedEmbedding.from_codes``.
+        codebook_dtype: See ``choose_codebook``.
+        facts: What is known of how it was made, beside what any table's file tells.
+        machine: Where to measure.
+
+    Returns:
+        The compressed embedding, and the distortion of the codebook in float32.
+
+    Raises:
+        InputError: The codebook cannot have that type, or a word is no valid string.
+    """
+    exact_table = CodeTable.of_codes(coded.codes, coded.codebook)
+    table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
+    provenance = {
+        "made_by": f"chainer-nncompress {__version__}",
+        # Not the whole path, for files are passed on; names may hold bytes that are no text.
+        "source": os.path.basename(matrix.name).encode("utf-8", "replace").decode("utf-8"),
+        "source_shape": list(matrix.shape),
+        "objective": "cosine" if matrix.unit_rows else "distance",
+        "loss": distortion.loss,
+        "mean_distance": distortion.distance,
+        "mean_cosine": distortion.cosine,
+        **facts,
+    }
+    return CompressedEmbedding.of_table(table, words, provenance), exact
+
+
+def facts_of(
+    recipe: str, seed: int, coded: Coded, weights: np.ndarray | None
+) -> dict[str, object]:
+    """Returns what an embedding's file tells of its training."""
+    refined, weighted = coded.refined is not None, weights is not None
+    return {"recipe": recipe, "seed": seed, "refined": refined, "weighted": weighted}

@@ -12,9 +12,9 @@ import infer_comp
 import train_comp
 from nncompress import CompressedEmbedding
 from nncompress.cli import errors
-from nncompress.embedding.distortion import measure
+from nncompress.evaluate.distortion import measure
+from nncompress.runs.best_snapshots import best_snapshot
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
-from nncompress.training.best_snapshots import best_snapshot
 
 MATRIX = Path("data/glove.6B.50d.npy")
 VOCABULARY = Path("data/glove.6B.50d.word")
@@ -56,7 +56,7 @@ def main() -> None:
     embedding = CompressedEmbedding.load(path)
     before = matrix.take(np.arange(len(matrix)))
 
-    distortion = measure(matrix, embedding.table)
+    (distortion,) = measure(matrix, [embedding.table])
     print(f"\nMean Euclidean distance: {distortion.distance:.4f}")
     print(f"Mean cosine:             {distortion.cosine:.4f}")
     sizes = {"before, vectors and words": MATRIX.stat().st_size + VOCABULARY.stat().st_size}

@@ -22,3 +22,18 @@ def matrix_path(tmp_path, matrix):
     path = tmp_path / "matrix.npy"
     np.save(path, matrix)
     return path
+
+
+@pytest.fixture
+def table(random):
+    """Codes, a codebook and words of 700 rows: M=8, K=11, D=9."""
+    codes = random.integers(11, size=(700, 8))
+    codebook = random.normal(size=(88, 9)).astype(np.float32)
+    return codes, codebook, [f"wörd {i}" for i in range(700)]
+
+
+@pytest.fixture
+def decoded(table):
+    """The table's rows, by the definition, in float64."""
+    codes, codebook, _ = table
+    return np.eye(11)[codes].reshape(700, -1) @ codebook.astype(np.float64)

@@ -79,7 +79,7 @@ def test_mistakes(matrix, tmp_path):
     with pytest.raises(InputError, match="M is 0"):
         EmbeddingCompressor(0, 16, tmp_path / "m")
     with pytest.raises(InputError, match="GPU 9 was asked for"):
-        EmbeddingCompressor(4, 16, tmp_path / "m", device=9)
+        EmbeddingCompressor(4, 16, tmp_path / "m", gpu=9)
     compressor = EmbeddingCompressor(4, 16, tmp_path / "m")
     with pytest.raises(InputError, match="train a model first"):
         compressor.evaluate(matrix)

@@ -4,9 +4,11 @@ import pytest
 import nncompress
 from nncompress import CompressedEmbedding, InputError
 from nncompress.forecast import forecast
+from nncompress.machine import Machine
 from nncompress.sources.tables import open_table
+from nncompress.training.settings import TrainingOptions
 
-QUICK = {"num_codebooks": 4, "num_codewords": 8, "max_epochs": 20, "report": None}
+QUICK = {"num_codebooks": 4, "num_codewords": 8, "epochs": 20, "report": None}
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
 
 def test_the_size_is_forecast_to_the_codebooks_type(text, tmp_path):
     with open_table(text) as table:
-        expected = forecast(table, 4, 8, max_epochs=20)
+        expected = forecast(table, (4, 8), TrainingOptions(epochs=20), Machine())
         assert expected.source_bytes == table.matrix.take(np.arange(300)).nbytes
     nncompress.compress(text, tmp_path / "v.nnc", codebook_dtype="float16", **QUICK)
     header = int.from_bytes((tmp_path / "v.nnc").read_bytes()[:8], "little") + 8

@@ -1,6 +1,6 @@
 """The network of TensorFlow's CIFAR-10 tutorial: two convolutions, local3 and local4."""
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 
 F, L = chainer.functions, chainer.links
 

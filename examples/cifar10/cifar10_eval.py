@@ -13,10 +13,10 @@ from cifar10 import cifar10_compression as network
 from datasets import DATASETS, read_dataset
 from training import FINAL, MODEL, accuracy
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.cli import errors
-from nncompress.device import get_device
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.matrix import compress_chain, load_finalized
 
 
@@ -36,7 +36,9 @@ def main(argv: list[str] | None = None) -> float:
     add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
     arguments = parser.parse_args(argv)
     _, test = read_dataset(arguments.dataset, arguments.data_dir)
-    device = get_device(arguments.gpu)
+    machine = Machine(arguments.gpu)
+    machine.use()
+    device = machine.device
     while True:
         model = network.network_for(test)
         hparams = f"{network.DEFAULT_HPARAMS},{arguments.compression_hparams}"

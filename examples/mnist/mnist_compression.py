@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from datasets import read_dataset
 from training import train
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.cli import errors
 
 F, L = chainer.functions, chainer.links

@@ -7,8 +7,8 @@ Gumbel-Softmax", ICLR 2017 (the relaxation).
 
 import numpy as np
 
-from nncompress.autoencoder.noise import Stream, generator, gumbel_noise
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.random.noise import Stream, generator, gumbel_noise
 from nncompress.sources.normalization import Normalization
 
 F = chainer.functions
@@ -30,6 +30,7 @@ class CompositionalAutoencoder(chainer.Chain):
         num_codebooks: M, the number of groups.
         num_codewords: K, the number of codewords in a group.
         init: ``"uniform"`` draws all weights and biases from uniform(-0.01, 0.01), as the paper's
+            Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors' TensorFlow
             code does. ``"scaled"`` draws the links' weights from normal distributions with the
             variance of LeCun et al. 1998 (section 4.6), the codebook so that a reconstruction has
             unit variance, and sets the biases to 0; it suits normalized rows.
@@ -61,7 +62,7 @@ class CompositionalAutoencoder(chainer.Chain):
         self.tau = tau
         self.noise_stream = Stream.TRAINING_NOISE
         self.noise_position = 0
-        num_logits = num_codebooks * num_codewords
+        num_units = num_codebooks * num_codewords
         num_hidden = hidden_units(num_codebooks, num_codewords)
         draw = _initial_weights(init, generator(seed, Stream.INITIAL_WEIGHTS), dtype)
         # Chainer gives a bias the configured type, whatever array it starts from.
@@ -74,11 +75,11 @@ class CompositionalAutoencoder(chainer.Chain):
             )
             self.l2 = L.Linear(
                 num_hidden,
-                num_logits,
-                initialW=draw((num_logits, num_hidden), num_hidden),
-                initial_bias=draw(num_logits),
+                num_units,
+                initialW=draw((num_units, num_hidden), num_hidden),
+                initial_bias=draw(num_units),
             )
-            self.codebook = chainer.Parameter(draw((num_logits, dim), num_codebooks))
+            self.codebook = chainer.Parameter(draw((num_units, dim), num_codebooks))
         normalization = normalization or Normalization.identity(dim)
         self.add_persistent("centre", normalization.centre.astype(dtype))
         self.add_persistent("scale", np.asarray(normalization.scale, dtype=np.float64))
@@ -185,4 +186,7 @@ def _initial_weights(init, random, dtype):
             return np.zeros(shape, dtype)
         return (random.standard_normal(shape) / np.sqrt(fan_in)).astype(dtype)
 
-    return {"uniform": uniform, "scaled": scaled}[init]
+    def uniform_weights(shape, fan_in=None):
+        return np.zeros(shape, dtype) if fan_in is None else uniform(shape)
+
+    return {"uniform": uniform, "uniform weights": uniform_weights, "scaled": scaled}[init]

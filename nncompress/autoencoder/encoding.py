@@ -3,9 +3,10 @@
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 
@@ -27,16 +28,16 @@ def require_same_width(chain: CompositionalAutoencoder, matrix: EmbeddingMatrix)
 def encode(
     chain: CompositionalAutoencoder,
     matrix: EmbeddingMatrix,
-    device: chainer.backend.Device,
-    batchsize: int = ENCODING_BATCH,
+    machine: Machine,
+    batch_size: int = ENCODING_BATCH,
 ) -> np.ndarray:
     """Encodes every row.
 
     Args:
-        chain: The autoencoder, on its device.
+        chain: The autoencoder, on the machine's device.
         matrix: The embedding matrix, N rows.
-        device: Device of the chain.
-        batchsize: Rows a batch.
+        machine: Where to compute.
+        batch_size: Rows a batch.
 
     Returns:
         Codes ``(N, M)``, uint8 or uint16.
@@ -47,8 +48,8 @@ def encode(
     require_same_width(chain, matrix)
     codes = np.empty((len(matrix), chain.num_codebooks), code_dtype(chain.num_codewords))
     with progress_bar(len(matrix), "Encoding") as bar:
-        for start, rows in matrix.batches(batchsize):
-            chosen = chain.encode(device.send(rows))
+        for start, rows in matrix.batches(batch_size):
+            chosen = chain.encode(machine.device.send(rows))
             codes[start : start + len(rows)] = chainer.backends.cuda.to_cpu(chosen)
             bar.update(len(rows))
     return codes

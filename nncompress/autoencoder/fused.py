@@ -6,11 +6,11 @@ import numpy as np
 
 from nncompress.autoencoder.adam import BETA1, BETA2, EPS, corrected_rates
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
-from nncompress.autoencoder.noise import Stream, noise_words
-from nncompress.chainer_compat import chainer
-from nncompress.kernels import announce_compilation, run
-from nncompress.kernels.step import TILE_ROWS, Memory, Noise, Shape, Weights
-from nncompress.threads import Team, resolve_threads
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.cpu import announce_compilation, run
+from nncompress.cpu.step import TILE_ROWS, Memory, Noise, Shape, Weights
+from nncompress.machine import Machine
+from nncompress.random.noise import Stream, noise_words
 
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
 _WORK_FOR_4, _WORK_FOR_8 = 6e7, 1e9
@@ -22,15 +22,16 @@ class FusedAutoencoder(KernelAutoencoder):
 
     Args:
         arguments: As for ``CompositionalAutoencoder``.
-        threads: Size of the team of threads; None for as many as there are usable cores. No
-            result depends on it.
+        machine: The CPU's threads; None: as many as there are usable cores. No result depends on
+            their number.
         options: As for ``CompositionalAutoencoder``.
     """
 
-    def __init__(self, *arguments: int, threads: int | None = None, **options: object) -> None:
+    def __init__(self, *arguments: int, machine: Machine | None = None, **options: object) -> None:
         super().__init__(*arguments, **options)
-        self._threads = resolve_threads(threads)
-        self._team: Team | None = None
+        self._machine = machine or Machine()
+        self._threads = self._machine.threads
+        self._announced = False
         self._memory: Memory | None = None
         self._memory_rows = 0
 
@@ -92,7 +93,7 @@ class FusedAutoencoder(KernelAutoencoder):
         Args:
             descent: The optimizer.
             source: Array that rows are gathered from, ``(N, D)``, C-contiguous float32 or float64.
-            rows: Indices into it, int64 ``(steps, batchsize)``.
+            rows: Indices into it, int64 ``(steps, batch_size)``.
             weights: The weights of those rows, float64 of the same shape; None: all 1.
             first_iteration: Number of the first step, from 0.
             rates: Learning rate of each step.
@@ -101,8 +102,8 @@ class FusedAutoencoder(KernelAutoencoder):
         Returns:
             The means over the steps.
         """
-        steps, batchsize = rows.shape
-        shape = self._shape(batchsize)
+        steps, batch_size = rows.shape
+        shape = self._shape(batch_size)
         iterations = np.arange(first_iteration, first_iteration + steps, dtype=np.int64)
         if descent.first.b1.size:
             rates = corrected_rates(rates, first_iteration)
@@ -111,7 +112,7 @@ class FusedAutoencoder(KernelAutoencoder):
             run.train,
             shape.blocks,
             shape,
-            self._memory_for(batchsize),
+            self._memory_for(batch_size),
             self._weights(),
             descent.gradients,
             descent.first,
@@ -133,10 +134,10 @@ class FusedAutoencoder(KernelAutoencoder):
         return BatchMeans(*out.mean(axis=0).tolist())
 
     def _run(self, function, most_threads: int, *arguments: object) -> None:
-        if self._team is None:
-            self._team = Team(self._threads)
+        if not self._announced:
             announce_compilation()
-        self._team.run(function, min(self._threads, most_threads), *arguments)
+            self._announced = True
+        self._machine.team.run(function, min(self._threads, most_threads), *arguments)
 
     def _weights(self) -> Weights:
         return Weights(*(parameter.array for parameter in self.kernel_parameters()))
@@ -151,25 +152,25 @@ class FusedAutoencoder(KernelAutoencoder):
         words = noise_words(self.seed, self.noise_stream, self.noise_position)
         return Noise(self._nothing() if given is None else given, words)
 
-    def _shape(self, batchsize: int) -> Shape:
+    def _shape(self, batch_size: int) -> Shape:
         # More blocks feed more threads, and make more parts to add up. The number must not depend
         # on the threads: how a sum is cut decides how it is rounded.
-        work = min(batchsize, TILE_ROWS) * self.count_params()
+        work = min(batch_size, TILE_ROWS) * self.count_params()
         blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
         return Shape(self.num_codebooks, self.num_codewords, blocks)
 
-    def _memory_for(self, batchsize: int) -> Memory:
-        rows = min(batchsize, TILE_ROWS)
+    def _memory_for(self, batch_size: int) -> Memory:
+        rows = min(batch_size, TILE_ROWS)
         if self._memory is None or self._memory_rows < rows:
             num_hidden, dim = self.l1.W.shape
-            num_logits = self.codebook.shape[0]
+            num_units = self.codebook.shape[0]
             dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
             self._memory = Memory(
                 h=np.empty(num_hidden * rows, dtype),
-                p=np.empty(num_logits * rows, dtype),
-                q=np.empty(num_logits * rows, dtype),
+                p=np.empty(num_units * rows, dtype),
+                q=np.empty(num_units * rows, dtype),
                 y=np.empty(blocks * rows * dim, dtype),
-                dp=np.empty(num_logits * rows, dtype),
+                dp=np.empty(num_units * rows, dtype),
                 dh=np.empty(blocks * num_hidden * rows, dtype),
                 certain=np.empty(self.num_codebooks, dtype),
                 norms=np.empty(blocks),

@@ -8,11 +8,11 @@ import numpy as np
 
 from nncompress.autoencoder.adam import BETA1, BETA2, EPS, corrected_rates
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
-from nncompress.autoencoder.noise import Stream
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.parameters import FlatArrays
 from nncompress.gpu.runtime import Runtime
 from nncompress.gpu.step import GpuDescent, NetworkPass, RowTable, Sizes
+from nncompress.random.noise import Stream
 from nncompress.sources.normalization import Normalization
 
 # Steps of the longest recorded sequence, and steps that are planned ahead.
@@ -102,7 +102,7 @@ class GpuAutoencoder(KernelAutoencoder):
         optimizer: chainer.GradientMethod,
         max_grad_norm: float | None,
         table: RowTable,
-        batchsize: int,
+        batch_size: int,
         schedule: Callable[[int], tuple[float, float]],
     ) -> "StepMaker":
         """Returns what makes optimizer steps.
@@ -112,7 +112,7 @@ class GpuAutoencoder(KernelAutoencoder):
                 one array each.
             max_grad_norm: Global norm that gradients are clipped to, or None.
             table: Where rows come from.
-            batchsize: Rows a step.
+            batch_size: Rows a step.
             schedule: Returns learning rate and temperature of a step.
         """
         adam = isinstance(optimizer, chainer.optimizers.Adam)
@@ -120,7 +120,7 @@ class GpuAutoencoder(KernelAutoencoder):
             _moments_of(self) if adam else None, (1 - BETA1, 1 - BETA2, EPS), max_grad_norm
         )
         steps = NetworkPass(
-            self.runtime, self._kernels, self._sizes, self.flat_parameters(), batchsize, table,
+            self.runtime, self._kernels, self._sizes, self.flat_parameters(), batch_size, table,
             seed=self.seed, stream=Stream.TRAINING_NOISE, capacity=_PLANNED,
         )  # fmt: skip
         steps.add_descent(descent)
@@ -132,7 +132,7 @@ class GpuAutoencoder(KernelAutoencoder):
         xp = self.runtime.xp
         num_rows, has_noise, has_weights, wanted, stream = kind
         rows = xp.empty((num_rows, self._sizes.dim), dtype=xp.float32)
-        shape = num_rows, self._sizes.num_logits
+        shape = num_rows, self._sizes.num_units
         noise = xp.empty(shape, dtype=xp.float32) if has_noise else None
         weights = xp.empty(num_rows, dtype=xp.float32) if has_weights else None
         single = NetworkPass(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 
 
 class BatchMeans(NamedTuple):

@@ -9,11 +9,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import CompositionalAutoencoder, hidden_units
-from nncompress.autoencoder.factory import autoencoder_for
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
-from nncompress.files import atomic_path
+from nncompress.formats.files import atomic_path
+from nncompress.machine import Machine
 
 _PARAMETERS = ("l1/W", "l1/b", "l2/W", "l2/b", "codebook")
 
@@ -62,8 +63,7 @@ def load_model(
     path: str | os.PathLike,
     num_codebooks: int,
     num_codewords: int,
-    device: chainer.backend.Device,
-    threads: int | None = None,
+    machine: Machine,
 ) -> CompositionalAutoencoder:
     """Reads a snapshot, also one of the 2018 Chainer port, which has no centre and scale.
 
@@ -71,11 +71,10 @@ def load_model(
         path: The ``.npz`` file.
         num_codebooks: M, which the file cannot tell from K.
         num_codewords: K.
-        device: Where the chain is to compute.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        machine: Where the chain is to compute.
 
     Returns:
-        The chain, on the device.
+        The chain, on the machine's device.
 
     Raises:
         InputError: The file is missing or is no snapshot of a model with this M and K.
@@ -89,16 +88,16 @@ def load_model(
             f"it has {', '.join(sorted(arrays)[:8])}"
         )
     dim = arrays["codebook"].shape[-1] if arrays["codebook"].ndim == 2 else 0
-    num_logits = num_codebooks * num_codewords
+    num_units = num_codebooks * num_codewords
     num_hidden = hidden_units(num_codebooks, num_codewords)
     arrays.setdefault("centre", np.zeros(dim, np.float32))
     arrays.setdefault("scale", np.ones(()))
     wanted = {
         "l1/W": (num_hidden, dim),
         "l1/b": (num_hidden,),
-        "l2/W": (num_logits, num_hidden),
-        "l2/b": (num_logits,),
-        "codebook": (num_logits, dim),
+        "l2/W": (num_units, num_hidden),
+        "l2/b": (num_units,),
+        "codebook": (num_units, dim),
         "centre": (dim,),
         "scale": (),
     }
@@ -108,7 +107,7 @@ def load_model(
                 f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
                 f"{shape} for M={num_codebooks} and K={num_codewords}"
             )
-    chain = autoencoder_for(device, threads)(dim, num_codebooks, num_codewords)
+    chain = autoencoder_for(machine)(dim, num_codebooks, num_codewords)
     chain.serialize(chainer.serializers.NpzDeserializer(arrays))
-    chain.to_device(device)
+    chain.to_device(machine.device)
     return chain

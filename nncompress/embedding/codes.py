@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.files import atomic_path
+from nncompress.formats.files import atomic_path
 from nncompress.progress import progress_bar
 
 _BLOCK_ROWS = 8_192

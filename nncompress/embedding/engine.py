@@ -14,7 +14,7 @@ import numpy as np
 
 from nncompress.embedding import numpy_kernels
 from nncompress.errors import InputError
-from nncompress.threads import Team, usable_cores
+from nncompress.machine import Team, usable_cores
 
 ENGINES = ("auto", "numpy", "numba")
 _PATIENCE = 0.5  # seconds
@@ -96,7 +96,7 @@ class Engine:
             if self._compiled is not None:
                 return True
             try:
-                from nncompress.kernels import lookup
+                from nncompress.cpu import lookup
             except ImportError:
                 return False
             self._team = self._team or Team(usable_cores())

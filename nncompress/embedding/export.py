@@ -10,10 +10,10 @@ import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
-from nncompress.files import atomic_path, check_output
+from nncompress.formats.files import atomic_path, check_output
+from nncompress.formats.npy import write_npy
 from nncompress.progress import progress_bar
 from nncompress.sources import write_vocabulary
-from nncompress.sources.rows import write_npy
 
 FORMATS = ("word2vec", "glove", "npy", "gensim")
 _BREAKS = "\t\n\r"

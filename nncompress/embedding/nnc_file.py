@@ -11,7 +11,7 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
 from nncompress.errors import FormatError, InputError
-from nncompress.tensor_file import map_tensors, write_tensors
+from nncompress.formats.safetensors import map_tensors, write_tensors
 
 FORMAT = "nncompress"
 FORMAT_VERSION = 1

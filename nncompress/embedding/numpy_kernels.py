@@ -1,6 +1,6 @@
 """What looking up and comparing rows computes, in NumPy alone.
 
-``nncompress.kernels.lookup`` has the same functions compiled: the same sums in the same order, so
+``nncompress.cpu.lookup`` has the same functions compiled: the same sums in the same order, so
 that both give the same numbers, bit for bit.
 """
 

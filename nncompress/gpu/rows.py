@@ -6,8 +6,8 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.gpu.runtime import Runtime
-from nncompress.gpu.shuffle import batch_rows
 from nncompress.gpu.step import RowTable
+from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 
@@ -84,7 +84,7 @@ class StreamedTable:
         dtype: ``"float32"`` or ``"float16"``.
         runtime: The GPU.
         normalized: Normalizes rows that are there already.
-        batchsize: Rows a batch.
+        batch_size: Rows a batch.
         batches: How many batches the table holds.
         seed: Seed of the rows' order.
 
@@ -99,15 +99,15 @@ class StreamedTable:
         dtype: str,
         runtime: Runtime,
         normalized: Callable[[object], object],
-        batchsize: int,
+        batch_size: int,
         batches: int,
         seed: int,
     ) -> None:
-        xp, num_rows = runtime.xp, batchsize * batches
+        xp, num_rows = runtime.xp, batch_size * batches
         self._matrix = matrix
         self._weights = weights
         self._normalized = normalized
-        self._batchsize = batchsize
+        self._batchsize = batch_size
         self._seed = seed
         # A row's weight travels behind its columns.
         self._stage = runtime.stage((num_rows, matrix.dim + 1), np.float32)

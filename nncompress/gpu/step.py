@@ -10,11 +10,11 @@ from types import ModuleType
 
 import numpy as np
 
-from nncompress.autoencoder.noise import Stream, noise_words
 from nncompress.gpu.launches import Launch
 from nncompress.gpu.parameters import FlatArrays
 from nncompress.gpu.products import TILES, Ending, Form, Product, Tile, choose_tile, product_launch
 from nncompress.gpu.runtime import Kernels, Runtime
+from nncompress.random.noise import Stream, noise_words
 
 # Rows that go through the network together: their activations stay in a GPU's second-level cache.
 TILE_ROWS = 4_096
@@ -43,20 +43,20 @@ class Sizes:
     num_codewords: int
 
     @property
-    def num_logits(self) -> int:
+    def num_units(self) -> int:
         """L = M*K."""
         return self.num_codebooks * self.num_codewords
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the parameters, in the order of ``kernel_parameters``."""
-        hidden, logits = self.num_hidden, self.num_logits
+        hidden, logits = self.num_hidden, self.num_units
         return [(hidden, self.dim), (hidden,), (logits, hidden), (logits,), (logits, self.dim)]
 
     @property
     def vector(self) -> int:
         """How many numbers a copy can move at a time: a divisor of all rows' lengths."""
-        return math.gcd(4, self.dim, self.num_hidden, self.num_logits)
+        return math.gcd(4, self.dim, self.num_hidden, self.num_units)
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class NetworkPass:
         kernels: The kernels of the module ``step``.
         sizes: Sizes of the network.
         parameters: Its parameters.
-        batchsize: Rows of a batch.
+        batch_size: Rows of a batch.
         table: Where the rows come from.
         seed: Seed of the noise and of the rows' order.
         stream: Which noise.
-        given: Noise to use in place of that, float32 ``(batchsize, L)``, or None.
+        given: Noise to use in place of that, float32 ``(batch_size, L)``, or None.
         capacity: Steps that can be planned at a time.
         backward: Whether to compute gradients.
 
@@ -118,7 +118,7 @@ class NetworkPass:
         kernels: Kernels,
         sizes: Sizes,
         parameters: FlatArrays,
-        batchsize: int,
+        batch_size: int,
         table: RowTable,
         *,
         seed: int,
@@ -132,7 +132,7 @@ class NetworkPass:
         self._kernels = kernels
         self._sizes = sizes
         self._parameters = parameters
-        self._batchsize = batchsize
+        self._batchsize = batch_size
         self._table = table
         self._given = given
         self._stream = stream
@@ -141,11 +141,11 @@ class NetworkPass:
         self._plan = xp.zeros(_PLAN.itemsize + 16 * capacity, dtype=xp.uint8)
         self.means = xp.zeros(3, dtype=xp.float64)
         self._arrived = xp.zeros(1, dtype=xp.uint32)
-        rows = min(batchsize, TILE_ROWS)
+        rows = min(batch_size, TILE_ROWS)
         self._buffers = _Buffers.of(xp, sizes, rows, backward)
         self._parts = self._parts_of(rows) if backward else 0
         self.gradients = xp.zeros((self._parts, len(parameters.values)), dtype=xp.float32)
-        tiles = [(first, min(rows, batchsize - first)) for first in range(0, batchsize, rows)]
+        tiles = [(first, min(rows, batch_size - first)) for first in range(0, batch_size, rows)]
         # The softmax's and the residual's blocks leave sums, those of one tile after another's.
         self._lanes = _lanes_of(sizes.num_codewords)
         self._certain = xp.zeros(sum(self._teams_blocks(n) for _, n in tiles), dtype=xp.float64)
@@ -258,7 +258,7 @@ class NetworkPass:
     def _forward(self, first_row: int, n: int, squares, certain, residual_tile) -> None:
         sizes, b, table = self._sizes, self._buffers, self._table
         w1, b1, w2, b2, _ = self._parameters.views
-        hidden, logits = sizes.num_hidden, sizes.num_logits
+        hidden, logits = sizes.num_hidden, sizes.num_units
         key = [np.uint32(word) for word in self._words]
         shuffled = table.batches is None
         self._launches.append(
@@ -303,7 +303,7 @@ class NetworkPass:
         b, sizes = self._buffers, self._sizes
         return Product(
             Form.ROWS_BY_COLUMNS,
-            (n, sizes.dim, sizes.num_logits),
+            (n, sizes.dim, sizes.num_units),
             b.p,
             self._parameters.views[4],
             b.residual,
@@ -316,7 +316,7 @@ class NetworkPass:
 
     def _backward(self, n: int, *, adding: bool) -> None:
         sizes, b = self._sizes, self._buffers
-        dim, hidden, logits = sizes.dim, sizes.num_hidden, sizes.num_logits
+        dim, hidden, logits = sizes.dim, sizes.num_hidden, sizes.num_units
         _, _, w2, _, codebook = self._parameters.views
         size = len(self._parameters.values)
         dw1, db1, dw2, db2, dcodebook = (
@@ -377,7 +377,7 @@ class _Buffers:
         def make(*shape: int) -> object:
             return xp.zeros((rows, *shape), dtype=xp.float32)
 
-        dim, hidden, logits = sizes.dim, sizes.num_hidden, sizes.num_logits
+        dim, hidden, logits = sizes.dim, sizes.num_hidden, sizes.num_units
         return cls(
             make(dim), make(), make(hidden), make(logits), make(logits), make(dim),
             make(logits) if backward else None, make(hidden) if backward else None,

@@ -9,7 +9,7 @@ import numpy as np
 from logzero import logger
 
 from nncompress.autoencoder.snapshot import read_arrays
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.compression_op import (
     STATE,

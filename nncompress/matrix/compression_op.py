@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from logzero import logger
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.errors import InputError
-from nncompress.gather_rows import gather_rows
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
 from nncompress.matrix.hyperparameters import CompressionHParams
 from nncompress.matrix.registry import INPUT_OUTPUT, registered

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows, spread_columns
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
-from nncompress.gather_rows import gather_rows, spread_columns
 from nncompress.matrix.compressors.simhash import SEED, projection_blocks, unpack_signs
 
 F = chainer.functions

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.compression_op import CompressionOpInterface
 

@@ -8,7 +8,7 @@ Martinez et al., "LSQ++", ECCV 2018, section 4 (stochastic relaxation of the alt
 from collections.abc import Callable
 
 from nncompress.progress import progress_bar
-from nncompress.refinement.coded_rows import CodedRows
+from nncompress.refinement.rows import CodedRows
 
 # The first and the last temperature, in units of ``CodedRows.temperature``.
 _HOT, _COLD = 2.0, 0.4

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nncompress.embedding.codes import code_dtype
+from nncompress.machine import Machine
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.refine import (
@@ -21,7 +22,7 @@ from nncompress.refinement.refine import (
 )
 from nncompress.refinement.residual import residual_start
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.weights import spaced_rows
+from nncompress.sources.matrix import spaced_rows
 
 _TIMED_ROWS = 2_048
 _SWEEPS = 4
@@ -35,8 +36,7 @@ def forecast_seconds(
     num_codebooks: int,
     num_codewords: int,
     settings: RefinementSettings,
-    threads: int | None = None,
-    gpu: int = -1,
+    machine: Machine,
 ) -> float:
     """Returns about how many seconds ``refine`` will take.
 
@@ -45,19 +45,17 @@ def forecast_seconds(
         num_codebooks: M.
         num_codewords: K.
         settings: How long and how hard refinement will try.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        gpu: Number of the GPU that ``refine`` will compute on; -1 is the CPU.
+        machine: Where ``refine`` will compute.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
-            GPU.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     # So few rows would leave most of a GPU idle.
-    timed = spaced_rows(_TIMED_ROWS if gpu < 0 else SAMPLE_ROWS, len(matrix))
+    timed = spaced_rows(_TIMED_ROWS if machine.runtime is None else SAMPLE_ROWS, len(matrix))
     sample = EmbeddingMatrix(matrix.take(timed), matrix.name)
     codes = np.zeros((len(sample), num_codebooks), code_dtype(num_codewords))
     codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
-    rows = prepare_rows(sample, codes, codebook, None, 0, make_engine(gpu, threads))
+    rows = prepare_rows(sample, codes, codebook, None, 0, make_engine(machine))
     residual_start(rows)
     unit = rows.temperature
     sweep = _seconds_a_row(rows, lambda: rows.relax([unit] * _SWEEPS)) / _SWEEPS

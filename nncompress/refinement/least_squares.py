@@ -24,7 +24,7 @@ class LeastSquares:
     ``_INERTIA * ||C - old C||^2``, so that a solution is never worse than the old codebook.
 
     Args:
-        num_logits: L = M*K.
+        num_units: L = M*K.
         dim: D.
         xp: The library of the arrays: NumPy or CuPy.
 
@@ -36,11 +36,11 @@ class LeastSquares:
         weight: The sum of the rows' weights so far.
     """
 
-    def __init__(self, num_logits: int, dim: int, xp: ModuleType = np) -> None:
+    def __init__(self, num_units: int, dim: int, xp: ModuleType = np) -> None:
         self._xp = xp
-        self.counts = xp.zeros((num_logits, num_logits))
-        self.sums = xp.zeros((num_logits, dim))
-        self.used = xp.zeros(num_logits, dtype=bool)
+        self.counts = xp.zeros((num_units, num_units))
+        self.sums = xp.zeros((num_units, dim))
+        self.used = xp.zeros(num_units, dtype=bool)
         self.squares = 0.0
         self.weight = 0.0
 

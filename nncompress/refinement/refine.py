@@ -15,13 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.refinement.annealing import anneal, falling_temperatures
-from nncompress.refinement.coded_rows import CodedRows
-from nncompress.refinement.engines import Engine, make_engine
+from nncompress.refinement.engines import make_engine
+from nncompress.refinement.engines.interface import Engine
 from nncompress.refinement.residual import residual_start
+from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.normalization import fit_normalization
 
 # The Gram matrix and the counts have L = M*K rows and columns: 2 GiB of them at this size.
 MOST_CODEWORDS = 8_192
@@ -101,8 +102,7 @@ def refine(
     *,
     weights: np.ndarray | None = None,
     seed: int = 0,
-    threads: int | None = None,
-    gpu: int = -1,
+    machine: Machine | None = None,
     settings: RefinementSettings = RefinementSettings(),
 ) -> Refined:
     """Lowers the mean squared distance between rows and their reconstructions.
@@ -113,20 +113,17 @@ def refine(
         codebook: Where to start, ``(M*K, D)``, in the units of the matrix.
         weights: The weight of each row in the loss, ``(N,)``; None: all the same.
         seed: Seed of everything random.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores. No
-            result depends on it.
-        gpu: Number of the GPU to compute on; -1 is the CPU.
+        machine: Where to compute; None: on the CPU, with all usable cores.
         settings: How long and how hard to try.
 
     Returns:
         Codes and codebook, no worse than those given.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
-            GPU.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     clock = _Clock(settings.seconds)
-    engine = make_engine(gpu, threads)
+    engine = make_engine(machine or Machine())
     rows = prepare_rows(matrix, codes, codebook, weights, seed, engine)
     return _refine(rows, settings, clock)
 
@@ -151,8 +148,7 @@ def quantize(
     num_codewords: int,
     *,
     seed: int = 0,
-    threads: int | None = None,
-    gpu: int = -1,
+    machine: Machine | None = None,
     settings: RefinementSettings = RefinementSettings(),
 ) -> Refined:
     """Finds codes and a codebook without a trained start.
@@ -164,17 +160,15 @@ def quantize(
         num_codebooks: M.
         num_codewords: K.
         seed: Seed of everything random.
-        threads: Threads to compute with on a CPU; no result depends on it.
-        gpu: Number of the GPU to compute on; -1 is the CPU.
+        machine: Where to compute; None: on the CPU, with all usable cores.
         settings: How long and how hard to try.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
-            GPU.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     codes = np.zeros((len(matrix), num_codebooks), code_dtype(num_codewords))
     codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
-    engine = make_engine(gpu, threads)
+    engine = make_engine(machine or Machine())
     rows = prepare_rows(matrix, codes, codebook, None, seed, engine)
     residual_start(rows)
     clock = _Clock(settings.seconds)
@@ -189,8 +183,7 @@ def improve_codes(
     codebook: np.ndarray,
     *,
     seed: int = 0,
-    threads: int | None = None,
-    gpu: int = -1,
+    machine: Machine | None = None,
     settings: RefinementSettings = RefinementSettings(),
 ) -> np.ndarray:
     """Improves the codes of rows for a codebook that stays as it is.
@@ -200,18 +193,16 @@ def improve_codes(
         codes: Where to start, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of everything random.
-        threads: Threads to compute with on a CPU; no result depends on it.
-        gpu: Number of the GPU to compute on; -1 is the CPU.
+        machine: Where to compute; None: on the CPU, with all usable cores.
         settings: How hard to try: all rounds are made, with as many trials each.
 
     Returns:
         Codes of the same shape and type, none of them worse.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords, or there is no such
-            GPU.
+        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
-    rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(gpu, threads))
+    rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(machine or Machine()))
     annealed = rows.with_codebook(rows.codebook)
     passes = settings.rounds + 3
     with progress_bar(passes * len(matrix), "Encoding") as bar:
@@ -253,7 +244,7 @@ def prepare_rows(
             f"{MOST_CODEWORDS}, so leave it out or train with a smaller M or K"
         )
     # Centred rows keep their precision in float32, and a sum of squares its meaning.
-    normalization = fit_normalization(matrix)
+    normalization = matrix.normalization
     shift = normalization.centre.astype(np.float64) / codes.shape[1]
     return CodedRows(
         matrix,

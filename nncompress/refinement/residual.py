@@ -8,9 +8,9 @@ from types import ModuleType
 
 import numpy as np
 
-from nncompress.autoencoder.noise import Stream, generator
-from nncompress.refinement.coded_rows import CodedRows
-from nncompress.refinement.engines import Array, Engine
+from nncompress.random.noise import Stream, generator
+from nncompress.refinement.engines.interface import Array, Engine
+from nncompress.refinement.rows import CodedRows
 
 _ITERATIONS = 8
 _BLOCK_NUMBERS = 1 << 22  # distances at a time

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 from nncompress.errors import FormatError, InputError
+from nncompress.formats.safetensors import map_tensors
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import read_lines
-from nncompress.tensor_file import map_tensors
 
 INDEX = ".safetensors.index.json"
 _FLOATS = ("F16", "F32", "F64", "BF16")

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.formats.npy import map_npy
 from nncompress.progress import progress_bar
+from nncompress.sources.normalization import Normalization, Statistics
 
 _BLOCK_BYTES = 32 << 20
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
@@ -28,6 +30,8 @@ class EmbeddingMatrix:
         unit_rows: Whether rows are handed out divided by their lengths (rows of zeros as they
             are), for a table whose vectors' directions alone matter.
         bfloat16: Whether the array holds the upper halves of float32 numbers.
+        statistics: Those of the rows that will be handed out, from whoever has gone through them
+            already and found them finite; by default the rows are gone through here, once.
 
     Attributes:
         num_rows: N, the number of rows in use.
@@ -47,6 +51,7 @@ class EmbeddingMatrix:
         limit: int | None = None,
         unit_rows: bool = False,
         bfloat16: bool = False,
+        statistics: Statistics | None = None,
     ) -> None:
         array = np.asanyarray(array)
         if array.ndim != 2:
@@ -72,7 +77,8 @@ class EmbeddingMatrix:
         self.total_rows = array.shape[0]
         self._array = array if limit is None else array[:limit]
         self.num_rows, self.dim = self._array.shape
-        self._refuse_non_finite()
+        self._statistics = self._examine() if statistics is None else statistics
+        self._digest: bytes | None = None
 
     @classmethod
     def open(
@@ -119,12 +125,19 @@ class EmbeddingMatrix:
         """Gathers rows by index: float32 ``(len(rows), D)``, C-contiguous."""
         return self._handed_out(self._array[rows])
 
+    @property
+    def normalization(self) -> Normalization:
+        """What centres the columns and scales all by one number."""
+        return self._statistics.normalization
+
     def digest(self) -> bytes:
         """Returns a fingerprint of shape and rows, whatever type they are stored in."""
-        state = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
-        for _, rows in self.batches():
-            state.update(rows)
-        return state.digest()
+        if self._digest is None:
+            state = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
+            for _, rows in self.batches():
+                state.update(rows)
+            self._digest = state.digest()
+        return self._digest
 
     def source_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns where compiled code can gather rows from.
@@ -143,20 +156,20 @@ class EmbeddingMatrix:
             return array, rows
         return self.take(rows.ravel()), np.arange(rows.size).reshape(rows.shape)
 
-    def batches(self, batchsize: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def batches(self, batch_size: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """Goes through the rows in order.
 
         Args:
-            batchsize: Rows a batch; by default what fills a few tens of MiB.
+            batch_size: Rows a batch; by default what fills a few tens of MiB.
 
         Yields:
             ``(start, rows)``: the index of the first row, and float32 ``(n, D)``; the last batch
             may be short.
         """
-        if batchsize is None:
-            batchsize = self._block_rows
-        for start in range(0, self.num_rows, batchsize):
-            yield start, self._handed_out(self._array[start : start + batchsize])
+        if batch_size is None:
+            batch_size = self._block_rows
+        for start in range(0, self.num_rows, batch_size):
+            yield start, self._handed_out(self._array[start : start + batch_size])
 
     def _floats(self, rows: np.ndarray) -> np.ndarray:
         """Returns rows of the array as numbers."""
@@ -176,7 +189,9 @@ class EmbeddingMatrix:
     def _block_rows(self) -> int:
         return max(1, _BLOCK_BYTES // (4 * self.dim))
 
-    def _refuse_non_finite(self) -> None:
+    def _examine(self) -> Statistics:
+        """Goes through the rows once: refuses what is not finite, and measures the columns."""
+        statistics = Statistics(self.dim)
         with (
             progress_bar(self.num_rows, "Checking rows") as bar,
             np.errstate(over="ignore"),
@@ -194,39 +209,21 @@ class EmbeddingMatrix:
                         f"{self.name} has {values[column]} in row {row}, column {column} "
                         "(counted from 0); wanted numbers that are finite in float32"
                     )
+                statistics.add(self._handed_out(stored) if self.unit_rows else rows)
                 bar.update(len(rows))
+        return statistics
 
 
-def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
-    """Maps the array of a ``.npy`` file, read-only and never unpickled.
+def spaced_rows(count: int, num_rows: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Returns the numbers of evenly spaced rows, among those that have a weight.
 
     Args:
-        path: The file.
-        what: What it should hold, for messages.
-
-    Raises:
-        InputError: The file is missing, is no ``.npy`` file, or holds Python objects.
+        count: How many; all if there are no more.
+        num_rows: N.
+        weights: ``(N,)``, or None: all rows have one.
     """
-    if not path.is_file():
-        seen = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {seen}; wanted {what} in a .npy file")
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            shape, dtype = read_header(file)[::2] if read_header else (None, None)
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} is not a .npy file ({error}); wanted {what} saved by numpy.save"
-        ) from None
-    if dtype is not None and dtype.hasobject:
-        raise InputError(f"{path} holds Python objects; wanted float16, float32 or float64")
-    if shape is not None and 0 in shape:
-        return np.empty(shape, dtype)  # an empty file cannot be mapped
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a .npy file: {error}") from None
+    if weights is not None and not weights.all():
+        weighted = np.flatnonzero(weights)
+        return weighted[spaced_rows(count, len(weighted))]
+    count = min(count, num_rows)
+    return np.arange(count) * num_rows // count

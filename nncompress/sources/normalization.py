@@ -5,9 +5,6 @@ from types import ModuleType
 
 import numpy as np
 
-from nncompress.progress import progress_bar
-from nncompress.sources.matrix import EmbeddingMatrix
-
 # A column whose deviation is this small against its mean is constant: float64 sums round so.
 _ROUNDING = 1e-12
 
@@ -39,26 +36,38 @@ class Normalization:
         return (rows - xp.asarray(self.centre)) / np.float32(self.scale)
 
 
-def fit_normalization(matrix: EmbeddingMatrix) -> Normalization:
-    """Centres each column and scales all by one number.
+class Statistics:
+    """Means and variances of columns, from one pass over the rows.
+
+    Each block is centred by itself, and blocks are combined as in Chan, Golub and LeVeque,
+    "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
 
     Args:
-        matrix: The embedding matrix, read twice.
-
-    Returns:
-        The column means, and the root of the mean column variance, or 1 if that is 0.
+        dim: D.
     """
-    with progress_bar(2 * len(matrix), "Measuring columns") as bar:
-        total = np.zeros(matrix.dim)
-        for _, rows in matrix.batches():
-            total += rows.sum(axis=0, dtype=np.float64)
-            bar.update(len(rows))
-        mean = total / len(matrix)
-        squares = np.zeros(matrix.dim)
-        for _, rows in matrix.batches():
-            deviations = rows - mean
-            squares += np.einsum("nd,nd->d", deviations, deviations)
-            bar.update(len(rows))
-    variance = squares / len(matrix)
-    variance[np.sqrt(variance) <= _ROUNDING * np.abs(mean)] = 0.0
-    return Normalization(mean.astype(np.float32), float(np.sqrt(variance.mean())) or 1.0)
+
+    def __init__(self, dim: int) -> None:
+        self._count = 0
+        self._total = np.zeros(dim)
+        self._squares = np.zeros(dim)  # of deviations from the mean
+
+    def add(self, rows: np.ndarray) -> None:
+        """Takes a block of rows in, float32 ``(n, D)``."""
+        count, total = len(rows), rows.sum(axis=0, dtype=np.float64)
+        deviations = rows - total / count
+        self._squares += np.einsum("nd,nd->d", deviations, deviations)
+        if self._count:
+            apart = total / count - self._total / self._count
+            self._squares += apart**2 * (self._count * count / (self._count + count))
+        self._total += total
+        self._count += count
+
+    @property
+    def normalization(self) -> Normalization:
+        """The map that centres each column and scales all by one number.
+
+        That is the root of the mean column variance, or 1 if that is 0.
+        """
+        mean, variance = self._total / self._count, self._squares / self._count
+        variance[np.sqrt(variance) <= _ROUNDING * np.abs(mean)] = 0.0
+        return Normalization(mean.astype(np.float32), float(np.sqrt(variance.mean())) or 1.0)

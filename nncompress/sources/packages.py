@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.files import atomic_path
+from nncompress.formats.files import atomic_path
 from nncompress.sources.vocabulary import write_vocabulary
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.formats.npy import Rows, map_npy, write_npy
 from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
-from nncompress.sources.matrix import EmbeddingMatrix, map_npy
-from nncompress.sources.rows import write_npy
+from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.normalization import Statistics
 from nncompress.sources.streams import locate, open_stream
 from nncompress.sources.text_vectors import read_text
 from nncompress.sources.vocabulary import check_words
@@ -127,9 +128,30 @@ def _convert(
     _refuse_others(path)
     read = read_word2vec_binary if is_word2vec_binary(path) else read_text
     lines: list[bytes] = []
-    write_npy(matrix_path, read(path), lines.append)
+    columns = _Columns()
+    write_npy(matrix_path, columns.watch(read(path)), lines.append)
     words = b"".join(lines).decode("utf-8").split("\n")[:-1]
-    return EmbeddingMatrix(map_npy(matrix_path), str(path), **options), words
+    # What is handed out later is what went by, unless rows are left out or divided.
+    as_they_are = options["limit"] is None and not options["unit_rows"]
+    known = columns.statistics if as_they_are and columns.finite else None
+    return EmbeddingMatrix(map_npy(matrix_path), str(path), **options, statistics=known), words
+
+
+class _Columns:
+    """Measures the columns of rows that go by."""
+
+    def __init__(self) -> None:
+        self.statistics: Statistics | None = None
+        self.finite = True
+
+    def watch(self, rows: Rows) -> Rows:
+        for tokens, values in rows:
+            if self.statistics is None:
+                self.statistics = Statistics(values.shape[1])
+            self.finite = self.finite and bool(np.isfinite(values).all())
+            if self.finite:
+                self.statistics.add(values)
+            yield tokens, values
 
 
 def _refuse_others(path: Path) -> None:

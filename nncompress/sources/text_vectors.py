@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.files import atomic_path
-from nncompress.sources.rows import BLOCK_BYTES, MOST_COLUMNS, Rows, write_npy
+from nncompress.formats.files import atomic_path
+from nncompress.formats.npy import BLOCK_BYTES, MOST_COLUMNS, Rows, write_npy
 from nncompress.sources.streams import COMPRESSED, Stream, locate, open_stream
 
 _PROBED_LINES = 100

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nncompress.errors import InputError
-from nncompress.files import atomic_path
+from nncompress.formats.files import atomic_path
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

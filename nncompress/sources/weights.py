@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.sources.matrix import EmbeddingMatrix, map_npy
+from nncompress.formats.npy import map_npy
+from nncompress.sources.matrix import EmbeddingMatrix
 
 
 def read_weights(path: str | os.PathLike, matrix: EmbeddingMatrix) -> np.ndarray:
@@ -74,21 +75,6 @@ def check_weights(
         raise InputError(f"{name} has only zeros; wanted at least one row with a weight")
     weights = weights / largest  # a sum of the numbers as they are could overflow
     return weights / weights.mean()
-
-
-def spaced_rows(count: int, num_rows: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """Returns the numbers of evenly spaced rows, among those that have a weight.
-
-    Args:
-        count: How many; all if there are no more.
-        num_rows: N.
-        weights: ``(N,)``, or None: all rows have one.
-    """
-    if weights is not None and not weights.all():
-        weighted = np.flatnonzero(weights)
-        return weighted[spaced_rows(count, len(weighted))]
-    count = min(count, num_rows)
-    return np.arange(count) * num_rows // count
 
 
 def _read_array(path: Path) -> np.ndarray:

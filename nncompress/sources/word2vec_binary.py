@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.sources.rows import BLOCK_BYTES, MOST_COLUMNS, Rows
+from nncompress.formats.npy import BLOCK_BYTES, MOST_COLUMNS, Rows
 from nncompress.sources.streams import Stream, open_stream
 
 _CHUNK = 1 << 20

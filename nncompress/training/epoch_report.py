@@ -1,35 +1,40 @@
-"""A line for each epoch, in the form of the paper's code, and the model saved as it improves."""
+"""A line for each epoch, in the form of the paper authors' code."""
 
 import time
 from collections.abc import Callable
 
-from nncompress.chainer_compat import chainer
-from nncompress.training.best_snapshots import validation_objective
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.training.best import validation_objective
 from nncompress.training.triggers import ReportTrigger
 
-# The authors' code saves when the validation loss is at most this share of the best.
+# The authors' code marks, and saves, a model whose validation loss is at most this share of that
+# of the last one it marked.
 _IMPROVEMENT = 0.999
 
 
 class EpochReport(chainer.training.Extension):
-    """Reports each epoch, and the end of training, in one line; a star marks a saved model.
+    """Reports each epoch, and the end of training, in one line; a star marks an improvement.
 
     ``[epoch198] train_loss=12.82 train_maxp=0.98 valid_loss=12.50 valid_maxp=0.98 bps=618 *``
 
     Args:
         last_iteration: The iteration that training ends with.
-        save: Saves the model; called when its validation loss is at most 0.999 of the best.
         report: Takes a line.
+        starred: Called where a line has a star: the validation loss is at most 0.999 of that at
+            the last star.
     """
 
     name = default_name = "EpochReport"
 
     def __init__(
-        self, last_iteration: int, save: Callable[[], None], report: Callable[[str], None]
+        self,
+        last_iteration: int,
+        report: Callable[[str], None],
+        starred: Callable[[], None] = lambda: None,
     ) -> None:
         self._trigger = ReportTrigger(last_iteration, epochs=True)
-        self._save = save
         self._report = report
+        self._starred = starred
         self._best: float | None = None
         self._summary = chainer.reporter.DictSummary()
         self._iteration = 0
@@ -46,17 +51,17 @@ class EpochReport(chainer.training.Extension):
         rate = (updater.iteration - self._iteration) / max(now - self._time, 1e-9)
         loss = float(trainer.observation["validation/main/loss"])
         objective = validation_objective(trainer.observation)
-        improved = self._best is None or objective <= self._best * _IMPROVEMENT
-        if improved:
+        star = self._best is None or objective <= self._best * _IMPROVEMENT
+        if star:
             self._best = objective
-            self._save()
+            self._starred()
         # Epochs count from 0; what ends inside an epoch is named by that epoch.
         epoch = updater.epoch - 1 if updater.is_new_epoch else updater.epoch
         self._report(
             f"[epoch{epoch}] train_loss={mean['main/loss']:.5g} "
             f"train_maxp={mean['main/maxp']:.2f} valid_loss={loss:.5g} "
             f"valid_maxp={trainer.observation['validation/main/maxp']:.2f} bps={rate:.0f}"
-            + (" *" if improved else "")
+            + (" *" if star else "")
         )
         self._summary = chainer.reporter.DictSummary()
         self._iteration = updater.iteration

@@ -7,8 +7,9 @@ import numpy as np
 
 from nncompress.autoencoder.gpu import GpuAutoencoder, StepMaker
 from nncompress.autoencoder.kernel_chain import BatchMeans
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.rows import StreamedTable, fits, refuse_large_numbers, resident_table
+from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.many_steps_updater import ManyStepsUpdater
 from nncompress.training.row_iterator import EpochCounter
@@ -32,8 +33,9 @@ class GpuUpdater(ManyStepsUpdater):
         matrix: As for ``AutoencoderUpdater``.
         chain: The autoencoder, already on its device.
         settings: As for ``AutoencoderUpdater``.
-        device: As for ``AutoencoderUpdater``.
+        machine: As for ``AutoencoderUpdater``.
         weights: As for ``AutoencoderUpdater``.
+        optimizer: As for ``AutoencoderUpdater``.
 
     Raises:
         InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
@@ -44,18 +46,19 @@ class GpuUpdater(ManyStepsUpdater):
         matrix: EmbeddingMatrix,
         chain: GpuAutoencoder,
         settings: TrainingSettings,
-        device: chainer.backend.Device,
+        machine: Machine,
         weights: np.ndarray | None = None,
+        optimizer: chainer.GradientMethod | None = None,
     ) -> None:
         if settings.matrix_dtype == "float16":
             refuse_large_numbers(matrix, chain.normalization())
         is_resident = fits(matrix, settings.matrix_dtype, chain.runtime)
         most = _MOST_STEPS
         if not is_resident:
-            batch_bytes = 4 * settings.batchsize * (matrix.dim + 1)
+            batch_bytes = 4 * settings.batch_size * (matrix.dim + 1)
             most = min(most, max(1, _STREAMED_BYTES // batch_bytes))
         super().__init__(
-            matrix, chain, settings, device, weights,
+            matrix, chain, settings, machine, weights, optimizer,
             most_steps=most, most_operations=_MOST_OPERATIONS,
         )  # fmt: skip
         self._streamed: StreamedTable | None = None
@@ -63,20 +66,22 @@ class GpuUpdater(ManyStepsUpdater):
         if is_resident:
             table = resident_table(*to_gpu)
         else:
-            self._streamed = StreamedTable(*to_gpu, settings.batchsize, self.stride, settings.seed)
+            self._streamed = StreamedTable(
+                *to_gpu, settings.batch_size, self.stride, settings.seed
+            )
             table = self._streamed.table
         self._steps: StepMaker | None = chain.trainer_for(
             self.get_optimizer("main"),
             settings.max_grad_norm,
             table,
-            settings.batchsize,
+            settings.batch_size,
             lambda step: (settings.learning_rate_at(step), settings.tau_at(step)),
         )
         self._unreported = 0
 
     def make_iterator(self) -> chainer.dataset.Iterator:
         """Returns what counts batches: which rows they have follows from their numbers."""
-        return EpochCounter(len(self.matrix), self.settings.batchsize)
+        return EpochCounter(len(self.matrix), self.settings.batch_size)
 
     def make_steps(self, first: int, batches: Sequence[None]) -> None:
         """Makes steps, and reports means if it is time."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
-from nncompress.training.row_order import RowOrder
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.random.row_order import RowOrder
 
 
 class EpochCounter(chainer.dataset.Iterator):
@@ -14,12 +14,12 @@ class EpochCounter(chainer.dataset.Iterator):
 
     Args:
         num_rows: N.
-        batchsize: Rows a batch, at most N.
+        batch_size: Rows a batch, at most N.
     """
 
-    def __init__(self, num_rows: int, batchsize: int) -> None:
+    def __init__(self, num_rows: int, batch_size: int) -> None:
         self.num_rows = num_rows
-        self.batchsize = batchsize
+        self.batch_size = batch_size
         self.epoch = 0
         self.current_position = 0
         self.is_new_epoch = False
@@ -28,7 +28,7 @@ class EpochCounter(chainer.dataset.Iterator):
     def __next__(self) -> None:
         """Goes on by a batch."""
         self._previous_epoch_detail = self.epoch_detail
-        position = self.current_position + self.batchsize
+        position = self.current_position + self.batch_size
         self.is_new_epoch = position >= self.num_rows
         self.epoch += self.is_new_epoch
         self.current_position = position - self.num_rows * self.is_new_epoch
@@ -62,23 +62,23 @@ class RowIterator(EpochCounter):
 
     Args:
         order: The order of the rows.
-        batchsize: Rows a batch, at most N.
+        batch_size: Rows a batch, at most N.
     """
 
-    def __init__(self, order: RowOrder, batchsize: int) -> None:
-        super().__init__(order.num_rows, batchsize)
+    def __init__(self, order: RowOrder, batch_size: int) -> None:
+        super().__init__(order.num_rows, batch_size)
         self.order = order
         self._seek(0)
 
     def __next__(self) -> np.ndarray:
-        """Returns the next indices, int64 ``(batchsize,)``."""
+        """Returns the next indices, int64 ``(batch_size,)``."""
         left = self.num_rows - self.current_position
         super().__next__()
         if not self.is_new_epoch:
-            return self._take(self.batchsize)
+            return self._take(self.batch_size)
         rest = self._take(left)
         self._seek(0)
-        return np.concatenate([rest, self._take(self.batchsize - left)])
+        return np.concatenate([rest, self._take(self.batch_size - left)])
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the position; the order follows from it."""

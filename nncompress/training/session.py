@@ -1,19 +1,36 @@
-"""Putting chain, updater and validation together under a Trainer."""
+"""Learning an autoencoder: chain, updater and validation under a Trainer."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.factory import autoencoder_for
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.normalization import fit_normalization
-from nncompress.training.many_steps_updater import ManyStepsUpdater
+from nncompress.training.best import BestParameters
 from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, StopTrigger
+from nncompress.training.updater import AutoencoderUpdater
 from nncompress.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training ends with.
+
+    Attributes:
+        chain: The autoencoder with its best parameters, on the machine's device.
+        loss: Its validation loss in the units of the matrix, weighted if rows have weights.
+        iteration: The iteration that they are from.
+    """
+
+    chain: CompositionalAutoencoder
+    loss: float
+    iteration: int
 
 
 @dataclass(frozen=True)
@@ -23,60 +40,98 @@ class TrainingSession:
     Attributes:
         chain: The autoencoder.
         trainer: Trains it; it validates already, and takes further extensions.
+        best: The best parameters so far.
     """
 
     chain: CompositionalAutoencoder
     trainer: chainer.training.Trainer
+    best: BestParameters
+
+    def run(self) -> Learned:
+        """Trains to the end, and returns the best that was found."""
+        self.trainer.run()
+        self.best.restore()
+        return Learned(self.chain, self.best.loss, self.best.iteration)
 
 
-def updater_for(device: chainer.backend.Device) -> type[ManyStepsUpdater]:
-    """Returns the updater for the autoencoders that ``autoencoder_for`` makes for a device."""
-    if device.xp is np:
-        from nncompress.training.fused_updater import FusedUpdater
+def learn(
+    matrix: EmbeddingMatrix,
+    settings: TrainingSettings,
+    machine: Machine,
+    *,
+    weights: np.ndarray | None = None,
+    optimizer: chainer.GradientMethod | None = None,
+    extensions: Sequence[object] = (),
+    out: str | os.PathLike = ".",
+) -> Learned:
+    """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
 
-        return FusedUpdater
-    from nncompress.training.gpu_updater import GpuUpdater
-
-    return GpuUpdater
+    Args:
+        matrix: The embedding matrix, ``(N, D)``.
+        settings: Every number that training depends on.
+        machine: Where to train.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: See ``make_session``.
+        extensions: Chainer's or your own, with triggers of their own.
+        out: Directory for the files that they write.
+    """
+    session = make_session(
+        matrix, settings, machine, weights=weights, optimizer=optimizer, out=out
+    )
+    for extension in extensions:
+        session.trainer.extend(extension)
+    return session.run()
 
 
 def make_session(
     matrix: EmbeddingMatrix,
     settings: TrainingSettings,
-    out: str | os.PathLike,
-    device: chainer.backend.Device,
-    validation_interval: int | None = REPORT_INTERVAL,
-    threads: int | None = None,
+    machine: Machine,
+    *,
     weights: np.ndarray | None = None,
+    optimizer: chainer.GradientMethod | None = None,
+    out: str | os.PathLike = ".",
 ) -> TrainingSession:
     """Builds a trainer that trains an autoencoder on a matrix and validates it.
 
     Args:
         matrix: The embedding matrix.
         settings: The run's settings.
-        out: Directory for the files that extensions write.
-        device: Where to train.
-        validation_interval: Validate every so many iterations, beside every epoch and the end.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        machine: Where to train.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: In place of the one that the settings name; then it has the say on learning
+            rate and clipping.
+        out: Directory for the files that extensions write.
 
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
     """
-    chain = autoencoder_for(device, threads, settings.full_precision)(
+    machine.use()
+    chain = autoencoder_for(machine, settings.full_precision)(
         matrix.dim,
         settings.num_codebooks,
         settings.num_codewords,
-        normalization=fit_normalization(matrix) if settings.normalize else None,
+        normalization=matrix.normalization if settings.normalize else None,
         init=settings.init,
         seed=settings.seed,
         tau=settings.tau_start,
     )
-    chain.to_device(device)
-    updater = updater_for(device)(matrix, chain, settings, device, weights)
+    chain.to_device(machine.device)
+    updater = updater_for(machine)(matrix, chain, settings, machine, weights, optimizer)
     trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
-    trainer.extend(
-        Validation(matrix, chain, settings.tau, device, weights),
-        trigger=ReportTrigger(settings.iterations, iterations=validation_interval, epochs=True),
-    )
-    return TrainingSession(chain, trainer)
+    often = ReportTrigger(settings.iterations, iterations=REPORT_INTERVAL, epochs=True)
+    trainer.extend(Validation(matrix, chain, settings.tau, machine, weights), trigger=often)
+    best = BestParameters(chain)
+    trainer.extend(best, trigger=often)
+    return TrainingSession(chain, trainer, best)
+
+
+def updater_for(machine: Machine) -> type[AutoencoderUpdater]:
+    """Returns the updater for the autoencoders that ``autoencoder_for`` makes for a machine."""
+    if machine.runtime is None:
+        from nncompress.training.fused_updater import FusedUpdater
+
+        return FusedUpdater
+    from nncompress.training.gpu_updater import GpuUpdater
+
+    return GpuUpdater

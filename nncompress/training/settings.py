@@ -1,11 +1,12 @@
-"""Every number a training run depends on: the two recipes, and what the user asks for instead."""
+"""Every number a training run depends on: the recipes, and what the user asks for instead."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 
 MAX_CODEWORDS = 65_536
 OPTIMIZERS = ("Adam", "SGD")
@@ -18,8 +19,8 @@ class Recipe:
     """Defaults that belong together.
 
     Attributes:
-        batchsize: Rows a step.
-        epoch: Passes over the rows.
+        batch_size: Rows a step.
+        epochs: Passes over the rows.
         min_iterations: With a ``max_iterations`` above 0 and no passes asked for: at least so many
             steps...
         max_iterations: ...and at most so many.
@@ -30,10 +31,12 @@ class Recipe:
         max_grad_norm: Global norm that gradients are clipped to, or None.
         normalize: Whether rows are centred and scaled.
         init: ``init`` of the chain.
+        short_batches: Whether an epoch ends with a batch of the rows that are left, as in the
+            authors' code; else that batch goes on with rows of the next epoch.
     """
 
-    batchsize: int
-    epoch: int
+    batch_size: int
+    epochs: int
     min_iterations: int
     max_iterations: int
     learning_rate: float
@@ -43,13 +46,15 @@ class Recipe:
     max_grad_norm: float | None
     normalize: bool
     init: str
+    short_batches: bool = False
 
 
+# ``paper`` is the Chainer port of 2018, ``authors`` the TensorFlow code of the paper's authors.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "fast": Recipe(
-            batchsize=64,
-            epoch=50,
+            batch_size=64,
+            epochs=50,
             min_iterations=4_000,
             max_iterations=12_000,
             learning_rate=5e-3,
@@ -61,8 +66,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             init="scaled",
         ),
         "paper": Recipe(
-            batchsize=64,
-            epoch=200,
+            batch_size=64,
+            epochs=200,
             min_iterations=0,
             max_iterations=0,
             learning_rate=1e-4,
@@ -73,11 +78,22 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             normalize=False,
             init="uniform",
         ),
+        "authors": Recipe(
+            batch_size=64,
+            epochs=200,
+            min_iterations=0,
+            max_iterations=0,
+            learning_rate=1e-4,
+            cosine=False,
+            tau_start=1.0,
+            tau=1.0,
+            max_grad_norm=0.001,
+            normalize=False,
+            init="uniform weights",
+            short_batches=True,
+        ),
     }
 )
-
-# In the authors' own code, unlike in its Chainer port, tau is 1 and gradients are clipped.
-AUTHORS_SETTINGS = MappingProxyType({"tau_start": 1.0, "tau": 1.0, "max_grad_norm": 0.001})
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,7 @@ class TrainingSettings:
         num_codewords: K.
         optimizer: ``"Adam"`` or ``"SGD"``.
         seed: Seed of the initial weights, the order of the rows and all noise.
-        batchsize: Rows a step, at most N.
+        batch_size: Rows a step, at most N.
         iterations: Number of steps.
         learning_rate: As in ``Recipe``.
         cosine: As in ``Recipe``.
@@ -99,6 +115,7 @@ class TrainingSettings:
         max_grad_norm: As in ``Recipe``.
         normalize: As in ``Recipe``.
         init: As in ``Recipe``.
+        short_batches: As in ``Recipe``.
         full_precision: On a GPU: whether products have all of float32's digits.
         matrix_dtype: On a GPU: what the matrix is made of there.
     """
@@ -108,7 +125,7 @@ class TrainingSettings:
     num_codewords: int
     optimizer: str
     seed: int
-    batchsize: int
+    batch_size: int
     iterations: int
     learning_rate: float
     cosine: bool
@@ -117,8 +134,13 @@ class TrainingSettings:
     max_grad_norm: float | None
     normalize: bool
     init: str
+    short_batches: bool = False
     full_precision: bool = False
     matrix_dtype: str = "float32"
+
+    def iterations_of(self, epochs: int, num_rows: int) -> int:
+        """Returns how many steps make so many passes over N rows."""
+        return _iterations(epochs, num_rows, self.batch_size, self.short_batches)
 
     def learning_rate_at(self, iteration: int) -> float:
         """Returns the learning rate of a step, the first being step 0."""
@@ -134,6 +156,12 @@ class TrainingSettings:
         return self.tau_start * (self.tau / self.tau_start) ** progress
 
 
+def _iterations(epochs: int, num_rows: int, batch_size: int, short_batches: bool) -> int:
+    if short_batches:
+        return epochs * math.ceil(num_rows / batch_size)
+    return math.ceil(epochs * num_rows / batch_size)
+
+
 def check_code_size(num_codebooks: int, num_codewords: int) -> None:
     """Refuses sizes that codes cannot have.
 
@@ -146,36 +174,16 @@ def check_code_size(num_codebooks: int, num_codewords: int) -> None:
         raise InputError(f"K is {num_codewords}; wanted 2 to {MAX_CODEWORDS:,} codewords")
 
 
-def resolve_settings(
-    num_rows: int,
-    num_codebooks: int,
-    num_codewords: int,
-    *,
-    recipe: str = "fast",
-    recipe_changes: Mapping[str, object] = MappingProxyType({}),
-    optimizer: str = "Adam",
-    seed: int = 0,
-    batchsize: int | None = None,
-    epoch: int | None = None,
-    learning_rate: float | None = None,
-    tau: float | None = None,
-    tau_start: float | None = None,
-    max_grad_norm: float | None = None,
-    full_precision: bool = False,
-    matrix_dtype: str = "float32",
-) -> TrainingSettings:
-    """Settles every setting: what is given wins, and the recipe gives the rest.
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a user asks of training; None leaves the choice to the recipe.
 
-    Args:
-        num_rows: N, the number of rows of the embedding matrix.
-        num_codebooks: M.
-        num_codewords: K.
-        recipe: ``"fast"`` or ``"paper"``.
-        recipe_changes: Fields of the recipe that the caller has other defaults for.
+    Attributes:
+        recipe: One of ``RECIPES``.
         optimizer: ``"Adam"`` or ``"SGD"``.
-        seed: Not negative.
-        batchsize: Rows a step; N if that is less.
-        epoch: Passes over the rows, in both recipes.
+        seed: Seed of everything random, not negative.
+        batch_size: Rows a step; N if that is less.
+        epochs: Passes over the rows, in every recipe.
         learning_rate: The highest learning rate.
         tau: Final temperature; without ``tau_start`` the temperature of every step.
         tau_start: Temperature of the first step.
@@ -187,50 +195,89 @@ def resolve_settings(
     Raises:
         InputError: A value is outside its range.
     """
-    check_code_size(num_codebooks, num_codewords)
-    if recipe not in RECIPES:
-        raise InputError(f"the recipe is {recipe!r}; wanted one of {', '.join(RECIPES)}")
-    if optimizer not in OPTIMIZERS:
-        raise InputError(f"the optimizer is {optimizer!r}; wanted one of {', '.join(OPTIMIZERS)}")
-    if seed < 0:
-        raise InputError(f"the seed is {seed}; wanted 0 or more")
-    if matrix_dtype not in MATRIX_DTYPES:
-        raise InputError(
-            f"the matrix's type is {matrix_dtype!r}; wanted one of {', '.join(MATRIX_DTYPES)}"
-        )
-    for name, value in {
-        "batch size": batchsize,
-        "number of epochs": epoch,
-        "learning rate": learning_rate,
-        "tau": tau,
-        "starting tau": tau_start,
-        "gradient norm to clip to": max_grad_norm,
-    }.items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise InputError(f"the {name} is {value}; wanted a positive number")
 
-    defaults = replace(RECIPES[recipe], **recipe_changes)
-    if tau_start is None:
-        tau_start = defaults.tau_start if tau is None else tau
-    batchsize = min(batchsize or defaults.batchsize, num_rows)
-    iterations = math.ceil((epoch or defaults.epoch) * num_rows / batchsize)
-    if epoch is None and defaults.max_iterations:
-        iterations = min(max(iterations, defaults.min_iterations), defaults.max_iterations)
-    return TrainingSettings(
-        recipe=recipe,
-        num_codebooks=num_codebooks,
-        num_codewords=num_codewords,
-        optimizer=optimizer,
-        seed=seed,
-        batchsize=batchsize,
-        iterations=iterations,
-        learning_rate=learning_rate or defaults.learning_rate,
-        cosine=defaults.cosine,
-        tau_start=tau_start,
-        tau=tau or defaults.tau,
-        max_grad_norm=max_grad_norm or defaults.max_grad_norm,
-        normalize=defaults.normalize,
-        init=defaults.init,
-        full_precision=full_precision,
-        matrix_dtype=matrix_dtype,
-    )
+    recipe: str = "fast"
+    optimizer: str = "Adam"
+    seed: int = 0
+    batch_size: int | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    tau: float | None = None
+    tau_start: float | None = None
+    max_grad_norm: float | None = None
+    full_precision: bool = False
+    matrix_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("recipe", self.recipe, RECIPES),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("matrix's type", self.matrix_dtype, MATRIX_DTYPES),
+        ):
+            if value not in known:
+                raise InputError(f"the {name} is {value!r}; wanted one of {', '.join(known)}")
+        if self.seed < 0:
+            raise InputError(f"the seed is {self.seed}; wanted 0 or more")
+        for name, number in {
+            "batch size": self.batch_size,
+            "number of epochs": self.epochs,
+            "learning rate": self.learning_rate,
+            "tau": self.tau,
+            "starting tau": self.tau_start,
+            "gradient norm to clip to": self.max_grad_norm,
+        }.items():
+            if number is not None and not (number > 0 and math.isfinite(number)):
+                raise InputError(f"the {name} is {number}; wanted a positive number")
+
+    def check_machine(self, machine: Machine) -> None:
+        """Refuses on a CPU what only a GPU does.
+
+        Raises:
+            InputError: The machine is a CPU, and something is asked of a GPU.
+        """
+        if machine.gpu < 0 and (self.full_precision or self.matrix_dtype != "float32"):
+            raise InputError(
+                "full precision (--fp32) and the matrix's type (--matrix-dtype) are chosen for a "
+                "GPU; leave them out, or name a GPU"
+            )
+
+    def resolve(self, num_rows: int, num_codebooks: int, num_codewords: int) -> TrainingSettings:
+        """Settles every setting: what is given wins, and the recipe gives the rest.
+
+        Args:
+            num_rows: N, the number of rows of the embedding matrix.
+            num_codebooks: M.
+            num_codewords: K.
+
+        Raises:
+            InputError: M or K is outside its range.
+        """
+        check_code_size(num_codebooks, num_codewords)
+        recipe = RECIPES[self.recipe]
+        tau_start = self.tau_start
+        if tau_start is None:
+            tau_start = recipe.tau_start if self.tau is None else self.tau
+        batch_size = min(self.batch_size or recipe.batch_size, num_rows)
+        epochs = self.epochs or recipe.epochs
+        iterations = _iterations(epochs, num_rows, batch_size, recipe.short_batches)
+        if self.epochs is None and recipe.max_iterations:
+            iterations = min(max(iterations, recipe.min_iterations), recipe.max_iterations)
+        return TrainingSettings(
+            recipe=self.recipe,
+            num_codebooks=num_codebooks,
+            num_codewords=num_codewords,
+            optimizer=self.optimizer,
+            seed=self.seed,
+            batch_size=batch_size,
+            iterations=iterations,
+            learning_rate=self.learning_rate or recipe.learning_rate,
+            cosine=recipe.cosine,
+            tau_start=tau_start,
+            tau=self.tau or recipe.tau,
+            max_grad_norm=self.max_grad_norm or recipe.max_grad_norm,
+            normalize=recipe.normalize,
+            init=recipe.init,
+            short_batches=recipe.short_batches,
+            full_precision=self.full_precision,
+            matrix_dtype=self.matrix_dtype,
+        )

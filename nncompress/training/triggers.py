@@ -1,6 +1,6 @@
 """When extensions run and when training stops."""
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 
 # What is reported, logged and validated is so after every so many iterations.
 REPORT_INTERVAL = 1_000

@@ -3,10 +3,11 @@
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
+from nncompress.random.row_order import RowOrder
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.row_iterator import RowIterator
-from nncompress.training.row_order import RowOrder
 from nncompress.training.settings import TrainingSettings
 
 
@@ -20,8 +21,9 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         matrix: The embedding matrix.
         chain: The autoencoder, already on its device.
         settings: The run's settings.
-        device: Chainer device of the chain.
+        machine: Where the chain is.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: In place of the one that the settings name.
 
     Attributes:
         stride: The most steps of an update.
@@ -34,26 +36,29 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         matrix: EmbeddingMatrix,
         chain: CompositionalAutoencoder,
         settings: TrainingSettings,
-        device: chainer.backend.Device,
+        machine: Machine,
         weights: np.ndarray | None = None,
+        optimizer: chainer.GradientMethod | None = None,
     ) -> None:
-        optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
-        optimizer.setup(chain)
-        if settings.max_grad_norm is not None:
-            optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm))
+        if optimizer is None:
+            optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
+            optimizer.setup(chain)
+            if settings.max_grad_norm is not None:
+                clipping = chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm)
+                optimizer.add_hook(clipping)
         self.chain = chain
         self.matrix = matrix
         self.settings = settings
         self.weights = weights
         # The device is not handed on: the chain is where it should be already.
         super().__init__(self.make_iterator(), optimizer)
-        self._device = device
+        self._device = machine.device
 
     def make_iterator(self) -> chainer.dataset.Iterator:
         """Returns what hands out the indices of each batch's rows."""
         matrix, settings = self.matrix, self.settings
         order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
-        return RowIterator(order, settings.batchsize)
+        return RowIterator(order, settings.batch_size)
 
     def update_core(self) -> None:
         """Makes one step on the next batch."""

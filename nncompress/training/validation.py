@@ -3,10 +3,11 @@
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.noise import Stream
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
+from nncompress.random.noise import Stream
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.weights import spaced_rows
+from nncompress.sources.matrix import spaced_rows
 
 VALIDATION_ROWS = 2_000
 
@@ -22,7 +23,7 @@ class Validation(chainer.training.extensions.Evaluator):
         matrix: The embedding matrix; ``min(2000, N)`` of its rows are used.
         chain: The autoencoder, already on its device.
         tau: The temperature.
-        device: Chainer device of the chain.
+        machine: Where the chain is.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
     """
 
@@ -31,14 +32,14 @@ class Validation(chainer.training.extensions.Evaluator):
         matrix: EmbeddingMatrix,
         chain: CompositionalAutoencoder,
         tau: float,
-        device: chainer.backend.Device,
+        machine: Machine,
         weights: np.ndarray | None = None,
     ) -> None:
         super().__init__({}, chain)
         self._tau = tau
         rows = spaced_rows(VALIDATION_ROWS, len(matrix), weights)
-        self._rows = device.send(matrix.take(rows))
-        self._weights = None if weights is None else device.send(weights[rows])
+        self._rows = machine.device.send(matrix.take(rows))
+        self._weights = None if weights is None else machine.device.send(weights[rows])
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss and maxp over the validation rows, as the chain reports them."""

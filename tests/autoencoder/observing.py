@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 
 
 def observe(chain, *arguments):

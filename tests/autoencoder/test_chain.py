@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
-from nncompress.autoencoder.noise import Stream, gumbel_noise
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.random.noise import Stream, gumbel_noise
 from nncompress.sources.normalization import Normalization
 
 SIZES = [(5, 7, 3, 4), (1, 1, 1, 2), (3, 2, 1, 65), (4, 6, 5, 3)]  # rows, D, M, K

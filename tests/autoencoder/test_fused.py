@@ -5,7 +5,8 @@ import pytest
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
 from nncompress.sources.normalization import Normalization
 from tests.autoencoder.observing import distance, observe
 
@@ -49,7 +50,7 @@ def test_loss_maxp_and_gradients_are_those_of_the_plain_chain(
     noise = random.gumbel(size=(n, m, k)).astype(dtype) if given else None
     weights = random.exponential(size=n) if weighted else None
     plain = make(CompositionalAutoencoder, size, dtype)
-    fused = make(FusedAutoencoder, size, dtype, threads=2)
+    fused = make(FusedAutoencoder, size, dtype, machine=Machine(threads=2))
     plain.noise_position = fused.noise_position = 11
     (expected, gradients), (found, fused_gradients) = (
         observe(plain, x, noise, weights),
@@ -89,8 +90,12 @@ def test_a_short_batch_after_a_long_one(random):
 def test_threads_change_no_bit(random, threads):
     size = (600, 50, 8, 16)
     x = random.normal(size=(600, 50)).astype(np.float32)
-    values, gradients = observe(make(FusedAutoencoder, size, np.float32, threads=1), x)
-    others, other_gradients = observe(make(FusedAutoencoder, size, np.float32, threads=threads), x)
+    values, gradients = observe(
+        make(FusedAutoencoder, size, np.float32, machine=Machine(threads=1)), x
+    )
+    others, other_gradients = observe(
+        make(FusedAutoencoder, size, np.float32, machine=Machine(threads=threads)), x
+    )
     assert (values == others).all()
     assert all((gradient == other_gradients[name]).all() for name, gradient in gradients.items())
 

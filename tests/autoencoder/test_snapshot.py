@@ -3,11 +3,11 @@ import pytest
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.snapshot import load_model, save_model
-from nncompress.chainer_compat import chainer
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.sources.normalization import Normalization
 
-CPU = chainer.get_device("@numpy")
+CPU = Machine()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
-from nncompress.training.best_snapshots import best_snapshot
+from nncompress.runs.best_snapshots import best_snapshot
 
 
 @pytest.fixture
@@ -73,13 +73,16 @@ def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run,
 
 
 def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, monkeypatch):
-    from nncompress import inference
+    from nncompress import pipeline
+    from nncompress.runs import decoding
 
     commands.infer(["--model", str(run), "--no-refine"])
     (path,) = run.glob("*.codes")
     plain = path.read_text()
-    monkeypatch.setattr(inference, "MOST_CODEWORDS", 31)
-    commands.infer(["--model", str(run)])
+    for module in (decoding, pipeline):
+        monkeypatch.setattr(module, "MOST_CODEWORDS", 31)
+    with pytest.warns(UserWarning, match="stay as training leaves them"):
+        commands.infer(["--model", str(run)])
     assert path.read_text() == plain
     with pytest.raises(InputError, match=r"M\*K is 32; refinement takes at most 31"):
         commands.infer(["--model", str(run), "--refine"])

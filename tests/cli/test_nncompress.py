@@ -121,7 +121,7 @@ def test_what_a_file_says_of_itself_is_shown_as_text_and_not_believed(ask, path)
 
 
 def test_sizes_are_written_in_the_unit_that_suits_them():
-    from nncompress.cli.tables import format_bytes
+    from nncompress.cli.printing import format_bytes
 
     sizes = [7, 999, 1_000, 999_999, 8_540_000, 12 * 10**9]
     written = ["7 bytes", "999 bytes", "1 kB", "1 MB", "8.54 MB", "12 GB"]

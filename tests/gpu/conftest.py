@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nncompress.gpu.runtime import Runtime
+from nncompress.machine import Machine
 from tests.cuda_on_cpu.runtime import COMPILER, EmulatedRuntime
 
 
@@ -35,3 +36,26 @@ def runtime(request):
 def to_host(runtime):
     """Makes an array of the runtime's one of NumPy's."""
     return lambda array: array if runtime.xp is np else array.get()
+
+
+@pytest.fixture
+def machine(runtime):
+    """A machine with that GPU; an emulated one takes the CPU's place."""
+    return machine_of(runtime)
+
+
+def machine_of(runtime):
+    machine = Machine(-1 if runtime.xp is np else 0)
+    machine.runtime = runtime
+    return machine
+
+
+def emulate(monkeypatch, runtime):
+    """Gives every machine an emulated GPU in the CPU's place."""
+    original = Machine.__init__
+
+    def init(self, gpu=-1, threads=None):
+        original(self, -1, threads)
+        self.runtime = runtime
+
+    monkeypatch.setattr(Machine, "__init__", init)

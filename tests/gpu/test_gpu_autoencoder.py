@@ -1,6 +1,7 @@
 """The GPU's autoencoder and updater against the plain chain, Chainer and the CPU."""
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,20 +9,21 @@ import pytest
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.autoencoder.gpu import GpuAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.gpu import step as gpu_step
 from nncompress.gpu.rows import fits
-from nncompress.gpu.shuffle import batch_rows
+from nncompress.machine import Machine
+from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.normalization import Normalization, fit_normalization
+from nncompress.sources.normalization import Normalization
 from nncompress.training import gpu_updater
 from nncompress.training.fused_updater import FusedUpdater
 from nncompress.training.gpu_updater import GpuUpdater
-from nncompress.training.settings import resolve_settings
+from nncompress.training.settings import TrainingOptions
 from tests.autoencoder.observing import distance, observe
 from tests.cuda_on_cpu.runtime import EmulatedRuntime
-from tests.gpu.conftest import needs_compiler
+from tests.gpu.conftest import machine_of, needs_compiler
 
 # rows, D, M, K
 SMALL = [(5, 7, 3, 4), (1, 1, 1, 2), (3, 2, 1, 65), (300, 20, 8, 16)]
@@ -82,12 +84,12 @@ def test_a_batch_may_be_of_many_tiles(runtime, random, monkeypatch):
 def make_updater(runtime, matrix, settings, weights=None, kind=GpuUpdater):
     chain = GpuAutoencoder(
         matrix.dim, settings.num_codebooks, settings.num_codewords,
-        normalization=fit_normalization(matrix) if settings.normalize else None,
+        normalization=matrix.normalization if settings.normalize else None,
         seed=settings.seed, init="scaled", tau=settings.tau_start, runtime=runtime,
         full_precision=settings.full_precision,
     )  # fmt: skip
     chain.to_device(device_of(runtime))
-    return chain, kind(matrix, chain, settings, device_of(runtime), weights)
+    return chain, kind(matrix, chain, settings, machine_of(runtime), weights)
 
 
 def train(updater):
@@ -105,9 +107,9 @@ def train(updater):
 
 
 def settings_for(**options):
-    return resolve_settings(
-        300, 3, 8, epoch=2, batchsize=70, learning_rate=0.01, full_precision=True, **options
-    )
+    return TrainingOptions(
+        epochs=2, batch_size=70, learning_rate=0.01, full_precision=True, **options
+    ).resolve(300, 3, 8)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -118,7 +120,7 @@ def test_steps_are_those_of_chainer(runtime, matrix, random, optimizer, max_grad
     weights = random.exponential(size=300) if weighted else None
     chain, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings, weights)
     plain = CompositionalAutoencoder(
-        12, 3, 8, normalization=fit_normalization(EmbeddingMatrix(matrix)),
+        12, 3, 8, normalization=EmbeddingMatrix(matrix).normalization,
         seed=settings.seed, init="scaled", tau=settings.tau_start,
     )  # fmt: skip
     reference = getattr(chainer.optimizers, optimizer)(0.01).setup(plain)
@@ -206,9 +208,15 @@ def moments_of(chain):
 def test_a_run_can_go_over_to_the_other_device(runtime, matrix, tmp_path, begun_on_cpu):
     settings, rows = settings_for(), EmbeddingMatrix(matrix)
     cpu = FusedAutoencoder(
-        12, 3, 8, normalization=fit_normalization(rows), seed=0, init="scaled", threads=1
+        12,
+        3,
+        8,
+        normalization=rows.normalization,
+        seed=0,
+        init="scaled",
+        machine=Machine(threads=1),
     )
-    on_cpu = cpu, FusedUpdater(rows, cpu, settings, chainer.get_device("@numpy"))
+    on_cpu = cpu, FusedUpdater(rows, cpu, settings, Machine())
     on_gpu = make_updater(runtime, rows, settings)
     (chain, begun), (other, continued) = (on_cpu, on_gpu) if begun_on_cpu else (on_gpu, on_cpu)
     begun.update()
@@ -262,13 +270,13 @@ def test_a_matrix_stays_on_the_gpu_if_it_fits(matrix):
 def test_float16_rows_are_rounded_rows(runtime, matrix, to_host):
     settings = settings_for(matrix_dtype="float16")
     rows = EmbeddingMatrix(matrix)
-    normalization = fit_normalization(rows)
+    normalization = rows.normalization
     normalized = (matrix - normalization.centre) / np.float32(normalization.scale)
     rounded = normalized.astype(np.float16).astype(np.float32)
     chain, updater = make_updater(runtime, rows, settings)
     train(updater)
     plain, other = make_updater(
-        runtime, EmbeddingMatrix(rounded), settings_for(recipe_changes={"normalize": False})
+        runtime, EmbeddingMatrix(rounded), replace(settings_for(), normalize=False)
     )
     train(other)
     for name, parameter in chain.namedparams():
@@ -278,7 +286,7 @@ def test_float16_rows_are_rounded_rows(runtime, matrix, to_host):
 
 def test_numbers_beyond_float16_are_refused(runtime, matrix):
     rows = matrix * 1e6
-    settings = settings_for(matrix_dtype="float16", recipe_changes={"normalize": False})
+    settings = replace(settings_for(matrix_dtype="float16"), normalize=False)
     with pytest.raises(InputError, match="and float16 holds 65504 at most; have the"):
         make_updater(runtime, EmbeddingMatrix(rows), settings)
 

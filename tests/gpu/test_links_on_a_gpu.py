@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding
-from nncompress.chainer_compat import chainer
-from nncompress.gather_rows import gather_rows
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.matrix import get_apply_compression
 from tests.gpu.conftest import HAS_GPU
 from tests.matrix.methods import METHODS, NOW

@@ -8,7 +8,7 @@ import pytest
 import nncompress
 from nncompress import EmbeddingCompressor, InputError
 from nncompress.gpu.runtime import first_reason, open_gpu
-from nncompress.refinement.engines import make_engine
+from nncompress.machine import Machine
 
 BOX = """
 ================================================================
@@ -77,7 +77,7 @@ def test_of_cupys_box_the_reason_is_told():
     assert first_reason(ImportError("No module named 'cupy'")) == "No module named 'cupy'"
 
 
-@pytest.mark.parametrize("ask", [open_gpu, make_engine], ids=["open_gpu", "make_engine"])
+@pytest.mark.parametrize("ask", [open_gpu, Machine], ids=["open_gpu", "Machine"])
 def test_without_cupy_one_is_told_what_to_install(monkeypatch, ask):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(InputError, match=r"install requirements-gpu-cuda12\.txt or"):
@@ -95,5 +95,5 @@ def test_settings_of_a_gpu_are_refused_on_a_cpu(matrix, tmp_path):
 def test_no_folder_is_left_where_there_is_no_gpu(monkeypatch, matrix, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy(count=None))
     with pytest.raises(InputError, match="there is no GPU here"):
-        nncompress.compress(matrix, tmp_path / "sub" / "x.nnc", device=0)
+        nncompress.compress(matrix, tmp_path / "sub" / "x.nnc", gpu=0)
     assert not (tmp_path / "sub").exists()

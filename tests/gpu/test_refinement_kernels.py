@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncompress.gpu.refinement import GpuEngine
+from nncompress.machine import Machine, Team
 from nncompress.refinement import refine as refinement
-from nncompress.refinement.coded_rows import CodedRows
-from nncompress.refinement.cpu import CpuEngine
+from nncompress.refinement.engines.cpu import CpuEngine
+from nncompress.refinement.engines.gpu import GpuEngine
 from nncompress.refinement.refine import RefinementSettings, improve_codes, quantize, refine
+from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 from tests.cuda_on_cpu.runtime import ORDERS, EmulatedRuntime
-from tests.gpu.conftest import needs_compiler
+from tests.gpu.conftest import machine_of, needs_compiler
 
 # Rows, columns, M and K.
 SIZES = [
@@ -62,7 +63,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("size", SIZES)
 def test_codes_are_those_that_the_cpu_finds(runtime, size, change):
-    rows, twin = (coded_rows(engine, size) for engine in (GpuEngine(runtime), CpuEngine(2)))
+    rows, twin = (coded_rows(engine, size) for engine in (GpuEngine(runtime), CpuEngine(Team(2))))
     CHANGES[change](rows)
     CHANGES[change](twin)
     # Where costs are equal up to rounding, either code is right.
@@ -195,10 +196,6 @@ def test_codewords_that_no_row_uses_come_into_use(runtime):
     assert rows.loss < 0.5 * first
 
 
-def use_runtime(monkeypatch, runtime):
-    monkeypatch.setattr(refinement, "make_engine", lambda gpu, threads: GpuEngine(runtime))
-
-
 def assert_alike(found, wanted):
     assert found.start == wanted.start
     assert (found.codes == wanted.codes).mean() >= 0.99
@@ -219,22 +216,21 @@ def test_refinement_comes_to_what_the_cpu_comes_to(
     }
     rows = EmbeddingMatrix(matrix[:70])
     wanted = refine(rows, *start, **options)
-    use_runtime(monkeypatch, runtime)
-    assert_alike(refine(rows, *start, **options), wanted)
+    assert_alike(refine(rows, *start, **options, machine=machine_of(runtime)), wanted)
 
 
-def test_rows_are_quantized_and_encoded_as_on_the_cpu(runtime, matrix, monkeypatch):
+def test_rows_are_quantized_and_encoded_as_on_the_cpu(runtime, matrix):
     settings = RefinementSettings(annealing_rounds=0, rounds=2, trials=2)
     rows, others = EmbeddingMatrix(matrix[:100]), EmbeddingMatrix(matrix[100:140])
 
-    def run():
-        found = quantize(rows, 5, 8, settings=settings)
+    def run(machine):
+        found = quantize(rows, 5, 8, machine=machine, settings=settings)
         codes = np.zeros((len(others), 5), np.uint8)
-        return found, improve_codes(others, codes, found.codebook, settings=settings)
+        options = {"machine": machine, "settings": settings}
+        return found, improve_codes(others, codes, found.codebook, **options)
 
-    wanted, wanted_codes = run()
-    use_runtime(monkeypatch, runtime)
-    found, codes = run()
+    wanted, wanted_codes = run(Machine())
+    found, codes = run(machine_of(runtime))
     assert_alike(found, wanted)
     assert (codes == wanted_codes).mean() >= 0.99
 
@@ -267,7 +263,7 @@ def test_runs_repeat_bit_for_bit(runtime):
 @needs_compiler
 def test_rows_that_do_not_fit_are_sent_in_every_pass_with_the_same_results(monkeypatch):
     assert_same(everything(EmulatedRuntime()), everything(EmulatedRuntime(free_bytes=0)))
-    monkeypatch.setattr("nncompress.gpu.refinement._BLOCK_NUMBERS", 16 * 96)
+    monkeypatch.setattr("nncompress.refinement.engines.gpu._BLOCK_NUMBERS", 16 * 96)
     in_blocks = everything(EmulatedRuntime())
     assert_same(in_blocks, everything(EmulatedRuntime(free_bytes=0)))
 
@@ -300,16 +296,17 @@ def test_nothing_of_it_imports_numba_or_chainer():
     program = """
 import sys
 import numpy as np
-from nncompress.gpu.refinement import GpuEngine
+from nncompress.machine import Machine, Team
 from nncompress.refinement import refine
 from nncompress.sources import EmbeddingMatrix
 from tests.cuda_on_cpu.runtime import EmulatedRuntime
 
-refine.make_engine = lambda gpu, threads: GpuEngine(EmulatedRuntime())
+machine = Machine()
+machine.runtime = EmulatedRuntime()
 rows = EmbeddingMatrix(np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32))
 settings = refine.RefinementSettings(annealing_rounds=0, rounds=1, trials=1)
-found = refine.quantize(rows, 2, 4, settings=settings)
-refine.improve_codes(rows, found.codes, found.codebook, settings=settings)
+found = refine.quantize(rows, 2, 4, machine=machine, settings=settings)
+refine.improve_codes(rows, found.codes, found.codebook, machine=machine, settings=settings)
 assert not {"numba", "llvmlite", "chainer"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

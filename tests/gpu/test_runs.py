@@ -1,16 +1,13 @@
 """Whole runs of ``train_comp.py`` on a GPU, real or emulated."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
 
 import train_comp
-from nncompress.autoencoder.gpu import GpuAutoencoder
 from nncompress.errors import InputError
-from nncompress.training import session
-from nncompress.training.gpu_updater import GpuUpdater
+from tests.gpu.conftest import emulate
 
 
 @pytest.fixture
@@ -19,11 +16,7 @@ def gpu(runtime, monkeypatch):
     if runtime.xp is not np:
         return "0"
 
-    def autoencoder_for(device, threads=None, full_precision=False):
-        return partial(GpuAutoencoder, runtime=runtime, full_precision=full_precision)
-
-    monkeypatch.setattr(session, "autoencoder_for", autoencoder_for)
-    monkeypatch.setattr(session, "updater_for", lambda device: GpuUpdater)
+    emulate(monkeypatch, runtime)
     return "-1"
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncompress.autoencoder.noise import Stream, gumbel_noise, noise_words
-from nncompress.gpu.shuffle import batch_rows, shuffled
+from nncompress.random.noise import Stream, gumbel_noise, noise_words
+from nncompress.random.shuffle import batch_rows, shuffled
 
 SEED = 5 + (9 << 32)
 
@@ -42,7 +42,7 @@ def plan_of(xp, iteration, taus, rates=(0.0,)):
 def test_batches_are_taken_in_each_epochs_order(
     runtime, to_host, random, dtype, weighted, iteration
 ):
-    size, dim, batchsize, first = 101, 37, 40, 6
+    size, dim, batch_size, first = 101, 37, 40, 6
     kernels = runtime.load("step", VECTOR=1, FULL_PRECISION=1)
     table = random.normal(size=(size, dim)).astype(dtype)
     weights = random.exponential(size=size).astype(np.float32)
@@ -54,11 +54,11 @@ def test_batches_are_taken_in_each_epochs_order(
         [
             plan_of(runtime.xp, iteration, [1.0]), send(table), np.int32(dtype == np.float16),
             send(weights) if weighted else None, x, factors, np.uint32(size), np.int32(dim),
-            np.int32(batchsize), np.int32(first), np.int32(34), np.int32(0), np.int32(1),
+            np.int32(batch_size), np.int32(first), np.int32(34), np.int32(0), np.int32(1),
             np.uint32(Stream.ROW_ORDER), *key,
         ],
     )  # fmt: skip
-    rows = batch_rows(iteration, 1, batchsize, size, SEED)[first:]
+    rows = batch_rows(iteration, 1, batch_size, size, SEED)[first:]
     np.testing.assert_array_equal(to_host(x), table[rows].astype(np.float32))
     wanted = weights[rows] if weighted else np.ones(34, np.float32)
     np.testing.assert_array_equal(to_host(factors), wanted)

@@ -17,21 +17,16 @@ gpu = "0"
 """
 # An emulated GPU in the CPU's place.
 EMULATED = """
-from functools import partial
-from nncompress.autoencoder import factory
-from nncompress.autoencoder.gpu import GpuAutoencoder
-from nncompress.gpu.refinement import GpuEngine
-from nncompress.refinement import engines
+from nncompress.machine import Machine
 from tests.cuda_on_cpu.runtime import EmulatedRuntime
 
-runtime = EmulatedRuntime()
-factory.autoencoder_for = lambda device, threads=None, full_precision=False: partial(
-    GpuAutoencoder, runtime=runtime, full_precision=full_precision
-)
-engines.make_engine = lambda gpu=-1, threads=None: GpuEngine(runtime)
-from nncompress.training import session
-from nncompress.training.gpu_updater import GpuUpdater
-session.updater_for = lambda device: GpuUpdater
+original, runtime = Machine.__init__, EmulatedRuntime()
+
+def init(self, gpu=-1, threads=None):
+    original(self, -1, threads)
+    self.runtime = runtime
+
+Machine.__init__ = init
 gpu = "-1"
 """
 RUN = """

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.matrix import (
     CompressionOp,
     MatrixCompressorInterface,

@@ -5,16 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
+from nncompress.cpu import tally
 from nncompress.errors import InputError
-from nncompress.kernels import tally
+from nncompress.machine import Machine, Team
 from nncompress.refinement import refine as refinement
-from nncompress.refinement.coded_rows import CodedRows
-from nncompress.refinement.cpu import CpuEngine
+from nncompress.refinement.engines.cpu import CpuEngine
 from nncompress.refinement.least_squares import LeastSquares
 from nncompress.refinement.refine import RefinementSettings, improve_codes, refine
+from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
-from nncompress.threads import Team
 
 M, K = 5, 8
 
@@ -190,7 +190,9 @@ def test_time_is_kept(matrix, start):
 
 def test_threads_and_blocks_change_nothing_and_seeds_do(matrix, start):
     def run(seed, threads):
-        refined = refine(EmbeddingMatrix(matrix), *start, seed=seed, threads=threads)
+        refined = refine(
+            EmbeddingMatrix(matrix), *start, seed=seed, machine=Machine(threads=threads)
+        )
         return refined.codes, refined.codebook, refined.losses
 
     codes, codebook, losses = run(3, 1)

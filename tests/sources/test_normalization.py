@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.normalization import fit_normalization
 
 
 def test_centre_and_scale_follow_their_definition(matrix):
-    fitted = fit_normalization(EmbeddingMatrix(matrix))
+    fitted = EmbeddingMatrix(matrix).normalization
     exact = matrix.astype(np.float64)
     np.testing.assert_allclose(fitted.centre, exact.mean(axis=0), rtol=1e-6)
     assert fitted.scale == pytest.approx(np.sqrt(exact.var(axis=0).mean()), rel=1e-9)
@@ -15,7 +14,7 @@ def test_centre_and_scale_follow_their_definition(matrix):
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e-20, 3.3e7])
 def test_the_scale_of_a_constant_matrix_is_1(value):
     constant = np.full((1_000, 7), value, np.float32)
-    fitted = fit_normalization(EmbeddingMatrix(constant))
+    fitted = EmbeddingMatrix(constant).normalization
     assert fitted.scale == 1.0
     assert (fitted.centre == np.float32(value)).all()
 
@@ -23,5 +22,5 @@ def test_the_scale_of_a_constant_matrix_is_1(value):
 def test_a_large_constant_column_does_not_hide_small_deviations(random):
     rows = np.concatenate([np.full((500, 1), 1e6), 1e-3 * random.normal(size=(500, 3))], axis=1)
     rows = rows.astype(np.float32)
-    fitted = fit_normalization(EmbeddingMatrix(rows))
+    fitted = EmbeddingMatrix(rows).normalization
     assert fitted.scale == pytest.approx(np.sqrt(rows[:, 1:].var(axis=0).sum() / 4), rel=1e-3)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nncompress import FormatError, InputError
+from nncompress.formats.safetensors import write_tensors
 from nncompress.sources.tables import open_table
-from nncompress.tensor_file import write_tensors
 
 WORDS = ["the", "\u00a0é", "", "1", "a" * 300, "\u2028"]
 ROWS = np.arange(18, dtype=np.float32).reshape(6, 3) / 7

@@ -5,10 +5,11 @@ import pytest
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.fused_updater import FusedUpdater
-from nncompress.training.settings import resolve_settings
+from nncompress.training.settings import TrainingOptions
 from nncompress.training.updater import AutoencoderUpdater
 
 
@@ -18,17 +19,17 @@ def make(kind, matrix, settings, dtype=np.float64, weights=None):
         seed=settings.seed, init="scaled", tau=settings.tau_start, dtype=dtype,
     )  # fmt: skip
     update = {CompositionalAutoencoder: AutoencoderUpdater, FusedAutoencoder: FusedUpdater}[kind]
-    return chain, update(matrix, chain, settings, chainer.get_device("@numpy"), weights)
+    return chain, update(matrix, chain, settings, Machine(), weights)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 @pytest.mark.parametrize("max_grad_norm", [None, 0.05])
 def test_steps_are_those_of_chainer(matrix, random, optimizer, max_grad_norm, weighted):
-    settings = resolve_settings(
-        300, 3, 5, optimizer=optimizer, max_grad_norm=max_grad_norm, epoch=2, batchsize=70,
+    settings = TrainingOptions(
+        optimizer=optimizer, max_grad_norm=max_grad_norm, epochs=2, batch_size=70,
         learning_rate=0.01,
-    )  # fmt: skip
+    ).resolve(300, 3, 5)  # fmt: skip
 
     class Rows(EmbeddingMatrix):
         """Rows in float64: Chainer's functions do not mix types."""
@@ -54,11 +55,12 @@ def test_steps_are_those_of_chainer(matrix, random, optimizer, max_grad_norm, we
         assert parameter.update_rule.t == reference.update_rule.t
     optimizers = [u.get_optimizer("main") for u in (fused_updater, plain_updater)]
     assert optimizers[0].t == optimizers[1].t == settings.iterations
-    assert optimizers[0].lr if optimizer == "SGD" else optimizers[0].alpha == optimizers[1].alpha
+    rate = "lr" if optimizer == "SGD" else "alpha"
+    assert getattr(optimizers[0], rate) == getattr(optimizers[1], rate) > 0
 
 
 def test_updates_end_where_triggers_look(matrix):
-    settings = resolve_settings(300, 3, 5, epoch=21, batchsize=7)
+    settings = TrainingOptions(epochs=21, batch_size=7).resolve(300, 3, 5)
     _, updater = make(FusedAutoencoder, EmbeddingMatrix(matrix), settings, np.float32)
     ends = []
     while updater.iteration < settings.iterations:
@@ -75,7 +77,7 @@ def test_updates_end_where_triggers_look(matrix):
 
 
 def test_reported_means_are_those_of_the_single_steps(matrix, random):
-    settings = resolve_settings(300, 3, 5, epoch=1, batchsize=30)
+    settings = TrainingOptions(epochs=1, batch_size=30).resolve(300, 3, 5)
     losses = []
     weights = random.exponential(size=300)
     for kind in (CompositionalAutoencoder, FusedAutoencoder):
@@ -97,7 +99,7 @@ def test_reported_means_are_those_of_the_single_steps(matrix, random):
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", "<f4"])
 def test_every_stored_type_trains(matrix, dtype):
     stored = matrix.astype(dtype)
-    settings = resolve_settings(300, 3, 5, epoch=2, batchsize=64)
+    settings = TrainingOptions(epochs=2, batch_size=64).resolve(300, 3, 5)
     chain, updater = make(FusedAutoencoder, EmbeddingMatrix(stored), settings, np.float32)
     same, reference = make(
         FusedAutoencoder, EmbeddingMatrix(stored.astype("=f4")), settings, np.float32

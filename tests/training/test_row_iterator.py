@@ -3,25 +3,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.random.row_order import RowOrder
 from nncompress.training.row_iterator import RowIterator
-from nncompress.training.row_order import RowOrder
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 3))
-def test_each_epoch_visits_every_row_once(num_rows, batchsize, seed):
-    batchsize = min(batchsize, num_rows)
-    iterator = RowIterator(RowOrder(num_rows, 4, seed), batchsize)
+def test_each_epoch_visits_every_row_once(num_rows, batch_size, seed):
+    batch_size = min(batch_size, num_rows)
+    iterator = RowIterator(RowOrder(num_rows, 4, seed), batch_size)
     rows = np.concatenate([iterator.next() for _ in range(4 * num_rows)])
     for epoch in rows[: len(rows) // num_rows * num_rows].reshape(-1, num_rows):
         assert sorted(epoch) == list(range(num_rows))
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-def test_positions_are_those_of_chainers_serial_iterator(num_rows, batchsize):
-    batchsize = min(batchsize, num_rows)
-    ours = RowIterator(RowOrder(num_rows, 4, 0), batchsize)
-    theirs = chainer.iterators.SerialIterator(range(num_rows), batchsize)
+def test_positions_are_those_of_chainers_serial_iterator(num_rows, batch_size):
+    batch_size = min(batch_size, num_rows)
+    ours = RowIterator(RowOrder(num_rows, 4, 0), batch_size)
+    theirs = chainer.iterators.SerialIterator(range(num_rows), batch_size)
     for _ in range(100):
         assert len(ours.next()) == len(theirs.next())
         assert ours.epoch == theirs.epoch

@@ -4,25 +4,26 @@ import math
 import pytest
 
 from nncompress.errors import InputError
-from nncompress.training.settings import AUTHORS_SETTINGS, resolve_settings
+from nncompress.training.settings import TrainingOptions
 
 
 def test_the_paper_recipe_is_that_of_the_chainer_port():
-    settings = resolve_settings(400_000, 32, 16, recipe="paper")
+    settings = TrainingOptions(recipe="paper").resolve(400_000, 32, 16)
     assert settings.iterations == 1_250_000
-    assert (settings.batchsize, settings.optimizer, settings.max_grad_norm) == (64, "Adam", None)
+    assert (settings.batch_size, settings.optimizer, settings.max_grad_norm) == (64, "Adam", None)
     for iteration in (0, 1000, 1_249_999):
         assert settings.learning_rate_at(iteration) == 1e-4
         assert settings.tau_at(iteration) == pytest.approx(0.1)
 
 
 def test_the_authors_code_has_tau_1_and_clips():
-    settings = resolve_settings(100, 32, 16, recipe="paper", recipe_changes=AUTHORS_SETTINGS)
+    settings = TrainingOptions(recipe="authors").resolve(100, 32, 16)
     assert (settings.tau_at(0), settings.tau_at(50), settings.max_grad_norm) == (1.0, 1.0, 0.001)
+    assert settings.iterations == 200 * 2  # 64 rows, and the 36 that are left
 
 
 def test_the_fast_recipe_anneals_tau_geometrically_and_the_rate_along_a_cosine():
-    settings = resolve_settings(20_000, 32, 16)
+    settings = TrainingOptions().resolve(20_000, 32, 16)
     last = settings.iterations - 1
     taus = [settings.tau_at(i) for i in range(settings.iterations)]
     assert taus[0] == pytest.approx(1.0)
@@ -48,23 +49,23 @@ def test_the_fast_recipe_anneals_tau_geometrically_and_the_rate_along_a_cosine()
     ],
 )
 def test_tau_alone_fixes_it(given, start, end):
-    settings = resolve_settings(5_000, 8, 16, **given)
+    settings = TrainingOptions(**given).resolve(5_000, 8, 16)
     assert settings.tau_at(0) == pytest.approx(start)
     assert settings.tau_at(settings.iterations - 1) == pytest.approx(end)
     assert settings.cosine
 
 
-def test_epochs_set_the_passes_in_both_recipes():
-    for recipe in ("fast", "paper"):
-        settings = resolve_settings(1_000, 8, 16, recipe=recipe, epoch=3, batchsize=64)
-        assert settings.iterations == math.ceil(3 * 1000 / 64)
+def test_epochs_set_the_passes_in_every_recipe():
+    for recipe, steps in (("fast", 47), ("paper", 47), ("authors", 48)):
+        settings = TrainingOptions(recipe=recipe, epochs=3, batch_size=64).resolve(1_000, 8, 16)
+        assert settings.iterations == steps
 
 
 def test_fast_chooses_steps_between_a_floor_and_a_cap():
-    assert resolve_settings(10, 8, 16).iterations == 4_000
-    assert resolve_settings(6_400, 8, 16).iterations == 5_000
-    assert resolve_settings(10**7, 8, 16).iterations == 12_000
-    assert resolve_settings(10, 8, 16).batchsize == 10
+    assert TrainingOptions().resolve(10, 8, 16).iterations == 4_000
+    assert TrainingOptions().resolve(6_400, 8, 16).iterations == 5_000
+    assert TrainingOptions().resolve(10**7, 8, 16).iterations == 12_000
+    assert TrainingOptions().resolve(10, 8, 16).batch_size == 10
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,8 @@ def test_fast_chooses_steps_between_a_floor_and_a_cap():
         ({"tau": 0.0}, "tau is 0.0"),
         ({"tau": math.nan}, "tau is nan"),
         ({"tau_start": -1.0}, "starting tau is -1.0"),
-        ({"batchsize": 0}, "batch size is 0"),
-        ({"epoch": -2}, "epochs is -2"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"epochs": -2}, "epochs is -2"),
         ({"learning_rate": 0.0}, "learning rate is 0.0"),
         ({"max_grad_norm": math.inf}, "clip to is inf"),
         ({"seed": -1}, "seed is -1"),
@@ -86,10 +87,11 @@ def test_fast_chooses_steps_between_a_floor_and_a_cap():
     ],
 )
 def test_values_out_of_range_are_named(changes, message):
-    arguments = {"num_rows": 10, "num_codebooks": 8, "num_codewords": 16} | changes
+    sizes = {"num_codebooks": 8, "num_codewords": 16}
+    options = {name: value for name, value in changes.items() if name not in sizes}
     with pytest.raises(InputError, match=message):
-        resolve_settings(**arguments)
+        TrainingOptions(**options).resolve(10, **(sizes | changes if not options else sizes))
 
 
 def test_the_largest_k_is_accepted():
-    assert resolve_settings(10, 1, 65_536).num_codewords == 65_536
+    assert TrainingOptions().resolve(10, 1, 65_536).num_codewords == 65_536

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing
-from nncompress.gather_rows import gather_rows
 
 
 class CompositionalEmbedID(chainer.Link):

@@ -44,7 +44,7 @@ extern "C" __global__ void gather(
     float* factors,            // (rows,)
     unsigned num_rows,
     int dim,
-    int batchsize,
+    int batch_size,
     int first_row,             // in the batch
     int rows,
     int batches,               // of which the table holds the rows, one after the other
@@ -55,11 +55,11 @@ extern "C" __global__ void gather(
     unsigned long long source;
     if (is_shuffled) {
         unsigned long long sample =
-            (unsigned long long)plan->iteration * batchsize + first_row + row;
+            (unsigned long long)plan->iteration * batch_size + first_row + row;
         source = shuffled(
             (unsigned)(sample % num_rows), num_rows, sample / num_rows, stream, key0, key1);
     } else {
-        source = plan->iteration % batches * batchsize + first_row + row;
+        source = plan->iteration % batches * batch_size + first_row + row;
     }
     float* out = x + (long long)row * dim;
     if (is_half) {

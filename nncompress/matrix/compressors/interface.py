@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.hyperparameters import HParams
 

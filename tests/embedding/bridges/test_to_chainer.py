@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding
-from nncompress.chainer_compat import chainer
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.embedding.bridges.to_chainer import CompositionalEmbedID
 
 

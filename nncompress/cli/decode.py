@@ -1,0 +1,69 @@
+"""Decode a trained model into codes, a codebook and a compressed embedding (.nnc)."""
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+EXAMPLE = "--model result/RUN --vocab-path data/glove.word"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add = parser.add_argument
+    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
+    add(
+        "--model",
+        type=Path,
+        required=True,
+        help="snapshot iter_<n>.npz, or a run directory: its best snapshot",
+    )
+    add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
+    add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
+    add("--limit", type=int, help="encode only the first n rows")
+    add("--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
+    add(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        help="refine codes and codebook (default: for runs of the fast recipe)",
+    )
+    add("--weights", type=Path, help="weights of the rows in refinement (default: the run's)")
+    add(
+        "--time-budget",
+        type=float,
+        help="seconds to refine for, roughly (default: no limit)",
+    )
+    add(
+        "--codebook-dtype",
+        choices=("auto", "float16", "float32"),
+        default="auto",
+        help="type of the .nnc file's codebook (default: float16 if the loss rises below 0.1%%)",
+    )
+    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
+
+
+def run(arguments: argparse.Namespace) -> float:
+    """Runs the command, and returns the mean Euclidean distance.
+
+    Raises:
+        InputError: Something given cannot be used.
+    """
+    started = datetime.now()
+
+    from nncompress.machine import Machine
+    from nncompress.refinement.refine import RefinementSettings
+    from nncompress.runs.decoding import DecodingChoices, decode
+
+    choices = DecodingChoices(
+        vocabulary=arguments.vocab_path,
+        matrix=arguments.matrix,
+        limit=arguments.limit,
+        batch_size=arguments.batchsize,
+        refined=arguments.refine,
+        weights=arguments.weights,
+        refinement=RefinementSettings(seconds=arguments.time_budget),
+        codebook_dtype=arguments.codebook_dtype,
+    )
+    machine = Machine(arguments.gpu, arguments.threads)
+    distance = decode(arguments.model, started, machine, choices)
+    print(f"Mean euclidean distance: {distance:.9g}")
+    return distance

@@ -1,0 +1,52 @@
+"""Tell what a file holds, and how it was made."""
+
+import argparse
+from pathlib import Path
+
+from nncompress.cli.printing import add_json, print_facts
+from nncompress.embedding.compressed import CompressedEmbedding
+
+EXAMPLE = "glove.nnc"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_json(parser)
+    parser.add_argument("file", type=Path)
+    parser.add_argument(
+        "--verify", action="store_true", help="read all of it and check its SHA-256 sums"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    embedding = CompressedEmbedding.load(arguments.file, verify=arguments.verify)
+    print_info(arguments, arguments.file, embedding)
+
+
+def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedEmbedding) -> None:
+    """Prints what a file holds."""
+    table = embedding.table
+    size = path.stat().st_size
+    facts: dict[str, object] = {
+        **embedding.provenance,  # what the file says of itself; what is measured wins
+        "file_bytes": size,
+        "bytes_per_row": round(size / table.num_rows, 3),
+        "ratio": round(4 * table.dim * table.num_rows / size, 2),
+        "rows": table.num_rows,
+        "words": len(embedding) if embedding.has_words else 0,
+        "columns": table.dim,
+        "M": table.num_codebooks,
+        "K": table.num_codewords,
+        "codebook_dtype": str(table.codebook.dtype),
+        "verified": getattr(arguments, "verify", False),
+    }
+    print_facts(arguments, facts, {name: _shown(value) for name, value in facts.items()})
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        text = " x ".join(map(str, value)) if isinstance(value, list) else str(value)
+        # What a file says of itself may hold control characters for the terminal.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

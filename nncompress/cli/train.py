@@ -1,0 +1,146 @@
+"""Train the compositional autoencoder on an embedding matrix."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from nncompress.errors import InputError
+from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
+
+DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
+EXAMPLE = "--M 32 --K 16 --input-matrix data/glove.6B.50d.npy"
+_OPTIONS = (
+    *("recipe", "optimizer", "seed", "batch_size", "epochs", "learning_rate"),
+    *("tau", "tau_start", "max_grad_norm", "full_precision", "matrix_dtype"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments; None marks what is not given."""
+    add = parser.add_argument
+    add("-b", "--batchsize", type=int, dest="batch_size", help="rows a step (default: 64)")
+    add("-e", "--epoch", type=int, dest="epochs",
+        help="passes over the rows (fast: chosen, paper and authors: 200)")  # fmt: skip
+    add("-g", "--gpu", type=int, help="number of the GPU; -1, the default, is the CPU")
+    add(
+        "--fp32",
+        action="store_const",
+        const=True,
+        dest="full_precision",
+        help="on a GPU: products with all of float32's digits (default: TF32's)",
+    )
+    add(
+        "--matrix-dtype",
+        choices=MATRIX_DTYPES,
+        help="on a GPU: type of the matrix there (default: float32)",
+    )
+    add("-r", "--resume", type=Path, metavar="RUN", help="run directory to continue")
+    add("-O", "--optimizer", choices=OPTIMIZERS, help="(default: Adam)")
+    add("--learning-rate", "--lr", type=float, help="(fast: 5e-3 at its peak, others: 1e-4)")
+    add("-M", "--M", type=int, dest="num_codebooks", help="number of codebooks (default: 32)")
+    add("-K", "--K", type=int, dest="num_codewords", help="codewords in each (default: 16)")
+    add("--tau", type=float, help="final temperature; alone, the temperature of every step")
+    add("--tau-start", type=float, help="temperature of the first step")
+    add("--max-grad-norm", type=float, help="clip gradients to this global norm")
+    add("--input-matrix", type=Path, help=f"matrix in a .npy file (default: {DEFAULT_MATRIX})")
+    add("--limit", type=int, help="use only the first n rows")
+    add("--weights", type=Path, help="weights of the rows: .npy, or text with a number a line")
+    add(
+        "--objective",
+        choices=OBJECTIVES,
+        help="what to keep small; cosine keeps the rows' directions alone (default: distance)",
+    )
+    for name, what in (
+        ("bytes-per-row", "choose M and K: most bytes a row, codes and codebook together"),
+        ("distance", "choose M and K: largest mean Euclidean distance"),
+        ("cosine", "choose M and K: smallest mean cosine"),
+    ):
+        add(f"--target-{name}", type=float, help=what)
+    add("--seed", type=int, help="seed of everything random (default: 0)")
+    add("-o", "--out", type=Path, help="where run directories go (default: result)")
+    add("--dir-prefix", help="a word in the run directory's name (default: model)")
+    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
+    add("--recipe", choices=list(RECIPES), help="(default: fast)")
+
+
+def run(
+    arguments: argparse.Namespace, *, optimizer: object = None, extensions: Sequence[object] = ()
+) -> Path:
+    """Runs the command.
+
+    Args:
+        arguments: The command line's.
+        optimizer: An optimizer of Chainer's in place of the one that is named, set up on no link
+            yet.
+        extensions: Chainer's or your own, with triggers of their own.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        InputError: Something given cannot be used.
+    """
+    started = datetime.now()
+    resumed, matrix = arguments.resume, arguments.input_matrix
+    if resumed is None and matrix is None:
+        require_default_matrix("--input-matrix")
+        matrix = DEFAULT_MATRIX
+
+    from nncompress.runs.run import RunChoices, continued_run, new_run
+
+    choices = RunChoices(
+        data=_given(
+            matrix=matrix,
+            limit=arguments.limit,
+            objective=arguments.objective,
+            weights=arguments.weights,
+        ),
+        options=_given(**{name: getattr(arguments, name) for name in _OPTIONS}),
+        num_codebooks=arguments.num_codebooks,
+        num_codewords=arguments.num_codewords,
+        target=_target(arguments),
+        gpu=arguments.gpu,
+        threads=arguments.threads,
+        optimizer=optimizer,
+        extensions=extensions,
+        **_given(out=arguments.out, prefix=arguments.dir_prefix),
+    )
+    fresh = resumed is None
+    training = new_run(choices, started) if fresh else continued_run(resumed, choices)
+    training.train(started)
+    return training.directory
+
+
+def require_default_matrix(flag: str) -> None:
+    """Refuses to begin without the matrix that is read if none is named.
+
+    Args:
+        flag: The one that names another.
+
+    Raises:
+        InputError: It is not there.
+    """
+    if not DEFAULT_MATRIX.exists():
+        raise InputError(
+            f"{DEFAULT_MATRIX} does not exist; get it with scripts/download_glove_data.sh and "
+            "python scripts/convert_glove2numpy.py data/glove.6B.300d.txt, or name another "
+            f"matrix with {flag}"
+        )
+
+
+def _given(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _target(arguments: argparse.Namespace) -> object:
+    wanted = _given(
+        bytes_per_row=arguments.target_bytes_per_row,
+        distance=arguments.target_distance,
+        cosine=arguments.target_cosine,
+    )
+    if not wanted:
+        return None
+    from nncompress.evaluate.sizing import Target  # it brings Numba
+
+    return Target(**wanted)

@@ -1,0 +1,241 @@
+"""Better codes for a fixed codebook, one group at a time: Gibbs sampling, and ICM after it.
+
+Source: Martinez et al., "Revisiting additive quantization", ECCV 2016, section 3 (iterated
+conditional modes, and the perturbation between its runs); Geman and Geman, "Stochastic Relaxation,
+Gibbs Distributions, and the Bayesian Restoration of Images", PAMI 1984 (ICM's random form, and its
+annealing).
+
+For a row x with codes k_1 ... k_M the objective is ``||x - sum c||^2``, which is, up to
+``||x||^2``, the sum over groups of ``||c||^2 - 2 x.c`` and over pairs of groups of ``2 c.c'``: the
+unary terms come from the product of rows and codebook, the pairwise ones from the codebook's Gram
+matrix. For each row a table is kept of what each codeword would cost in its group, the other
+groups' codes being as they are. A change of one code changes the table by two rows of the Gram
+matrix, so that looking costs little and only changes cost much.
+"""
+
+import numpy as np
+from numba import njit
+
+from nncompress.cpu.elementary import INLINE, JIT
+from nncompress.cpu.philox import philox
+from nncompress.cpu.product import product
+from nncompress.cpu.vectors import exchange, gather_sum, least
+
+TILE_ROWS = 256
+_U = np.uint32
+
+
+@njit(**INLINE)
+def _random_below(bits, size):
+    """Maps 32 random bits to ``0 ... size-1``."""
+    return np.int64((np.uint64(bits) * np.uint64(size)) >> np.uint64(32))
+
+
+@njit(**INLINE)
+def unary_terms(unary, x, codebook_t, norms):
+    """Fills ``norms - 2 x @ codebook_t``, ``(n, L)``."""
+    product(x, False, codebook_t, unary, False)
+    for i in range(unary.shape[0]):
+        terms = unary[i]
+        for unit in range(norms.size):
+            terms[unit] = norms[unit] - terms[unit] - terms[unit]
+
+
+@njit(**INLINE)
+def rounding_margin(row):
+    """Returns what a row's codes have to gain: less may be rounding, and is no improvement."""
+    size = row.dtype.type(0)
+    for j in range(row.size):
+        size += row[j] * row[j]
+    return row.dtype.type(1e-5) * size
+
+
+@njit(**INLINE)
+def _fill(table, unary, gram, codes, units):
+    """Fills a row's table of costs; ``units`` is scratch, int32 ``(M,)``."""
+    num_codewords = table.size // codes.size
+    for group in range(codes.size):
+        units[group] = group * num_codewords + codes[group]
+    gather_sum(
+        np.int64(table.ctypes.data),
+        np.int64(unary.ctypes.data),
+        np.int64(gram.ctypes.data),
+        np.int64(units.ctypes.data),
+        np.float32(0),
+        (np.int64(units.size), np.int64(table.size), np.int64(table.size)),
+    )
+
+
+@njit(**INLINE)
+def _best(table, group, num_codewords, noise, place, temperature):
+    """Returns the group's best code after noise."""
+    return np.int64(
+        least(
+            np.int64(table.ctypes.data + 4 * group * num_codewords),
+            np.int64(noise.ctypes.data + 4 * place),
+            temperature,
+            np.int64(num_codewords),
+        )
+    )
+
+
+@njit(**INLINE)
+def _set(table, gram, codes, group, num_codewords, code):
+    """Changes a code and the table with it; returns what that gains."""
+    first = group * num_codewords
+    old = first + codes[group]
+    new = first + code
+    gain = table[old] - table[new]
+    base, row_bytes = np.int64(gram.ctypes.data), np.int64(4 * gram.shape[1])
+    exchange(
+        np.int64(table.ctypes.data),
+        base + new * row_bytes,
+        base + old * row_bytes,
+        np.int64(table.size),
+    )
+    codes[group] = code
+    return gain
+
+
+@njit(**JIT)
+def _sample(table, gram, codes, noise, temperature, words):
+    """Draws each group's code anew, given the others; returns what that gains.
+
+    A code has probability proportional to ``exp(-cost / temperature)``: the least of the costs
+    minus temperature times Gumbel noise (Maddison et al., "A* Sampling", NIPS 2014, section 2).
+    """
+    num_codebooks = codes.size
+    num_codewords = table.size // num_codebooks
+    places = noise.size - num_codewords
+    gain = table.dtype.type(0)
+    state = words[0]
+    group = _random_below(words[1], num_codebooks)
+    for _ in range(num_codebooks):
+        # Numerical Recipes' congruential generator: its upper bits choose where noise is taken.
+        state = _U(state * _U(1664525) + _U(1013904223))
+        place = _random_below(state, places)
+        code = _best(table, group, num_codewords, noise, place, temperature)
+        if code != codes[group]:
+            gain += _set(table, gram, codes, group, num_codewords, code)
+        group += 1
+        if group == num_codebooks:
+            group = 0
+    return gain
+
+
+@njit(**JIT)
+def _descend(table, gram, codes, noise, margin, sweeps):
+    """Sets each group's code to the best one given the others until none changes (ICM)."""
+    num_codebooks = codes.size
+    num_codewords = table.size // num_codebooks
+    gain = table.dtype.type(0)
+    group, unchanged = 0, 0
+    for _ in range(sweeps * num_codebooks):
+        code = _best(table, group, num_codewords, noise, 0, table.dtype.type(0))
+        first = group * num_codewords
+        unchanged += 1
+        if table[first + codes[group]] - table[first + code] > margin:
+            gain += _set(table, gram, codes, group, num_codewords, code)
+            unchanged = 1
+        if unchanged == num_codebooks:
+            break
+        group += 1
+        if group == num_codebooks:
+            group = 0
+    return gain
+
+
+@njit(**JIT)
+def relax(
+    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
+    position, noise, temperatures,
+):  # fmt: skip
+    """Samples the codes of rows, a sweep over the groups for each temperature.
+
+    Args:
+        thread: Number of this thread in the team.
+        threads: Size of the team.
+        barrier: Not used: rows do not depend on each other.
+        x: float32 ``(n, D)``, C-contiguous.
+        codebook_t: The codebook transposed, ``(D, L)``.
+        norms: Squared norms of the codewords, ``(L,)``.
+        gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
+        codes: int32 ``(n, M)``, replaced.
+        first_row: Number of the first row, for the random numbers.
+        seed_words: uint32 ``(2,)``: low and high half of the seed.
+        stream: Which random numbers.
+        position: Which draw.
+        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+        temperatures: float32, in units of squared distance.
+    """
+    num_rows = codes.shape[0]
+    unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    table = np.empty(norms.size, x.dtype)
+    units = np.empty(codes.shape[1], np.int32)
+    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
+        n = min(TILE_ROWS, num_rows - first)
+        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
+        for i in range(n):
+            current = codes[first + i]
+            _fill(table, unary[i], gram, current, units)
+            row = _U(first_row + first + i)
+            for sweep in range(temperatures.size):
+                words = philox(
+                    row, _U(sweep), _U(position), _U(stream), seed_words[0], seed_words[1]
+                )
+                _sample(table, gram, current, noise, temperatures[sweep], words)
+
+
+@njit(**JIT)
+def improve(
+    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
+    position, noise, temperature, trials, sweeps,
+):  # fmt: skip
+    """Improves the codes of rows, each tile of rows by one thread.
+
+    Each trial samples a row's codes once and runs ICM from there; its codes are kept if they are
+    better. Before the first trial, ICM runs from the codes as they are.
+
+    Args:
+        thread: As for ``relax``.
+        threads: As for ``relax``.
+        barrier: As for ``relax``.
+        x: As for ``relax``.
+        codebook_t: As for ``relax``.
+        norms: As for ``relax``.
+        gram: As for ``relax``.
+        codes: int32 ``(n, M)``, improved in place.
+        first_row: As for ``relax``.
+        seed_words: As for ``relax``.
+        stream: As for ``relax``.
+        position: As for ``relax``.
+        noise: As for ``relax``.
+        temperature: Of the sampling, in units of squared distance.
+        trials: How many to make.
+        sweeps: The most sweeps of ICM in a trial.
+    """
+    num_rows, num_codebooks = codes.shape
+    unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    kept_table, table = np.empty(norms.size, x.dtype), np.empty(norms.size, x.dtype)
+    trial_codes = np.empty(num_codebooks, np.int32)
+    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
+        n = min(TILE_ROWS, num_rows - first)
+        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
+        for i in range(n):
+            margin = rounding_margin(x[first + i])
+            current = codes[first + i]
+            _fill(kept_table, unary[i], gram, current, trial_codes)
+            row = _U(first_row + first + i)
+            for trial in range(trials + 1):
+                trial_codes[:] = current
+                table[:] = kept_table
+                gain = x.dtype.type(0)
+                if trial > 0:
+                    words = philox(
+                        row, _U(trial), _U(position), _U(stream), seed_words[0], seed_words[1]
+                    )
+                    gain += _sample(table, gram, trial_codes, noise, temperature, words)
+                gain += _descend(table, gram, trial_codes, noise, margin, sweeps)
+                if gain > margin:
+                    current[:] = trial_codes
+                    kept_table[:] = table

@@ -1,0 +1,1 @@
+"""Measuring what a compressed table keeps, and choosing its size by it."""

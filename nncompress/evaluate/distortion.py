@@ -1,0 +1,137 @@
+"""How far a compressed table is from the original."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.codes import reconstruct
+from nncompress.errors import InputError
+from nncompress.progress import progress_bar
+from nncompress.sources import EmbeddingMatrix
+
+CODEBOOK_DTYPES = ("auto", "float16", "float32")
+# A codebook is kept in float16 where that adds less than this share of the loss.
+_ADDED_LOSS = 1e-3
+_BLOCK_ROWS = 8_192
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Means over rows, in the units of the matrix.
+
+    Attributes:
+        loss: Mean of ``0.5 * ||x - reconstruction||^2``.
+        distance: Mean of ``||x - reconstruction||``, the mean Euclidean distance.
+        cosine: Mean cosine between x and its reconstruction; 0 where one of them is 0.
+    """
+
+    loss: float
+    distance: float
+    cosine: float
+
+
+def check_codebook_dtype(dtype: str) -> None:
+    """Refuses a name that ``choose_codebook`` does not know.
+
+    Raises:
+        InputError: The name is none of ``CODEBOOK_DTYPES``.
+    """
+    if dtype not in CODEBOOK_DTYPES:
+        raise InputError(f"no codebook type {dtype!r}; wanted one of {', '.join(CODEBOOK_DTYPES)}")
+
+
+def measure(
+    matrix: EmbeddingMatrix, tables: Sequence[CodeTable], xp: ModuleType = np
+) -> list[Distortion]:
+    """Compares each row of a matrix with the row of the same number in some tables, in one pass.
+
+    Args:
+        matrix: ``(N, D)``.
+        tables: Each of at least N rows of D columns.
+        xp: The array library that rows are decoded and compared with: NumPy, or CuPy for the
+            current GPU.
+
+    Returns:
+        The distortion of each table.
+    """
+    decoders = tables if xp is np else [_GpuDecoder(xp, table) for table in tables]
+    totals = np.zeros((len(tables), 3))
+    with progress_bar(len(matrix), "Measuring distances") as bar:
+        for start, rows in matrix.batches(_BLOCK_ROWS):
+            sent = xp.asarray(rows)
+            for total, decoder in zip(totals, decoders, strict=True):
+                decoded = decoder.decode(slice(start, start + len(rows)))
+                total += distances(sent, decoded, xp).sum(axis=1).tolist()
+            bar.update(len(rows))
+    return [Distortion(*means) for means in (totals / len(matrix)).tolist()]
+
+
+def distances(rows: np.ndarray, decoded: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+    """Returns half the squared distance, the distance and the cosine of each row, ``(3, n)``.
+
+    Args:
+        rows: ``(n, D)``.
+        decoded: ``(n, D)``.
+        xp: Their array library.
+    """
+    difference = rows - decoded
+    squares, norms, other_norms = (
+        xp.einsum("nd,nd->n", array, array, dtype=np.float64)
+        for array in (difference, rows, decoded)
+    )
+    lengths = xp.sqrt(norms * other_norms)
+    products = xp.einsum("nd,nd->n", rows, decoded, dtype=np.float64)
+    cosines = products / xp.where(lengths > 0, lengths, 1.0)
+    return xp.stack([0.5 * squares, xp.sqrt(squares), cosines])
+
+
+def choose_codebook(
+    matrix: EmbeddingMatrix, table: CodeTable, dtype: str = "auto", xp: ModuleType = np
+) -> tuple[CodeTable, Distortion, Distortion]:
+    """Chooses the type that a codebook is stored in, in one pass over the matrix.
+
+    Args:
+        matrix: ``(N, D)``, what the table stands for.
+        table: Codes and a codebook in float32.
+        dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds less than 0.1%
+            to the loss.
+        xp: As for ``measure``.
+
+    Returns:
+        A table of the same codes, its distortion, and that of the table given.
+
+    Raises:
+        InputError: The type is another, or float16 cannot hold the codebook.
+    """
+    check_codebook_dtype(dtype)
+    small = None
+    if dtype != "float32":
+        with np.errstate(over="ignore"):
+            codebook = table.codebook.astype(np.float16)
+        if np.isfinite(codebook).all():
+            small = CodeTable(table.packed, codebook, table.num_codebooks)
+        elif dtype == "float16":
+            raise InputError("the codebook has numbers too large for float16; wanted float32")
+    if small is None:
+        (exact,) = measure(matrix, [table], xp)
+        return table, exact, exact
+    exact, narrow = measure(matrix, [table, small], xp)
+    if dtype == "float16" or narrow.loss <= (1.0 + _ADDED_LOSS) * exact.loss:
+        return small, narrow, exact
+    return table, exact, exact
+
+
+class _GpuDecoder:
+    """Decodes the rows of a table of codes on the current GPU."""
+
+    def __init__(self, xp: ModuleType, table: CodeTable) -> None:
+        self._xp = xp
+        self._table = table
+        self._codebook = xp.asarray(table.codebook.astype(np.float32))
+
+    def decode(self, rows: slice) -> object:
+        """Returns rows on the GPU, float32 ``(n, D)``."""
+        return reconstruct(self._xp.asarray(self._table.codes(rows)), self._codebook, self._xp)

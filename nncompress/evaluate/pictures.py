@@ -1,0 +1,75 @@
+"""Pictures: what a compressed embedding keeps, and the curve that a size was chosen from."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nncompress.evaluate.evaluation import NEIGHBOURS, Evaluation
+from nncompress.evaluate.sizing import Point
+from nncompress.formats.files import atomic_path
+
+
+def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str) -> None:
+    """Draws the rows' errors, the use of the codewords, and the neighbours that are kept.
+
+    Args:
+        path: The picture; its name's ending tells the format.
+        evaluation: What was measured.
+        title: What stands above.
+    """
+    figure = Figure(figsize=(15, 4.8), layout="constrained")
+    figure.suptitle(title, parse_math=False)
+    errors, codes, neighbours = figure.subplots(1, 3)
+
+    errors.hist(evaluation.distances, bins=100, color="tab:blue")
+    errors.axvline(evaluation.distortion.distance, color="black", linestyle="--", label="mean")
+    errors.set(title="Error", xlabel="Euclidean distance to the original", ylabel="rows")
+    errors.legend()
+
+    share = evaluation.usage / evaluation.usage.sum(axis=1, keepdims=True)
+    image = codes.imshow(np.sort(share, axis=1)[:, ::-1], aspect="auto", interpolation="nearest")
+    figure.colorbar(image, ax=codes, label="share of the rows")
+    codes.set(title="Code usage", xlabel="codeword, by how often it is used", ylabel="codebook")
+
+    steps = np.arange(NEIGHBOURS + 2) - 0.5
+    neighbours.hist(evaluation.kept * NEIGHBOURS, bins=steps, color="tab:green", rwidth=0.9)
+    neighbours.set(
+        title=f"Neighbours kept (recall@{NEIGHBOURS} {evaluation.recall:.3f})",
+        xlabel=f"of the {NEIGHBOURS} nearest rows",
+        ylabel="rows asked",
+    )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def plot_rate_distortion(path: Path, points: Sequence[Point], chosen: Point) -> None:
+    """Draws distance and cosine over bytes a row, a line for each K.
+
+    Args:
+        path: Where the picture goes, a ``.png`` file; its directory is made.
+        points: What was measured.
+        chosen: The point that is marked.
+    """
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for name, axis in zip(("distance", "cosine"), axes, strict=True):
+        for num_codewords in sorted({point.num_codewords for point in points}):
+            line = [point for point in points if point.num_codewords == num_codewords]
+            axis.plot(
+                [point.bytes_per_row for point in line],
+                [getattr(point, name) for point in line],
+                marker="o",
+                label=f"K={num_codewords}",
+            )
+        axis.plot(
+            chosen.bytes_per_row, getattr(chosen, name), "k*", markersize=14,
+            label=f"chosen: M={chosen.num_codebooks}",
+        )  # fmt: skip
+        axis.set(xlabel="bytes a row", ylabel=f"mean {name}", xscale="log")
+        axis.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")

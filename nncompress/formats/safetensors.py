@@ -1,0 +1,165 @@
+"""Files in safetensors' layout: named arrays after a JSON header, mapped and never copied.
+
+The layout is that of the safetensors project: the header's length as a little-endian uint64, a
+JSON object that gives each tensor's type, shape and place, and the tensors' bytes, which fill the
+rest of the file without gaps. Nothing in such a file is code.
+"""
+
+import json
+import math
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.errors import FormatError, InputError
+from nncompress.formats.files import atomic_path
+
+# The longest header that is read: about a hundred bytes for each of as many tensors.
+_MOST_HEADER_BYTES = 8 << 20
+_ALIGNMENT = 64
+_DTYPES = {
+    **{"BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "U32": "<u4"},
+    **{"I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"},
+    "BF16": "<u2",  # NumPy has no such type: the upper halves of float32 numbers
+}
+_NAMES = {np.dtype(code): name for name, code in _DTYPES.items() if name != "BF16"}
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What a file holds.
+
+    Attributes:
+        metadata: Strings by name.
+        tensors: Arrays by name, mapped from the file and read-only.
+        dtypes: All types by the names that the layout has for them; a tensor of type BF16 is an
+            array of uint16, and of a type that NumPy has nothing for there is no array.
+        header: How many bytes there are before the tensors.
+    """
+
+    metadata: dict[str, str]
+    tensors: dict[str, np.ndarray]
+    dtypes: dict[str, str]
+    header: int
+
+
+def map_tensors(path: str | os.PathLike, what: str = "a safetensors file") -> TensorFile:
+    """Maps a file. Its header is checked against its size before anything else is read.
+
+    Args:
+        path: The file.
+        what: What it should be, for messages.
+
+    Raises:
+        InputError: There is no such file.
+        FormatError: The file is not in this layout, or not complete.
+    """
+    path = Path(path)
+    if not path.is_file():
+        seen = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {seen}; wanted {what}")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < 8:
+            raise FormatError(f"{path} has {size} bytes; wanted {what}, which has more")
+        buffer = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    length = int.from_bytes(buffer[:8], "little")
+    if length > min(size - 8, _MOST_HEADER_BYTES) or buffer[8:9] != b"{":
+        raise FormatError(
+            f"{path} does not begin with a header of its first 8 bytes' length; wanted {what}"
+        )
+    try:
+        header = json.loads(buffer[8 : 8 + length].decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise FormatError(f"{path} has a header that is not JSON; wanted {what}") from None
+    try:
+        return _mapped(buffer, header, 8 + length, size)
+    except _HeaderError as error:
+        raise FormatError(f"{path}: {error}; wanted {what} that is complete") from None
+
+
+class _HeaderError(Exception):
+    """What a header has wrong."""
+
+
+def _mapped(buffer: mmap.mmap, header: dict, first: int, size: int) -> TensorFile:
+    metadata = header.pop("__metadata__", {})
+    if not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
+        raise _HeaderError("the header's metadata are not strings")
+    tensors, dtypes, places = {}, {}, []
+    for name, entry in header.items():
+        dtype, shape, (begin, end) = _entry(name, entry)
+        places.append((begin, end))
+        dtypes[name] = dtype
+        code = np.dtype(_DTYPES.get(dtype, "u1"))
+        fits = dtype not in _DTYPES or end - begin == math.prod(shape) * code.itemsize
+        if not fits or not begin <= end <= size - first or max(shape, default=0) > size:
+            raise _HeaderError(
+                f"tensor {name!r} of shape {tuple(shape)} and type {dtype} is said to be bytes "
+                f"{begin} to {end} of {size - first}"
+            )
+        if dtype in _DTYPES:
+            flat = np.frombuffer(buffer, code, math.prod(shape), first + begin)
+            tensors[name] = flat.reshape(shape)
+    reached = 0
+    for begin, end in sorted(places):
+        if begin != reached:
+            raise _HeaderError(f"tensors overlap or leave a gap at byte {reached}")
+        reached = end
+    if reached != size - first:
+        raise _HeaderError(f"the tensors end at byte {reached} of {size - first}")
+    return TensorFile(metadata, tensors, dtypes, first)
+
+
+def _entry(name: str, entry: object) -> tuple[str, list[int], list[int]]:
+    """Returns type, shape and place of a tensor, as the header gives them."""
+    if not isinstance(entry, dict):
+        raise _HeaderError(f"tensor {name!r} has no description")
+    dtype, shape, place = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not isinstance(dtype, str):
+        raise _HeaderError(f"tensor {name!r} has the type {dtype!r}")
+    for numbers in (shape, place):
+        if not isinstance(numbers, list) or not all(
+            type(number) is int and 0 <= number < 1 << 63 for number in numbers
+        ):
+            raise _HeaderError(f"tensor {name!r} has a shape or place that is no list of sizes")
+    if len(place) != 2 or len(shape) > 32:
+        raise _HeaderError(f"tensor {name!r} has a shape or place of the wrong length")
+    return dtype, shape, place
+
+
+def write_tensors(
+    path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
+    """Writes a file, the same bytes for the same arguments.
+
+    Args:
+        path: The file.
+        tensors: Arrays by name, in the order in which they are stored; those of larger elements
+            have to come first, so that all are aligned. The first begins at a multiple of 64.
+        metadata: Strings by name.
+    """
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    place = 0
+    for name, array in tensors.items():
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [place, place + array.nbytes],
+        }
+        place += array.nbytes
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    if len(text) > _MOST_HEADER_BYTES:
+        raise InputError(
+            f"the file's header would have {len(text)} bytes; wanted at most "
+            f"{_MOST_HEADER_BYTES}, so keep less in the metadata"
+        )
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in tensors.values():
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))

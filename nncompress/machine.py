@@ -1,0 +1,153 @@
+"""Where to compute: the CPU with a team of threads, or a GPU."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nncompress.errors import InputError
+
+if TYPE_CHECKING:
+    from chainer.backend import Device
+
+    from nncompress.gpu.runtime import Runtime
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class Machine:
+    """Where to compute, made once for a job and handed on.
+
+    Args:
+        gpu: Number of the GPU; -1 is the CPU. The GPU becomes the current one.
+        threads: Threads to compute with on the CPU; None for as many as there are usable cores.
+            No result depends on it.
+
+    Attributes:
+        gpu: Number of the GPU, or -1.
+        threads: Number of threads.
+        runtime: The GPU's CUDA runtime; None on a CPU.
+
+    Raises:
+        InputError: The number of threads is not positive, CuPy does not work, or there is no such
+            GPU.
+    """
+
+    def __init__(self, gpu: int = -1, threads: int | None = None) -> None:
+        self.gpu = max(gpu, -1)
+        self.threads = resolve_threads(threads)
+        self.runtime: Runtime | None = None
+        if gpu >= 0:
+            from nncompress.gpu.runtime import open_gpu
+
+            self.runtime = open_gpu(gpu)
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array library: NumPy, or CuPy for a GPU."""
+        return np if self.runtime is None else self.runtime.xp
+
+    @cached_property
+    def team(self) -> "Team":
+        """The CPU's threads."""
+        return Team(self.threads)
+
+    @cached_property
+    def device(self) -> "Device":
+        """The same place as Chainer names it.
+
+        Raises:
+            InputError: Chainer cannot use CuPy.
+        """
+        from nncompress.chainer_support.compatibility import chainer
+
+        if self.gpu < 0:
+            return chainer.get_device("@numpy")
+        cuda = chainer.backends.cuda
+        if not cuda.available:
+            from nncompress.gpu.runtime import first_reason
+
+            raise InputError(
+                f"GPU {self.gpu} was asked for, and Chainer cannot use CuPy "
+                f"({first_reason(cuda._resolution_error)}); use the CPU (-g -1; in Python, -1)"
+            )
+        return chainer.get_device(f"@cupy:{self.gpu}")
+
+    def use(self) -> None:
+        """Makes the GPU the current one, if there is one."""
+        if self.gpu >= 0:
+            self.device.use()
+
+
+def usable_cores() -> int:
+    """Returns how many cores this process may use: by affinity, and by its cgroup's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = _cgroup_quota()
+    return max(1, cores or 1) if quota is None else max(1, min(cores or 1, int(quota + 0.5)))
+
+
+def resolve_threads(threads: int | None) -> int:
+    """Returns the number of threads to use.
+
+    Args:
+        threads: What the user asks for; None for as many as there are usable cores.
+
+    Raises:
+        InputError: The number is not positive.
+    """
+    if threads is None:
+        return usable_cores()
+    if threads < 1:
+        raise InputError(f"the number of threads is {threads}; wanted at least 1")
+    return threads
+
+
+def _cgroup_quota() -> float | None:
+    try:
+        fields = (_CGROUP / "cpu.max").read_text().split()  # cgroup version 2
+    except OSError:
+        try:
+            cpu = _CGROUP / "cpu"  # version 1
+            fields = [(cpu / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
+        except OSError:
+            return None
+    try:
+        quota, period = map(float, fields)
+    except ValueError:
+        return None  # "max": no quota
+    return quota / period if quota > 0 and period > 0 else None
+
+
+class Team:
+    """Threads that run one compiled function together.
+
+    Args:
+        threads: Size of the team, the calling thread included.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._barrier = np.zeros(1, dtype=np.int64)
+        self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
+
+    def run(self, function: Callable[..., None], threads: int, *arguments: object) -> None:
+        """Calls ``function(thread, threads, barrier, *arguments)`` in threads of the team.
+
+        Args:
+            function: Compiled without the interpreter's lock.
+            threads: How many of the team take part.
+            arguments: Passed on.
+        """
+        self._barrier[0] = 0
+        others = [
+            self._pool.submit(function, thread, threads, self._barrier, *arguments)
+            for thread in range(1, threads)
+        ]
+        function(0, threads, self._barrier, *arguments)
+        for other in others:
+            other.result()

@@ -1,0 +1,176 @@
+"""What refinement computes with: the CPU, or a GPU through CuPy.
+
+An engine's arrays are those of its own library (NumPy's, or CuPy's); only ``to_host`` leads back.
+Neither engine imports what the other needs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from nncompress.refinement.least_squares import LeastSquares
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.normalization import Normalization
+
+Array = Any  # NumPy's or CuPy's
+
+
+class Rows(Protocol):
+    """What an engine has to know of rows with codes and a codebook; see ``refinement.rows``."""
+
+    matrix: EmbeddingMatrix
+    weights: np.ndarray
+    normalization: Normalization
+    codes: np.ndarray
+    codebook: np.ndarray
+    is_normalized: bool
+
+    @property
+    def num_codewords(self) -> int:
+        """K."""
+
+    def normalized(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows of the matrix in normalized units, float32."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which random numbers a pass draws.
+
+    Attributes:
+        seed: Seed of everything random.
+        stream: What the numbers are for.
+        position: Which draw.
+        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+    """
+
+    seed: int
+    stream: int
+    position: int
+    noise: np.ndarray
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Low and high half of the seed."""
+        return self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF
+
+
+class Pass(Protocol):
+    """One way through the rows, with one codebook, a block at a time."""
+
+    def relax(
+        self, x: Array, codes: Array, first_row: int, draw: Draw, temperatures: np.ndarray
+    ) -> None:
+        """Samples codes, a sweep over the groups for each temperature.
+
+        Args:
+            x: A block, float32 ``(n, D)``.
+            codes: Its codes, int32 ``(n, M)``, replaced.
+            first_row: Number of the block's first row, for the random numbers.
+            draw: The random numbers.
+            temperatures: float32, in units of squared distance.
+        """
+
+    def improve(
+        self,
+        x: Array,
+        codes: Array,
+        first_row: int,
+        draw: Draw,
+        temperature: float,
+        trials: int,
+        sweeps: int,
+    ) -> None:
+        """Improves codes by ICM, from where they are and from samples of them.
+
+        Args:
+            x: As for ``relax``, like the next three.
+            codes: int32 ``(n, M)``, improved in place.
+            first_row: See there.
+            draw: See there.
+            temperature: Of the samples, in units of squared distance.
+            trials: How many samples to try.
+            sweeps: The most sweeps of ICM after each.
+        """
+
+    def search(self, x: Array, codes: Array, order: np.ndarray, width: int) -> None:
+        """Replaces codes where beam search finds better ones.
+
+        Args:
+            x: As for ``relax``.
+            codes: int32 ``(n, M)``, improved in place.
+            order: ``(M,)``: the groups, in the order in which they are decided.
+            width: How many paths are kept, at least 1.
+        """
+
+    def tally(self, x: Array, codes: Array, weights: np.ndarray) -> None:
+        """Adds a block to the normal equations.
+
+        Args:
+            x: As for ``relax``.
+            codes: int32 ``(n, M)``.
+            weights: float64 ``(n,)``.
+        """
+
+    def equations(self) -> LeastSquares:
+        """Returns the normal equations of the blocks so far, without squares and weight."""
+
+
+class Engine(Protocol):
+    """What refinement computes with.
+
+    Attributes:
+        xp: The library of its arrays.
+    """
+
+    xp: ModuleType
+
+    def blocks(self, rows: Rows) -> Iterator[tuple[slice, Array]]:
+        """Goes through the normalized rows in order.
+
+        Yields:
+            Which rows, and float32 ``(n, D)``.
+        """
+
+    def take(self, rows: Rows, numbers: np.ndarray) -> Array:
+        """Returns some of the normalized rows, float32 ``(n, D)``: a copy."""
+
+    def begin(self, rows: Rows) -> Pass:
+        """Begins a pass with the rows' codebook as it is."""
+
+    def upload(self, codes: np.ndarray) -> Array:
+        """Returns codes as a pass takes them: a copy, int32 ``(n, M)``."""
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Returns an array as NumPy's."""
+
+    def residuals(self, x: Array, codes: np.ndarray, codebook: np.ndarray) -> Array:
+        """Returns what codes leave of normalized rows.
+
+        Args:
+            x: float32 ``(n, D)``.
+            codes: ``(n, M)``.
+            codebook: ``(L, D)``.
+
+        Returns:
+            float32 ``(n, D)``.
+        """
+
+    def squares(self, x: Array, weights: np.ndarray) -> float:
+        """Returns the weighted sum of the rows' squared lengths."""
+
+    def means(self, x: Array, weights: np.ndarray, numbers: Array, size: int) -> Array:
+        """Returns the weighted mean of the rows of each number.
+
+        Args:
+            x: float32 ``(n, D)``.
+            weights: float64 ``(n,)``.
+            numbers: Integers in ``0 ... size-1``, ``(n,)``.
+            size: How many numbers there are.
+
+        Returns:
+            float32 ``(size, D)``; 0 where there are no rows.
+        """

@@ -1,0 +1,221 @@
+"""Rows with codes and a codebook, and the passes that make either better."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from nncompress.random.noise import Stream, generator
+from nncompress.refinement.engines.interface import Array, Draw, Engine, Pass
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.matrix import spaced_rows
+from nncompress.sources.normalization import Normalization
+
+# How many places of the noise table a look begins at; the table has K numbers more.
+_NOISE_PLACES = 8_192
+_SWEEPS = 4
+
+
+@dataclass
+class CodedRows:
+    """Rows, their codes and the codebook, in normalized units.
+
+    A pass goes through the rows once, a block at a time, and changes the codes. It may end with
+    the least-squares codebook for the new codes.
+
+    Attributes:
+        matrix: The rows, ``(N, D)``, in their own units or normalized.
+        weights: The weight of each row in the loss, float64 ``(N,)``.
+        normalization: What tells both units apart.
+        codes: ``(N, M)``; changed in place.
+        codebook: float64 ``(M*K, D)``, for normalized rows.
+        seed: Seed of everything random.
+        engine: What to compute with.
+        is_normalized: Whether the matrix is normalized already.
+        loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
+        passes: How many passes there were.
+    """
+
+    matrix: EmbeddingMatrix
+    weights: np.ndarray
+    normalization: Normalization
+    codes: np.ndarray
+    codebook: np.ndarray
+    seed: int
+    engine: Engine
+    is_normalized: bool = False
+    loss: float = np.inf
+    passes: int = 0
+    _noise: np.ndarray = field(init=False)
+    _squares: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._squares = None
+        draws = generator(self.seed, Stream.PERTURBATION).gumbel(
+            size=_NOISE_PLACES + self.num_codewords
+        )
+        self._noise = draws.astype(np.float32)
+
+    @property
+    def num_codewords(self) -> int:
+        """K."""
+        return len(self.codebook) // self.codes.shape[1]
+
+    @property
+    def temperature(self) -> float:
+        """Twice the mean squared distance for each dimension, which temperatures are multiples of.
+
+        If what is left of the rows were Gaussian noise, codes would have probabilities
+        proportional to ``exp(-squared distance / temperature)``.
+        """
+        return 4.0 * self.loss / self.matrix.dim
+
+    @property
+    def loss_in_units(self) -> float:
+        """The loss in the units of the matrix."""
+        return self.loss * self.normalization.scale**2
+
+    def export_codebook(self) -> np.ndarray:
+        """Returns the codebook in the units of the matrix, float32 ``(M*K, D)``.
+
+        Each group carries an equal part of the centre.
+        """
+        shift = self.normalization.centre.astype(np.float64) / self.codes.shape[1]
+        return (self.codebook * self.normalization.scale + shift).astype(np.float32)
+
+    def sample(self, num_rows: int) -> "CodedRows":
+        """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more.
+
+        Rows without a weight are left out.
+        """
+        rows = spaced_rows(num_rows, len(self.matrix), self.weights)
+        return replace(
+            self,
+            matrix=EmbeddingMatrix(self.normalized(self.matrix.take(rows)), self.matrix.name),
+            is_normalized=True,
+            weights=self.weights[rows],
+            codes=self.codes[rows],
+            codebook=self.codebook.copy(),
+        )
+
+    def with_codebook(self, codebook: np.ndarray) -> "CodedRows":
+        """Returns the same rows with another codebook and a copy of the codes."""
+        return replace(self, codes=self.codes.copy(), codebook=codebook.copy())
+
+    def normalized(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows of the matrix in normalized units, float32."""
+        if self.is_normalized:
+            return rows
+        return self.normalization.apply(rows)
+
+    def measure(self) -> None:
+        """Computes the loss, and changes nothing."""
+        self._pass(None, solve=False, bar=None)
+
+    def fit(self) -> None:
+        """Makes the codebook the best one for the codes."""
+        self._pass(None, solve=True, bar=None)
+
+    def relax(
+        self, temperatures: list[float], *, solve: bool = True, bar: tqdm | None = None
+    ) -> None:
+        """Samples all codes, once for each temperature (in units of squared distance)."""
+        draw, schedule = self._draw(), np.array(temperatures, dtype=np.float32)
+        self._pass(lambda work, *block: work.relax(*block, draw, schedule), solve, bar)
+
+    def improve(
+        self, trials: int, temperature: float, *, solve: bool = True, bar: tqdm | None = None
+    ) -> None:
+        """Improves codes by ICM, from where they are and from samples of them."""
+        how = self._draw(), temperature, trials, _SWEEPS
+        self._pass(lambda work, *block: work.improve(*block, *how), solve, bar)
+
+    def search(self, width: int, *, solve: bool = True, bar: tqdm | None = None) -> None:
+        """Improves codes by beam search, the groups that matter most first."""
+        groups = self.codebook.reshape(-1, self.num_codewords, self.matrix.dim)
+        spread = groups.var(axis=1).sum(axis=1)
+        order = np.argsort(-spread, kind="stable")
+        self._pass(lambda work, x, codes, _: work.search(x, codes, order, width), solve, bar)
+
+    def keep_better(self, codes: np.ndarray) -> None:
+        """Takes other codes, ``(N, M)``, for the rows that they are better for."""
+        engine = self.engine
+        for part, x in engine.blocks(self):
+            old, new = (
+                (engine.residuals(x, chosen[part], self.codebook) ** 2).sum(axis=1)
+                for chosen in (self.codes, codes)
+            )
+            better = engine.to_host(new < old)
+            self.codes[part][better] = codes[part][better]
+        self.measure()
+
+    def revive(self, used: np.ndarray) -> None:
+        """Gives codewords that no row uses a place where they would serve a badly served row.
+
+        Taking up the new codeword would reconstruct that row exactly; as long as none does, the
+        loss stays what it is.
+
+        Args:
+            used: Whether any row uses each codeword, bool ``(L,)``.
+        """
+        dead = np.flatnonzero(~used)
+        if not len(dead):
+            return
+        random = generator(self.seed, Stream.PERTURBATION, self.passes)
+        sample = random.integers(len(self.matrix), size=8 * len(dead))
+        engine = self.engine
+        rows = engine.take(self, sample)
+        residuals = engine.residuals(rows, self.codes[sample], self.codebook)
+        sizes = engine.to_host(engine.xp.einsum("nd,nd->n", residuals, residuals))
+        worst = np.argsort(-sizes, kind="stable")[: len(dead)]
+        residuals = engine.to_host(residuals[engine.xp.asarray(worst)])
+        for unit, index, residual in zip(dead, worst, residuals, strict=True):
+            group = unit // self.num_codewords
+            current = group * self.num_codewords + int(self.codes[sample[index], group])
+            self.codebook[unit] = self.codebook[current] + residual
+
+    def _draw(self) -> Draw:
+        return Draw(self.seed, int(Stream.PERTURBATION), self.passes, self._noise)
+
+    def _pass(
+        self,
+        change: Callable[[Pass, Array, Array, int], None] | None,
+        solve: bool,
+        bar: tqdm | None,
+    ) -> None:
+        """Goes through the rows once.
+
+        Args:
+            change: Changes the codes of a block: takes the pass, rows, codes and the number of
+                the first row. None leaves the codes as they are.
+            solve: Whether to make the codebook the best one for the new codes.
+            bar: Told of the rows that are done.
+        """
+        engine = self.engine
+        work = engine.begin(self)
+        squares = weight = 0.0
+        for part, x in engine.blocks(self):
+            codes, weights = engine.upload(self.codes[part]), self.weights[part]
+            if change is not None:
+                change(work, x, codes, part.start)
+            work.tally(x, codes, weights)
+            if change is not None:
+                self.codes[part] = engine.to_host(codes.astype(self.codes.dtype))
+            if self._squares is None:
+                squares += engine.squares(x, weights)
+            weight += float(weights.sum())
+            if bar is not None:
+                bar.update(len(x))
+        if self._squares is None:
+            self._squares = squares
+        equations = work.equations()
+        equations.squares, equations.weight = self._squares, weight
+        self.passes += 1
+        codebook = engine.xp.asarray(self.codebook)
+        if solve:
+            codebook = equations.solve(codebook)
+            self.codebook = engine.to_host(codebook)
+        self.loss = equations.loss(codebook)
+        if solve:
+            self.revive(engine.to_host(equations.used))

@@ -1,0 +1,189 @@
+"""What ``nncompress decode`` does: a snapshot and a matrix become codes and a codebook."""
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from nncompress.autoencoder.encoding import ENCODING_BATCH, require_same_width
+from nncompress.autoencoder.snapshot import load_model
+from nncompress.embedding.codes import write_codebook, write_codes
+from nncompress.errors import InputError
+from nncompress.evaluate.distortion import check_codebook_dtype
+from nncompress.machine import Machine
+from nncompress.pipeline import code, facts_of, make_embedding, refines
+from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
+from nncompress.runs.best_snapshots import best_snapshot
+from nncompress.runs.data import TrainingData
+from nncompress.runs.directory import CONFIG_FILE, log_to, read_config
+from nncompress.runs.provenance import log_provenance
+from nncompress.sources import EmbeddingMatrix, read_vocabulary
+from nncompress.training.settings import check_code_size
+
+
+@dataclass(frozen=True)
+class DecodingChoices:
+    """How to decode.
+
+    Attributes:
+        vocabulary: One token for each row of the unlimited matrix; None: codes alone.
+        matrix: The matrix; None: the one that the run was trained on, all of it.
+        limit: Number of leading rows to encode.
+        batch_size: Rows that are encoded at a time.
+        refined: Whether to refine codes and codebook; None: for runs of the fast recipe whose
+            codebook is not too large for it.
+        weights: The rows' weights in refinement; None: those that the run was trained with,
+            unless another matrix is given.
+        refinement: How long and how hard to refine.
+        codebook_dtype: The type of the codebook in ``<model>.nnc``; see ``choose_codebook``.
+    """
+
+    vocabulary: Path | None = None
+    matrix: Path | None = None
+    limit: int | None = None
+    batch_size: int = ENCODING_BATCH
+    refined: bool | None = None
+    weights: Path | None = None
+    refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    codebook_dtype: str = "auto"
+
+
+def decode(
+    model: Path,
+    started: datetime,
+    machine: Machine,
+    choices: DecodingChoices,
+) -> float:
+    """Encodes a matrix and writes ``<model>.codes``, ``<model>.codebook.npy``, ``<model>.nnc``.
+
+    Args:
+        model: Snapshot, or the run directory whose best snapshot is meant.
+        started: When the command began.
+        machine: Where to compute.
+        choices: How to decode.
+
+    Returns:
+        The mean Euclidean distance over the encoded rows.
+
+    Raises:
+        InputError: Something given cannot be used. No file has been written then.
+    """
+    if choices.batch_size < 1:
+        raise InputError(f"the batch size is {choices.batch_size}; wanted at least 1")
+    check_codebook_dtype(choices.codebook_dtype)
+    snapshot = _snapshot_of(model)
+    config = _config_of(snapshot)
+    size = _code_size(snapshot, config)
+    chain = load_model(snapshot, *size, machine)
+    known = config or {}
+    recipe, seed = known.get("recipe", "unknown"), known.get("seed", 0)
+    refined = _is_refined(choices, recipe, size)
+    data = _data_of(snapshot, config, choices.matrix, choices.weights, choices.limit)
+    matrix, weights = (data if refined else replace(data, weights=None)).open()
+    require_same_width(chain, matrix)
+    tokens = None if choices.vocabulary is None else _tokens(choices.vocabulary, matrix)
+
+    log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
+    with log_to(log_path, started, "Inference complete!!") as log:
+        log_provenance(log)
+        coded = code(
+            chain, matrix, machine,
+            refinement=choices.refinement if refined else None,
+            weights=weights, seed=seed, batch_size=choices.batch_size,
+        )  # fmt: skip
+        if coded.refined is not None:
+            log(f"Refinement began from {coded.refined.start} codebooks")
+            rounds = ", ".join(f"{loss:.6g}" for loss in coded.refined.losses)
+            log(f"{'Loss' if weights is None else 'Weighted loss'} after each round: {rounds}")
+        written = {
+            "codes": snapshot.with_name(f"{snapshot.name}.codes"),
+            "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
+            "embedding": snapshot.with_name(f"{snapshot.name}.nnc"),
+        }
+        write_codes(written["codes"], coded.codes, tokens)
+        write_codebook(written["codebook"], coded.codebook)
+        facts = facts_of(recipe, seed, coded, weights)
+        embedding, exact = make_embedding(
+            matrix, coded, tokens, choices.codebook_dtype, facts, machine
+        )
+        embedding.save(written["embedding"])
+        for kind, path in written.items():
+            log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
+        log(f"Mean euclidean distance: {exact.distance:.9g}")
+    return exact.distance
+
+
+def _is_refined(choices: DecodingChoices, recipe: str, size: tuple[int, int]) -> bool:
+    num_units = size[0] * size[1]
+    if choices.refined and num_units > MOST_CODEWORDS:
+        raise InputError(
+            f"M*K is {num_units}; refinement takes at most {MOST_CODEWORDS} codewords, so leave "
+            "--refine out"
+        )
+    refined = refines(recipe, *size) if choices.refined is None else choices.refined
+    if not refined and choices.weights is not None:
+        raise InputError(
+            "weights are for refinement, which is off; add --refine, or leave them out"
+        )
+    return refined
+
+
+def _tokens(vocabulary: Path, matrix: EmbeddingMatrix) -> list[str]:
+    tokens = read_vocabulary(vocabulary)
+    if len(tokens) != matrix.total_rows:
+        raise InputError(
+            f"{vocabulary} has {len(tokens)} tokens and {matrix.name} "
+            f"{matrix.total_rows} rows; wanted one token a row"
+        )
+    return tokens[: len(matrix)]
+
+
+def _snapshot_of(model: Path) -> Path:
+    if not model.is_dir():
+        return model
+    snapshot = best_snapshot(model)
+    if snapshot is None:
+        raise InputError(f"{model} has no snapshot iter_<n>.npz; wanted a run of train_comp.py")
+    return snapshot
+
+
+def _config_of(snapshot: Path) -> dict[str, object] | None:
+    """Returns the run's configuration, or None for a snapshot without one."""
+    return read_config(snapshot.parent) if (snapshot.parent / CONFIG_FILE).is_file() else None
+
+
+def _code_size(snapshot: Path, config: dict[str, object] | None) -> tuple[int, int]:
+    """Returns M and K, from the run's configuration or its directory's name."""
+    if config is not None:
+        size = config.get("M"), config.get("K")
+    else:
+        name = re.search(r"_M_(\d+)_K_(\d+)", snapshot.resolve().parent.name)
+        size = (int(name[1]), int(name[2])) if name else (None, None)
+    if not all(isinstance(number, int) for number in size):
+        raise InputError(
+            f"neither {snapshot.parent / CONFIG_FILE} nor the directory's name tells M and K; "
+            "keep a snapshot in its run directory"
+        )
+    check_code_size(*size)
+    return size
+
+
+def _data_of(
+    snapshot: Path,
+    config: dict[str, object] | None,
+    matrix: Path | None,
+    weights: Path | None,
+    limit: int | None,
+) -> TrainingData:
+    """Returns what to encode: what the run was trained on, where nothing else is given."""
+    if config is None:
+        if matrix is None:
+            raise InputError(
+                f"{snapshot.parent} has no {CONFIG_FILE} to tell which matrix is meant; name it "
+                "with --matrix"
+            )
+        return TrainingData(matrix, limit, weights=weights)
+    if matrix is not None:
+        config = config | {"input_matrix": str(matrix), "weights": None}
+    data = TrainingData.of_config(config, snapshot.parent / CONFIG_FILE)
+    return replace(data, limit=limit, weights=weights or data.weights)

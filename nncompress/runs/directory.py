@@ -1,0 +1,104 @@
+"""A run's directory: its name, its configuration and its log."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import logzero
+from logzero import logger
+
+from nncompress.errors import InputError
+from nncompress.formats.files import atomic_path
+from nncompress.training.settings import TrainingSettings
+
+CONFIG_FILE = "config.json"
+LOG_FILE = "train.log"
+
+
+def create_run_directory(
+    parent: str | os.PathLike, prefix: str, settings: TrainingSettings, now: datetime
+) -> Path:
+    """Creates ``<parent>/YYYYmmdd_HHMMSS_<prefix>_seed_..._optim_..._tau_...``, and so on.
+
+    Args:
+        parent: Where run directories go; created if missing.
+        prefix: A word of the user's.
+        settings: The run's settings; tau is the final one.
+        now: The time in the name.
+
+    Returns:
+        The path of a directory that did not exist: a number is appended if the name is taken.
+    """
+    name = (
+        f"{now:%Y%m%d_%H%M%S}_{prefix}_seed_{settings.seed}_optim_{settings.optimizer}"
+        f"_tau_{settings.tau:g}_batch_{settings.batch_size}"
+        f"_M_{settings.num_codebooks}_K_{settings.num_codewords}"
+    )
+    taken = 1
+    while True:
+        path = Path(parent) / (name if taken == 1 else f"{name}_{taken}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.is_dir():
+                raise InputError(f"{parent} is not a directory; wanted one for the runs") from None
+            taken += 1
+        except NotADirectoryError:
+            raise InputError(f"{parent} is not a directory; wanted one for the runs") from None
+        else:
+            return path
+
+
+def write_config(directory: Path, config: dict[str, object]) -> None:
+    """Writes ``config.json``."""
+    with atomic_path(directory / CONFIG_FILE) as temporary:
+        temporary.write_text(json.dumps(config, indent=4, sort_keys=True) + "\n")
+
+
+def read_config(directory: Path) -> dict[str, object]:
+    """Reads ``config.json``.
+
+    Raises:
+        InputError: It is missing or is not a JSON object.
+    """
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; wanted a run directory of train_comp.py")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds a {type(config).__name__}; wanted a JSON object")
+    return config
+
+
+@contextmanager
+def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[str], None]]:
+    """Logs to the console and to a file, and closes with when the work ended and how long it took.
+
+    Args:
+        path: The log file; what it holds stays, so that a resumed run continues it.
+        started: When the work began.
+        farewell: The first of the closing lines.
+
+    Yields:
+        A function that logs one message.
+    """
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logzero.LogFormatter(color=False))
+    logger.addHandler(handler)
+    try:
+        yield logger.info
+        ended = datetime.now()
+        logger.info(farewell)
+        logger.info(f"EXIT TIME: {ended:%Y%m%d - %H:%M:%S}")
+        logger.info(f"Duration: {ended - started}")
+        logger.info(f"Remember: log is saved in {path.parent.resolve()}")
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

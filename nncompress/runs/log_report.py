@@ -1,0 +1,51 @@
+"""A log that grows by appending."""
+
+import json
+import os
+from pathlib import Path
+
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.formats.files import atomic_path
+
+_END = b"\n]\n"
+
+
+class AppendingLogReport(chainer.training.extensions.LogReport):
+    """Chainer's ``LogReport``, except that it appends to its file.
+
+    Chainer's writes the whole log anew for each entry, which takes longer and longer. The file is
+    the same JSON list after every entry.
+
+    Args:
+        trigger: When to add an entry: the means of what was observed since the last one.
+        filename: Name of the file in the trainer's output directory; None for no file.
+    """
+
+    def __init__(self, trigger: object, filename: str | None) -> None:
+        super().__init__(trigger=trigger, log_name=filename)
+        self._appending = False
+
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
+        """Takes the observation in, and adds an entry if it is time."""
+        self._summary.add(trainer.observation)
+        if not self._trigger(trainer):
+            return
+        entry = {key: float(value) for key, value in self._summary.compute_mean().items()}
+        entry["epoch"] = trainer.updater.epoch
+        entry["iteration"] = trainer.updater.iteration
+        entry["elapsed_time"] = trainer.elapsed_time
+        self._log.append(entry)
+        self._init_summary()
+        if self._log_name is not None:
+            self._write(Path(trainer.out) / self._log_name)
+
+    def _write(self, path: Path) -> None:
+        if not self._appending:  # what a resumed run has not kept may be in the file
+            with atomic_path(path) as temporary:
+                entries = ",\n".join(map(json.dumps, self._log))
+                temporary.write_bytes(b"[\n" + entries.encode() + _END)
+            self._appending = True
+            return
+        with path.open("r+b") as file:
+            file.seek(-len(_END), os.SEEK_END)
+            file.write(b",\n" + json.dumps(self._log[-1]).encode() + _END)

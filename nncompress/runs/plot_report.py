@@ -1,0 +1,57 @@
+"""A plot that is not drawn more often than anybody looks at it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.formats.files import atomic_path
+
+
+class ThrottledPlotReport(chainer.training.extensions.PlotReport):
+    """Chainer's ``PlotReport``, except that adding a point and drawing have their own triggers.
+
+    Args:
+        y_keys: What to plot against the iteration.
+        trigger: When to add a point: the means of what was observed since the last one.
+        draw_trigger: At which of those moments to draw.
+        filename: Name of the PNG file in the trainer's output directory.
+    """
+
+    def __init__(
+        self,
+        y_keys: tuple[str, ...],
+        trigger: Callable[[chainer.training.Trainer], bool],
+        draw_trigger: Callable[[chainer.training.Trainer], bool],
+        filename: str,
+    ) -> None:
+        super().__init__(y_keys, trigger=trigger, filename=filename)
+        self._draw_trigger = draw_trigger
+
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
+        """Takes the observation in, and adds a point and draws if it is time."""
+        observation = trainer.observation
+        self._summary.add({key: observation[key] for key in self._y_keys if key in observation})
+        if not self._trigger(trainer):
+            return
+        for key, mean in self._summary.compute_mean().items():
+            self._data[key].append((trainer.updater.iteration, float(mean)))
+        self._init_summary()
+        if self._draw_trigger(trainer):
+            self._draw(Path(trainer.out) / self._file_name)
+
+    def _draw(self, path: Path) -> None:
+        # Without pyplot: a figure of its own needs no display and leaves no state.
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        axes = figure.add_subplot()
+        for key in self._y_keys:
+            if self._data[key]:
+                axes.plot(*np.transpose(self._data[key]), marker=".", label=key)
+        axes.set_xlabel("iteration")
+        axes.grid()
+        axes.legend()
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary)

@@ -1,0 +1,339 @@
+"""A run of ``nncompress train``: a run directory, and the trainer that fills it."""
+
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nncompress.autoencoder.snapshot import save_model
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.errors import InputError
+from nncompress.machine import Machine
+from nncompress.runs.best_snapshots import BestSnapshots
+from nncompress.runs.data import TrainingData
+from nncompress.runs.directory import (
+    CONFIG_FILE,
+    LOG_FILE,
+    create_run_directory,
+    log_to,
+    read_config,
+    write_config,
+)
+from nncompress.runs.log_report import AppendingLogReport
+from nncompress.runs.plot_report import ThrottledPlotReport
+from nncompress.runs.provenance import log_provenance
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.session import TrainingSession, make_session
+from nncompress.training.settings import TrainingOptions, TrainingSettings
+from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, ThrottledTrigger
+
+if TYPE_CHECKING:  # it brings Numba, which training on a GPU does without
+    from nncompress.evaluate.sizing import Point, Target
+
+TRAINER_SNAPSHOT = "trainer_snapshot.npz"
+_SELDOM = 30.0  # seconds between full snapshots, and between plots
+_PRINTED = (
+    "epoch",
+    "iteration",
+    "main/loss",
+    "validation/main/loss",
+    "main/maxp",
+    "validation/main/maxp",
+)
+_PRINTED_WITH_WEIGHTS = ("main/weighted_loss", "validation/main/weighted_loss")
+# Options that a run may be continued with another of.
+_MAY_DIFFER = ("epochs", "full_precision", "matrix_dtype")
+# What the configuration file calls some settings.
+_CONFIG_NAMES = {
+    "num_codebooks": "M",
+    "num_codewords": "K",
+    "full_precision": "fp32",
+    "batch_size": "batchsize",
+    "epochs": "epoch",
+}
+
+
+@dataclass(frozen=True)
+class RunChoices:
+    """What a user says of a run; None marks what was not said.
+
+    Attributes:
+        data: Which rows to train on, and what for: the arguments of ``TrainingData`` that were
+            given.
+        options: The arguments of ``TrainingOptions`` that were given.
+        num_codebooks: M.
+        num_codewords: K.
+        target: What M and K are to be chosen for.
+        gpu: Number of the GPU, -1 for the CPU.
+        threads: Threads to compute with on a CPU.
+        out: Where run directories go.
+        prefix: A word in the run directory's name.
+        optimizer: An optimizer of Chainer's in place of the one that the options name, set up on
+            no link yet.
+        extensions: Chainer's or your own, beside those that fill the run directory.
+    """
+
+    data: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    num_codebooks: int | None = None
+    num_codewords: int | None = None
+    target: "Target | None" = None
+    gpu: int | None = None
+    threads: int | None = None
+    out: Path = Path("result")
+    prefix: str = "model"
+    optimizer: chainer.GradientMethod | None = None
+    extensions: Sequence[object] = ()
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run directory and the session that trains into it.
+
+    Attributes:
+        directory: The run directory.
+        config: What ``config.json`` holds.
+        session: Chain and trainer.
+    """
+
+    directory: Path
+    config: dict[str, object]
+    session: TrainingSession
+
+    def train(self, started: datetime) -> None:
+        """Trains to the end, with everything logged.
+
+        Args:
+            started: When the command began.
+        """
+        with log_to(self.directory / LOG_FILE, started, "Training complete!!") as log:
+            log_provenance(log)
+            log(f"Hyperparameters: {self.config}")
+            self.session.run()
+
+
+def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
+    """Makes a new run ready to train.
+
+    Args:
+        choices: What the user says of it; the matrix is among it.
+        started: When the command began, for the name of the run directory.
+
+    Raises:
+        InputError: Something cannot be used. Nothing has been written then.
+    """
+    options = TrainingOptions(**choices.options)
+    machine = Machine(-1 if choices.gpu is None else choices.gpu, choices.threads)
+    options.check_machine(machine)
+    data = TrainingData(**choices.data)
+    matrix, weights = data.open()
+    size, points, chosen = _sizes(choices, matrix, options.seed, machine)
+    settings = options.resolve(len(matrix), *size)
+    directory = create_run_directory(choices.out, choices.prefix, settings, started)
+    try:
+        config = _config(settings, data, matrix, machine.gpu)
+        if chosen is not None:
+            config["rate_distortion"] = [asdict(point) for point in points]
+            from nncompress.evaluate.pictures import plot_rate_distortion
+
+            plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
+        write_config(directory, config)
+        session = _session(matrix, settings, directory, machine, weights, choices)
+    except BaseException:
+        shutil.rmtree(directory)
+        raise
+    return TrainingRun(directory, config, session)
+
+
+def _sizes(
+    choices: RunChoices, matrix: EmbeddingMatrix, seed: int, machine: Machine
+) -> "tuple[tuple[int, int], Sequence[Point], Point | None]":
+    """Returns M and K, and what they were chosen from if the user left them open."""
+    size = choices.num_codebooks, choices.num_codewords
+    if choices.target is None:
+        return (32 if size[0] is None else size[0], 16 if size[1] is None else size[1]), (), None
+    if size != (None, None):
+        raise InputError("a target chooses M and K; leave -M and -K out, or the target")
+    from nncompress.evaluate.sizing import HEADING, choose_size
+
+    print(f"Choosing M and K for {choices.target}\n{HEADING}")
+    chosen, points = choose_size(matrix, choices.target, seed=seed, machine=machine)
+    print(f"Chosen: M={chosen.num_codebooks}, K={chosen.num_codewords}")
+    return (chosen.num_codebooks, chosen.num_codewords), points, chosen
+
+
+def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
+    """Makes a run that was begun earlier ready to go on.
+
+    Args:
+        resumed: The run directory, or a file in it.
+        choices: What the user says of it; most must agree with the run.
+
+    Raises:
+        InputError: There is no such run, or something cannot be used. Nothing has been written
+            then.
+    """
+    directory = resumed if resumed.is_dir() else resumed.parent
+    snapshot = directory / TRAINER_SNAPSHOT
+    if not snapshot.is_file():
+        raise InputError(
+            f"{snapshot} does not exist; wanted a run directory of train_comp.py that has a "
+            "trainer snapshot to continue from"
+        )
+    config = read_config(directory)
+    settings, data = _settings_of(directory, config)
+    _refuse_changes(choices, config | data.config(), directory)
+    machine = Machine(config["gpu"] if choices.gpu is None else choices.gpu, choices.threads)
+    TrainingOptions(**choices.options).check_machine(machine)
+    changed = {name: value for name, value in choices.options.items() if name in _MAY_DIFFER}
+    epochs = changed.pop("epochs", None)
+    settings = replace(settings, **changed)
+    matrix, weights = data.open()
+    if list(matrix.shape) != config["matrix_shape"]:
+        raise InputError(
+            f"{data.matrix} has shape {matrix.shape} now; the run in {directory} was trained on "
+            f"{tuple(config['matrix_shape'])}"
+        )
+    if epochs is not None:
+        iterations = settings.iterations_of(epochs, len(matrix))
+        settings = replace(settings, iterations=iterations)
+    session = _session(matrix, settings, directory, machine, weights, choices)
+    try:
+        with np.load(snapshot, allow_pickle=False) as archive:
+            done = int(archive["updater/iteration"])
+            if done > settings.iterations:
+                raise InputError(
+                    f"the run in {directory} has made {done} steps already; "
+                    f"wanted more than that and not {settings.iterations}"
+                )
+            chainer.serializers.NpzDeserializer(archive).load(session.trainer)
+    except InputError:
+        raise
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
+    config |= _config(settings, data, matrix, machine.gpu)
+    write_config(directory, config)
+    return TrainingRun(directory, config, session)
+
+
+def _session(
+    matrix: EmbeddingMatrix,
+    settings: TrainingSettings,
+    directory: Path,
+    machine: Machine,
+    weights: np.ndarray | None,
+    choices: RunChoices,
+) -> TrainingSession:
+    """Adds to a session what fills a run directory, and what the user adds."""
+    session = make_session(
+        matrix, settings, machine, weights=weights, optimizer=choices.optimizer, out=directory
+    )
+    trainer = session.trainer
+    extensions = chainer.training.extensions
+    last = settings.iterations
+    often = ReportTrigger(last, iterations=REPORT_INTERVAL)
+    each_epoch = ReportTrigger(last, epochs=True)
+
+    trainer.extend(
+        BestSnapshots(session.best, directory, lambda path: save_model(path, session.chain)),
+        trigger=often,
+    )
+    for name, trigger in (("iteration", often), ("epoch", each_epoch)):
+        log = AppendingLogReport(trigger, f"chainer_report_{name}.log")
+        trainer.extend(log, name=f"LogReport_{name}")
+    for quantity in ("loss", "maxp"):
+        trainer.extend(
+            ThrottledPlotReport(
+                (f"main/{quantity}", f"validation/main/{quantity}"),
+                trigger=often,
+                draw_trigger=ThrottledTrigger(last, _SELDOM),
+                filename=f"{quantity}.png",
+            ),
+            name=f"PlotReport_{quantity}",
+        )
+    printed = _PRINTED if weights is None else (*_PRINTED, *_PRINTED_WITH_WEIGHTS)
+    table = extensions.PrintReport(printed, "LogReport_iteration", out=sys.stdout)
+    trainer.extend(table, trigger=often)
+    # A terminal redraws the bar in place; a log file gets ten of them.
+    bars = 400 if sys.stdout.isatty() else 10
+    stride = trainer.updater.stride
+    interval = stride * max(1, last // (bars * stride))
+    trainer.extend(extensions.ProgressBar(update_interval=interval, out=sys.stdout))
+    trainer.extend(
+        extensions.snapshot(
+            filename=TRAINER_SNAPSHOT,
+            writer=extensions.snapshot_writers.SimpleWriter(
+                savefun=lambda path, arrays: np.savez(path, **arrays)
+            ),
+        ),
+        trigger=ThrottledTrigger(last, _SELDOM),
+    )
+    for extension in choices.extensions:
+        trainer.extend(extension)
+    return session
+
+
+def _config(
+    settings: TrainingSettings, data: TrainingData, matrix: EmbeddingMatrix, gpu: int
+) -> dict[str, object]:
+    config = {_CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
+    return (
+        config
+        | data.config()
+        | {
+            "matrix_shape": list(matrix.shape),
+            "epoch": round(settings.iterations * settings.batch_size / len(matrix), 3),
+            "gpu": gpu,
+        }
+    )
+
+
+def _settings_of(
+    directory: Path, config: dict[str, object]
+) -> tuple[TrainingSettings, TrainingData]:
+    try:
+        settings = TrainingSettings(
+            **{
+                each.name: config[name]
+                for each in fields(TrainingSettings)
+                # Runs from before a setting was there have its default.
+                if (name := _CONFIG_NAMES.get(each.name, each.name)) in config
+                or each.default is MISSING
+            }
+        )
+        for name in ("input_matrix", "matrix_shape", "limit", "gpu"):
+            config[name]
+    except KeyError as error:
+        raise InputError(
+            f"{directory}/config.json lacks {error}; it cannot be continued"
+        ) from None
+    return settings, TrainingData.of_config(config, directory / CONFIG_FILE)
+
+
+def _refuse_changes(choices: RunChoices, config: dict[str, object], directory: Path) -> None:
+    """Refuses what would make the rest of a run differ from its beginning."""
+    if choices.target is not None:
+        raise InputError("a target chooses M and K of a new run; leave it out to continue one")
+    given = {name: value for name, value in choices.options.items() if name not in _MAY_DIFFER}
+    sizes = {"num_codebooks": choices.num_codebooks, "num_codewords": choices.num_codewords}
+    given |= {name: value for name, value in sizes.items() if value is not None}
+    given |= {
+        "input_matrix" if name == "matrix" else name: os.fspath(value.resolve())
+        if isinstance(value, Path)
+        else value
+        for name, value in choices.data.items()
+    }
+    for name, value in given.items():
+        known = config.get(_CONFIG_NAMES.get(name, name))
+        if value != known:
+            raise InputError(
+                f"{_CONFIG_NAMES.get(name, name)} is {value}, and the run in {directory} has "
+                f"{known}; leave it out to continue that run, or start a new one"
+            )

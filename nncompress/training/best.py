@@ -1,0 +1,56 @@
+"""The best parameters of a run, kept in memory."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.chainer_support.compatibility import chainer
+
+
+class BestParameters(chainer.training.Extension):
+    """Keeps a copy of the parameters whenever the validation loss is the least so far.
+
+    Where rows have weights, the weighted loss is meant.
+
+    Args:
+        chain: The autoencoder.
+
+    Attributes:
+        loss: The least validation loss so far; infinite before the first.
+        iteration: The iteration that it was measured at; -1 before the first.
+        observers: Called with each such iteration, while the chain has those parameters.
+    """
+
+    priority = chainer.training.PRIORITY_EDITOR
+    default_name = "best_parameters"
+
+    def __init__(self, chain: CompositionalAutoencoder) -> None:
+        self._chain = chain
+        self._arrays: dict[str, np.ndarray] = {}
+        self.loss = np.inf
+        self.iteration = -1
+        self.observers: list[Callable[[int], None]] = []
+
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
+        """Looks at the validation loss just observed."""
+        loss = validation_objective(trainer.observation)
+        # The first parameters are kept whatever their loss is, so that a run ends with some.
+        if self.iteration >= 0 and not loss < self.loss:
+            return
+        self.loss, self.iteration = loss, trainer.updater.iteration
+        self._arrays = {name: p.array.copy() for name, p in self._chain.namedparams()}
+        for observer in self.observers:
+            observer(self.iteration)
+
+    def restore(self) -> None:
+        """Gives the chain its best parameters back, if there are any in memory."""
+        for name, parameter in self._chain.namedparams():
+            if name in self._arrays:
+                parameter.array[...] = self._arrays[name]
+
+
+def validation_objective(observation: Mapping[str, float]) -> float:
+    """Returns what training minimizes, over the validation rows."""
+    loss = observation["validation/main/loss"]
+    return float(observation.get("validation/main/weighted_loss", loss))

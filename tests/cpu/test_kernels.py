@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from nncompress.cpu import elementary
+from nncompress.cpu.intrinsics import wait_for_all
+from nncompress.cpu.product import product
+from nncompress.machine import Team
+
+
+@njit
+def apply_log(x, y):
+    for i in range(x.size):
+        y[i] = elementary.log(x[i])
+
+
+@njit
+def apply_exp(x, y):
+    for i in range(x.size):
+        y[i] = elementary.exp(x[i])
+
+
+@njit
+def apply_tanh(x, y):
+    for i in range(x.size):
+        y[i] = elementary.tanh(x[i])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("apply", "reference", "numbers"),
+    [
+        (apply_log, np.log, np.logspace(-37, 38, 100_001)),
+        (apply_log, np.log, 1 + np.linspace(-1e-3, 1e-3, 10_001)),
+        (apply_exp, np.exp, np.linspace(-87, 88, 100_001)),
+        (apply_tanh, np.tanh, np.linspace(-12, 12, 100_001)),
+        (apply_tanh, np.tanh, np.logspace(-20, 0, 10_001)),
+    ],
+)
+def test_elementary_functions_are_accurate(dtype, apply, reference, numbers):
+    x = numbers.astype(dtype)
+    found = np.empty_like(x)
+    apply(x, found)
+    np.testing.assert_allclose(
+        found, reference(x.astype(np.float64)), rtol=3 * np.finfo(dtype).eps, atol=1e-44
+    )
+
+
+def test_exp_of_very_negative_numbers_is_nothing():
+    x = np.array([-88, -1e4, -np.inf], np.float32)
+    found = np.empty_like(x)
+    apply_exp(x, found)
+    assert (found < 2e-38).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose_a", [False, True])
+@settings(deadline=None)  # the first call compiles
+@given(m=st.integers(1, 20), n=st.integers(1, 150), k=st.integers(1, 20), seed=st.integers(0, 9))
+def test_products_agree_with_numpy(dtype, transpose_a, m, n, k, seed):
+    random = np.random.default_rng(seed)
+
+    def wide(rows, columns):
+        """A matrix whose rows are not next to each other."""
+        return random.normal(size=(rows, columns + 3)).astype(dtype)[:, 1 : columns + 1]
+
+    a, b = wide(k, m) if transpose_a else wide(m, k), wide(k, n)
+    for accumulate in (False, True):
+        around = random.normal(size=(m + 2, n + 2)).astype(dtype)
+        if not accumulate:
+            around[1:-1, 1:-1] = np.nan  # what is not added to must not matter
+        before, c = around.copy(), around[1:-1, 1:-1]
+        product(a, transpose_a, b, c, accumulate)
+        expected = (a.T if transpose_a else a).astype(np.float64) @ b
+        if accumulate:
+            expected += before[1:-1, 1:-1]
+        np.testing.assert_allclose(c, expected, atol=1e-5 if dtype == np.float32 else 1e-13)
+        around[1:-1, 1:-1] = before[1:-1, 1:-1] = 0
+        assert (around == before).all()
+
+
+def test_a_part_of_a_product_is_the_same_to_the_last_bit(random):
+    a, b = (random.normal(size=size).astype(np.float32) for size in ((50, 70), (70, 200)))
+    whole, part = np.empty((50, 200), np.float32), np.empty((13, 57), np.float32)
+    product(a, False, b, whole, False)
+    product(a[20:33], False, b[:, 101:158], part, False)
+    assert (part == whole[20:33, 101:158]).all()
+
+
+@njit(nogil=True)
+def meet(thread, threads, barrier, log, rounds):
+    passed = 0
+    for turn in range(rounds):
+        log[turn, thread] = turn
+        passed = wait_for_all(barrier, passed, threads)
+        for other in range(threads):
+            if log[turn, other] != turn:
+                log[turn, thread] = -1
+        passed = wait_for_all(barrier, passed, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_nobody_passes_a_barrier_before_all_are_there(threads):
+    log = np.full((300, threads), -2)
+    team = Team(threads)
+    for _ in range(3):
+        log[:] = -2
+        team.run(meet, threads, log, 300)
+        assert (log == np.arange(300)[:, None]).all()

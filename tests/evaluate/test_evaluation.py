@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from nncompress import CompressedEmbedding, InputError
+from nncompress.evaluate.evaluation import evaluate
+from nncompress.sources import EmbeddingMatrix
+
+
+@pytest.fixture
+def compressed(random):
+    codes = random.integers(11, size=(400, 6))
+    codebook = random.normal(size=(66, 10)).astype(np.float32)
+    return CompressedEmbedding.from_codes(codes, codebook, [f"w{i}" for i in range(400)])
+
+
+@pytest.fixture
+def original(compressed, random):
+    return (compressed.to_numpy() + 0.5 * random.normal(size=(400, 10))).astype(np.float32)
+
+
+def neighbours(rows, query):
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    scores = units @ units[query]
+    scores[query] = -np.inf
+    return set(np.argsort(-scores)[:10])
+
+
+def test_what_is_measured_follows_the_definitions(compressed, original, tmp_path, monkeypatch):
+    monkeypatch.setattr("nncompress.evaluate.evaluation._BLOCK_ROWS", 37)
+    pytest.importorskip("scipy")
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"w{i}\tw{i + 7}\t{i * i % 11}\n" for i in range(40)))
+    result = evaluate(compressed, EmbeddingMatrix(original), [pairs], num_queries=50)
+    decoded = compressed.to_numpy()
+    errors = np.linalg.norm(original - decoded, axis=1)
+    np.testing.assert_allclose(result.distances, errors, rtol=1e-5)
+    assert result.distortion.loss == pytest.approx(0.5 * (errors**2).mean(), rel=1e-5)
+    queries = np.linspace(0, 399, 50).astype(int)
+    kept = [len(neighbours(original, q) & neighbours(decoded, q)) / 10 for q in range(400)]
+    assert result.recall == pytest.approx(np.mean(kept), abs=0.1)
+    assert len(result.kept) == len(queries)
+    codes = compressed.table.codes(slice(None))
+    assert result.usage.tolist() == [
+        np.bincount(group, minlength=11).tolist() for group in codes.T
+    ]
+    assert 6 * np.log2(11) * 0.95 < result.bits_used <= 6 * np.log2(11)
+    from scipy import stats
+
+    people = [i * i % 11 for i in range(40)]
+    for rows, score in zip((original, decoded), result.word_tests["pairs.tsv"], strict=True):
+        units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        cosines = [units[i] @ units[i + 7] for i in range(40)]
+        assert score == pytest.approx(stats.spearmanr(people, cosines)[0], abs=1e-6)
+
+
+def test_all_rows_can_be_asked_for_their_neighbours(compressed, original):
+    result = evaluate(compressed, EmbeddingMatrix(original), [], num_queries=400)
+    decoded = compressed.to_numpy()
+    kept = [len(neighbours(original, q) & neighbours(decoded, q)) / 10 for q in range(400)]
+    np.testing.assert_allclose(result.kept, kept)
+    assert result.word_tests == {}
+
+
+def test_another_table_is_refused(compressed, original):
+    with pytest.raises(InputError, match=r"has shape \(399, 10\); .* shape \(400, 10\)"):
+        evaluate(compressed, EmbeddingMatrix(original[:-1]))

@@ -1,0 +1,39 @@
+import json
+from types import SimpleNamespace
+
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.runs.log_report import AppendingLogReport
+
+
+def run(path, losses, weights):
+    """Observes each loss with its weight, and logs at every second one."""
+    moment = SimpleNamespace(now=0)
+    ours = AppendingLogReport(lambda trainer: moment.now % 2 == 1, "ours.log")
+    theirs = chainer.training.extensions.LogReport(filename="theirs.log")
+    theirs._trigger = lambda trainer: moment.now % 2 == 1
+    for moment.now, (loss, weight) in enumerate(zip(losses, weights, strict=True)):
+        trainer = SimpleNamespace(
+            observation={"main/loss": (loss, weight)},
+            is_before_training=False,
+            updater=SimpleNamespace(epoch=moment.now // 3, iteration=moment.now),
+            elapsed_time=float(moment.now),
+            out=str(path),
+        )
+        for report in (ours, theirs):
+            report(trainer)
+        yield json.loads((path / "ours.log").read_text()) if moment.now else None
+    assert ours.log == theirs.log
+
+
+def test_the_file_is_chainers_after_every_entry(tmp_path):
+    seen = list(run(tmp_path, [4.0, 1.0, 2.0, 3.0, 5.0, 8.0], [1, 3, 20, 20, 20, 5]))
+    assert json.loads((tmp_path / "theirs.log").read_text()) == seen[-1]
+    assert [len(entries) for entries in seen[1:]] == [1, 1, 2, 2, 3]
+    assert seen[-1][0]["main/loss"] == (4 + 3 * 1) / 4
+
+
+def test_a_resumed_run_drops_what_its_snapshot_does_not_know(tmp_path):
+    list(run(tmp_path, [1.0] * 6, [1] * 6))
+    list(run(tmp_path, [2.0] * 4, [1] * 4))
+    entries = json.loads((tmp_path / "ours.log").read_text())
+    assert [entry["main/loss"] for entry in entries] == [2.0, 2.0]

@@ -1,0 +1,33 @@
+import os
+
+import pytest
+
+from nncompress import machine
+from nncompress.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({}, 8),
+    ],
+)
+def test_usable_cores_respect_affinity_and_cgroup(tmp_path, monkeypatch, files, expected):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert machine.usable_cores() == expected
+
+
+def test_threads_asked_for_are_used_and_must_be_positive():
+    assert machine.resolve_threads(7) == 7
+    assert machine.resolve_threads(None) == machine.usable_cores()
+    with pytest.raises(InputError, match="number of threads is 0"):
+        machine.resolve_threads(0)
