@@ -30,10 +30,10 @@ class CompositionalAutoencoder(chainer.Chain):
         num_codebooks: M, the number of groups.
         num_codewords: K, the number of codewords in a group.
         init: ``"uniform"`` draws all weights and biases from uniform(-0.01, 0.01), as the paper's
-            Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors' TensorFlow
-            code does. ``"scaled"`` draws the links' weights from normal distributions with the
-            variance of LeCun et al. 1998 (section 4.6), the codebook so that a reconstruction has
-            unit variance, and sets the biases to 0; it suits normalized rows.
+            Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors'
+            TensorFlow code does. ``"scaled"`` draws the links' weights from normal distributions
+            with the variance of LeCun et al. 1998 (section 4.6), the codebook so that a
+            reconstruction has unit variance, and sets the biases to 0; it suits normalized rows.
         seed: Seed of the initial weights and of the noise.
         dtype: float32, or float64 for checking gradients.
 
