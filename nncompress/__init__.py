@@ -1,28 +1,42 @@
 """Compress embedding tables with deep compositional codes.
 
 The public names are loaded on first use: importing ``nncompress`` loads no Chainer, CuPy or Numba.
+After it, ``import chainer`` works on today's NumPy and Python; ``nncompress.chainer`` is the same.
 """
 
 import importlib
 
+from nncompress.chainer_support import importing
 from nncompress.version import __version__
 
 _HOME = {
+    "CompositionalAutoencoder": "nncompress.autoencoder.chain",
     "CompressedEmbedding": "nncompress.embedding.compressed",
     "EmbeddingCompressor": "nncompress.compressor",
     "FormatError": "nncompress.errors",
     "InputError": "nncompress.errors",
+    "Machine": "nncompress.machine",
+    "TrainingOptions": "nncompress.training.settings",
+    "chainer": "nncompress.chainer_support.compatibility",
     "compress": "nncompress.pipeline",
+    "learn": "nncompress.training.session",
 }
 
 __all__ = [
+    "CompositionalAutoencoder",
     "CompressedEmbedding",
     "EmbeddingCompressor",
     "FormatError",
     "InputError",
+    "Machine",
+    "TrainingOptions",
     "__version__",
+    "chainer",
     "compress",
+    "learn",
 ]
+
+importing.install()
 
 
 def __getattr__(name: str) -> object:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nncompress.chainer_support import compatibility as chainer_compat
+from nncompress.chainer_support import importing
 from nncompress.chainer_support.compatibility import chainer
 
 F = chainer.functions
@@ -55,6 +56,43 @@ def test_missing_chainer_is_named(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(ImportError, match="Chainer is not installed"):
         chainer_compat._check_version()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nncompress, chainer; assert nncompress.chainer is chainer",
+        "from nncompress import chainer; import chainer as other; assert other is chainer",
+        "from nncompress import CompositionalAutoencoder; import chainer",
+        "import nncompress; import chainer.functions as F; F.as_strided",
+    ],
+)
+def test_chainer_is_imported_by_its_own_name_after_the_package(code):
+    result = run_python(code)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(hasattr(np, "sctypes"), reason="this NumPy lets Chainer be imported alone")
+def test_an_import_that_failed_before_the_package_can_be_made_again():
+    result = run_python(
+        "try:\n    import chainer\nexcept Exception:\n    import nncompress, chainer\n"
+        "print(chainer.__version__, chainer.links.Linear.__name__)"
+    )
+    assert result.stdout.split() == ["7.8.1", "Linear"], result.stderr
+
+
+def test_another_release_of_chainer_is_left_alone(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "7.9.0")
+    assert importing.ChainerFinder().find_spec("chainer") is None
+
+
+def test_importing_the_package_loads_few_modules():
+    """A count of modules, which says the same on every machine."""
+    result = run_python(
+        "import sys; before = set(sys.modules); import nncompress\n"
+        "print(len(set(sys.modules) - before))"
+    )
+    assert int(result.stdout) < 40
 
 
 def test_as_strided_has_its_gradient():
