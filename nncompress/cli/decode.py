@@ -17,10 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="snapshot iter_<n>.npz, or a run directory: its best snapshot",
     )
+    add("-M", "--M", type=int, help="number of codebooks, for a snapshot outside of its run")
+    add("-K", "--K", type=int, help="codewords in each, for a snapshot outside of its run")
     add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
     add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
     add("--limit", type=int, help="encode only the first n rows")
-    add("--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
+    add("-b", "--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
     add(
         "--refine",
         action=argparse.BooleanOptionalAction,
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> float:
     from nncompress.runs.decoding import DecodingChoices, decode
 
     choices = DecodingChoices(
+        num_codebooks=arguments.M,
+        num_codewords=arguments.K,
         vocabulary=arguments.vocab_path,
         matrix=arguments.matrix,
         limit=arguments.limit,

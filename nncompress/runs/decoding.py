@@ -1,6 +1,7 @@
 """What ``nncompress decode`` does: a snapshot and a matrix become codes and a codebook."""
 
 import re
+import warnings
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +21,17 @@ from nncompress.runs.provenance import log_provenance
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.training.settings import check_code_size
 
+# What configurations call M and K: this project's, and those of the Chainer port of 2018.
+_SIZE_NAMES = (("M", "K"), ("n_codebooks", "n_centroids"))
+
 
 @dataclass(frozen=True)
 class DecodingChoices:
     """How to decode.
 
     Attributes:
+        num_codebooks: M, for a snapshot outside of its run directory; None: the run tells.
+        num_codewords: K, like M.
         vocabulary: One token for each row of the unlimited matrix; None: codes alone.
         matrix: The matrix; None: the one that the run was trained on, all of it.
         limit: Number of leading rows to encode.
@@ -38,6 +44,8 @@ class DecodingChoices:
         codebook_dtype: The type of the codebook in ``<model>.nnc``; see ``choose_codebook``.
     """
 
+    num_codebooks: int | None = None
+    num_codewords: int | None = None
     vocabulary: Path | None = None
     matrix: Path | None = None
     limit: int | None = None
@@ -73,7 +81,7 @@ def decode(
     check_codebook_dtype(choices.codebook_dtype)
     snapshot = _snapshot_of(model)
     config = _config_of(snapshot)
-    size = _code_size(snapshot, config)
+    size = _code_size(snapshot, config, choices)
     chain = load_model(snapshot, *size, machine)
     known = config or {}
     recipe, seed = known.get("recipe", "unknown"), known.get("seed", 0)
@@ -148,24 +156,55 @@ def _snapshot_of(model: Path) -> Path:
 
 
 def _config_of(snapshot: Path) -> dict[str, object] | None:
-    """Returns the run's configuration, or None for a snapshot without one."""
-    return read_config(snapshot.parent) if (snapshot.parent / CONFIG_FILE).is_file() else None
+    """Returns the run's configuration; None for a snapshot without one that can be read.
+
+    Where the directory's name tells M and K, a file that is no configuration is passed over, which
+    a warning says.
+    """
+    if not (snapshot.parent / CONFIG_FILE).is_file():
+        return None
+    try:
+        return read_config(snapshot.parent)
+    except InputError as error:
+        if _size_in_name(snapshot) is None:
+            raise
+        warnings.warn(f"{error}; going by the directory's name", stacklevel=3)
+        return None
 
 
-def _code_size(snapshot: Path, config: dict[str, object] | None) -> tuple[int, int]:
-    """Returns M and K, from the run's configuration or its directory's name."""
-    if config is not None:
-        size = config.get("M"), config.get("K")
-    else:
-        name = re.search(r"_M_(\d+)_K_(\d+)", snapshot.resolve().parent.name)
-        size = (int(name[1]), int(name[2])) if name else (None, None)
-    if not all(isinstance(number, int) for number in size):
+def _size_in_name(snapshot: Path) -> tuple[int, int] | None:
+    name = re.search(r"_M_(\d+)_K_(\d+)", snapshot.resolve().parent.name)
+    return None if name is None else (int(name[1]), int(name[2]))
+
+
+def _code_size(
+    snapshot: Path, config: dict[str, object] | None, choices: DecodingChoices
+) -> tuple[int, int]:
+    """Returns M and K: those given, of the run's configuration, or of its directory's name."""
+    known = _size_in_name(snapshot)
+    for names in _SIZE_NAMES:
+        size = tuple(config.get(name) for name in names) if config else ()
+        if size and all(type(number) is int for number in size):
+            known = size
+            break
+    given = choices.num_codebooks, choices.num_codewords
+    if given != (None, None):
+        if None in given:
+            raise InputError("of -M and -K one is given; wanted both, or neither")
+        # Sizes of the same product fit the same snapshot, and would decode it wrongly.
+        if known is not None and given != known:
+            raise InputError(
+                f"M={given[0]} and K={given[1]} are given, and the run of {snapshot} has "
+                f"M={known[0]} and K={known[1]}; leave them out"
+            )
+        known = given
+    if known is None:
         raise InputError(
             f"neither {snapshot.parent / CONFIG_FILE} nor the directory's name tells M and K; "
-            "keep a snapshot in its run directory"
+            "name them with -M and -K, or keep a snapshot in its run directory"
         )
-    check_code_size(*size)
-    return size
+    check_code_size(*known)
+    return known
 
 
 def _data_of(
@@ -185,5 +224,10 @@ def _data_of(
         return TrainingData(matrix, limit, weights=weights)
     if matrix is not None:
         config = config | {"input_matrix": str(matrix), "weights": None}
+    elif not Path(str(config.get("input_matrix"))).exists():
+        raise InputError(
+            f"the run was trained on {config.get('input_matrix')}, which does not exist here; "
+            "name the matrix with --matrix"
+        )
     data = TrainingData.of_config(config, snapshot.parent / CONFIG_FILE)
     return replace(data, limit=limit, weights=weights or data.weights)

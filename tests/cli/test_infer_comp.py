@@ -1,4 +1,6 @@
+import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -126,8 +128,64 @@ def test_a_snapshot_of_the_2018_port_is_decoded(commands, run, matrix, matrix_pa
     with pytest.raises(InputError, match="name it with --matrix"):
         commands.infer(["--model", str(port)])
     shutil.move(port, tmp_path / "renamed")
-    with pytest.raises(InputError, match="tells M and K"):
-        commands.infer(["--model", str(tmp_path / "renamed"), "--matrix", str(matrix_path)])
+    loose = ["--model", str(tmp_path / "renamed"), "--matrix", str(matrix_path)]
+    with pytest.raises(InputError, match="tells M and K; name them with -M and -K"):
+        commands.infer(loose)
+    with pytest.raises(InputError, match="of -M and -K one is given"):
+        commands.infer([*loose, "-M", "4"])
+    assert commands.infer([*loose, "--M", "4", "--K", "8", "-b", "100"]) == distance
+
+
+def make_port(folder, run, matrix_path):
+    """A run directory as the Chainer port of 2018 left it: its files, names and configuration."""
+    port = folder / "20180510_224328_model_seed_0_optim_Adam_tau_0.1_batch_64_M_4_K_8"
+    port.mkdir()
+    with np.load(best_snapshot(run)) as archive:
+        arrays = {key: archive[key] for key in archive.files if key not in ("centre", "scale")}
+    for iteration in (1_209_000, 1_210_000, 1_211_000):
+        np.savez_compressed(port / f"iter_{iteration}.npz", **arrays)
+    arguments = {
+        "batchsize": 64, "epoch": 200, "gpu": 0, "resume": "", "optimizer": "Adam",
+        "learning_rate": 0.0001, "n_codebooks": 4, "n_centroids": 8, "tau": 0.1,
+        "input_matrix": str(matrix_path), "seed": 0, "out": "/home/someone/nncompress/result",
+        "dir_prefix": "model",
+    }  # fmt: skip
+    (port / "config.json").write_text(json.dumps(arguments, sort_keys=True, indent=4))
+    (port / "train.log").write_text("[I 180510 22:43:28 train_comp:123] Training complete!!\n")
+    entry = {"main/loss": 11.8, "validation/main/loss": 11.9, "epoch": 199, "iteration": 1000}
+    for name in ("iteration", "epoch"):
+        (port / f"chainer_report_{name}.log").write_text(json.dumps([entry]))
+    return port, arrays
+
+
+def test_a_run_directory_of_the_2018_port_is_decoded_by_its_configuration(
+    commands, run, matrix, matrix_path, tmp_path
+):
+    gone = "/home/someone/nncompress/data/glove.6B.300d.npy"
+    port, arrays = make_port(tmp_path, run, gone)
+    shutil.move(port, tmp_path / "renamed")
+    port = tmp_path / "renamed"
+    with pytest.raises(InputError, match=f"trained on {gone}, which does not exist here; name"):
+        commands.infer(["--model", str(port)])
+    distance = commands.infer(["--model", str(port), "--matrix", str(matrix_path)])
+    _, codes = read_codes(port / "iter_1211000.npz.codes")
+    check_distance(matrix, codes, arrays["codebook"], distance)
+    assert CompressedEmbedding.load(port / "iter_1211000.npz.nnc").provenance["refined"] is False
+    with pytest.raises(InputError, match="has M=4 and K=8; leave them out"):
+        commands.infer(["--model", str(port), "--matrix", str(matrix_path), "-M8", "-K4"])
+
+
+@pytest.mark.parametrize("content", ["{}", "not JSON", "[1]", '{"n_codebooks": "4"}'])
+def test_the_name_tells_the_size_whatever_the_configuration_holds(
+    commands, run, matrix_path, tmp_path, content
+):
+    port, _ = make_port(tmp_path, run, matrix_path)
+    expected = commands.infer(["--model", str(port)])
+    (port / "config.json").write_text(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = commands.infer(["--model", str(port), "--matrix", str(matrix_path)])
+    assert found == expected
 
 
 def test_mistakes_are_named_and_nothing_is_written(commands, run, matrix, tmp_path):
