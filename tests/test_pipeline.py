@@ -5,6 +5,10 @@ import nncompress
 from nncompress import CompressedEmbedding, InputError
 from nncompress.forecast import forecast
 from nncompress.machine import Machine
+from nncompress.pipeline import compress_table
+from nncompress.refinement import refine
+from nncompress.refinement.refine import RefinementSettings
+from nncompress.sources import EmbeddingMatrix, tables
 from nncompress.sources.tables import open_table
 from nncompress.training.settings import TrainingOptions
 
@@ -29,6 +33,34 @@ def test_one_call_compresses_a_file(text, matrix, tmp_path):
     assert error < 0.5 * np.linalg.norm(matrix - matrix.mean(axis=0), axis=1).mean()
     assert embedding.provenance["source"] == "v.txt"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v.nnc", "v.txt"]
+
+
+def test_a_text_file_is_parsed_once_and_its_rows_gone_through_six_times_at_most(text, monkeypatch):
+    """Beyond what training, annealing and the rounds of refinement make by their nature."""
+    monkeypatch.setattr(refine, "SAMPLE_ROWS", 100)  # so that the rounds go through all rows
+    monkeypatch.setattr(refine, "PROBE_ROWS", 50)
+    passes = {"parsed": 0, "examined": 0, "rows": 0}
+    read, batches, examine = tables.read_text, EmbeddingMatrix.batches, EmbeddingMatrix._examine
+
+    def counted(name, function):
+        def call(source, *arguments):
+            passes[name] += name == "parsed" or (source.name == str(text) and len(source) == 300)
+            return function(source, *arguments)
+
+        return call
+
+    monkeypatch.setattr(tables, "read_text", counted("parsed", read))
+    monkeypatch.setattr(EmbeddingMatrix, "batches", counted("rows", batches))
+    monkeypatch.setattr(EmbeddingMatrix, "_examine", counted("examined", examine))
+    settings = RefinementSettings(annealing_rounds=2, rounds=1)
+    with open_table(text) as table:
+        compress_table(
+            table, None, (2, 8), TrainingOptions(epochs=2), Machine(), refinement=settings
+        )
+    annealed, rounds = 1, 1
+    assert passes["parsed"] == 1
+    assert passes["examined"] == 0  # what is finite, centre and scale come from the same pass
+    assert sum(passes.values()) - annealed - rounds <= 6
 
 
 def test_directions_alone_can_be_kept(matrix):
