@@ -1,6 +1,7 @@
 """Train the compositional autoencoder on an embedding matrix."""
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -108,8 +109,20 @@ def run(
     )
     fresh = resumed is None
     training = new_run(choices, started) if fresh else continued_run(resumed, choices)
+    if fresh:
+        _tell_of_tau(arguments)
     training.train(started)
     return training.directory
+
+
+def _tell_of_tau(arguments: argparse.Namespace) -> None:
+    alone = arguments.tau is not None and arguments.tau_start is None
+    if alone and arguments.recipe in (None, "fast"):
+        warnings.warn(
+            f"--tau alone keeps the temperature at {arguments.tau:g} in every step: the fast "
+            "recipe's annealing is off; add --tau-start for the temperature to fall from there",
+            stacklevel=2,
+        )
 
 
 def require_default_matrix(flag: str) -> None:

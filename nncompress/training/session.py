@@ -55,9 +55,9 @@ class TrainingSession:
 
 
 def learn(
-    matrix: EmbeddingMatrix,
+    matrix: EmbeddingMatrix | np.ndarray | str | os.PathLike,
     settings: TrainingSettings,
-    machine: Machine,
+    machine: Machine | None = None,
     *,
     weights: np.ndarray | None = None,
     optimizer: chainer.GradientMethod | None = None,
@@ -67,17 +67,19 @@ def learn(
     """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
 
     Args:
-        matrix: The embedding matrix, ``(N, D)``.
-        settings: Every number that training depends on.
-        machine: Where to train.
+        matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
+            that is open.
+        settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
+        machine: Where to train; None: on the CPU, with all usable cores.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: See ``make_session``.
         extensions: Chainer's or your own, with triggers of their own.
         out: Directory for the files that they write.
     """
     session = make_session(
-        matrix, settings, machine, weights=weights, optimizer=optimizer, out=out
-    )
+        EmbeddingMatrix.of(matrix), settings, machine or Machine(),
+        weights=weights, optimizer=optimizer, out=out,
+    )  # fmt: skip
     for extension in extensions:
         session.trainer.extend(extension)
     return session.run()

@@ -1,9 +1,11 @@
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
 
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 
 SMALL = ["--M", "4", "--K", "8", "-b", "50"]
@@ -340,3 +342,28 @@ def test_a_target_chooses_the_size_and_shows_its_curve(commands, matrix_path, tm
     assert (run / "plots" / "rate_distortion.png").stat().st_size > 1_000
     with pytest.raises(InputError, match="leave -M and -K out"):
         train(commands, matrix_path, out, "--target-distance", "1")
+
+
+def test_a_tau_alone_says_that_annealing_is_off(commands, matrix_path, tmp_path):
+    with pytest.warns(UserWarning, match=r"--tau alone keeps the temperature at 0\.5"):
+        train(commands, matrix_path, tmp_path, "-e", "1", "--tau", "0.5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(commands, matrix_path, tmp_path, "-e", "1", "--tau", "0.5", "--tau-start", "1")
+        train(commands, matrix_path, tmp_path, "-e", "1", "--tau", "0.5", "--recipe", "paper")
+
+
+def test_the_scripts_function_takes_an_optimizer_and_extensions(commands, matrix_path, tmp_path):
+    seen = []
+
+    @chainer.training.make_extension(trigger=(1, "epoch"))
+    def watch(trainer):
+        seen.append(trainer.updater.iteration)
+
+    run = commands.train(
+        ["--input-matrix", str(matrix_path), "--out", str(tmp_path), *SMALL, "-e", "3"],
+        optimizer=chainer.optimizers.Adam(1e-3),
+        extensions=[watch],
+    )
+    assert seen == [6, 12, 18]
+    assert list(run.glob("iter_*.npz"))

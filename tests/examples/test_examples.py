@@ -1,6 +1,7 @@
 import gzip
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -124,3 +125,21 @@ def test_cifar10_is_read_from_its_archive_and_from_its_files(tmp_path, random):
     (tmp_path / "cifar-10-batches-bin" / "test_batch.bin").write_bytes(b"short")
     with pytest.raises(InputError, match="end within a record"):
         read_dataset("cifar10", tmp_path)
+
+
+def test_the_chain_learns_in_a_trainer_of_ones_own_and_an_extension_of_ones_own_in_ours(tmp_path):
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "chainer" / "own_trainer.py")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    first, *watched, last = result.stdout.splitlines()
+    length = np.sqrt(50)  # about that of the rows, which are plain noise
+    assert 0.5 * length < float(first.removeprefix("your trainer: ")) < 1.2 * length
+    assert [int(line.split()[0]) for line in watched] == list(range(70, 313, 70))
+    assert float(last.removeprefix("its validation loss: ")) < 0.6 * 50
+    assert len(json.loads((tmp_path / "result" / "log").read_text())) == 5
