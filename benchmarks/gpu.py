@@ -25,12 +25,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nncompress.autoencoder.factory import autoencoder_for
-
 import infer_comp
 import train_comp
 from benchmarks.machine import describe
 from benchmarks.train_step import PortedChain
+from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode
 from nncompress.chainer_support.compatibility import chainer

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from nncompress import CompressedEmbedding, EmbeddingCompressor, InputError
+from nncompress import (
+    CompressedEmbedding,
+    EmbeddingCompressor,
+    InputError,
+    TrainingOptions,
+    compress,
+    learn,
+)
 from nncompress.refinement.refine import RefinementSettings
 
 
@@ -73,6 +80,45 @@ def test_paths_are_taken_for_matrices(matrix, matrix_path, tmp_path):
     compressor = EmbeddingCompressor(2, 4, tmp_path / "m")
     compressor.train(matrix_path, max_epochs=2, report=None)
     assert compressor.evaluate(str(matrix_path)) == compressor.evaluate(matrix)
+
+
+def test_the_names_of_the_authors_class_work(matrix, tmp_path):
+    theirs = EmbeddingCompressor(n_codebooks=4, n_centroids=8, model_path=tmp_path / "theirs")
+    assert (theirs.M, theirs.K) == (4, 8)
+    theirs.train(embed_matrix=matrix, max_epochs=2, report=None)
+    ours = EmbeddingCompressor(4, 8, tmp_path / "ours")
+    ours.train(matrix, 2, report=None)
+    assert theirs.evaluate(embed_matrix=matrix) == ours.evaluate(matrix)
+    for arguments, message in [
+        ({"num_codebooks": 4, "n_codebooks": 4, "num_codewords": 8}, "and both are given"),
+        ({"num_codebooks": 4}, "num_codewords and n_centroids .* and neither is given"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            EmbeddingCompressor(**arguments, model_path=tmp_path / "m")
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper", "authors"])
+def test_a_recipe_is_the_same_from_every_door(matrix, matrix_path, tmp_path, recipe):
+    compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
+    compressor.train(matrix, 3, recipe=recipe, report=None)
+    embedding = compress(
+        matrix_path, num_codebooks=4, num_codewords=8, recipe=recipe, epochs=3, report=None
+    )
+    options = TrainingOptions(recipe=recipe, epochs=3)
+    learned = learn(matrix, options.resolve(len(matrix), 4, 8))
+    with np.load(tmp_path / "m.npz") as archive:
+        assert (archive["codebook"] == learned.chain.codebook.array).all()
+    codes = compressor.encode(matrix)
+    assert (embedding.table.codes(slice(None)) == codes).all()
+    if recipe != "fast":  # it is refined
+        assert (codes == learned.chain.encode(matrix)).all()
+
+
+def test_refinement_settings_for_a_recipe_that_is_not_refined_are_refused(matrix, tmp_path):
+    compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
+    with pytest.raises(InputError, match="recipe paper with these sizes is not refined"):
+        compressor.train(matrix, recipe="paper", refinement=RefinementSettings(), report=None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mistakes(matrix, tmp_path):
