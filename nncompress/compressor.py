@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import chainer
 
 Matrix = EmbeddingMatrix | np.ndarray | str | os.PathLike
+_T = TypeVar("_T")
 
 
 class EmbeddingCompressor:
@@ -154,10 +155,10 @@ class EmbeddingCompressor:
         matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         if weights is not None:
             weights = check_weights(weights, matrix)
-        named = isinstance(optimizer, str)
+        name, theirs = (optimizer, None) if isinstance(optimizer, str) else ("Adam", optimizer)
         options = TrainingOptions(
             recipe=recipe,
-            optimizer=optimizer if named else "Adam",
+            optimizer=name,
             seed=seed,
             batch_size=batch_size,
             epochs=max_epochs,
@@ -179,7 +180,7 @@ class EmbeddingCompressor:
         self.model_path.parent.mkdir(parents=True, exist_ok=True)
         session = make_session(
             matrix, settings, self._machine,
-            weights=weights, optimizer=None if named else optimizer, out=self.model_path.parent,
+            weights=weights, optimizer=theirs, out=self.model_path.parent,
         )  # fmt: skip
         chain = session.chain
         session.trainer.extend(
@@ -274,11 +275,12 @@ class EmbeddingCompressor:
         Raises:
             InputError: There is no model or no matrix, or something does not fit.
         """
-        if matrix is None and self._trained_on is None:
+        matrix = self._trained_on if matrix is None else matrix
+        if matrix is None:
             raise InputError(
                 "this object has not trained a model; give to_embedding the matrix to encode"
             )
-        matrix = EmbeddingMatrix.of(self._trained_on if matrix is None else matrix)
+        matrix = EmbeddingMatrix.of(matrix)
         codes, model = self.encode(matrix), self._loaded()
         facts = self._facts | {"refined": model.codes is not None}
         embedding, _ = make_embedding(
@@ -330,9 +332,11 @@ class _Model:
         }
 
 
-def _either(ours: object, theirs: object, our_name: str, their_name: str) -> object:
+def _either(ours: _T | None, theirs: _T | None, our_name: str, their_name: str) -> _T:
     """Returns what was given under one of two names."""
-    if (ours is None) == (theirs is None):
-        seen = "both are given" if ours is not None else "neither is given"
-        raise InputError(f"{our_name} and {their_name} are two names of one thing, and {seen}")
-    return theirs if ours is None else ours
+    if ours is not None and theirs is None:
+        return ours
+    if theirs is not None and ours is None:
+        return theirs
+    seen = "neither is given" if ours is None else "both are given"
+    raise InputError(f"{our_name} and {their_name} are two names of one thing, and {seen}")

@@ -20,8 +20,15 @@ _OPTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments; None marks what is not given."""
     add = parser.add_argument
-    add("-b", "--batchsize", type=int, dest="batch_size", help="rows a step (default: 64)")
-    add("-e", "--epoch", type=int, dest="epochs",
+    add(
+        "-b",
+        "--batchsize",
+        type=int,
+        dest="batch_size",
+        metavar="BATCHSIZE",
+        help="rows a step (default: 64)",
+    )
+    add("-e", "--epoch", type=int, dest="epochs", metavar="EPOCH",
         help="passes over the rows (fast: chosen, paper and authors: 200)")  # fmt: skip
     add("-g", "--gpu", type=int, help="number of the GPU; -1, the default, is the CPU")
     add(
