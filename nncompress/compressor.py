@@ -152,7 +152,8 @@ class EmbeddingCompressor:
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
         """
-        matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
+        given: Matrix = _either(matrix, embed_matrix, "matrix", "embed_matrix")
+        matrix = EmbeddingMatrix.of(given)
         if weights is not None:
             weights = check_weights(weights, matrix)
         name, theirs = (optimizer, None) if isinstance(optimizer, str) else ("Adam", optimizer)
@@ -240,7 +241,8 @@ class EmbeddingCompressor:
         Raises:
             InputError: There is no model, or it does not fit the matrix.
         """
-        matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
+        given: Matrix = _either(matrix, embed_matrix, "matrix", "embed_matrix")
+        matrix = EmbeddingMatrix.of(given)
         table = CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
         return measure(matrix, [table], self._machine.xp)[0].distance
 
