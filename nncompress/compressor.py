@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import chainer
 
 Matrix = EmbeddingMatrix | np.ndarray | str | os.PathLike
-_T = TypeVar("_T")
 
 
 class EmbeddingCompressor:
@@ -76,8 +75,12 @@ class EmbeddingCompressor:
         gpu: int = -1,
         threads: int | None = None,
     ) -> None:
-        self.num_codebooks = _either(num_codebooks, n_codebooks, "num_codebooks", "n_codebooks")
-        self.num_codewords = _either(num_codewords, n_centroids, "num_codewords", "n_centroids")
+        self.num_codebooks: int = _either(
+            num_codebooks, n_codebooks, "num_codebooks", "n_codebooks"
+        )
+        self.num_codewords: int = _either(
+            num_codewords, n_centroids, "num_codewords", "n_centroids"
+        )
         if model_path is None:
             raise InputError("model_path is missing; wanted the path that the model is kept under")
         check_code_size(self.num_codebooks, self.num_codewords)
@@ -152,8 +155,7 @@ class EmbeddingCompressor:
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
         """
-        given: Matrix = _either(matrix, embed_matrix, "matrix", "embed_matrix")
-        matrix = EmbeddingMatrix.of(given)
+        matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         if weights is not None:
             weights = check_weights(weights, matrix)
         name, theirs = (optimizer, None) if isinstance(optimizer, str) else ("Adam", optimizer)
@@ -241,8 +243,7 @@ class EmbeddingCompressor:
         Raises:
             InputError: There is no model, or it does not fit the matrix.
         """
-        given: Matrix = _either(matrix, embed_matrix, "matrix", "embed_matrix")
-        matrix = EmbeddingMatrix.of(given)
+        matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         table = CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
         return measure(matrix, [table], self._machine.xp)[0].distance
 
@@ -334,7 +335,7 @@ class _Model:
         }
 
 
-def _either(ours: _T | None, theirs: _T | None, our_name: str, their_name: str) -> _T:
+def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:
     """Returns what was given under one of two names."""
     if ours is not None and theirs is None:
         return ours
