@@ -5,6 +5,7 @@ import numpy as np
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.matrix.compressors.interface import MatrixCompressorInterface
 from nncompress.refinement.refine import MOST_CODEWORDS, quantize
 from nncompress.sources import EmbeddingMatrix
@@ -22,8 +23,8 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         host, xp = self._checked(a_matrix)
         num_codebooks = self.num_codebooks(host.shape, host.dtype)
         rows = EmbeddingMatrix(host, "the weight matrix")
-        gpu = -1 if xp is np else a_matrix.device.id
-        found = quantize(rows, num_codebooks, self._spec.num_codewords, gpu=gpu)
+        machine = Machine(-1 if xp is np else a_matrix.device.id)
+        found = quantize(rows, num_codebooks, self._spec.num_codewords, machine=machine)
         table = CodeTable.of_codes(found.codes, found.codebook)
         factors = [found.codebook.astype(host.dtype), table.packed]
         return self._sized(host, factors, xp)
