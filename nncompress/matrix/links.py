@@ -4,7 +4,7 @@ import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
-from nncompress.matrix.compression_op import CompressionOpInterface
+from nncompress.matrix.op_interface import CompressionOpInterface
 
 F, L = chainer.functions, chainer.links
 

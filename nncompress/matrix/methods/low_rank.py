@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface, reduced
+from nncompress.matrix.methods.interface import (
+    MatrixCompressorInterface,
+    ProductFactors,
+    reduced,
+)
 
 # Below this share of the full rank, the randomized decomposition takes less time.
 _SMALL_SHARE = 0.125
@@ -28,8 +32,6 @@ class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape, dtype):
         """Returns a link for both factors, which are trained."""
-        from nncompress.matrix.factors import ProductFactors
-
         k = reduced(min(shape), self._spec.rank)
         return ProductFactors(shape, dtype, (shape[0], k), (k, shape[1]))
 
