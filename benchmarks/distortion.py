@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How close do compressed tables stay to the original, at what size, and how long does it take?
+"""Measure how close compressed tables stay to the original, at what size, in what time.
 
 Needs `pip install faiss-cpu gensim`, and `python scripts/fetch_vectors.py fr300` (and
 `glove.6B.50d`) first. All methods get the same rows and the same cores. This project's seconds

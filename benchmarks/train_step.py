@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How near is a training step to what the machine's matrix product allows?
+"""Measure how near a training step is to what the machine's matrix product allows.
 
 One process, every contender in turn and again, medians of the repeats: plain Chainer as the 2018
 port had it (the table in an EmbedID, SerialIterator, StandardUpdater), this project's plain Chain,

@@ -163,12 +163,12 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
 
     Args:
         typingctx: Numba's.
-        total: Address of as many float32 as the length says.
-        start: Address of as many.
+        total: Address of the sums, float32, as many as the length says.
+        start: Address of the numbers to begin with, float32, as many as the length says.
         rows: Address of the first of the columns that are meant, of a float32 matrix.
-        units: Address of int32.
-        constant: float32.
-        sizes: How many units, the length, and the matrix's number of columns.
+        units: Address of the rows' numbers, int32.
+        constant: A number that is added to each sum, float32.
+        sizes: The number of units, the length, and the matrix's number of columns, int64.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -216,10 +216,10 @@ def sum_rows(typingctx, zero, total, rows, units, sizes):
     Args:
         typingctx: Numba's.
         zero: 0 in the matrix's type: float32, or uint16 for the bits of float16 numbers.
-        total: Address of as many float32 as the length says.
+        total: Address of the sums, float32, as many as the length says.
         rows: Address of the matrix.
-        units: Address of int32.
-        sizes: How many units, the length, and the matrix's number of columns.
+        units: Address of the rows' numbers, int32.
+        sizes: The number of units, the length, and the matrix's number of columns, int64.
     """
     halves = zero == types.uint16
 
