@@ -44,7 +44,7 @@ def _tile(typingctx, zero, height, vectors, last, inner, accumulate, pointers, s
     """Computes a tile of a product.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         zero: 0 in the matrices' type.
         height: Rows of the tile, one of ``_HEIGHTS``.
         vectors: Vectors in a row of the tile.

@@ -80,7 +80,7 @@ def least(typingctx, table, noise, temperature, length):
     """Returns which ``table[k] - temperature * noise[k]`` is least, the first among equals.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         table: Address of ``length`` float32.
         noise: Address of ``length`` float32, all finite.
         temperature: float32.
@@ -119,14 +119,14 @@ def least(typingctx, table, noise, temperature, length):
 
 @intrinsic
 def exchange(typingctx, table, new, old, length):
-    """``table[k] += new[k] - old[k]`` for k below ``length``.
+    """Computes ``table[k] += new[k] - old[k]`` for k below ``length``.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         table: Address of ``length`` float32.
         new: Address of ``length`` float32.
         old: Address of ``length`` float32.
-        length: A number.
+        length: Number of elements, int64.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -162,7 +162,7 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
     ``total[k] = constant + start[k] + sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         total: Address of the sums, float32, as many as the length says.
         start: Address of the numbers to begin with, float32, as many as the length says.
         rows: Address of the first of the columns that are meant, of a float32 matrix.
@@ -214,7 +214,7 @@ def sum_rows(typingctx, zero, total, rows, units, sizes):
     ``total[k] = sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         zero: 0 in the matrix's type: float32, or uint16 for the bits of float16 numbers.
         total: Address of the sums, float32, as many as the length says.
         rows: Address of the matrix.

@@ -46,11 +46,11 @@ class ApplyCompression:
     def apply_compression(
         self, link_or_parameter: chainer.Link | chainer.Parameter, scope: str = "default_scope"
     ) -> chainer.Link | chainer.Parameter:
-        """Makes a matrix one that is being compressed.
+        """Replaces a matrix by one that is being compressed.
 
         Args:
             link_or_parameter: ``L.Linear``, ``L.Convolution2D``, ``L.EmbedID``, or a parameter.
-            scope: What logs and tables call it.
+            scope: The matrix's name in logs and tables.
 
         Returns:
             A link to put in its place; for a parameter one that returns the matrix when it is
@@ -146,7 +146,7 @@ class ApplyCompression:
 def get_apply_compression(
     hparams: HParams | str, global_step: Callable[[], int] | None = None
 ) -> ApplyCompression:
-    """Returns what applies compression as hyperparameters say.
+    """Returns an object that applies compression as hyperparameters say.
 
     Args:
         hparams: Hyperparameters, or a string of them.

@@ -19,7 +19,7 @@ STATE = ("alpha", "last_alpha_update_step", "num_updates", "relative_error")
 
 
 class CompressionOp(CompressionOpInterface):
-    """``alpha * A + (1 - alpha) * compressed(A)``, alpha falling from 1 to 0.
+    """The mix ``alpha * A + (1 - alpha) * compressed(A)``, alpha falling from 1 to 0.
 
     Source: the compression op of Google's graph_compression library, whose names these are.
 
@@ -27,19 +27,19 @@ class CompressionOp(CompressionOpInterface):
         spec: Hyperparameters; see ``get_default_hparams``.
         a_matrix: A, a parameter ``(m, n)`` of float32 or float64, or of more dimensions, of which
             all but the first are taken together.
-        compressor: What compresses A.
-        scope: What logs and tables call it.
+        compressor: The compressor of A.
+        scope: The matrix's name in logs and tables.
 
     Attributes:
         a_matrix: The parameter, until ``finalize``.
         factors: The link of the compressed matrix's factors.
         alpha: The share of A; like the next two kept in snapshots.
         last_alpha_update_step: The step of the last update; -1 before the first.
-        num_updates: How many updates there were.
+        num_updates: Number of updates so far.
         relative_error: ``||A - compressed(A)|| / ||A||`` when A was factored; -1 before.
         uncompressed_size: Bytes of A.
         compressed_size: Bytes of the factors.
-        method: What logs and tables call the method.
+        method: The method's name in logs and tables.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
     """Reads a final model's file into a model that was made by the same ``compress_chain``.
 
     Args:
-        path: What ``chainer.serializers.save_npz`` wrote of a model after ``finalize``.
+        path: The file that ``chainer.serializers.save_npz`` wrote of a model after ``finalize``.
         model: Changed in place: its matrices are dropped, and its factors read.
 
     Raises:

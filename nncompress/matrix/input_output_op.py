@@ -12,7 +12,7 @@ F = chainer.functions
 
 
 class InputOutputCompressionOp(CompressionOpInterface):
-    """Block-wise learned projections of a matrix's input and output side; there is no alpha.
+    """Learned, block-wise projections of a matrix's input and output side, without an alpha.
 
     The input's blocks of ``input_block_size`` go through one matrix B to 1/``input_compression_``
     ``factor`` of their size, then through C, and the blocks that come out through one matrix D to
@@ -21,7 +21,7 @@ class InputOutputCompressionOp(CompressionOpInterface):
     Args:
         spec: Hyperparameters.
         a_matrix: A, a parameter ``(m, n)``, whose shape and type are taken.
-        scope: What logs and tables call it.
+        scope: The matrix's name in logs and tables.
 
     Raises:
         InputError: Block sizes or factors do not divide what they have to.

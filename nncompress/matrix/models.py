@@ -15,7 +15,7 @@ from nncompress.matrix.op_interface import CompressionOpInterface
 def compress_chain(
     model: chainer.Chain, hparams: HParams | str, match: str = "*"
 ) -> ApplyCompression:
-    """Makes all links of a model whose names match ones that are being compressed.
+    """Replaces all links of a model whose names match by ones that are being compressed.
 
     Args:
         model: Changed in place. Links that are not Linear, Convolution2D or EmbedID stay.
@@ -24,10 +24,11 @@ def compress_chain(
             ``"block/fc1"``.
 
     Returns:
-        What updates them: extend a trainer with its ``all_update_op()``.
+        The object that updates them: extend a trainer with its ``all_update_op()``.
 
     Raises:
-        InputError: No link matches, or as for ``apply_compression``. The model is as it was then.
+        InputError: No link matches, or ``apply_compression`` refuses one. The model is as it was
+            then.
     """
     applied = get_apply_compression(hparams)
     known = [place for place in _places(model, set()) if can_be_compressed(place.link)]
@@ -54,7 +55,7 @@ def compress_chain(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a link stands: in what, by which name or number, and its path from the model."""
+    """A link's place: its parent, its name or number there, and its path from the model."""
 
     parent: chainer.Chain | chainer.ChainList
     name: str | int

@@ -7,14 +7,14 @@ from nncompress.errors import InputError
 
 
 class CompressionOpInterface(chainer.Chain):
-    """What stands in the place of a matrix A ``(m, n)`` in the forward pass."""
+    """A link in the place of a matrix A ``(m, n)`` in the forward pass."""
 
     def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
         """Returns the left operand ``(N, n)`` times the transpose of the matrix: ``(N, m)``."""
         raise NotImplementedError
 
     def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
-        """Returns rows of the matrix, n longer than the shape of ``ids``."""
+        """Returns rows of the matrix: n longer than the shape of ``ids``, which are integers."""
         raise NotImplementedError
 
     def get_apply_convolution(
@@ -28,7 +28,11 @@ class CompressionOpInterface(chainer.Chain):
         raise NotImplementedError
 
     def run_update_step(self, step_number: int) -> None:
-        """Does what is to be done at a step of training."""
+        """Updates the op at a step of training.
+
+        Args:
+            step_number: The step.
+        """
         raise NotImplementedError
 
 

@@ -191,7 +191,7 @@ def improve_codes(
 
     Args:
         matrix: The rows, ``(N, D)``, which need not be those that the codebook was made for.
-        codes: Where to start, ``(N, M)``.
+        codes: The codes to start from, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of everything random.
         machine: The machine to compute on; None: the CPU, with all usable cores.

@@ -1,1 +1,1 @@
-"""Ways to compress a matrix, each with the factors that it makes."""
+"""Methods of compressing a matrix, each with its compressor and the factors that it makes."""

@@ -25,7 +25,7 @@ class CompositionalFactors(PairFactors):
         )
 
     def left(self, ids=None):
-        """Returns which codewords rows use: ones and zeros."""
+        """Returns ones for the codewords that rows use, and zeros: ``(m, M*K)``."""
         xp = self.xp
         codes = self._packing.unpack(self.codes if ids is None else self.codes[ids], xp)
         units = xp.arange(self._packing.count, dtype=np.int32) * self._num_codewords + codes
@@ -41,7 +41,7 @@ class CompositionalFactors(PairFactors):
 
 
 class CompositionalMatrixCompressor(MatrixCompressorInterface):
-    """Each row of A is about the sum of M codewords, one of K in each of M groups.
+    """Compresses each row of A to a sum of M codewords, one of K in each of M groups.
 
     ``num_codebooks`` is M; with 0 it is the largest M whose bytes are at most 100/rank of A's.
     ``num_codewords`` is K. Codes and codewords are found by residual quantization and refined.

@@ -38,7 +38,7 @@ class SparseFactors(PairFactors):
 
 
 class DLMatrixCompressor(MatrixCompressorInterface):
-    """A is about B C: rows of A as sums of a few rows of a dictionary C.
+    """Compresses A to B C: rows of A as sums of a few rows of a dictionary C.
 
     The dictionary has ``ceil(m * 100 / rank)`` rows, first sampled from A, then fitted to the
     codes by least squares; a row of A uses ``100 / rank`` of them, rounded up, found by orthogonal

@@ -19,8 +19,8 @@ class Factors(chainer.Link):
     """Base of all factors; its methods form the compressed matrix.
 
     Args:
-        shape: ``(m, n)``.
-        dtype: float32 or float64.
+        shape: A's shape, ``(m, n)``.
+        dtype: A's type, float32 or float64.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype) -> None:
@@ -29,7 +29,14 @@ class Factors(chainer.Link):
         self.dtype = np.dtype(dtype)
 
     def assign(self, factors: list[np.ndarray]) -> None:
-        """Takes what a compressor returned."""
+        """Takes over the factors that a compressor returned.
+
+        Args:
+            factors: Arrays of the shapes and in the order of those that are stored.
+
+        Raises:
+            InputError: A factor has another shape.
+        """
         for mine, given in zip(self._stored(), factors, strict=True):
             if mine.shape != given.shape:
                 raise InputError(
@@ -70,7 +77,7 @@ class Factors(chainer.Link):
 
 
 class PairFactors(Factors):
-    """Base of what is a product of two matrices, which is never formed to multiply by it."""
+    """Base of the factors of a product of two matrices, which is not formed to multiply by it."""
 
     def left(self, ids: np.ndarray | None = None) -> chainer.Variable | np.ndarray:
         """Returns the left factor, ``(m, k)``, or some of its rows."""
@@ -153,7 +160,7 @@ class MatrixCompressorInterface:
 
     @staticmethod
     def get_default_hparams() -> HParams:
-        """Returns what a compressor on its own is made with."""
+        """Returns the hyperparameters of a compressor that is used on its own."""
         return HParams(
             name="model_compression",
             rank=100,
@@ -189,7 +196,16 @@ class MatrixCompressorInterface:
         return np.zeros((self._spec.num_rows, self._spec.num_cols), dtype=np.float32)
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> Factors:
-        """Returns a link for the factors of a matrix of this shape and type."""
+        """Returns a link for the factors of a matrix.
+
+        Args:
+            shape: The matrix's shape, ``(m, n)``.
+            dtype: Its type, float32 or float64.
+
+        Raises:
+            InputError: The compressor does not return B and C, or B alone, or the shape does not
+                fit the hyperparameters.
+        """
         factors = self.static_matrix_compressor(np.zeros(shape, dtype=dtype))
         if len(factors) == 1:
             return SingleFactors(shape, dtype)

@@ -35,7 +35,7 @@ class KmeansFactors(Factors):
 
 
 class KmeansMatrixCompressor(MatrixCompressorInterface):
-    """Blocks of ``block_size`` consecutive entries become one of ``rank`` centroids.
+    """Replaces blocks of ``block_size`` consecutive entries by one of ``rank`` centroids each.
 
     Blocks of zeros have a centroid of their own, which is zero and stays so. Needs scikit-learn.
     Source: Gong et al., "Compressing Deep Convolutional Networks using Vector Quantization", 2014.
@@ -49,7 +49,8 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         is 1, uint8; otherwise 0.
 
         Raises:
-            InputError: As for the interface, or ``block_size`` does not divide the entries.
+            InputError: The matrix is not of two dimensions or not finite, ``block_size`` does not
+                divide the number of its entries, or ``rank`` leaves no centroid beside zero.
         """
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
@@ -103,7 +104,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
 
 
 class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
-    """k-means after the ``pruning_fraction`` of smallest magnitude was set to zero."""
+    """k-means after the ``pruning_fraction`` of entries of smallest magnitude became zero."""
 
     def _prepared(self, a: np.ndarray) -> np.ndarray:
         return _pruned(a, self._spec.pruning_fraction)

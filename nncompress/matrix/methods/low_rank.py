@@ -15,7 +15,7 @@ _OVERSAMPLING, _POWER_ITERATIONS = 10, 4
 
 
 class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
-    """A is about B C, of rank ``ceil(min(m, n) * 100 / rank)``, at most ``min(m, n)``.
+    """Compresses A to B C, of rank ``ceil(min(m, n) * 100 / rank)``, at most ``min(m, n)``.
 
     With A = U S V, ``B = U sqrt(S)`` and ``C = sqrt(S) V``, of the largest singular values. (The
     original's README adds 1 to the rank; its code, and this, do not.)

@@ -21,8 +21,8 @@ class Registered:
     """A compressor under a number.
 
     Attributes:
-        name: What logs and tables call it.
-        compressor: Its class.
+        name: The method's name in logs and tables.
+        compressor: The compressor's class.
     """
 
     name: str
@@ -46,8 +46,8 @@ def register_compressor(
 
     Args:
         number: Its ``compression_option``, one that is free.
-        name: What logs and tables call it.
-        compressor: Its class.
+        name: The method's name in logs and tables.
+        compressor: The compressor's class.
 
     Raises:
         InputError: The number is taken, or the class is no compressor.

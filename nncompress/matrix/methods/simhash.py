@@ -17,12 +17,12 @@ def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[sl
     """Makes the random projection R ``(m, k)`` again, at most 8 MiB of it at a time.
 
     Args:
-        seed: The same for the same numbers.
+        seed: Seed of the random numbers.
         num_rows: m.
         count: k.
 
     Yields:
-        Which columns, and those columns, float32.
+        The columns' numbers, a slice, and the columns, float32 ``(m, width)``.
     """
     step = max(1, _BLOCK_BYTES // (4 * num_rows))
     for number, first in enumerate(range(0, count, step)):
@@ -45,7 +45,7 @@ def unpack_signs(packed: np.ndarray, rows: slice, dtype: np.dtype, xp) -> np.nda
 
 
 class _Projection(chainer.FunctionNode):
-    """x times signs and projection, block by block: none of them is kept for the gradient."""
+    """The product of x, signs and projection, of which no block is kept for the gradient."""
 
     def __init__(self, blocks: Callable[[], Iterator], num_rows: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class SimhashFactors(Factors):
 
 
 class SimhashMatrixCompressor(MatrixCompressorInterface):
-    """A is about R S D: random projection, signs, and a scale for each column.
+    """Compresses A to R S D: random projection, signs, and a scale for each column.
 
     R ``(m, k)`` is normal, from a fixed seed, with ``k = min(m, n) * 100 // rank + 1``; S
     ``(k, n)`` is the sign of R'A, +1 at zero; D scales each column to the length it has in A.
