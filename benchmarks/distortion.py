@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How close do compressed tables stay to the original, at what size, and how long does it take?
+"""Measure how close compressed tables stay to the original, at what size, in what time.
 
 Needs `pip install faiss-cpu gensim`, and `python scripts/fetch_vectors.py fr300` (and
 `glove.6B.50d`) first. All methods get the same rows and the same cores. This project's seconds
@@ -153,7 +153,7 @@ def scalar(x: np.ndarray) -> Iterator[Result]:
 
 
 def gaussian_bound(x: np.ndarray, bits: float) -> float:
-    """Half the mean squared distance that no code of Gaussian rows can go below.
+    """Returns half the mean squared distance that no code of Gaussian rows can go below.
 
     Rows of the same covariance, at as many bits: reverse water-filling (Cover and Thomas,
     "Elements of Information Theory", section 10.3.3).
@@ -168,7 +168,7 @@ def gaussian_bound(x: np.ndarray, bits: float) -> float:
 
 
 def word_scores(words: list[str], vectors: np.ndarray) -> tuple[float, float, float]:
-    """Spearman correlations on WordSim-353 and SimLex-999, and analogy accuracy."""
+    """Returns Spearman correlations on WordSim-353 and SimLex-999, and analogy accuracy."""
     from gensim.models import KeyedVectors
     from gensim.test.utils import datapath
 
@@ -182,7 +182,7 @@ def word_scores(words: list[str], vectors: np.ndarray) -> tuple[float, float, fl
 
 
 def analogies(words: list[str], vectors: np.ndarray, path: Path, most: int = 30_000) -> float:
-    """Accuracy on "a is to b as c is to d" among the most frequent words, as gensim's."""
+    """Returns gensim's accuracy on "a is to b as c is to d" among the most frequent words."""
     index = {word: i for i, word in reversed(list(enumerate(words[:most])))}
     lines = path.read_text(encoding="utf-8").lower().splitlines()
     questions = np.array([

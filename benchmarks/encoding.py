@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How fast are rows encoded, and codes written?
+"""Measure how fast rows are encoded, and codes written.
 
 The limit of encoding is the rate of `numpy.matmul` on 2048 x 2048 in float32 over the operations
 of the encoder's two products. In turn, medians of seven rounds.

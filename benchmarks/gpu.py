@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How fast and how right is everything on a GPU?
+"""Measure how fast and how right everything is on a GPU.
 
 One command, less than 8 minutes, on a made-up matrix of 400,000 x 300 (sums of codewords, and
 noise). It prints what ran, and tables for `benchmarks/RESULTS-gpu.md`:

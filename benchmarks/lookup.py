@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How fast is a compressed table opened, looked up and searched?
+"""Measure how fast a compressed table is opened, looked up and searched.
 
 Needs `pip install ".[bench]"` and `python scripts/fetch_vectors.py glove.6B.50d`. 400,000 words,
 M=32 and K=16. All ways of a table of results take turns in one process, with as many threads as

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What does compressing a model's matrices while it trains cost, in accuracy, bytes and time?
+"""Measure what compressing a model's matrices costs, in accuracy, bytes and time.
 
 scikit-learn's digits, the two-layer perceptron of examples/mnist with its hidden layers
 compressed; medians over seeds. An iteration's time is measured apart, on a layer of 1024 x 1024

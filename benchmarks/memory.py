@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How much memory does training take on a matrix that is larger than memory might be?
+"""Measure the memory that training takes on a matrix larger than memory might be.
 
 Writes a 6 GiB matrix of 300 columns into a temporary directory (--directory names another place
 for it), trains on it with train_comp.py, and watches the process's anonymous resident memory:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Does the paper recipe learn as it should, and how long does a whole table take?
+"""Check that the paper recipe learns as it should, and time a whole table.
 
 Decoding includes refinement and export. Run after `python scripts/fetch_vectors.py fr300` and
 `... glove.6B.50d`. The paper recipe's first

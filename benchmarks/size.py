@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How many bytes does a word take, all told?
+"""Measure the bytes that a word takes, all told.
 
 Needs `pip install ".[bench]"` and `python scripts/fetch_vectors.py glove.6B.50d`. All of a table's
 400,000 words; M=32 and K=16 here, 128 bits a row with the methods that quantize. What a whole
@@ -49,7 +49,7 @@ def ours(embedding, path: Path):
 
 
 def others(embedding, words: list[str]):
-    """Yields what others write."""
+    """Yields names and sizes of the files that others write."""
     vectors = embedding.to_numpy()
     with tempfile.TemporaryDirectory() as scratch:
         gensim = peers.gensim_vectors(words, vectors)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How near is a training step to what the machine's matrix product allows?
+"""Measure how near a training step is to what the machine's matrix product allows.
 
 One process, every contender in turn and again, medians of the repeats: plain Chainer as the 2018
 port had it (the table in an EmbedID, SerialIterator, StandardUpdater), this project's plain Chain,
@@ -84,7 +84,7 @@ class PortedChain(chainer.Chain):
 
 
 def ported(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
-    """Plain Chainer as in the port."""
+    """Returns a function that makes a step of plain Chainer, as in the port."""
     chain = PortedChain(matrix, m, k)
     optimizer = chainer.optimizers.Adam(1e-4)
     optimizer.setup(chain)
@@ -100,7 +100,7 @@ def ported(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
 
 
 def of_this_project(kind: type, update: type) -> Callable[..., Callable[[], int]]:
-    """This project's chains under its updaters."""
+    """Returns a maker of functions that make steps of a chain of this project."""
 
     def make(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
         settings = TrainingOptions(batch_size=batch, epochs=10_000).resolve(len(matrix), m, k)
@@ -118,7 +118,7 @@ def of_this_project(kind: type, update: type) -> Callable[..., Callable[[], int]
 
 
 def with_torch(compiled: bool) -> Callable[..., Callable[[], int]]:
-    """PyTorch, the whole step of forward, backward and Adam."""
+    """Returns a maker of functions that make a step of PyTorch: forward, backward and Adam."""
 
     def make(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
         table = torch.from_numpy(matrix)
@@ -160,7 +160,7 @@ if torch is not None:
 
 
 def operations(dim: int, m: int, k: int, batch: int) -> float:
-    """Floating-point operations of a step's products."""
+    """Returns the floating-point operations of a step's products."""
     logits = m * k
     hidden = logits // 2
     return 2.0 * batch * (dim * hidden * 2 + hidden * logits * 3 + logits * dim * 3)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What does a whole run cost beyond its steps, and how far does the paper recipe get?
+"""Measure what a whole run costs beyond its steps, and how far the paper recipe gets.
 
 Two questions, on fr300 (`python scripts/fetch_vectors.py fr300`):
 - the steps a second of `train_comp.py` with all its extensions, from its first report to its last,

@@ -19,7 +19,7 @@ def read_dataset(name: str, directory: Path) -> Split:
 
     Args:
         name: One of ``DATASETS``; digits need no files.
-        directory: Where the files of the others are.
+        directory: Directory with the files of the others.
 
     Raises:
         InputError: A file is missing or not what it should be.

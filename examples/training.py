@@ -1,4 +1,4 @@
-"""What the examples' training scripts share: a trainer around a classifier being compressed."""
+"""The part that the examples' training scripts share: a trainer around a compressed classifier."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,8 +41,8 @@ def train(
         batch_size: Images a step.
         gpu: Number of the GPU, -1 for the CPU.
         seed: Seed of weights and order.
-        resume: Whether to go on from the snapshot in ``out``.
-        quiet: Whether to measure and print nothing on the way.
+        resume: True to go on from the snapshot in ``out``.
+        quiet: True to measure and print nothing on the way.
 
     Returns:
         The accuracy on the test data, and the table of the compressed layers, or None if alpha is
@@ -86,7 +86,7 @@ def _extend(
     device: chainer.backend.Device,
     max_steps: int,
 ) -> None:
-    """Adds what measures, prints and draws."""
+    """Adds the extensions that measure, print and draw."""
     every = min(_REPORT_EVERY, max_steps), "iteration"
     test = chainer.iterators.SerialIterator(test_set, batch_size, repeat=False, shuffle=False)
     target = trainer.updater.get_optimizer("main").target

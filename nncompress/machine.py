@@ -1,4 +1,4 @@
-"""Where to compute: the CPU with a team of threads, or a GPU."""
+"""The machine to compute on: the CPU with a team of threads, or a GPU."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 class Machine:
-    """Where to compute, made once for a job and handed on.
+    """The place to compute, made once for a job and handed on.
 
     Args:
         gpu: Number of the GPU; -1 is the CPU. The GPU becomes the current one.
@@ -95,7 +95,7 @@ def resolve_threads(threads: int | None) -> int:
     """Returns the number of threads to use.
 
     Args:
-        threads: What the user asks for; None for as many as there are usable cores.
+        threads: Number that the user asks for; None for as many as there are usable cores.
 
     Raises:
         InputError: The number is not positive.
@@ -139,9 +139,9 @@ class Team:
         """Calls ``function(thread, threads, barrier, *arguments)`` in threads of the team.
 
         Args:
-            function: Compiled without the interpreter's lock.
-            threads: How many of the team take part.
-            arguments: Passed on.
+            function: A function compiled to run without the interpreter's lock.
+            threads: Number of the team's threads that take part.
+            arguments: Its further arguments, passed on.
         """
         self._barrier[0] = 0
         others = [

@@ -23,7 +23,9 @@ DEFAULT_HPARAMS = (
 
 
 class LeNet5(chainer.Chain):
-    """LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998.
+    """LeNet-5.
+
+    Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998.
 
     Args:
         size: Height and width of an image.

@@ -1,1 +1,1 @@
-"""Chainer's last release on today's Python, and what its functions lack."""
+"""Chainer's last release on today's Python, and functions that it lacks."""

@@ -9,7 +9,7 @@ from nncompress.chainer_support.compatibility import chainer
 
 
 class _GatherRows(chainer.FunctionNode):
-    """``numbers -> table[numbers]``; the numbers are no input that has a gradient."""
+    """The function ``table -> table[numbers]``; the numbers have no gradient."""
 
     def __init__(self, numbers: np.ndarray) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def gather_rows(table: chainer.Variable, numbers: np.ndarray) -> chainer.Variabl
     The gradient is not differentiable itself.
 
     Args:
-        table: ``(n, D)``.
+        table: The matrix, ``(n, D)``, float32 or float64.
         numbers: Integers below n, of any shape; negative ones count from the end.
 
     Returns:
@@ -57,7 +57,7 @@ def gather_rows(table: chainer.Variable, numbers: np.ndarray) -> chainer.Variabl
 
 
 class _SpreadColumns(chainer.FunctionNode):
-    """Values to their columns of a matrix of zeros."""
+    """The function that puts values into their columns of a matrix of zeros."""
 
     def __init__(self, columns: np.ndarray, width: int) -> None:
         super().__init__()
@@ -81,8 +81,8 @@ def spread_columns(values: chainer.Variable, columns: np.ndarray, width: int) ->
     """Returns rows of zeros with values in some columns, ``(n, width)``.
 
     Args:
-        values: ``(n, s)``.
-        columns: Integers below the width ``(n, s)``, each once in a row.
-        width: How many columns there are.
+        values: The values, ``(n, s)``, float32 or float64.
+        columns: Integers below the width, ``(n, s)``, each once in a row.
+        width: Number of columns.
     """
     return _SpreadColumns(columns, width).apply((values,))[0]

@@ -113,7 +113,7 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
             ``(M, L, K)``.
         codes: int32 ``(n, M)``, improved in place.
         order: int64 ``(M,)``: the groups, in the order in which they are decided.
-        width: How many paths, at least 1.
+        width: Number of paths that are kept, at least 1.
     """
     num_rows, num_codebooks = codes.shape
     num_codewords = norms.size // num_codebooks

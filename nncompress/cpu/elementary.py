@@ -46,17 +46,17 @@ _TANH = tuple(
 
 
 def log(x):
-    """Natural logarithm of a positive, normal number."""
+    """Computes the natural logarithm of a positive, normal number."""
     raise NotImplementedError
 
 
 def exp(x):
-    """Exponential function; 0 below what float32 can hold."""
+    """Computes the exponential function; 0 below what float32 can hold."""
     raise NotImplementedError
 
 
 def tanh(x):
-    """Hyperbolic tangent."""
+    """Computes the hyperbolic tangent."""
     raise NotImplementedError
 
 

@@ -163,8 +163,8 @@ def relax(
         codes: int32 ``(n, M)``, replaced.
         first_row: Number of the first row, for the random numbers.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
-        stream: Which random numbers.
-        position: Which draw.
+        stream: Stream of the random numbers, one of ``random.noise.Stream``.
+        position: Number of the draw within the stream.
         noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
         temperatures: float32, in units of squared distance.
     """
@@ -197,22 +197,22 @@ def improve(
     better. Before the first trial, ICM runs from the codes as they are.
 
     Args:
-        thread: As for ``relax``.
-        threads: As for ``relax``.
-        barrier: As for ``relax``.
-        x: As for ``relax``.
-        codebook_t: As for ``relax``.
-        norms: As for ``relax``.
-        gram: As for ``relax``.
+        thread: Number of this thread in the team.
+        threads: Size of the team.
+        barrier: Not used: rows do not depend on each other.
+        x: float32 ``(n, D)``, C-contiguous.
+        codebook_t: The codebook transposed, ``(D, L)``.
+        norms: Squared norms of the codewords, ``(L,)``.
+        gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
         codes: int32 ``(n, M)``, improved in place.
-        first_row: As for ``relax``.
-        seed_words: As for ``relax``.
-        stream: As for ``relax``.
-        position: As for ``relax``.
-        noise: As for ``relax``.
-        temperature: Of the sampling, in units of squared distance.
-        trials: How many to make.
-        sweeps: The most sweeps of ICM in a trial.
+        first_row: Number of the first row, for the random numbers.
+        seed_words: uint32 ``(2,)``: low and high half of the seed.
+        stream: Stream of the random numbers, one of ``random.noise.Stream``.
+        position: Number of the draw within the stream.
+        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+        temperature: Temperature of the sampling, in units of squared distance.
+        trials: Number of samples tried for each row.
+        sweeps: Largest number of sweeps of ICM in a trial.
     """
     num_rows, num_codebooks = codes.shape
     unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)

@@ -1,4 +1,4 @@
-"""What Numba lacks: a barrier between threads, and the bits of a float."""
+"""Intrinsics that Numba lacks: a barrier between threads, and the bits of a float."""
 
 import llvmlite.ir as ir
 import numpy as np
@@ -61,7 +61,7 @@ def wait_for_all(barrier, passed, threads):
 
     Args:
         barrier: int64 ``(1,)``, 0 when the team starts.
-        passed: How many barriers this thread has passed.
+        passed: Number of barriers that this thread has passed.
         threads: Size of the team.
 
     Returns:

@@ -54,7 +54,7 @@ def draw_exponentials(out, bits, first_row, column, noise):
         out: ``(4, n)``, overwritten.
         bits: uint32 ``(4, n)``, scratch.
         first_row: Position in the batch of ``out[:, 0]``.
-        column: Which four of a row's numbers.
+        column: Number of the group of four among a row's numbers, from 0.
         noise: uint32 ``(4,)``: low and high half of the seed, then the counter's last two words.
     """
     k0, k1, c2, c3 = noise[0], noise[1], noise[2], noise[3]

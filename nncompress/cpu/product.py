@@ -44,13 +44,13 @@ def _tile(typingctx, zero, height, vectors, last, inner, accumulate, pointers, s
     """Computes a tile of a product.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         zero: 0 in the matrices' type.
         height: Rows of the tile, one of ``_HEIGHTS``.
         vectors: Vectors in a row of the tile.
-        last: How many numbers of each row's last vector belong to the tile.
+        last: Number of elements of each row's last vector that belong to the tile.
         inner: Length of the common dimension.
-        accumulate: Whether to add to what the tile holds.
+        accumulate: True to add to the tile, False to overwrite it.
         pointers: Addresses of the first numbers of left matrix, right matrix and tile.
         strides: Numbers from row to row and from column to column of the left matrix, from row to
             row of the right one, and from row to row of the tile.
@@ -171,10 +171,10 @@ def product(a, transpose_a, b, c, accumulate):
 
     Args:
         a: ``(m, k)``, or ``(k, m)`` if ``transpose_a``; k at least 1.
-        transpose_a: Whether op transposes a.
+        transpose_a: True if op transposes a.
         b: ``(k, n)``.
         c: ``(m, n)``, overwritten or added to.
-        accumulate: Whether to add.
+        accumulate: True to add to c, False to overwrite it.
     """
     size = c.itemsize
     m, n = c.shape

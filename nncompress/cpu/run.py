@@ -1,4 +1,4 @@
-"""What a team of threads is set to: training steps, gradients, a loss, or codes."""
+"""Work for a team of threads: training steps, gradients, a loss, or codes."""
 
 from typing import NamedTuple
 
@@ -23,16 +23,16 @@ ENCODING_TILE = 256
 
 
 class Plan(NamedTuple):
-    """What changes from step to step, one element a step."""
+    """The numbers that change from step to step, one element a step."""
 
-    iterations: np.ndarray  # int64, which training noise to draw
+    iterations: np.ndarray  # int64, positions of the training noise in its stream
     rates: np.ndarray  # float64, Adam's bias corrections included
     taus: np.ndarray  # float64
 
 
 @njit(**JIT)
 def _clipping_factor(thread, threads, barrier, passed, shape, gradients, norms, max_norm):
-    """Returns what the gradients are to be multiplied by, and how many barriers were passed."""
+    """Returns the factor of the gradients, and the number of barriers passed."""
     for block in range(thread, shape.blocks, threads):
         units, logits = _owned(shape, gradients, block)
         norms[block] = (
@@ -67,7 +67,7 @@ def _owned(shape, weights, block):
 
 
 class _Step(NamedTuple):
-    """What an optimizer step does with each gradient."""
+    """The numbers by which an optimizer step applies each gradient."""
 
     rate: float
     factor: float
@@ -134,19 +134,19 @@ def train(
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: int64 ``(1,)``, 0.
-        shape: Sizes.
+        shape: Sizes of the network, and how the work is cut.
         memory: Working memory.
         weights: The parameters.
-        gradients: Overwritten.
+        gradients: Arrays of the parameters' shapes, overwritten.
         first_moments: Adam's m; empty arrays for SGD.
         second_moments: Adam's v; empty arrays for SGD.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(steps, batch_size)``.
         row_weights: The weights of those rows in the loss, float64 ``(steps, batch_size)``.
-        centre: ``(D,)``.
-        scale: A number of the weights' type.
+        centre: The normalization's centre, ``(D,)``.
+        scale: The normalization's scale, a number of the weights' type.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
-        stream: Which noise.
+        stream: Stream of the noise, one of ``random.noise.Stream``.
         plan: Learning rates, temperatures and noise positions.
         beta1: Adam's decay of the first moment.
         beta2: Adam's decay of the second moment.
@@ -211,19 +211,19 @@ def differentiate(
     """Computes loss and maxp of one batch, and its gradients.
 
     Args:
-        thread: As for ``train``.
-        threads: As for ``train``.
-        barrier: As for ``train``.
-        shape: As for ``train``.
-        memory: As for ``train``.
-        weights: As for ``train``.
-        gradients: Overwritten if ``wanted``.
-        wanted: Whether to compute gradients.
-        x: As ``source`` for ``train``.
+        thread: Number of this thread in the team.
+        threads: Size of the team.
+        barrier: int64 ``(1,)``, 0.
+        shape: Sizes of the network, and how the work is cut.
+        memory: Working memory.
+        weights: The parameters.
+        gradients: Arrays of the parameters' shapes, overwritten if ``wanted``.
+        wanted: True to compute the gradients, False for loss and maxp alone.
+        x: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``x``, ``(batch_size,)``.
         row_weights: The weights of those rows in the loss, float64 ``(batch_size,)``.
-        centre: As for ``train``.
-        scale: As for ``train``.
+        centre: The normalization's centre, ``(D,)``.
+        scale: The normalization's scale, a number of the weights' type.
         noise: The Gumbel noise of the batch.
         tau: Temperature.
         out: float64 ``(1, 3)``: loss of the normalized rows, maxp, and the weighted loss.
@@ -278,14 +278,14 @@ def encode(thread, threads, barrier, shape, weights, source, centre, scale, code
     """Encodes rows without noise, each tile by one thread.
 
     Args:
-        thread: As for ``train``.
-        threads: As for ``train``.
+        thread: Number of this thread in the team.
+        threads: Size of the team.
         barrier: Not used: tiles do not depend on each other.
-        shape: As for ``train``.
+        shape: Sizes of the network, and how the work is cut.
         weights: The parameters.
         source: ``(n, D)``.
-        centre: ``(D,)``.
-        scale: A number of the weights' type.
+        centre: The normalization's centre, ``(D,)``.
+        scale: The normalization's scale, a number of the weights' type.
         codes: uint8 or uint16 ``(n, M)``, overwritten.
     """
     num_hidden, dim = weights.w1.shape

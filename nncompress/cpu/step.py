@@ -41,7 +41,7 @@ class Weights(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What the arrays' shapes do not tell, and how the work is cut."""
+    """Sizes that the arrays' shapes do not tell, and how the work is cut."""
 
     num_codebooks: int  # M
     num_codewords: int  # K
@@ -49,7 +49,7 @@ class Shape(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What the buffers of a tile of any height are made from: their flattened memory."""
+    """Flattened memory from which the buffers of a tile of any height are made."""
 
     h: np.ndarray
     p: np.ndarray
@@ -97,7 +97,7 @@ class Private(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Where the Gumbel noise comes from: an array, or the generator."""
+    """Source of the Gumbel noise: an array, or the generator."""
 
     given: np.ndarray  # (rows, M, K), or without rows
     words: np.ndarray  # uint32 (4,): low and high half of the seed, then the counter's last words
@@ -310,8 +310,8 @@ def forward(
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: The team's barrier.
-        passed: How many barriers this thread has passed.
-        shape: Sizes.
+        passed: Number of barriers that this thread has passed.
+        shape: Sizes of the network, and how the work is cut.
         weights: The parameters.
         shared: Memory for exactly the tile's n rows. ``certain`` is added to.
         private: This thread's memory for them. ``squares`` is complete in every thread.
@@ -320,13 +320,13 @@ def forward(
         row_weights: The rows' weights in the gradient, float64 ``(n,)``.
         first_row: Position in the batch of the tile's first row.
         batch_size: Rows of the whole batch.
-        centre: ``(D,)``.
-        scale: A number of the weights' type.
+        centre: The normalization's centre, ``(D,)``.
+        scale: The normalization's scale, a number of the weights' type.
         noise: The Gumbel noise.
         tau: Temperature.
 
     Returns:
-        How many barriers this thread has passed.
+        The number of barriers that this thread has passed.
     """
     h, p, q, y = shared.h, shared.p, shared.q, shared.y
     gather(private.x, private.xt, source, rows, centre, scale)
@@ -360,19 +360,19 @@ def backward(
     """Computes the gradients of a tile that ``forward`` has just been through.
 
     Args:
-        thread: As for ``forward``.
-        threads: As for ``forward``.
-        barrier: As for ``forward``.
-        passed: As for ``forward``.
-        shape: As for ``forward``.
-        weights: As for ``forward``.
-        gradients: Overwritten if ``fresh``, added to otherwise.
-        shared: As ``forward`` left it.
-        private: As ``forward`` left it.
-        fresh: Whether this is the batch's first tile.
+        thread: Number of this thread in the team.
+        threads: Size of the team.
+        barrier: The team's barrier.
+        passed: Number of barriers that this thread has passed.
+        shape: Sizes of the network, and how the work is cut.
+        weights: The parameters.
+        gradients: Arrays of the parameters' shapes, overwritten if ``fresh``, added to otherwise.
+        shared: The tile's shared memory, filled by ``forward``.
+        private: This thread's memory for the tile, filled by ``forward``.
+        fresh: True for the batch's first tile.
 
     Returns:
-        How many barriers this thread has passed.
+        The number of barriers that this thread has passed.
     """
     h, p, q, dp, dh = shared.h, shared.p, shared.q, shared.dp, shared.dh
     num_codewords = shape.num_codewords

@@ -80,7 +80,7 @@ def least(typingctx, table, noise, temperature, length):
     """Returns which ``table[k] - temperature * noise[k]`` is least, the first among equals.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         table: Address of ``length`` float32.
         noise: Address of ``length`` float32, all finite.
         temperature: float32.
@@ -119,14 +119,14 @@ def least(typingctx, table, noise, temperature, length):
 
 @intrinsic
 def exchange(typingctx, table, new, old, length):
-    """``table[k] += new[k] - old[k]`` for k below ``length``.
+    """Computes ``table[k] += new[k] - old[k]`` for k below ``length``.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         table: Address of ``length`` float32.
         new: Address of ``length`` float32.
         old: Address of ``length`` float32.
-        length: A number.
+        length: Number of elements, int64.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -162,13 +162,13 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
     ``total[k] = constant + start[k] + sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
-        typingctx: Numba's.
-        total: Address of as many float32 as the length says.
-        start: Address of as many.
+        typingctx: Numba's typing context.
+        total: Address of the sums, float32, as many as the length says.
+        start: Address of the numbers to begin with, float32, as many as the length says.
         rows: Address of the first of the columns that are meant, of a float32 matrix.
-        units: Address of int32.
-        constant: float32.
-        sizes: How many units, the length, and the matrix's number of columns.
+        units: Address of the rows' numbers, int32.
+        constant: A number that is added to each sum, float32.
+        sizes: The number of units, the length, and the matrix's number of columns, int64.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -214,12 +214,12 @@ def sum_rows(typingctx, zero, total, rows, units, sizes):
     ``total[k] = sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
-        typingctx: Numba's.
+        typingctx: Numba's typing context.
         zero: 0 in the matrix's type: float32, or uint16 for the bits of float16 numbers.
-        total: Address of as many float32 as the length says.
+        total: Address of the sums, float32, as many as the length says.
         rows: Address of the matrix.
-        units: Address of int32.
-        sizes: How many units, the length, and the matrix's number of columns.
+        units: Address of the rows' numbers, int32.
+        sizes: The number of units, the length, and the matrix's number of columns, int64.
     """
     halves = zero == types.uint16
 

@@ -16,7 +16,7 @@ def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None
 
     Args:
         path: The file to be written.
-        inputs: Paths that it must not be; what is no path is passed over.
+        inputs: Paths that it must not be; objects that are no paths are passed over.
 
     Raises:
         InputError: It is a directory, no ordinary file, or one of the inputs.

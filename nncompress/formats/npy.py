@@ -19,9 +19,9 @@ def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) ->
     """Writes rows to a ``.npy`` file as they come, so that memory holds one block of them.
 
     Args:
-        path: The file.
-        rows: At least one block.
-        write_words: Takes the tokens of a block, each followed by a line break.
+        path: The file to write.
+        rows: Blocks of tokens and rows, at least one.
+        write_words: Takes the tokens of a block, bytes, each followed by a line break.
 
     Returns:
         ``(N, D)``.
@@ -50,8 +50,8 @@ def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
     """Maps the array of a ``.npy`` file, read-only and never unpickled.
 
     Args:
-        path: The file.
-        what: What it should hold, for messages.
+        path: The file to map.
+        what: Name of its expected content, for messages.
 
     Raises:
         InputError: The file is missing, is no ``.npy`` file, or holds Python objects.

@@ -31,14 +31,14 @@ _NAMES = {np.dtype(code): name for name, code in _DTYPES.items() if name != "BF1
 
 @dataclass(frozen=True)
 class TensorFile:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         metadata: Strings by name.
         tensors: Arrays by name, mapped from the file and read-only.
         dtypes: All types by the names that the layout has for them; a tensor of type BF16 is an
             array of uint16, and of a type that NumPy has nothing for there is no array.
-        header: How many bytes there are before the tensors.
+        header: Number of bytes before the tensors.
     """
 
     metadata: dict[str, str]
@@ -52,7 +52,7 @@ def map_tensors(path: str | os.PathLike, what: str = "a safetensors file") -> Te
 
     Args:
         path: The file.
-        what: What it should be, for messages.
+        what: Name of the expected kind of file, for messages.
 
     Raises:
         InputError: There is no such file.
@@ -83,7 +83,7 @@ def map_tensors(path: str | os.PathLike, what: str = "a safetensors file") -> Te
 
 
 class _HeaderError(Exception):
-    """What a header has wrong."""
+    """A fault in a header."""
 
 
 def _mapped(buffer: mmap.mmap, header: dict, first: int, size: int) -> TensorFile:

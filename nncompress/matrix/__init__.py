@@ -4,30 +4,23 @@ A matrix A is replaced in the forward pass by ``alpha * A + (1 - alpha) * compre
 falling from 1 to 0. Names and rules are those of Google's graph_compression library.
 """
 
-from nncompress.matrix.apply import (
-    ApplyCompression,
-    compress_chain,
-    compression_table,
-    finalize,
-    get_apply_compression,
-    load_finalized,
-)
-from nncompress.matrix.compression_op import (
-    CompressionOp,
-    CompressionOpInterface,
-    InputOutputCompressionOp,
-)
-from nncompress.matrix.compressors.compositional import CompositionalMatrixCompressor
-from nncompress.matrix.compressors.dictionary import DLMatrixCompressor
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface
-from nncompress.matrix.compressors.kmeans import (
+from nncompress.matrix.apply import ApplyCompression, get_apply_compression
+from nncompress.matrix.compression_op import CompressionOp
+from nncompress.matrix.final_models import compression_table, finalize, load_finalized
+from nncompress.matrix.hyperparameters import CompressionHParams, HParams
+from nncompress.matrix.input_output_op import InputOutputCompressionOp
+from nncompress.matrix.methods.compositional import CompositionalMatrixCompressor
+from nncompress.matrix.methods.dictionary import DLMatrixCompressor
+from nncompress.matrix.methods.interface import MatrixCompressorInterface
+from nncompress.matrix.methods.kmeans import (
     KmeansMatrixCompressor,
     KmeansPruningMatrixCompressor,
 )
-from nncompress.matrix.compressors.low_rank import LowRankDecompMatrixCompressor
-from nncompress.matrix.compressors.simhash import SimhashMatrixCompressor
-from nncompress.matrix.hyperparameters import CompressionHParams, HParams
-from nncompress.matrix.registry import register_compressor
+from nncompress.matrix.methods.low_rank import LowRankDecompMatrixCompressor
+from nncompress.matrix.methods.registry import register_compressor
+from nncompress.matrix.methods.simhash import SimhashMatrixCompressor
+from nncompress.matrix.models import compress_chain
+from nncompress.matrix.op_interface import CompressionOpInterface
 
 MatrixCompressorInferface = MatrixCompressorInterface  # the original's spelling
 

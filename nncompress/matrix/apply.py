@@ -1,30 +1,22 @@
-"""Applying compression to links, parameters and whole models, and ending it."""
+"""Applying compression to links and parameters, and updating what was made."""
 
-import fnmatch
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import numpy as np
 from logzero import logger
 
-from nncompress.autoencoder.snapshot import read_arrays
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
-from nncompress.matrix.compression_op import (
-    STATE,
-    CompressionOp,
-    CompressionOpInterface,
-    make_op,
-    matrix_shape,
-)
+from nncompress.matrix.compression_op import CompressionOp
 from nncompress.matrix.hyperparameters import HParams, Value, check
-from nncompress.matrix.links import (
-    CompressedParameter,
-    can_be_compressed,
-    compressed_link,
+from nncompress.matrix.input_output_op import InputOutputCompressionOp
+from nncompress.matrix.links import CompressedParameter, can_be_compressed, compressed_link
+from nncompress.matrix.methods.registry import (
+    INPUT_OUTPUT,
+    NO_COMPRESSION,
+    check_option,
+    registered,
 )
-from nncompress.matrix.registry import NO_COMPRESSION, check_option
+from nncompress.matrix.op_interface import CompressionOpInterface, matrix_shape
 
 
 class ApplyCompression:
@@ -54,11 +46,11 @@ class ApplyCompression:
     def apply_compression(
         self, link_or_parameter: chainer.Link | chainer.Parameter, scope: str = "default_scope"
     ) -> chainer.Link | chainer.Parameter:
-        """Makes a matrix one that is being compressed.
+        """Replaces a matrix by one that is being compressed.
 
         Args:
             link_or_parameter: ``L.Linear``, ``L.Convolution2D``, ``L.EmbedID``, or a parameter.
-            scope: What logs and tables call it.
+            scope: The matrix's name in logs and tables.
 
         Returns:
             A link to put in its place; for a parameter one that returns the matrix when it is
@@ -85,7 +77,7 @@ class ApplyCompression:
                 f"{scope} belongs to an optimizer already, which would not know the factors; "
                 "compress a model before optimizer.setup"
             )
-        op = make_op(self._spec, parameter, scope)
+        op = _make_op(self._spec, parameter, scope)
         made = (
             CompressedParameter(op, parameter.shape)
             if is_parameter
@@ -154,7 +146,7 @@ class ApplyCompression:
 def get_apply_compression(
     hparams: HParams | str, global_step: Callable[[], int] | None = None
 ) -> ApplyCompression:
-    """Returns what applies compression as hyperparameters say.
+    """Returns an object that applies compression as hyperparameters say.
 
     Args:
         hparams: Hyperparameters, or a string of them.
@@ -166,178 +158,15 @@ def get_apply_compression(
     return ApplyCompression(_hparams(hparams), global_step)
 
 
-def compress_chain(
-    model: chainer.Chain, hparams: HParams | str, match: str = "*"
-) -> ApplyCompression:
-    """Makes all links of a model whose names match ones that are being compressed.
-
-    Args:
-        model: Changed in place. Links that are not Linear, Convolution2D or EmbedID stay.
-        hparams: Hyperparameters, or a string of them.
-        match: Pattern of names, such as ``"fc*"``; a link within others has a name like
-            ``"block/fc1"``.
-
-    Returns:
-        What updates them: extend a trainer with its ``all_update_op()``.
-
-    Raises:
-        InputError: No link matches, or as for ``apply_compression``. The model is as it was then.
-    """
-    applied = get_apply_compression(hparams)
-    known = [place for place in _places(model, set()) if can_be_compressed(place.link)]
-    chosen = [place for place in known if fnmatch.fnmatchcase(place.path, match)]
-    if not chosen:
-        names = ", ".join(place.path for place in known) or "none at all"
-        raise InputError(
-            f"no Linear, Convolution2D or EmbedID link has a name like {match!r}; there are: "
-            f"{names}"
-        )
-    # A link that stands in several places is one matrix, and stays so.
-    made: dict[int, chainer.Link] = {}
-    for place in chosen:
-        if id(place.link) not in made:
-            try:
-                made[id(place.link)] = applied.apply_compression(place.link, place.path)
-            except InputError as error:
-                raise InputError(f"{place.path}: {error}") from None
-    for place in known:
-        if id(place.link) in made:
-            _replace(place, made[id(place.link)])
-    return applied
-
-
 def _hparams(hparams: HParams | str) -> HParams:
     if isinstance(hparams, str):
         return CompressionOp.get_default_hparams().parse(hparams)
     return hparams
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a link stands: in what, by which name or number, and its path from the model."""
-
-    parent: chainer.Chain | chainer.ChainList
-    name: str | int
-    path: str
-
-    @property
-    def link(self) -> chainer.Link:
-        return self.parent[self.name]
-
-
-def _places(link: chainer.Link, seen: set[int], prefix: str = "") -> Iterator[_Place]:
-    """Yields the places of all links within another; what stands in two places is entered once."""
-    if isinstance(link, CompressionOpInterface) or id(link) in seen:
-        return
-    seen.add(id(link))
-    if isinstance(link, chainer.Chain):
-        names = sorted(link._children)  # a child's own name is that of its last place
-    elif isinstance(link, chainer.ChainList):
-        names = range(len(link))
-    else:
-        return
-    for name in names:
-        place = _Place(link, name, f"{prefix}{name}")
-        yield place
-        yield from _places(place.link, seen, f"{place.path}/")
-
-
-def _replace(place: _Place, link: chainer.Link) -> None:
-    if place.link is link:  # with option 0
-        return
-    if isinstance(place.parent, chainer.ChainList):
-        place.parent[place.name] = link
-        return
-    delattr(place.parent, place.name)
-    with place.parent.init_scope():
-        setattr(place.parent, place.name, link)
-
-
-def finalize(model: chainer.Link) -> str:
-    """Drops the matrices of a model that have been compressed, and keeps their factors.
-
-    The model computes what it computed before; saved with ``save_npz(..., compression=False)``, it
-    takes the bytes of its factors.
-
-    Args:
-        model: Changed in place.
-
-    Returns:
-        A table with the shape, method, bytes and relative error of each matrix.
-
-    Raises:
-        InputError: There is nothing compressed in the model, or an alpha is above 0. The model is
-            as it was then.
-    """
-    ops = _ops_of(model)
-    for op in ops:
-        if op.alpha > 0:
-            op.finalize()  # says what is wanted
-    for op in ops:
-        op.finalize()
-    table = compression_table(ops)
-    logger.info("Compressed:\n%s", table)
-    return table
-
-
-def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
-    """Reads a final model's file into a model that was made by the same ``compress_chain``.
-
-    Args:
-        path: What ``chainer.serializers.save_npz`` wrote of a model after ``finalize``.
-        model: Changed in place: its matrices are dropped, and its factors read.
-
-    Raises:
-        InputError: There is nothing compressed in the model, or the file is missing, or of
-            another model. The model is as it was then.
-    """
-    ops = _ops_of(model)
-    stored = read_arrays(path)
-    final = chainer.serializers.DictionarySerializer()
-    final.save(model)
-    wanted = dict(final.target)
-    for prefix, link in model.namedlinks():
-        if link in ops:
-            for name in ("a_matrix", *STATE):
-                wanted.pop(f"{prefix}/{name}".lstrip("/"), None)
-    for name in sorted({*stored, *wanted}):
-        seen, expected = (
-            np.shape(arrays[name]) if name in arrays else None for arrays in (stored, wanted)
-        )
-        if seen != expected:
-            raise InputError(
-                f"{path} has shape {seen} for {name!r}, and the model {expected}; wanted the file "
-                "of a final model with the same hyperparameters"
-            )
-    for op in ops:
-        op.drop_matrix()
-    chainer.serializers.load_npz(os.fspath(path), model)
-
-
-def compression_table(ops: list[CompressionOpInterface]) -> str:
-    """Returns a table with a line for each op, and one for all."""
-    rows = [("layer", "shape", "method", "bytes", "of", "ratio", "relative error")]
-    for op in ops:
-        error = f"{op.relative_error:.4f}" if op.relative_error >= 0 else "-"
-        shape = " x ".join(map(str, op.shape))
-        rows.append((op.scope, shape, op.method, *_sizes(op.compressed_size, op.uncompressed_size),
-                     error))  # fmt: skip
-    totals = (sum(op.compressed_size for op in ops), sum(op.uncompressed_size for op in ops))
-    rows.append(("all", "", "", *_sizes(*totals), ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _sizes(compressed: int, uncompressed: int) -> tuple[str, str, str]:
-    return f"{compressed:,}", f"{uncompressed:,}", f"{uncompressed / compressed:.2f}"
-
-
-def _ops_of(model: chainer.Link) -> list[CompressionOpInterface]:
-    ops = {id(link): link for link in model.links() if isinstance(link, CompressionOpInterface)}
-    ops = list(ops.values())
-    if not ops:
-        raise InputError("the model has no matrix that is being compressed")
-    return ops
+def _make_op(spec: HParams, a_matrix: chainer.Parameter, scope: str) -> CompressionOpInterface:
+    """Returns the op that a specification asks for."""
+    if spec.compression_option == INPUT_OUTPUT:
+        return InputOutputCompressionOp(spec, a_matrix, scope)
+    compressor = registered(spec.compression_option).compressor(spec)
+    return CompressionOp(spec, a_matrix, compressor, scope)

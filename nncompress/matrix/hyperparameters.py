@@ -60,7 +60,8 @@ class HParams:
         """Sets values, given as strings or in their types; returns the object itself.
 
         Raises:
-            InputError: As for ``parse``.
+            InputError: A name is unknown, a value is not of its type, or the values do not fit
+                together. Nothing has been set then.
         """
         values = self._values | {name: self._typed(name, value) for name, value in given.items()}
         check(values)
@@ -68,7 +69,12 @@ class HParams:
         return self
 
     def set_hparam(self, name: str, value: object) -> None:
-        """Sets one value; see ``update``."""
+        """Sets one value, given as a string or in its type.
+
+        Raises:
+            InputError: The name is unknown, the value is not of its type, or does not fit the
+                others. Nothing has been set then.
+        """
         self.update({name: value})
 
     def get(self, name: str, default: Value | None = None) -> Value | None:
@@ -163,7 +169,7 @@ PRUNING_SCHEDULE = (
 
 
 class CompressionHParams(HParams):
-    """Those of a compression op; it knows the names that the original has and this has not."""
+    """Hyperparameters of a compression op; those of the original's pruning are refused."""
 
     def _typed(self, name: str, value: object) -> Value:
         if name in PRUNING_SCHEDULE:

@@ -4,7 +4,7 @@ import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
-from nncompress.matrix.compression_op import CompressionOpInterface
+from nncompress.matrix.op_interface import CompressionOpInterface
 
 F, L = chainer.functions, chainer.links
 
@@ -28,7 +28,7 @@ class CompressedParameter(chainer.Chain):
 
 
 class CompressedLinear(chainer.Chain):
-    """In the place of ``L.Linear``."""
+    """The link in the place of ``L.Linear``."""
 
     def __init__(self, op: CompressionOpInterface, link: L.Linear) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class CompressedLinear(chainer.Chain):
             self.b = link.b
 
     def forward(self, x: chainer.Variable, n_batch_axes: int = 1) -> chainer.Variable:
-        """Returns what the link in its place would."""
+        """Returns the result of the link whose place it takes."""
         outer = x.shape[:n_batch_axes]
         if x.ndim != 2 or n_batch_axes != 1:
             x = F.reshape(x, (int(np.prod(outer)), int(np.prod(x.shape[n_batch_axes:]))))
@@ -48,7 +48,7 @@ class CompressedLinear(chainer.Chain):
 
 
 class CompressedConvolution2D(chainer.Chain):
-    """In the place of ``L.Convolution2D``; its kernel is a matrix out x in*kh*kw."""
+    """The link in the place of ``L.Convolution2D``; its kernel is a matrix out x in*kh*kw."""
 
     def __init__(self, op: CompressionOpInterface, link: L.Convolution2D) -> None:
         super().__init__()
@@ -59,13 +59,13 @@ class CompressedConvolution2D(chainer.Chain):
             self.b = link.b
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
-        """Returns what the link in its place would."""
+        """Returns the result of the link whose place it takes."""
         y = self.op.get_apply_convolution(x, self._kernel, **self._options)
         return y if self.b is None else F.bias(y, self.b, axis=1)
 
 
 class CompressedEmbedID(chainer.Chain):
-    """In the place of ``L.EmbedID``."""
+    """The link in the place of ``L.EmbedID``."""
 
     def __init__(self, op: CompressionOpInterface, link: L.EmbedID) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class CompressedEmbedID(chainer.Chain):
             self.op = op
 
     def forward(self, x: np.ndarray) -> chainer.Variable:
-        """Returns what the link in its place would."""
+        """Returns the result of the link whose place it takes."""
         ids = x.array if isinstance(x, chainer.Variable) else x
         if self.ignore_label is None:
             return self.op.get_apply_embedding_lookup(ids)

@@ -1,1 +1,1 @@
-"""All that is drawn: noise, and the order of rows, each number by its purpose and its place."""
+"""Random numbers, each by its purpose and its place: noise, and the order of rows."""

@@ -4,8 +4,8 @@ The Gumbel noise of a batch comes from Philox4x32-10 (Salmon et al., "Parallel R
 Easy as 1, 2, 3", SC 2011). Its key is the seed, in two words. Its counter is the row's position in
 the batch, the number of the column of four (``m * ceil(K/4) + k // 4``; the four words of the
 result belong to four consecutive k), and the draw's position with its stream. So each number can
-be made by itself, in any order: the kernels in ``nncompress/kernels/philox.py`` draw
-the same ones.
+be made by itself, in any order: the kernels in ``nncompress/cpu/philox.py`` and
+``nncompress/gpu/cuda/random.cuh`` draw the same ones.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What random numbers are for: streams of one seed are independent of each other."""
+    """Purposes of random numbers; the streams of one seed are independent of each other."""
 
     INITIAL_WEIGHTS = 0
     ROW_ORDER = 1
@@ -29,8 +29,8 @@ def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generat
 
     Args:
         seed: The run's seed, not negative.
-        stream: What the numbers are for.
-        position: Which draw, not negative.
+        stream: The purpose of the numbers.
+        position: Number of the draw within the stream, not negative.
     """
     sequence = np.random.SeedSequence((seed, int(stream), position))
     return np.random.Generator(np.random.Philox(sequence))
@@ -46,7 +46,7 @@ def noise_words(seed: int, stream: Stream, position: int) -> np.ndarray:
 
 
 def philox(counter: list[np.ndarray], key: tuple[int, int]) -> list[np.ndarray]:
-    """Philox4x32-10 of many counters.
+    """Computes Philox4x32-10 of many counters.
 
     Args:
         counter: Four arrays of uint64 that hold words of 32 bits, broadcast against each other.
@@ -74,8 +74,8 @@ def gumbel_noise(
 
     Args:
         seed: The run's seed.
-        stream: What the noise is for.
-        position: Which draw, for instance the iteration.
+        stream: The purpose of the noise.
+        position: Number of the draw within the stream, for instance the iteration.
         shape: ``(rows, M, K)``.
         dtype: float32 or float64.
 

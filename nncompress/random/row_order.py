@@ -35,7 +35,7 @@ class RowOrder:
 
         Args:
             epoch: Number of the epoch, from 0.
-            position: How many rows of it to leave out at the beginning.
+            position: Number of rows to leave out at its beginning.
 
         Yields:
             Row indices, int64, a window at a time.

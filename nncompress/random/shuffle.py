@@ -14,11 +14,11 @@ _WORD = np.uint64(0xFFFFFFFF)
 
 
 def batch_rows(first: int, count: int, batch_size: int, num_rows: int, seed: int) -> np.ndarray:
-    """Returns which rows batches have; one that crosses the end of an epoch goes on in the next.
+    """Returns the rows of batches; one that crosses the end of an epoch goes on in the next.
 
     Args:
         first: Number of the first batch, from 0.
-        count: How many batches.
+        count: Number of batches.
         batch_size: Rows a batch.
         num_rows: N, at most ``2**32``.
         seed: The run's seed.
@@ -75,7 +75,7 @@ def _keys(epoch: int, seed: int) -> list[np.uint64]:
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
-    """The finalizer of MurmurHash3 (Appleby), of words of 32 bits."""
+    """Applies the finalizer of MurmurHash3 (Appleby) to words of 32 bits."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = x ^ x >> np.uint64(shift)
         x = x * np.uint64(factor) & _WORD

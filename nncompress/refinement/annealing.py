@@ -23,7 +23,7 @@ def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda
     Args:
         rows: Changed in place. Their loss may rise first, and where codes are hard to find it may
             end higher than it began.
-        rounds: How many times to sample the codes and fit the codebook.
+        rounds: Number of rounds, each of which samples the codes and fits the codebook.
         time_over: Returns the share of the time that is over; at 1 annealing is at its end.
     """
     with progress_bar((rounds + 1) * len(rows.matrix), "Annealing") as bar:

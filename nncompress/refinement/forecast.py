@@ -1,4 +1,4 @@
-"""How long refinement is going to take, from passes over a sample of the rows."""
+"""A forecast of the time that refinement takes, from passes over a sample of the rows."""
 
 import time
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def forecast_seconds(
         matrix: The embedding matrix, ``(N, D)``.
         num_codebooks: M.
         num_codewords: K.
-        settings: How long and how hard refinement will try.
-        machine: Where ``refine`` will compute.
+        settings: The settings of refinement.
+        machine: The machine that ``refine`` will compute on.
 
     Raises:
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.

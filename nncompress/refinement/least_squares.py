@@ -31,7 +31,7 @@ class LeastSquares:
     Attributes:
         counts: float64 ``(L, L)``: ``B'W B`` on and below the diagonal.
         sums: float64 ``(L, D)``: ``B'W X``.
-        used: Whether any row uses each codeword, bool ``(L,)``.
+        used: True for each codeword that any row uses, bool ``(L,)``.
         squares: The weighted ``||X||^2``.
         weight: The sum of the rows' weights so far.
     """
@@ -48,7 +48,7 @@ class LeastSquares:
         """Returns the best codebook, float64 ``(L, D)``.
 
         Args:
-            codebook: The old one.
+            codebook: The old codebook, ``(L, D)``.
         """
         xp, counts = self._xp, self.counts.copy()
         for first in range(0, len(counts), _BLOCK):

@@ -48,7 +48,7 @@ one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """How long and how hard to try.
+    """Settings of refinement: how long and how hard to try.
 
     Attributes:
         annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
@@ -78,12 +78,13 @@ class RefinementSettings:
 
 @dataclass(frozen=True)
 class Refined:
-    """What refinement gives.
+    """The outcome of refinement.
 
     Attributes:
         codes: ``(N, M)``.
         codebook: float32 ``(M*K, D)``, in the units of the matrix.
-        start: Where refinement began from: ``"annealed"`` or ``"residual"``, or ``"trained"``.
+        start: The start that refinement went on from: ``"annealed"``, ``"residual"`` or
+            ``"trained"``.
         losses: The loss after each round, weighted if rows have weights, in the units of the
             matrix. It never rises.
     """
@@ -109,12 +110,12 @@ def refine(
 
     Args:
         matrix: The embedding matrix, ``(N, D)``.
-        codes: Where to start, ``(N, M)``.
-        codebook: Where to start, ``(M*K, D)``, in the units of the matrix.
+        codes: The codes to start from, ``(N, M)``.
+        codebook: The codebook to start from, ``(M*K, D)``, in the units of the matrix.
         weights: The weight of each row in the loss, ``(N,)``; None: all the same.
         seed: Seed of everything random.
-        machine: Where to compute; None: on the CPU, with all usable cores.
-        settings: How long and how hard to try.
+        machine: The machine to compute on; None: the CPU, with all usable cores.
+        settings: The settings of refinement.
 
     Returns:
         Codes and codebook, no worse than those given.
@@ -160,8 +161,8 @@ def quantize(
         num_codebooks: M.
         num_codewords: K.
         seed: Seed of everything random.
-        machine: Where to compute; None: on the CPU, with all usable cores.
-        settings: How long and how hard to try.
+        machine: The machine to compute on; None: the CPU, with all usable cores.
+        settings: The settings of refinement.
 
     Raises:
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
@@ -190,11 +191,11 @@ def improve_codes(
 
     Args:
         matrix: The rows, ``(N, D)``, which need not be those that the codebook was made for.
-        codes: Where to start, ``(N, M)``.
+        codes: The codes to start from, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of everything random.
-        machine: Where to compute; None: on the CPU, with all usable cores.
-        settings: How hard to try: all rounds are made, with as many trials each.
+        machine: The machine to compute on; None: the CPU, with all usable cores.
+        settings: The settings of refinement: all rounds are made, with as many trials each.
 
     Returns:
         Codes of the same shape and type, none of them worse.

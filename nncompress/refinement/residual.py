@@ -38,12 +38,12 @@ def residual_start(rows: CodedRows) -> None:
 def _k_means(
     engine: Engine, x: Array, weights: np.ndarray, first: np.ndarray, num_centres: int
 ) -> tuple[Array, Array]:
-    """Lloyd's algorithm from given rows, a few iterations of it.
+    """Makes a few iterations of Lloyd's algorithm, from given rows.
 
     Args:
-        engine: What to compute with.
-        x: float32 ``(n, D)``.
-        weights: float64 ``(n,)``.
+        engine: The engine to compute with.
+        x: The rows, float32 ``(n, D)``.
+        weights: Their weights, float64 ``(n,)``.
         first: Numbers of the rows that are the first centres; at most K.
         num_centres: K.
 

@@ -27,14 +27,14 @@ class CodedRows:
     Attributes:
         matrix: The rows, ``(N, D)``, in their own units or normalized.
         weights: The weight of each row in the loss, float64 ``(N,)``.
-        normalization: What tells both units apart.
+        normalization: The map from the matrix's own units to normalized ones.
         codes: ``(N, M)``; changed in place.
         codebook: float64 ``(M*K, D)``, for normalized rows.
         seed: Seed of everything random.
-        engine: What to compute with.
-        is_normalized: Whether the matrix is normalized already.
+        engine: The engine to compute with.
+        is_normalized: True if the matrix is normalized already.
         loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
-        passes: How many passes there were.
+        passes: Number of passes made so far.
     """
 
     matrix: EmbeddingMatrix
@@ -157,7 +157,7 @@ class CodedRows:
         loss stays what it is.
 
         Args:
-            used: Whether any row uses each codeword, bool ``(L,)``.
+            used: True for each codeword that any row uses, bool ``(L,)``.
         """
         dead = np.flatnonzero(~used)
         if not len(dead):
@@ -189,8 +189,8 @@ class CodedRows:
         Args:
             change: Changes the codes of a block: takes the pass, rows, codes and the number of
                 the first row. None leaves the codes as they are.
-            solve: Whether to make the codebook the best one for the new codes.
-            bar: Told of the rows that are done.
+            solve: True to make the codebook the best one for the new codes.
+            bar: A progress bar that is told of the rows that are done, or None.
         """
         engine = self.engine
         work = engine.begin(self)

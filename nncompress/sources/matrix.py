@@ -25,13 +25,13 @@ class EmbeddingMatrix:
     Args:
         array: Two-dimensional array of float16, float32 or float64, in any byte order; or of
             uint16, if ``bfloat16`` is set.
-        name: What messages call the matrix: a path, or a description.
+        name: The matrix's name in messages: a path, or a description.
         limit: Number of leading rows to use; all by default, and more than there are means all.
-        unit_rows: Whether rows are handed out divided by their lengths (rows of zeros as they
-            are), for a table whose vectors' directions alone matter.
-        bfloat16: Whether the array holds the upper halves of float32 numbers.
-        statistics: Those of the rows that will be handed out, from whoever has gone through them
-            already and found them finite; by default the rows are gone through here, once.
+        unit_rows: True to hand out rows divided by their lengths (rows of zeros as they are), for
+            a table whose vectors' directions alone matter.
+        bfloat16: True if the array holds the upper halves of float32 numbers.
+        statistics: Statistics of the rows that will be handed out, from whoever has gone through
+            them already and found them finite; by default the rows are gone through here, once.
 
     Attributes:
         num_rows: N, the number of rows in use.
@@ -88,11 +88,13 @@ class EmbeddingMatrix:
 
         Args:
             path: File written by ``numpy.save``, mapped read-only and never unpickled.
-            limit: As for the class.
-            unit_rows: As for the class.
+            limit: Number of leading rows to use; all by default, and more than there are means
+                all.
+            unit_rows: True to hand out rows divided by their lengths.
 
         Raises:
-            InputError: As for the class, or the file is missing or is no ``.npy`` file.
+            InputError: The file is missing or is no ``.npy`` file, or the class refuses its array
+                or the limit.
         """
         array = map_npy(Path(path))
         matrix = cls(array, name=str(path), limit=limit, unit_rows=unit_rows)
@@ -127,7 +129,7 @@ class EmbeddingMatrix:
 
     @property
     def normalization(self) -> Normalization:
-        """What centres the columns and scales all by one number."""
+        """The map that centres the columns and scales all by one number."""
         return self._statistics.normalization
 
     def digest(self) -> bytes:
@@ -140,7 +142,7 @@ class EmbeddingMatrix:
         return self._digest
 
     def source_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns where compiled code can gather rows from.
+        """Returns an array that compiled code can gather rows from, and their indices in it.
 
         Args:
             rows: Indices, of any shape.
@@ -218,9 +220,9 @@ def spaced_rows(count: int, num_rows: int, weights: np.ndarray | None = None) ->
     """Returns the numbers of evenly spaced rows, among those that have a weight.
 
     Args:
-        count: How many; all if there are no more.
-        num_rows: N.
-        weights: ``(N,)``, or None: all rows have one.
+        count: Number of rows wanted; all are returned if there are no more.
+        num_rows: N, the number of rows there are.
+        weights: The weight of each row, ``(N,)``; None: all rows have one.
     """
     if weights is not None and not weights.all():
         weighted = np.flatnonzero(weights)

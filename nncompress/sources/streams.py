@@ -25,9 +25,9 @@ class Stream:
     """A stream that reads on, by line or by number of bytes, under a progress bar.
 
     Args:
-        text: What is read, decompressed.
+        text: The decompressed stream to read.
         raw: The file itself, whose place the bar follows.
-        path: Its path.
+        path: The file's path.
     """
 
     def __init__(self, text: BinaryIO, raw: BinaryIO, path: Path) -> None:

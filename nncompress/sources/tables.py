@@ -27,7 +27,7 @@ class SourceTable:
     """An embedding matrix with its words.
 
     Attributes:
-        matrix: ``(N, D)``.
+        matrix: The embedding matrix, ``(N, D)``.
         words: The word of each row or None; there may be fewer words than rows. None: no words.
     """
 
@@ -61,7 +61,7 @@ def open_table(
             file with one a line or of a ``tokenizer.json``.
         tensor: The name of the tensor in safetensors files.
         limit: Number of leading rows to use.
-        unit_rows: Whether rows are divided by their lengths.
+        unit_rows: True to divide rows by their lengths.
 
     Yields:
         The table. A matrix that was converted lies in a temporary file for as long.

@@ -66,7 +66,7 @@ def read_text(path: Path) -> Rows:
     """Reads word vectors in text, block by block.
 
     Args:
-        path: As for ``convert_text``.
+        path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
 
     Yields:
         Tokens, valid UTF-8 without tabs and line breaks, and their rows, float32 ``(n, D)``.

@@ -12,13 +12,14 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
     r"""Reads a vocabulary whose tokens the codes file can represent.
 
     Args:
-        path: As for ``read_lines``.
+        path: A text file in UTF-8 with one token a line.
 
     Returns:
         The tokens, in order.
 
     Raises:
-        InputError: As for ``read_lines``, or a token holds a tab.
+        InputError: The file is missing, or a line, which the message numbers from 1, is not UTF-8
+            or holds a tab.
     """
     tokens = read_lines(path)
     for number, token in enumerate(tokens, 1):
@@ -37,7 +38,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     return or a Unicode line separator belongs to its token.
 
     Args:
-        path: The file.
+        path: A text file in UTF-8 with one token a line.
 
     Returns:
         The tokens, in order.
@@ -63,7 +64,11 @@ def read_lines(path: str | os.PathLike) -> list[str]:
 
 
 def write_vocabulary(path: str | os.PathLike, tokens: Iterable[str]) -> None:
-    """Writes what ``read_vocabulary`` reads.
+    """Writes tokens to a vocabulary file that ``read_vocabulary`` reads.
+
+    Args:
+        path: The file to write.
+        tokens: The tokens, in row order.
 
     Raises:
         InputError: A token holds a line break.

@@ -19,7 +19,7 @@ def read_weights(path: str | os.PathLike, matrix: EmbeddingMatrix) -> np.ndarray
         matrix: The embedding matrix.
 
     Returns:
-        As ``check_weights`` does.
+        The weights of the rows in use, float64 ``(N,)`` of mean 1.
 
     Raises:
         InputError: The file is missing or cannot be read, or ``check_weights`` refuses it.
@@ -42,10 +42,10 @@ def check_weights(
         weights: Numbers that are not negative, ``(N,)``, N being the rows of the matrix before
             any limit.
         matrix: The embedding matrix.
-        name: What messages call the weights.
+        name: The weights' name in messages.
 
     Returns:
-        The weights of the rows in use, float64 of mean 1.
+        The weights of the rows in use, float64 ``(N,)`` of mean 1.
 
     Raises:
         InputError: There are more or fewer weights than rows, or one is negative or not finite, or

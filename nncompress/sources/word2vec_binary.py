@@ -96,7 +96,7 @@ class _Buffer:
         self._data, self._place = b"", 0
 
     def until(self, mark: bytes, limit: int) -> bytes | None:
-        """Takes what stands before a mark, and the mark; None where there is none in reach."""
+        """Takes the bytes before a mark, and the mark; None where there is no mark in reach."""
         while (end := self._data.find(mark, self._place)) < 0:
             if len(self._data) - self._place > limit or not self._more():
                 return None

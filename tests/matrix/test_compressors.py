@@ -13,7 +13,7 @@ from nncompress.matrix import (
     MatrixCompressorInterface,
     SimhashMatrixCompressor,
 )
-from nncompress.matrix.compressors.simhash import SEED, projection_blocks
+from nncompress.matrix.methods.simhash import SEED, projection_blocks
 
 ALL = (
     LowRankDecompMatrixCompressor,
@@ -101,7 +101,7 @@ def test_low_rank_is_the_truncated_decomposition(random, shape, rank):
 
 
 def test_simhash_is_the_formula(random, monkeypatch):
-    monkeypatch.setattr("nncompress.matrix.compressors.simhash._BLOCK_BYTES", 4 * 30 * 7)
+    monkeypatch.setattr("nncompress.matrix.methods.simhash._BLOCK_BYTES", 4 * 30 * 7)
     a = random.normal(size=(30, 45))
     a[:, 3] = 0
     compressor, (signs, scales, seed), product = compress(SimhashMatrixCompressor, a, rank=150)

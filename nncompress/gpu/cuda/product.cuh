@@ -18,7 +18,7 @@ enum Ending {
     HIDDEN_GRADIENT = 3 // times one minus the square of `other`
 };
 
-// Addresses of arrays, sizes and numbers; `gpu/step.py` has the same structure.
+// Addresses of arrays, sizes and numbers; `gpu/products.py` has the same structure (_PRODUCT).
 struct Product {
     const float* first;
     const float* second;
@@ -264,7 +264,7 @@ __device__ __forceinline__ void make_products(const Products& products, int firs
         make_products<Tile<__VA_ARGS__>>(products, first_blocks); \
     }
 
-// The same sizes are in `gpu/step.py`.
+// The same sizes are in `gpu/products.py` (TILES).
 PRODUCTS(products_small, 16, 32, 64, 4, 1, 1, 4)
 PRODUCTS(products_medium, 64, 64, 32, 3, 2, 2, 1)
 PRODUCTS(products_large, 128, 128, 16, 4, 2, 4, 1)

@@ -1,4 +1,4 @@
-"""What refinement computes with: compiled kernels on the CPU, or CUDA's on a GPU."""
+"""Engines that refinement computes with: compiled kernels on the CPU, or CUDA's on a GPU."""
 
 from nncompress.machine import Machine
 from nncompress.refinement.engines.interface import Engine

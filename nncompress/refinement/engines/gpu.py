@@ -253,7 +253,7 @@ class _Sums:
 
     Args:
         xp: The array library.
-        kernels: Of the module "refinement".
+        kernels: The kernels of the module "refinement".
         num_codebooks: M.
         num_units: L = M*K.
         dim: D.

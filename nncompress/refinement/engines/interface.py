@@ -1,4 +1,4 @@
-"""What refinement computes with: the CPU, or a GPU through CuPy.
+"""The interface of the engines that refinement computes with: the CPU, or a GPU through CuPy.
 
 An engine's arrays are those of its own library (NumPy's, or CuPy's); only ``to_host`` leads back.
 Neither engine imports what the other needs.
@@ -19,7 +19,7 @@ Array = Any  # NumPy's or CuPy's
 
 
 class Rows(Protocol):
-    """What an engine has to know of rows with codes and a codebook; see ``refinement.rows``."""
+    """Rows with codes and a codebook, as far as an engine knows them; see ``refinement.rows``."""
 
     matrix: EmbeddingMatrix
     weights: np.ndarray
@@ -38,12 +38,12 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Draw:
-    """Which random numbers a pass draws.
+    """The random numbers that a pass draws.
 
     Attributes:
         seed: Seed of everything random.
-        stream: What the numbers are for.
-        position: Which draw.
+        stream: The purpose of the numbers, one of ``random.noise.Stream``.
+        position: Number of the draw within the stream.
         noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
     """
 
@@ -87,32 +87,32 @@ class Pass(Protocol):
         """Improves codes by ICM, from where they are and from samples of them.
 
         Args:
-            x: As for ``relax``, like the next three.
-            codes: int32 ``(n, M)``, improved in place.
-            first_row: See there.
-            draw: See there.
-            temperature: Of the samples, in units of squared distance.
-            trials: How many samples to try.
-            sweeps: The most sweeps of ICM after each.
+            x: A block, float32 ``(n, D)``.
+            codes: Its codes, int32 ``(n, M)``, improved in place.
+            first_row: Number of the block's first row, for the random numbers.
+            draw: The random numbers.
+            temperature: Temperature of the samples, in units of squared distance.
+            trials: Number of samples to try.
+            sweeps: Largest number of sweeps of ICM after each sample.
         """
 
     def search(self, x: Array, codes: Array, order: np.ndarray, width: int) -> None:
         """Replaces codes where beam search finds better ones.
 
         Args:
-            x: As for ``relax``.
-            codes: int32 ``(n, M)``, improved in place.
+            x: A block, float32 ``(n, D)``.
+            codes: Its codes, int32 ``(n, M)``, improved in place.
             order: ``(M,)``: the groups, in the order in which they are decided.
-            width: How many paths are kept, at least 1.
+            width: Number of paths that are kept, at least 1.
         """
 
     def tally(self, x: Array, codes: Array, weights: np.ndarray) -> None:
         """Adds a block to the normal equations.
 
         Args:
-            x: As for ``relax``.
-            codes: int32 ``(n, M)``.
-            weights: float64 ``(n,)``.
+            x: A block, float32 ``(n, D)``.
+            codes: Its codes, int32 ``(n, M)``.
+            weights: The weights of its rows, float64 ``(n,)``.
         """
 
     def equations(self) -> LeastSquares:
@@ -120,7 +120,7 @@ class Pass(Protocol):
 
 
 class Engine(Protocol):
-    """What refinement computes with.
+    """The computer behind refinement: a CPU or a GPU, and its arrays.
 
     Attributes:
         xp: The library of its arrays.
@@ -132,7 +132,7 @@ class Engine(Protocol):
         """Goes through the normalized rows in order.
 
         Yields:
-            Which rows, and float32 ``(n, D)``.
+            The numbers of the rows, a slice, and the rows, float32 ``(n, D)``.
         """
 
     def take(self, rows: Rows, numbers: np.ndarray) -> Array:
@@ -148,11 +148,11 @@ class Engine(Protocol):
         """Returns an array as NumPy's."""
 
     def residuals(self, x: Array, codes: np.ndarray, codebook: np.ndarray) -> Array:
-        """Returns what codes leave of normalized rows.
+        """Returns the part of normalized rows that their codes leave.
 
         Args:
-            x: float32 ``(n, D)``.
-            codes: ``(n, M)``.
+            x: Normalized rows, float32 ``(n, D)``.
+            codes: Their codes, ``(n, M)``.
             codebook: ``(L, D)``.
 
         Returns:
@@ -169,7 +169,7 @@ class Engine(Protocol):
             x: float32 ``(n, D)``.
             weights: float64 ``(n,)``.
             numbers: Integers in ``0 ... size-1``, ``(n,)``.
-            size: How many numbers there are.
+            size: Number of different numbers.
 
         Returns:
             float32 ``(size, D)``; 0 where there are no rows.

@@ -5,13 +5,43 @@ import numpy as np
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+from nncompress.machine import Machine
+from nncompress.matrix.methods.interface import MatrixCompressorInterface, PairFactors
 from nncompress.refinement.refine import MOST_CODEWORDS, quantize
 from nncompress.sources import EmbeddingMatrix
 
 
+class CompositionalFactors(PairFactors):
+    """Packed codes, and a codebook, which is trained."""
+
+    def __init__(self, shape, dtype, num_codebooks: int, num_codewords: int) -> None:
+        super().__init__(shape, dtype)
+        self._num_codewords = num_codewords
+        self._packing = Packing(num_codebooks, bits_for(num_codewords))
+        with self.init_scope():
+            self.codebook = self._parameter(num_codebooks * num_codewords, self.shape[1])
+        self.add_persistent(
+            "codes", np.zeros((self.shape[0], self._packing.row_bytes), dtype=np.uint8)
+        )
+
+    def left(self, ids=None):
+        """Returns ones for the codewords that rows use, and zeros: ``(m, M*K)``."""
+        xp = self.xp
+        codes = self._packing.unpack(self.codes if ids is None else self.codes[ids], xp)
+        units = xp.arange(self._packing.count, dtype=np.int32) * self._num_codewords + codes
+        chosen = xp.zeros((len(codes), len(self.codebook)), dtype=self.dtype)
+        chosen[xp.arange(len(codes))[:, None], units] = 1
+        return chosen
+
+    def right(self):
+        return self.codebook
+
+    def _stored(self):
+        return [self.codebook.array, self.codes]
+
+
 class CompositionalMatrixCompressor(MatrixCompressorInterface):
-    """Each row of A is about the sum of M codewords, one of K in each of M groups.
+    """Compresses each row of A to a sum of M codewords, one of K in each of M groups.
 
     ``num_codebooks`` is M; with 0 it is the largest M whose bytes are at most 100/rank of A's.
     ``num_codewords`` is K. Codes and codewords are found by residual quantization and refined.
@@ -22,8 +52,8 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         host, xp = self._checked(a_matrix)
         num_codebooks = self.num_codebooks(host.shape, host.dtype)
         rows = EmbeddingMatrix(host, "the weight matrix")
-        gpu = -1 if xp is np else a_matrix.device.id
-        found = quantize(rows, num_codebooks, self._spec.num_codewords, gpu=gpu)
+        machine = Machine(-1 if xp is np else a_matrix.device.id)
+        found = quantize(rows, num_codebooks, self._spec.num_codewords, machine=machine)
         table = CodeTable.of_codes(found.codes, found.codebook)
         factors = [found.codebook.astype(host.dtype), table.packed]
         return self._sized(host, factors, xp)
@@ -55,7 +85,5 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape, dtype):
         """Returns a link for the codebook, which is trained, and the codes."""
-        from nncompress.matrix.factors import CompositionalFactors
-
         size = self.num_codebooks(shape, dtype), self._spec.num_codewords
         return CompositionalFactors(shape, dtype, *size)

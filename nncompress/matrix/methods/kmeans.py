@@ -4,14 +4,38 @@ import warnings
 
 import numpy as np
 
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.errors import InputError
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+from nncompress.matrix.methods.interface import Factors, MatrixCompressorInterface
+
+F = chainer.functions
 
 _SEED = 15
 
 
+class KmeansFactors(Factors):
+    """Centroids, which are trained, and each block's number; a centroid of zeros stays zero."""
+
+    def __init__(self, shape, dtype, centroids: tuple[int, int], num_blocks: int, kind) -> None:
+        super().__init__(shape, dtype)
+        with self.init_scope():
+            self.centroids = self._parameter(*centroids)
+        self.add_persistent("numbers", np.zeros(num_blocks, dtype=kind))
+        self.add_persistent("has_zero", np.zeros((), dtype=np.uint8))
+
+    def matrix(self):
+        # Multiplied by 0 it is zero whatever an optimizer does to it, and has no gradient.
+        shares = self.xp.ones(self.centroids.shape, dtype=self.dtype)
+        shares[0] -= self.has_zero
+        return F.reshape(gather_rows(self.centroids * shares, self.numbers), self.shape)
+
+    def _stored(self):
+        return [self.centroids.array, self.numbers, self.has_zero]
+
+
 class KmeansMatrixCompressor(MatrixCompressorInterface):
-    """Blocks of ``block_size`` consecutive entries become one of ``rank`` centroids.
+    """Replaces blocks of ``block_size`` consecutive entries by one of ``rank`` centroids each.
 
     Blocks of zeros have a centroid of their own, which is zero and stays so. Needs scikit-learn.
     Source: Gong et al., "Compressing Deep Convolutional Networks using Vector Quantization", 2014.
@@ -25,7 +49,8 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         is 1, uint8; otherwise 0.
 
         Raises:
-            InputError: As for the interface, or ``block_size`` does not divide the entries.
+            InputError: The matrix is not of two dimensions or not finite, ``block_size`` does not
+                divide the number of its entries, or ``rank`` leaves no centroid beside zero.
         """
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
@@ -74,14 +99,12 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape, dtype):
         """Returns a link for centroids, which are trained, and numbers."""
-        from nncompress.matrix.factors import KmeansFactors
-
         centroids = self._spec.rank, self._spec.block_size
         return KmeansFactors(shape, dtype, centroids, self.num_blocks(shape), self.index_dtype())
 
 
 class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
-    """k-means after the ``pruning_fraction`` of smallest magnitude was set to zero."""
+    """k-means after the ``pruning_fraction`` of entries of smallest magnitude became zero."""
 
     def _prepared(self, a: np.ndarray) -> np.ndarray:
         return _pruned(a, self._spec.pruning_fraction)

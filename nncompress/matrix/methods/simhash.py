@@ -1,10 +1,13 @@
 """Simhash: signs of random projections."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.matrix.methods.interface import Factors, MatrixCompressorInterface
+
+F = chainer.functions
 
 _BLOCK_BYTES = 8 << 20
 SEED = 42
@@ -14,12 +17,12 @@ def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[sl
     """Makes the random projection R ``(m, k)`` again, at most 8 MiB of it at a time.
 
     Args:
-        seed: The same for the same numbers.
+        seed: Seed of the random numbers.
         num_rows: m.
         count: k.
 
     Yields:
-        Which columns, and those columns, float32.
+        The columns' numbers, a slice, and the columns, float32 ``(m, width)``.
     """
     step = max(1, _BLOCK_BYTES // (4 * num_rows))
     for number, first in enumerate(range(0, count, step)):
@@ -41,8 +44,69 @@ def unpack_signs(packed: np.ndarray, rows: slice, dtype: np.dtype, xp) -> np.nda
     return bits.astype(dtype) * 2 - 1
 
 
+class _Projection(chainer.FunctionNode):
+    """The product of x, signs and projection, of which no block is kept for the gradient."""
+
+    def __init__(self, blocks: Callable[[], Iterator], num_rows: int) -> None:
+        super().__init__()
+        self._blocks, self._num_rows = blocks, num_rows
+
+    def forward(self, inputs):
+        (x,) = inputs
+        xp = chainer.backend.get_array_module(x)
+        total = xp.zeros((len(x), self._num_rows), dtype=x.dtype)
+        for signs, r in self._blocks():
+            total += (x @ signs.T) @ r.T
+        return (total,)
+
+    def backward(self, indexes, grad_outputs):
+        gradient = grad_outputs[0].array
+        total = 0
+        for signs, r in self._blocks():
+            total += (gradient @ r) @ signs
+        return (chainer.as_variable(total),)
+
+
+class SimhashFactors(Factors):
+    """Signs of random projections, and column scales, which are trained."""
+
+    def __init__(self, shape, dtype, count: int) -> None:
+        super().__init__(shape, dtype)
+        self._count = count
+        self.add_persistent("signs", np.zeros((-(-count // 8), self.shape[1]), dtype=np.uint8))
+        self.add_persistent("seed", np.array(SEED, dtype=np.int64))
+        with self.init_scope():
+            self.scales = self._parameter(self.shape[1])
+
+    def matrix(self):
+        return self._rows(slice(None))
+
+    def matmul(self, x):
+        scaled = x * F.broadcast_to(self.scales, x.shape)
+        return _Projection(self._blocks, self.shape[0]).apply((scaled,))[0]
+
+    def lookup(self, ids):
+        return self._rows(ids)
+
+    def _rows(self, ids):
+        total = 0
+        for signs, r in self._blocks():
+            total += r[ids] @ signs
+        return total * F.broadcast_to(self.scales, total.shape)
+
+    def _blocks(self):
+        """Yields signs ``(width, n)`` and columns of the projection ``(m, width)``."""
+        xp = self.xp
+        for columns, r in projection_blocks(int(self.seed), self.shape[0], self._count):
+            signs = unpack_signs(self.signs, columns, self.dtype, xp)
+            yield signs, xp.ascontiguousarray(xp.asarray(r), dtype=self.dtype)
+
+    def _stored(self):
+        return [self.signs, self.scales.array, self.seed]
+
+
 class SimhashMatrixCompressor(MatrixCompressorInterface):
-    """A is about R S D: random projection, signs, and a scale for each column.
+    """Compresses A to R S D: random projection, signs, and a scale for each column.
 
     R ``(m, k)`` is normal, from a fixed seed, with ``k = min(m, n) * 100 // rank + 1``; S
     ``(k, n)`` is the sign of R'A, +1 at zero; D scales each column to the length it has in A.
@@ -74,6 +138,4 @@ class SimhashMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape, dtype):
         """Returns a link for signs and scales; the scales are trained."""
-        from nncompress.matrix.factors import SimhashFactors
-
         return SimhashFactors(shape, dtype, self.num_projections(shape))

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from nncompress.errors import InputError
-from nncompress.matrix.compressors.compositional import CompositionalMatrixCompressor
-from nncompress.matrix.compressors.dictionary import DLMatrixCompressor
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface
-from nncompress.matrix.compressors.kmeans import (
+from nncompress.matrix.methods.compositional import CompositionalMatrixCompressor
+from nncompress.matrix.methods.dictionary import DLMatrixCompressor
+from nncompress.matrix.methods.interface import MatrixCompressorInterface
+from nncompress.matrix.methods.kmeans import (
     KmeansMatrixCompressor,
     KmeansPruningMatrixCompressor,
 )
-from nncompress.matrix.compressors.low_rank import LowRankDecompMatrixCompressor
-from nncompress.matrix.compressors.simhash import SimhashMatrixCompressor
+from nncompress.matrix.methods.low_rank import LowRankDecompMatrixCompressor
+from nncompress.matrix.methods.simhash import SimhashMatrixCompressor
 
 NO_COMPRESSION, INPUT_OUTPUT = 0, 9
 
@@ -21,8 +21,8 @@ class Registered:
     """A compressor under a number.
 
     Attributes:
-        name: What logs and tables call it.
-        compressor: Its class.
+        name: The method's name in logs and tables.
+        compressor: The compressor's class.
     """
 
     name: str
@@ -46,8 +46,8 @@ def register_compressor(
 
     Args:
         number: Its ``compression_option``, one that is free.
-        name: What logs and tables call it.
-        compressor: Its class.
+        name: The method's name in logs and tables.
+        compressor: The compressor's class.
 
     Raises:
         InputError: The number is taken, or the class is no compressor.

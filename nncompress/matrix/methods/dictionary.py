@@ -4,14 +4,41 @@ import warnings
 
 import numpy as np
 
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface, reduced
+from nncompress.chainer_support.gather_rows import gather_rows, spread_columns
+from nncompress.matrix.methods.interface import (
+    MatrixCompressorInterface,
+    PairFactors,
+    reduced,
+)
 
 _SEED = 15
 _ROUNDS = 3
 
 
+class SparseFactors(PairFactors):
+    """Sparse codes in rows of one length, and a dictionary; the columns of the codes are kept."""
+
+    def __init__(self, shape, dtype, num_atoms: int, count: int) -> None:
+        super().__init__(shape, dtype)
+        with self.init_scope():
+            self.values = self._parameter(self.shape[0], count)
+            self.dictionary = self._parameter(num_atoms, self.shape[1])
+        self.add_persistent("columns", np.zeros((self.shape[0], count), dtype=np.int32))
+
+    def left(self, ids=None):
+        values = self.values if ids is None else gather_rows(self.values, ids)
+        columns = self.columns if ids is None else self.columns[ids]
+        return spread_columns(values, columns, len(self.dictionary))
+
+    def right(self):
+        return self.dictionary
+
+    def _stored(self):
+        return [self.values.array, self.columns, self.dictionary.array]
+
+
 class DLMatrixCompressor(MatrixCompressorInterface):
-    """A is about B C: rows of A as sums of a few rows of a dictionary C.
+    """Compresses A to B C: rows of A as sums of a few rows of a dictionary C.
 
     The dictionary has ``ceil(m * 100 / rank)`` rows, first sampled from A, then fitted to the
     codes by least squares; a row of A uses ``100 / rank`` of them, rounded up, found by orthogonal
@@ -53,8 +80,6 @@ class DLMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape, dtype):
         """Returns a link for values and dictionary, which are trained, and columns."""
-        from nncompress.matrix.factors import SparseFactors
-
         return SparseFactors(shape, dtype, *self.sizes(shape))
 
 

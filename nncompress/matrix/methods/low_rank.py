@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from nncompress.matrix.compressors.interface import MatrixCompressorInterface, reduced
+from nncompress.matrix.methods.interface import (
+    MatrixCompressorInterface,
+    ProductFactors,
+    reduced,
+)
 
 # Below this share of the full rank, the randomized decomposition takes less time.
 _SMALL_SHARE = 0.125
@@ -11,7 +15,7 @@ _OVERSAMPLING, _POWER_ITERATIONS = 10, 4
 
 
 class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
-    """A is about B C, of rank ``ceil(min(m, n) * 100 / rank)``, at most ``min(m, n)``.
+    """Compresses A to B C, of rank ``ceil(min(m, n) * 100 / rank)``, at most ``min(m, n)``.
 
     With A = U S V, ``B = U sqrt(S)`` and ``C = sqrt(S) V``, of the largest singular values. (The
     original's README adds 1 to the rank; its code, and this, do not.)
@@ -28,8 +32,6 @@ class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape, dtype):
         """Returns a link for both factors, which are trained."""
-        from nncompress.matrix.factors import ProductFactors
-
         k = reduced(min(shape), self._spec.rank)
         return ProductFactors(shape, dtype, (shape[0], k), (k, shape[1]))
 

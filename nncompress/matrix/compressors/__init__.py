@@ -1,1 +1,0 @@
-"""Ways to compress a matrix, each with the factors that it makes."""

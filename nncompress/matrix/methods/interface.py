@@ -1,0 +1,240 @@
+"""The interface of a method: a compressor, and the link of factors that it makes.
+
+Factors stand for a compressed matrix of the shape ``(m, n)`` of the matrix A that was compressed.
+They are links: they know what is trained, what is stored, and how to multiply, look up and
+convolve.
+"""
+
+import numpy as np
+
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows
+from nncompress.errors import InputError
+from nncompress.matrix.hyperparameters import HParams
+
+F = chainer.functions
+
+
+class Factors(chainer.Link):
+    """Base of all factors; its methods form the compressed matrix.
+
+    Args:
+        shape: A's shape, ``(m, n)``.
+        dtype: A's type, float32 or float64.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+
+    def assign(self, factors: list[np.ndarray]) -> None:
+        """Takes over the factors that a compressor returned.
+
+        Args:
+            factors: Arrays of the shapes and in the order of those that are stored.
+
+        Raises:
+            InputError: A factor has another shape.
+        """
+        for mine, given in zip(self._stored(), factors, strict=True):
+            if mine.shape != given.shape:
+                raise InputError(
+                    f"a factor of shape {given.shape} where one of shape {mine.shape} was "
+                    "expected; wanted shapes that depend on the matrix's shape alone"
+                )
+            mine[...] = given
+
+    def matrix(self) -> chainer.Variable:
+        """Returns the compressed matrix, ``(m, n)``."""
+        raise NotImplementedError
+
+    def matmul(self, x: chainer.Variable) -> chainer.Variable:
+        """Returns x ``(N, n)`` times the transpose of the compressed matrix: ``(N, m)``."""
+        return F.linear(x, self.matrix())
+
+    def lookup(self, ids: np.ndarray) -> chainer.Variable:
+        """Returns rows of the compressed matrix, ``(len(ids), n)``."""
+        return gather_rows(self.matrix(), ids)
+
+    def convolve(
+        self, x: chainer.Variable, kernel: tuple[int, ...], **options
+    ) -> chainer.Variable:
+        """Returns a convolution with the compressed matrix, reshaped to ``kernel``."""
+        return F.convolution_2d(x, F.reshape(self.matrix(), kernel), **options)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all that is stored."""
+        return sum(int(array.nbytes) for array in self._stored())
+
+    def _stored(self) -> list[np.ndarray]:
+        """Returns the arrays, in the order of the compressor's factors."""
+        raise NotImplementedError
+
+    def _parameter(self, *shape: int) -> chainer.Parameter:
+        return chainer.Parameter(np.zeros(shape, dtype=self.dtype))
+
+
+class PairFactors(Factors):
+    """Base of the factors of a product of two matrices, which is not formed to multiply by it."""
+
+    def left(self, ids: np.ndarray | None = None) -> chainer.Variable | np.ndarray:
+        """Returns the left factor, ``(m, k)``, or some of its rows."""
+        raise NotImplementedError
+
+    def right(self) -> chainer.Variable:
+        """Returns the right factor, ``(k, n)``."""
+        raise NotImplementedError
+
+    def matrix(self):
+        return F.matmul(self.left(), self.right())
+
+    def matmul(self, x):
+        return F.linear(F.linear(x, self.right()), self.left())
+
+    def lookup(self, ids):
+        return F.matmul(self.left(ids), self.right())
+
+    def convolve(self, x, kernel, b=None, **options):
+        right = self.right()
+        inner = F.convolution_2d(x, F.reshape(right, (len(right), *kernel[1:])), **options)
+        return F.convolution_2d(inner, F.reshape(self.left(), (kernel[0], len(right), 1, 1)), b)
+
+
+class ProductFactors(PairFactors):
+    """B ``(m, k)`` and C ``(k, n)``, both trained."""
+
+    def __init__(self, shape, dtype, b_shape, c_shape) -> None:
+        super().__init__(shape, dtype)
+        if (b_shape[0], c_shape[1]) != self.shape or b_shape[1] != c_shape[0]:
+            raise InputError(f"factors of shapes {b_shape} and {c_shape} for a matrix {shape}")
+        with self.init_scope():
+            self.b_matrix = self._parameter(*b_shape)
+            self.c_matrix = self._parameter(*c_shape)
+
+    def left(self, ids=None):
+        return self.b_matrix if ids is None else gather_rows(self.b_matrix, ids)
+
+    def right(self):
+        return self.c_matrix
+
+    def _stored(self):
+        return [self.b_matrix.array, self.c_matrix.array]
+
+
+class SingleFactors(Factors):
+    """B ``(m, n)`` alone, trained."""
+
+    def __init__(self, shape, dtype) -> None:
+        super().__init__(shape, dtype)
+        with self.init_scope():
+            self.b_matrix = self._parameter(*shape)
+
+    def matrix(self):
+        return self.b_matrix
+
+    def _stored(self):
+        return [self.b_matrix.array]
+
+
+class MatrixCompressorInterface:
+    """Compresses a matrix A ``(m, n)`` into factors.
+
+    A compressor of your own needs ``static_matrix_compressor``, which returns B ``(m, k)`` and C
+    ``(k, n)``, or B ``(m, n)`` alone, of shapes that depend on A's shape alone; both are then
+    trained, and A is replaced by their product. Register it with ``register_compressor``.
+
+    Args:
+        spec: Hyperparameters; by default those of ``get_default_hparams``.
+
+    Attributes:
+        uncompressed_size: Bytes of the last matrix that was compressed.
+        compressed_size: Bytes of the factors it became, as they are stored.
+    """
+
+    def __init__(self, spec: HParams | None = None) -> None:
+        self._spec = self.get_default_hparams() if spec is None else spec
+        self.uncompressed_size = 0
+        self.compressed_size = 0
+
+    @staticmethod
+    def get_default_hparams() -> HParams:
+        """Returns the hyperparameters of a compressor that is used on its own."""
+        return HParams(
+            name="model_compression",
+            rank=100,
+            num_rows=10,
+            num_cols=10,
+            block_size=1,
+            pruning_fraction=0.0,
+            num_codebooks=0,
+            num_codewords=16,
+        )
+
+    def get_spec(self) -> HParams:
+        """Returns the hyperparameters."""
+        return self._spec
+
+    def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
+        """Compresses a matrix.
+
+        Args:
+            a_matrix: A, NumPy or CuPy ``(m, n)`` of float32 or float64.
+
+        Returns:
+            The factors, arrays of the same kind.
+
+        Raises:
+            InputError: The matrix is not of two dimensions, or not finite, or does not fit the
+                hyperparameters.
+        """
+        raise NotImplementedError
+
+    def default_matrix(self) -> np.ndarray:
+        """Returns zeros ``(num_rows, num_cols)``."""
+        return np.zeros((self._spec.num_rows, self._spec.num_cols), dtype=np.float32)
+
+    def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> Factors:
+        """Returns a link for the factors of a matrix.
+
+        Args:
+            shape: The matrix's shape, ``(m, n)``.
+            dtype: Its type, float32 or float64.
+
+        Raises:
+            InputError: The compressor does not return B and C, or B alone, or the shape does not
+                fit the hyperparameters.
+        """
+        factors = self.static_matrix_compressor(np.zeros(shape, dtype=dtype))
+        if len(factors) == 1:
+            return SingleFactors(shape, dtype)
+        if len(factors) == 2:
+            return ProductFactors(shape, dtype, *(factor.shape for factor in factors))
+        raise InputError(
+            f"{type(self).__name__} returns {len(factors)} factors; wanted B and C, or B alone"
+        )
+
+    def _checked(self, a_matrix: np.ndarray) -> tuple[np.ndarray, object]:
+        """Returns a matrix on the host, and the library it came from."""
+        xp = chainer.backend.get_array_module(a_matrix)
+        host = chainer.backends.cuda.to_cpu(a_matrix) if xp is not np else np.asarray(a_matrix)
+        if host.ndim != 2 or 0 in host.shape or host.dtype not in (np.float32, np.float64):
+            raise InputError(
+                f"a matrix of shape {host.shape} and type {host.dtype}; wanted two dimensions, "
+                "not empty, in float32 or float64"
+            )
+        if not np.isfinite(host).all():
+            raise InputError("the matrix has entries that are not finite; wanted finite ones")
+        return host, xp
+
+    def _sized(self, a_matrix: np.ndarray, factors: list[np.ndarray], xp) -> list[np.ndarray]:
+        """Returns factors in the library the matrix came from; takes down the sizes."""
+        self.uncompressed_size = int(a_matrix.nbytes)
+        self.compressed_size = int(sum(factor.nbytes for factor in factors))
+        return [xp.asarray(factor) for factor in factors]
+
+
+def reduced(number: int, rank: int) -> int:
+    """Returns ``number * 100 / rank``, rounded up, from 1 to ``number``."""
+    return max(1, min(number, -(-number * 100 // rank)))
