@@ -25,6 +25,7 @@ test-bridges: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 setup: $(INSTALLED)
 
@@ -38,4 +39,4 @@ $(INSTALLED): requirements.txt requirements-dev.txt build-constraints.txt pyproj
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

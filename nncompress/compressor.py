@@ -40,8 +40,8 @@ class EmbeddingCompressor:
     Args:
         num_codebooks: M.
         num_codewords: K, from 2 to 65,536.
-        model_path: Where the model is kept: ``train`` writes ``<model_path>.npz``, and
-            ``evaluate`` and ``export`` read it, in another process too.
+        model_path: Path of the model without its ending: ``train`` writes ``<model_path>.npz``,
+            and ``evaluate`` and ``export`` read it, in another process too.
         n_codebooks: The authors' name of ``num_codebooks``.
         n_centroids: The authors' name of ``num_codewords``.
         gpu: Number of the GPU to compute on; -1 is the CPU.
@@ -149,8 +149,8 @@ class EmbeddingCompressor:
             matrix_dtype: On a GPU: what the matrix is made of there, ``"float32"`` or
                 ``"float16"``.
             weights: The weight of each row in the loss, ``(N,)``; None: all the same.
-            refinement: How long and how hard to refine; None: the defaults.
-            report: Takes a line for each epoch; None for silence.
+            refinement: The settings of refinement; None for the defaults.
+            report: A function that takes a line for each epoch; None for silence.
 
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
@@ -215,7 +215,8 @@ class EmbeddingCompressor:
         encoder and then improved against the final codebook.
 
         Args:
-            matrix: As for ``train``.
+            matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
+                file.
 
         Raises:
             InputError: There is no model, or it does not fit the matrix.
@@ -237,7 +238,8 @@ class EmbeddingCompressor:
         """Returns the mean Euclidean distance between rows and their reconstructions.
 
         Args:
-            matrix: As for ``train``.
+            matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
+                file.
             embed_matrix: The authors' name of ``matrix``.
 
         Raises:
@@ -251,8 +253,9 @@ class EmbeddingCompressor:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
 
         Args:
-            matrix: As for ``train``.
-            prefix: How the paths begin.
+            matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
+                file.
+            prefix: Beginning of both paths.
 
         Raises:
             InputError: There is no model, or it does not fit the matrix.
@@ -271,7 +274,8 @@ class EmbeddingCompressor:
 
         Args:
             words: The word of each row; see ``CompressedEmbedding.from_codes``.
-            matrix: As for ``train``; by default the matrix that this object was trained on.
+            matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
+                file; by default the matrix that this object was trained on.
             codebook_dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds
                 less than 0.1% to the loss.
 

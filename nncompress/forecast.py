@@ -1,4 +1,4 @@
-"""What compressing a table will take: bytes of the file, seconds and memory."""
+"""A forecast of what compressing a table takes: bytes of the file, seconds and memory."""
 
 import time
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _WORD_OBJECT_BYTES = 150  # a string, its bytes, and places in lists and a dicti
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected; the file's size is exact but for the header and the codebook's type.
+    """A forecast, whose file size is exact but for the header and the codebook's type.
 
     Attributes:
         file_bytes: Size of the ``.nnc`` file, its codebook in float16.
@@ -47,9 +47,9 @@ def forecast(
     Args:
         table: The table.
         size: M and K.
-        options: What is asked of training.
-        machine: Where to compute.
-        refinement: How long and how hard to refine.
+        options: The settings that training is asked for.
+        machine: The machine to compute on.
+        refinement: The settings of refinement.
 
     Raises:
         InputError: A setting cannot be used.

@@ -36,7 +36,7 @@ class Coded:
     Attributes:
         codes: uint8 or uint16 ``(N, M)``.
         codebook: float32 ``(M*K, D)``, in the units of the matrix.
-        refined: How refinement went; None where it did not.
+        refined: The outcome of refinement; None where there was none.
     """
 
     codes: np.ndarray
@@ -85,7 +85,7 @@ def compress(
         seed: Seed of everything random.
         gpu: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        report: Takes a line for each epoch; None for silence.
+        report: A function that takes a line for each epoch; None for silence.
 
     Returns:
         The compressed embedding, opened from the file if one was written.
@@ -125,18 +125,18 @@ def compress_table(
     codebook_dtype: str = "auto",
     report: Callable[[str], None] | None = None,
 ) -> CompressedEmbedding:
-    """Does what ``compress`` does, with a table that is open already.
+    """Compresses a table that is open already, as ``compress`` does.
 
     Args:
         table: The table.
         output: The ``.nnc`` file to write; None for none.
         size: M and K.
-        options: What is asked of training.
-        machine: Where to compute.
+        options: The settings that training is asked for.
+        machine: The machine to compute on.
         weights: The weight of each row before a limit, ``(N,)``; None: all the same.
-        refinement: How long and how hard to refine.
+        refinement: The settings of refinement.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
-        report: Takes a line for each epoch; None for silence.
+        report: A function that takes a line for each epoch; None for silence.
 
     Raises:
         InputError: Something given cannot be used.
@@ -206,8 +206,8 @@ def code(
     Args:
         chain: The autoencoder, on the machine's device.
         matrix: The rows, ``(N, D)``.
-        machine: Where to compute.
-        refinement: How long and how hard to refine; None: not at all.
+        machine: The machine to compute on.
+        refinement: The settings of refinement; None for none.
         weights: The weight of each row in refinement, float64 ``(N,)``; None: all the same.
         seed: Seed of everything random in refinement.
         batch_size: Rows that are encoded at a time.
@@ -240,9 +240,9 @@ def make_embedding(
         matrix: The original, ``(N, D)``.
         coded: Its rows as codes.
         words: The word of each row; see ``CompressedEmbedding.from_codes``.
-        codebook_dtype: See ``choose_codebook``.
-        facts: What is known of how it was made, beside what any table's file tells.
-        machine: Where to measure.
+        codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``; see ``choose_codebook``.
+        facts: Facts about how it was made, beside those that any table's file tells.
+        machine: The machine to measure on.
 
     Returns:
         The compressed embedding, and the distortion of the codebook in float32.

@@ -9,10 +9,10 @@ def progress_bar(total: int, description: str, unit: str = "row", **options: obj
     """Returns a bar on stderr that shows itself after two seconds and goes away at the end.
 
     Args:
-        total: What it counts up to.
-        description: What is being done.
-        unit: What is counted.
-        options: More of tqdm's options.
+        total: Number that it counts up to.
+        description: Name of the work, in front of the bar.
+        unit: Name of the things that are counted.
+        options: Further options of tqdm.
     """
     # A terminal redraws the bar in place; a log file gets a line now and then.
     interval = 0.1 if sys.stderr.isatty() else 10.0

@@ -18,7 +18,9 @@ def main(argv: list[str] | None = None) -> None:
         epilog="example: python scripts/convert_glove2numpy.py data/glove.6B.300d.txt",
     )
     parser.add_argument("path", type=Path, help="word vectors, one token and its numbers a line")
-    matrix_path, word_path, shape = convert_text(parser.parse_args(argv).path)
+    parser.add_argument("--dim", type=int, help="numbers in a row; a file with others is refused")
+    arguments = parser.parse_args(argv)
+    matrix_path, word_path, shape = convert_text(arguments.path, arguments.dim)
     print(f"{matrix_path}: {shape[0]:,} rows of {shape[1]} columns, float32")
     print(f"{word_path}: {shape[0]:,} tokens")
 

@@ -1,5 +1,7 @@
 """Intrinsics that Numba lacks: a barrier between threads, and the bits of a float."""
 
+import sys
+
 import llvmlite.ir as ir
 import numpy as np
 from numba import njit, types
@@ -49,7 +51,11 @@ def _atomic_load(typingctx, pointer):
     return types.int64(types.int64), codegen
 
 
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+# Lets another thread run. LLVM finds both among what the process has loaded: POSIX's in libc, and
+# Windows' in kernel32, which every process there has. Windows' has never been tested.
+_yield_processor = types.ExternalFunction(
+    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
+)
 
 # A thread that waits longer than this lets others run: there may be more threads than cores.
 _SPINS = 2_000
@@ -75,5 +81,5 @@ def wait_for_all(barrier, passed, threads):
         while _atomic_load(pointer) < wanted:
             spins += 1
             if spins > _SPINS:
-                _sched_yield()
+                _yield_processor()
     return passed + 1

@@ -29,8 +29,9 @@ def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None
         if not path.is_file():
             raise InputError(f"{path} is no ordinary file; wanted the name of one")
         for other in inputs:
-            is_path = isinstance(other, (str, os.PathLike))
-            if is_path and Path(other).exists() and path.samefile(other):
+            if not isinstance(other, (str, os.PathLike)):
+                continue
+            if Path(other).exists() and path.samefile(other):
                 raise InputError(f"{path} is the input itself; wanted another name for the output")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):

@@ -33,7 +33,7 @@ def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) ->
                 dim = values.shape[1]
                 _write_header(file, 0, dim)
             write_words(b"".join([token + b"\n" for token in tokens]))
-            file.write(np.ascontiguousarray(values, dtype="<f4"))
+            file.write(np.ascontiguousarray(values, dtype="<f4").data)
             num_rows += len(tokens)
         file.seek(0)
         _write_header(file, num_rows, dim)

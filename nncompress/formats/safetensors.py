@@ -119,17 +119,22 @@ def _entry(name: str, entry: object) -> tuple[str, list[int], list[int]]:
     """Returns type, shape and place of a tensor, as the header gives them."""
     if not isinstance(entry, dict):
         raise _HeaderError(f"tensor {name!r} has no description")
-    dtype, shape, place = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    dtype = entry.get("dtype")
     if not isinstance(dtype, str):
         raise _HeaderError(f"tensor {name!r} has the type {dtype!r}")
-    for numbers in (shape, place):
-        if not isinstance(numbers, list) or not all(
-            type(number) is int and 0 <= number < 1 << 63 for number in numbers
-        ):
-            raise _HeaderError(f"tensor {name!r} has a shape or place that is no list of sizes")
+    shape, place = (_sizes(name, entry.get(key)) for key in ("shape", "data_offsets"))
     if len(place) != 2 or len(shape) > 32:
         raise _HeaderError(f"tensor {name!r} has a shape or place of the wrong length")
     return dtype, shape, place
+
+
+def _sizes(name: str, numbers: object) -> list[int]:
+    """Returns a list of sizes as it is, or refuses it."""
+    if not isinstance(numbers, list) or not all(
+        type(number) is int and 0 <= number < 1 << 63 for number in numbers
+    ):
+        raise _HeaderError(f"tensor {name!r} has a shape or place that is no list of sizes")
+    return numbers
 
 
 def write_tensors(
@@ -162,4 +167,4 @@ def write_tensors(
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for array in tensors.values():
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

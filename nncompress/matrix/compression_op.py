@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from logzero import logger
 
 from nncompress.chainer_support.compatibility import chainer
@@ -153,18 +154,18 @@ class CompressionOp(CompressionOpInterface):
                 setattr(self, name, value)
             self.a_matrix, self.alpha = None, 0.0
 
-    def get_apply_compression(self):
+    def get_apply_compression(self) -> chainer.Variable:
         return self._mix(
             lambda: F.reshape(self.a_matrix, self.shape), lambda: self.factors.matrix()
         )
 
-    def get_apply_matmul(self, left_operand):
+    def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
         return self._mix(
             lambda: F.linear(left_operand, F.reshape(self.a_matrix, self.shape)),
             lambda: self.factors.matmul(left_operand),
         )
 
-    def get_apply_embedding_lookup(self, ids):
+    def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
         flat = ids.reshape(-1)
         rows = self._mix(
             lambda: gather_rows(F.reshape(self.a_matrix, self.shape), flat),
@@ -172,7 +173,9 @@ class CompressionOp(CompressionOpInterface):
         )
         return F.reshape(rows, (*ids.shape, self.shape[1]))
 
-    def get_apply_convolution(self, x, kernel, **options):
+    def get_apply_convolution(
+        self, x: chainer.Variable, kernel: tuple[int, ...], **options: object
+    ) -> chainer.Variable:
         return self._mix(
             lambda: F.convolution_2d(x, F.reshape(self.a_matrix, kernel), **options),
             lambda: self.factors.convolve(x, kernel, **options),

@@ -79,15 +79,15 @@ class InputOutputCompressionOp(CompressionOpInterface):
 
     drop_matrix = finalize
 
-    def get_apply_matmul(self, left_operand):
+    def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
         x = self._blockwise(left_operand, getattr(self, "b_matrix", None))
         return self._blockwise(F.linear(x, self.c_matrix), getattr(self, "d_matrix", None))
 
-    def get_apply_compression(self):
+    def get_apply_compression(self) -> chainer.Variable:
         identity = self.xp.eye(self.shape[1], dtype=self.c_matrix.dtype)
         return F.transpose(self.get_apply_matmul(identity))
 
-    def get_apply_embedding_lookup(self, ids):
+    def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
         flat = ids.reshape(-1)
         d_matrix = getattr(self, "d_matrix", None)
         if d_matrix is None:
@@ -102,7 +102,9 @@ class InputOutputCompressionOp(CompressionOpInterface):
             rows = self._blockwise(rows, F.transpose(self.b_matrix))
         return F.reshape(rows, (*ids.shape, self.shape[1]))
 
-    def get_apply_convolution(self, x, kernel, **options):
+    def get_apply_convolution(
+        self, x: chainer.Variable, kernel: tuple[int, ...], **options: object
+    ) -> chainer.Variable:
         return F.convolution_2d(x, F.reshape(self.get_apply_compression(), kernel), **options)
 
     @staticmethod

@@ -6,6 +6,7 @@ that says which tensor is where; its tokens are in ``tokenizer.json`` or ``vocab
 
 import json
 from pathlib import Path
+from typing import Any
 
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.safetensors import map_tensors
@@ -24,14 +25,17 @@ _NAMES = (
 )
 
 
-def open_tensor(path: Path, tensor: str | None = None, **options: object) -> EmbeddingMatrix:
+def open_tensor(
+    path: Path, tensor: str | None = None, limit: int | None = None, unit_rows: bool = False
+) -> EmbeddingMatrix:
     """Maps an embedding matrix of a safetensors file, an index of several, or a folder.
 
     Args:
         path: The file or folder.
         tensor: The tensor's name; by default the only one of two dimensions, or the one that is
             named as token embeddings are.
-        options: More of the arguments of ``EmbeddingMatrix``.
+        limit: Number of leading rows to use; all by default.
+        unit_rows: True to hand out rows divided by their lengths.
 
     Raises:
         InputError: Something is missing, or the tensor has to be named.
@@ -59,7 +63,7 @@ def open_tensor(path: Path, tensor: str | None = None, **options: object) -> Emb
         )
     bfloat16 = file.dtypes[tensor] == "BF16"
     name = f"{path}, tensor {tensor!r}"
-    return EmbeddingMatrix(file.tensors[tensor], name, bfloat16=bfloat16, **options)
+    return EmbeddingMatrix(file.tensors[tensor], name, limit, unit_rows, bfloat16)
 
 
 def find_tokens(path: Path) -> Path | None:
@@ -83,9 +87,10 @@ def read_tokens(path: Path) -> list[str | None]:
     """
     if path.suffix != ".json":
         return list(read_lines(path))
-    content = _read_json(path)
-    model = content.get("model") if isinstance(content, dict) else None
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    read = _read_json(path)
+    content = read if isinstance(read, dict) else {}
+    model = content.get("model")
+    vocabulary: Any = model.get("vocab") if isinstance(model, dict) else None
     added = content.get("added_tokens") if model else None
     try:
         if isinstance(vocabulary, dict):

@@ -104,7 +104,7 @@ class EmbeddingMatrix:
     @classmethod
     def of(cls, matrix: "EmbeddingMatrix | np.ndarray | str | os.PathLike") -> "EmbeddingMatrix":
         """Returns ``matrix`` itself, or wraps an array, or opens a path."""
-        if isinstance(matrix, cls):
+        if isinstance(matrix, EmbeddingMatrix):
             return matrix
         if isinstance(matrix, (str, os.PathLike)):
             return cls.open(matrix)
@@ -137,7 +137,7 @@ class EmbeddingMatrix:
         if self._digest is None:
             state = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
             for _, rows in self.batches():
-                state.update(rows)
+                state.update(rows.data)
             self._digest = state.digest()
         return self._digest
 

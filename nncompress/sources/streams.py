@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from nncompress.errors import InputError
 from nncompress.progress import progress_bar
@@ -21,6 +21,16 @@ _DAMAGED = (
 _STEP = 1 << 20
 
 
+class _Bytes(Protocol):
+    """A file of bytes, as it is or decompressed by ``gzip``, ``lzma`` or ``zipfile``."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def read(self, count: int, /) -> bytes: ...
+
+    def readline(self, limit: int, /) -> bytes: ...
+
+
 class Stream:
     """A stream that reads on, by line or by number of bytes, under a progress bar.
 
@@ -30,7 +40,7 @@ class Stream:
         path: The file's path.
     """
 
-    def __init__(self, text: BinaryIO, raw: BinaryIO, path: Path) -> None:
+    def __init__(self, text: _Bytes, raw: BinaryIO, path: Path) -> None:
         self._text, self._raw = text, raw
         self._bar = progress_bar(path.stat().st_size, f"Reading {path.name}", "B", unit_scale=True)
 
@@ -101,7 +111,7 @@ def open_stream(path: Path) -> Iterator[Stream]:
 
 
 @contextmanager
-def _decompressed(raw: BinaryIO, path: Path, member: str | None) -> Iterator[BinaryIO]:
+def _decompressed(raw: BinaryIO, path: Path, member: str | None) -> Iterator[_Bytes]:
     if path.suffix == ".gz":
         with gzip.GzipFile(fileobj=raw) as text:
             yield text

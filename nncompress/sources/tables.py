@@ -77,8 +77,10 @@ def open_table(
         else:
             matrix, found = _wrap(source, options)
         if words is not None:
-            given = isinstance(words, (str, os.PathLike))
-            found = read_tokens(Path(words)) if given else list(words)
+            if isinstance(words, (str, os.PathLike)):
+                found = read_tokens(Path(words))
+            else:
+                found = list(words)
         if found is not None:
             if len(found) > matrix.total_rows:
                 raise InputError(
@@ -91,7 +93,7 @@ def open_table(
         del matrix  # a file that is mapped cannot be removed everywhere
 
 
-def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str] | None]:
+def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str | None] | None]:
     if isinstance(source, EmbeddingMatrix):
         if options["limit"] is not None or options["unit_rows"] != source.unit_rows:
             raise InputError(
@@ -130,7 +132,7 @@ def _convert(
     lines: list[bytes] = []
     columns = _Columns()
     write_npy(matrix_path, columns.watch(read(path)), lines.append)
-    words = b"".join(lines).decode("utf-8").split("\n")[:-1]
+    words: list[str | None] = [*b"".join(lines).decode("utf-8").split("\n")[:-1]]
     # What is handed out later is what went by, unless rows are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
     known = columns.statistics if as_they_are and columns.finite else None

@@ -35,20 +35,23 @@ def output_paths(path: str | os.PathLike) -> tuple[Path, Path]:
     return outputs
 
 
-def convert_text(path: str | os.PathLike) -> tuple[Path, Path, tuple[int, int]]:
+def convert_text(
+    path: str | os.PathLike, dim: int | None = None
+) -> tuple[Path, Path, tuple[int, int]]:
     """Converts a text file of word vectors, in one pass over the text.
 
     The numbers go to the ``.npy`` file as they are read, so memory holds a block of rows only.
 
     Args:
         path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
+        dim: D, if it is known: a file with another is refused.
 
     Returns:
         The path of the float32 ``(N, D)`` matrix, the path of the vocabulary, and ``(N, D)``.
 
     Raises:
-        InputError: The file is missing or empty, or a line (numbered from 1) cannot be read. The
-            outputs appear only when everything was read.
+        InputError: The file is missing or empty, its rows do not have ``dim`` numbers, or a line
+            (numbered from 1) cannot be read. The outputs appear only when everything was read.
     """
     path = Path(path)
     locate(path)
@@ -58,24 +61,28 @@ def convert_text(path: str | os.PathLike) -> tuple[Path, Path, tuple[int, int]]:
         atomic_path(word_path) as word_file,
         word_file.open("wb") as words,
     ):
-        shape = write_npy(matrix, read_text(path), words.write)
+        shape = write_npy(matrix, read_text(path, dim), words.write)
     return matrix_path, word_path, shape
 
 
-def read_text(path: Path) -> Rows:
+def read_text(path: Path, expected_dim: int | None = None) -> Rows:
     """Reads word vectors in text, block by block.
 
     Args:
         path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
+        expected_dim: D, if it is known: a file with another is refused.
 
     Yields:
         Tokens, valid UTF-8 without tabs and line breaks, and their rows, float32 ``(n, D)``.
 
     Raises:
-        InputError: The file is missing or empty, or a line (numbered from 1) cannot be read.
+        InputError: The file is missing or empty, its rows do not have ``expected_dim`` numbers, or
+            a line (numbered from 1) cannot be read.
     """
     with open_stream(path) as lines:
         header, dim = _probe(path, lines)
+    if expected_dim not in (None, dim):
+        raise InputError(f"{path} has {dim} numbers in a row; wanted {expected_dim}")
     num_rows = 0
     with open_stream(path) as lines:
         for tokens, values in _parse(path, lines, header, dim):

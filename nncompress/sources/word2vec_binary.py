@@ -56,7 +56,7 @@ def read_word2vec_binary(path: Path) -> Rows:
             for number in range(first + 1, min(first + block_rows, num_rows) + 1):
                 token = buffer.until(b" ", _LONGEST_TOKEN)
                 row = b"" if token is None else buffer.take(4 * dim)
-                if len(row) < 4 * dim:
+                if token is None or len(row) < 4 * dim:
                     raise InputError(
                         f"{path} ends, or has no token, in row {number} of {num_rows}; the file "
                         "is cut short or not in word2vec's binary format"

@@ -12,3 +12,16 @@ def test_conversion_says_what_it_wrote_and_names_a_bad_line(process, tmp_path):
     assert result.stderr == (
         "convert_glove2numpy.py: error: v.txt, line 3: 1 numbers; wanted a token and 2 numbers\n"
     )
+
+
+def test_dim_is_checked_against_the_columns(process, tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\n")
+    result = process("scripts/convert_glove2numpy.py", "v.txt", "--dim", "3")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "convert_glove2numpy.py: error: v.txt has 2 numbers in a row; wanted 3\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
+    result = process("scripts/convert_glove2numpy.py", "v.txt", "--dim", "2")
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[0] == "v.npy: 2 rows of 2 columns, float32"

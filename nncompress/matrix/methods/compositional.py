@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
@@ -14,7 +15,9 @@ from nncompress.sources import EmbeddingMatrix
 class CompositionalFactors(PairFactors):
     """Packed codes, and a codebook, which is trained."""
 
-    def __init__(self, shape, dtype, num_codebooks: int, num_codewords: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int], dtype: np.dtype, num_codebooks: int, num_codewords: int
+    ) -> None:
         super().__init__(shape, dtype)
         self._num_codewords = num_codewords
         self._packing = Packing(num_codebooks, bits_for(num_codewords))
@@ -24,7 +27,7 @@ class CompositionalFactors(PairFactors):
             "codes", np.zeros((self.shape[0], self._packing.row_bytes), dtype=np.uint8)
         )
 
-    def left(self, ids=None):
+    def left(self, ids: np.ndarray | None = None) -> np.ndarray:
         """Returns ones for the codewords that rows use, and zeros: ``(m, M*K)``."""
         xp = self.xp
         codes = self._packing.unpack(self.codes if ids is None else self.codes[ids], xp)
@@ -33,10 +36,10 @@ class CompositionalFactors(PairFactors):
         chosen[xp.arange(len(codes))[:, None], units] = 1
         return chosen
 
-    def right(self):
+    def right(self) -> chainer.Variable:
         return self.codebook
 
-    def _stored(self):
+    def _stored(self) -> list[np.ndarray]:
         return [self.codebook.array, self.codes]
 
 
@@ -83,7 +86,7 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
             )
         return chosen
 
-    def make_factors(self, shape, dtype):
+    def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> CompositionalFactors:
         """Returns a link for the codebook, which is trained, and the codes."""
         size = self.num_codebooks(shape, dtype), self._spec.num_codewords
         return CompositionalFactors(shape, dtype, *size)

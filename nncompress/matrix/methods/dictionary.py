@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.chainer_support.gather_rows import gather_rows, spread_columns
 from nncompress.matrix.methods.interface import (
     MatrixCompressorInterface,
@@ -18,22 +19,24 @@ _ROUNDS = 3
 class SparseFactors(PairFactors):
     """Sparse codes in rows of one length, and a dictionary; the columns of the codes are kept."""
 
-    def __init__(self, shape, dtype, num_atoms: int, count: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int], dtype: np.dtype, num_atoms: int, count: int
+    ) -> None:
         super().__init__(shape, dtype)
         with self.init_scope():
             self.values = self._parameter(self.shape[0], count)
             self.dictionary = self._parameter(num_atoms, self.shape[1])
         self.add_persistent("columns", np.zeros((self.shape[0], count), dtype=np.int32))
 
-    def left(self, ids=None):
+    def left(self, ids: np.ndarray | None = None) -> chainer.Variable:
         values = self.values if ids is None else gather_rows(self.values, ids)
         columns = self.columns if ids is None else self.columns[ids]
         return spread_columns(values, columns, len(self.dictionary))
 
-    def right(self):
+    def right(self) -> chainer.Variable:
         return self.dictionary
 
-    def _stored(self):
+    def _stored(self) -> list[np.ndarray]:
         return [self.values.array, self.columns, self.dictionary.array]
 
 
@@ -78,7 +81,7 @@ class DLMatrixCompressor(MatrixCompressorInterface):
         k = reduced(shape[0], self._spec.rank)
         return k, min(reduced(k, self._spec.rank), shape[1])
 
-    def make_factors(self, shape, dtype):
+    def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> SparseFactors:
         """Returns a link for values and dictionary, which are trained, and columns."""
         return SparseFactors(shape, dtype, *self.sizes(shape))
 

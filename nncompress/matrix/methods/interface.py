@@ -58,7 +58,7 @@ class Factors(chainer.Link):
         return gather_rows(self.matrix(), ids)
 
     def convolve(
-        self, x: chainer.Variable, kernel: tuple[int, ...], **options
+        self, x: chainer.Variable, kernel: tuple[int, ...], **options: object
     ) -> chainer.Variable:
         """Returns a convolution with the compressed matrix, reshaped to ``kernel``."""
         return F.convolution_2d(x, F.reshape(self.matrix(), kernel), **options)
@@ -87,16 +87,22 @@ class PairFactors(Factors):
         """Returns the right factor, ``(k, n)``."""
         raise NotImplementedError
 
-    def matrix(self):
+    def matrix(self) -> chainer.Variable:
         return F.matmul(self.left(), self.right())
 
-    def matmul(self, x):
+    def matmul(self, x: chainer.Variable) -> chainer.Variable:
         return F.linear(F.linear(x, self.right()), self.left())
 
-    def lookup(self, ids):
+    def lookup(self, ids: np.ndarray) -> chainer.Variable:
         return F.matmul(self.left(ids), self.right())
 
-    def convolve(self, x, kernel, b=None, **options):
+    def convolve(
+        self,
+        x: chainer.Variable,
+        kernel: tuple[int, ...],
+        b: chainer.Variable | None = None,
+        **options: object,
+    ) -> chainer.Variable:
         right = self.right()
         inner = F.convolution_2d(x, F.reshape(right, (len(right), *kernel[1:])), **options)
         return F.convolution_2d(inner, F.reshape(self.left(), (kernel[0], len(right), 1, 1)), b)
@@ -105,7 +111,13 @@ class PairFactors(Factors):
 class ProductFactors(PairFactors):
     """B ``(m, k)`` and C ``(k, n)``, both trained."""
 
-    def __init__(self, shape, dtype, b_shape, c_shape) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        dtype: np.dtype,
+        b_shape: tuple[int, int],
+        c_shape: tuple[int, int],
+    ) -> None:
         super().__init__(shape, dtype)
         if (b_shape[0], c_shape[1]) != self.shape or b_shape[1] != c_shape[0]:
             raise InputError(f"factors of shapes {b_shape} and {c_shape} for a matrix {shape}")
@@ -113,28 +125,28 @@ class ProductFactors(PairFactors):
             self.b_matrix = self._parameter(*b_shape)
             self.c_matrix = self._parameter(*c_shape)
 
-    def left(self, ids=None):
+    def left(self, ids: np.ndarray | None = None) -> chainer.Variable:
         return self.b_matrix if ids is None else gather_rows(self.b_matrix, ids)
 
-    def right(self):
+    def right(self) -> chainer.Variable:
         return self.c_matrix
 
-    def _stored(self):
+    def _stored(self) -> list[np.ndarray]:
         return [self.b_matrix.array, self.c_matrix.array]
 
 
 class SingleFactors(Factors):
     """B ``(m, n)`` alone, trained."""
 
-    def __init__(self, shape, dtype) -> None:
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype) -> None:
         super().__init__(shape, dtype)
         with self.init_scope():
             self.b_matrix = self._parameter(*shape)
 
-    def matrix(self):
+    def matrix(self) -> chainer.Variable:
         return self.b_matrix
 
-    def _stored(self):
+    def _stored(self) -> list[np.ndarray]:
         return [self.b_matrix.array]
 
 

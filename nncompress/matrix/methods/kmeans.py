@@ -17,20 +17,27 @@ _SEED = 15
 class KmeansFactors(Factors):
     """Centroids, which are trained, and each block's number; a centroid of zeros stays zero."""
 
-    def __init__(self, shape, dtype, centroids: tuple[int, int], num_blocks: int, kind) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        dtype: np.dtype,
+        centroids: tuple[int, int],
+        num_blocks: int,
+        kind: np.dtype,
+    ) -> None:
         super().__init__(shape, dtype)
         with self.init_scope():
             self.centroids = self._parameter(*centroids)
         self.add_persistent("numbers", np.zeros(num_blocks, dtype=kind))
         self.add_persistent("has_zero", np.zeros((), dtype=np.uint8))
 
-    def matrix(self):
+    def matrix(self) -> chainer.Variable:
         # Multiplied by 0 it is zero whatever an optimizer does to it, and has no gradient.
         shares = self.xp.ones(self.centroids.shape, dtype=self.dtype)
         shares[0] -= self.has_zero
         return F.reshape(gather_rows(self.centroids * shares, self.numbers), self.shape)
 
-    def _stored(self):
+    def _stored(self) -> list[np.ndarray]:
         return [self.centroids.array, self.numbers, self.has_zero]
 
 
@@ -97,7 +104,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         rank = self._spec.rank
         return np.dtype(np.uint8 if rank <= 256 else np.uint16 if rank <= 65_536 else np.int32)
 
-    def make_factors(self, shape, dtype):
+    def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> KmeansFactors:
         """Returns a link for centroids, which are trained, and numbers."""
         centroids = self._spec.rank, self._spec.block_size
         return KmeansFactors(shape, dtype, centroids, self.num_blocks(shape), self.index_dtype())

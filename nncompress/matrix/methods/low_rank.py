@@ -30,7 +30,7 @@ class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
         factors = [(u * root).astype(host.dtype), (root[:, None] * v).astype(host.dtype)]
         return self._sized(host, factors, xp)
 
-    def make_factors(self, shape, dtype):
+    def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> ProductFactors:
         """Returns a link for both factors, which are trained."""
         k = reduced(min(shape), self._spec.rank)
         return ProductFactors(shape, dtype, (shape[0], k), (k, shape[1]))

@@ -70,7 +70,7 @@ class _Projection(chainer.FunctionNode):
 class SimhashFactors(Factors):
     """Signs of random projections, and column scales, which are trained."""
 
-    def __init__(self, shape, dtype, count: int) -> None:
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype, count: int) -> None:
         super().__init__(shape, dtype)
         self._count = count
         self.add_persistent("signs", np.zeros((-(-count // 8), self.shape[1]), dtype=np.uint8))
@@ -78,14 +78,14 @@ class SimhashFactors(Factors):
         with self.init_scope():
             self.scales = self._parameter(self.shape[1])
 
-    def matrix(self):
+    def matrix(self) -> chainer.Variable:
         return self._rows(slice(None))
 
-    def matmul(self, x):
+    def matmul(self, x: chainer.Variable) -> chainer.Variable:
         scaled = x * F.broadcast_to(self.scales, x.shape)
         return _Projection(self._blocks, self.shape[0]).apply((scaled,))[0]
 
-    def lookup(self, ids):
+    def lookup(self, ids: np.ndarray) -> chainer.Variable:
         return self._rows(ids)
 
     def _rows(self, ids):
@@ -101,7 +101,7 @@ class SimhashFactors(Factors):
             signs = unpack_signs(self.signs, columns, self.dtype, xp)
             yield signs, xp.ascontiguousarray(xp.asarray(r), dtype=self.dtype)
 
-    def _stored(self):
+    def _stored(self) -> list[np.ndarray]:
         return [self.signs, self.scales.array, self.seed]
 
 
@@ -136,6 +136,6 @@ class SimhashMatrixCompressor(MatrixCompressorInterface):
         """Returns k."""
         return min(shape) * 100 // self._spec.rank + 1
 
-    def make_factors(self, shape, dtype):
+    def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> SimhashFactors:
         """Returns a link for signs and scales; the scales are trained."""
         return SimhashFactors(shape, dtype, self.num_projections(shape))
