@@ -119,5 +119,5 @@ def _blocks(
     with progress_bar(len(rows), "Writing rows") as bar:
         for start in range(0, len(rows), 4_096):
             block = slice(start, start + 4_096)
-            yield words[block], embedding.vectors(rows[block])
+            yield words[block], embedding.vectors[rows[block]]
             bar.update(len(rows[block]))

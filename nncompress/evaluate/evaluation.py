@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.nearest import largest
+from nncompress.embedding.similarity import largest
 from nncompress.embedding.word_tests import evaluate_word_pairs
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import Distortion, distances

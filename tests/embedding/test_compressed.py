@@ -65,17 +65,6 @@ def test_missing_words_are_named(embedding):
         embedding[-1]
 
 
-def test_rows_are_decoded_by_number(embedding, decoded, each_engine):
-    ids = np.array([[3, 3], [699, 0]])
-    np.testing.assert_allclose(embedding.vectors(ids), decoded[ids], atol=1e-5)
-    assert embedding.vectors(5).shape == (9,)
-    assert embedding.vectors([]).shape == (0, 9)
-    np.testing.assert_allclose(embedding.to_numpy(), decoded, atol=1e-5)
-    for bad in ([700], [-1], [0.5]):
-        with pytest.raises(IndexError):
-            embedding.vectors(bad)
-
-
 def test_without_words_rows_have_numbers_for_keys(table, decoded):
     embedding = CompressedEmbedding.from_codes(*table[:2])
     assert not embedding.has_words
