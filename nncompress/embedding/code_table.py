@@ -102,7 +102,7 @@ class CodeTable:
         size = 1 << self.packing.bits
         if size == self.num_codewords:
             return np.ascontiguousarray(self.codebook, dtype=dtype)
-        padded = np.zeros((self.num_codebooks, size, self.dim), dtype=dtype)
+        padded: np.ndarray = np.zeros((self.num_codebooks, size, self.dim), dtype=dtype)
         padded[:, : self.num_codewords] = self.codebook.reshape(
             self.num_codebooks, self.num_codewords, self.dim
         )

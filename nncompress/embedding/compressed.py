@@ -2,28 +2,19 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from nncompress.embedding.adding import add_rows
+from nncompress.embedding import bridges
 from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.codes_file import read_codes
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.keys import Key, Keys, vocabulary_of
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
+from nncompress.embedding.same_codebook import add_rows, facts_of_others, select_rows
 from nncompress.embedding.similarity import Query, Similarity, unit
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_word_pairs
-from nncompress.errors import InputError
-
-if TYPE_CHECKING:
-    import chainer
-    import faiss
-    import gensim
-    import torch
-
-# What is true of the rows that were measured, and not of others with the same codebook.
-_MEASURES = ("loss", "mean_distance", "mean_cosine", "source_shape")
 
 
 class CompressedEmbedding:
@@ -34,9 +25,9 @@ class CompressedEmbedding:
     be without a word: they are reached by number, and are not among the nearest words. A table
     without any words has the rows' numbers for keys.
 
-    Instances are made by ``from_codes``, ``load``, ``EmbeddingCompressor.to_embedding`` and
-    ``nncompress.compress``. Where Numba is installed it is used, once NumPy's code has worked for
-    half a second; results are the same bit for bit.
+    Instances are made by ``from_codes``, ``from_files``, ``load``,
+    ``EmbeddingCompressor.to_embedding`` and ``nncompress.compress``. Where Numba is installed it
+    is used, once NumPy's code has worked for half a second; results are the same bit for bit.
 
     Attributes:
         table: Codes and codebook.
@@ -96,6 +87,29 @@ class CompressedEmbedding:
     ) -> "CompressedEmbedding":
         """Makes a table of packed codes; words and provenance are those of ``from_codes``."""
         return cls(table, vocabulary_of(words, table.num_rows), provenance)
+
+    @classmethod
+    def from_files(
+        cls,
+        codes: str | os.PathLike,
+        codebook: str | os.PathLike,
+        words: str | os.PathLike | Sequence[str | None] | None = None,
+    ) -> "CompressedEmbedding":
+        """Reads the codes and the codebook that ``infer_comp.py`` or the authors' code wrote.
+
+        Args:
+            codes: Text, a row a line: a token, a tab and M integers, or M integers alone.
+            codebook: A ``.npy`` file, ``(M*K, D)``.
+            words: The words of codes without tokens: a list with None for rows without, or the
+                path of a file with one a line. More than there are rows are left out, which a
+                warning says; rows past the last have none.
+
+        Raises:
+            InputError: A file is missing or something else, which the message says by file and
+                line, or there are tokens in the file and ``words`` too.
+        """
+        read = read_codes(codes, codebook, words)
+        return cls.from_codes(read.codes, read.codebook, read.words, provenance=read.provenance)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, verify: bool = False) -> "CompressedEmbedding":
@@ -173,7 +187,8 @@ class CompressedEmbedding:
             KeyError: A key is missing; the message names each that is.
         """
         if isinstance(key, (str, int, np.integer)):
-            return self.table.vector(self.get_index(cast(Key, key)))
+            row = self._keys.row(key)
+            return self.table.vector(self._keys.rows([key])[0] if row is None else row)
         return self.table.decode(np.array(self._keys.rows(key), dtype=np.int64))
 
     def get(self, key: Key, default: object = None) -> np.ndarray | object:
@@ -213,19 +228,8 @@ class CompressedEmbedding:
         Raises:
             InputError: None of them is in the table.
         """
-        keys = [key for key in dict.fromkeys(keys) if key in self]
-        if not keys:
-            raise InputError("none of the keys is in the table; wanted at least one that is")
-        rows = self._keys.rows(keys)
-        words = [key if isinstance(key, str) else None for key in keys]
-        table = CodeTable(self.table.packed[rows], self.table.codebook, self.table.num_codebooks)
-        return CompressedEmbedding.of_table(
-            table, words if self.has_words else None, self._facts_of_others()
-        )
-
-    def _facts_of_others(self) -> dict[str, object]:
-        """Returns what is true of other rows with the same codebook too."""
-        return {name: fact for name, fact in self.provenance.items() if name not in _MEASURES}
+        table, words = select_rows(self.table, self._keys, keys)
+        return CompressedEmbedding.of_table(table, words, facts_of_others(self.provenance))
 
     def add(
         self, words: Sequence[str | None] | None, vectors: np.ndarray
@@ -244,7 +248,7 @@ class CompressedEmbedding:
         """
         unit_rows = self.provenance.get("objective") == "cosine"
         table, all_words = add_rows(self.table, self._keys, words, vectors, unit_rows)
-        return CompressedEmbedding.of_table(table, all_words, self._facts_of_others())
+        return CompressedEmbedding.of_table(table, all_words, facts_of_others(self.provenance))
 
     # Similarity
 
@@ -313,51 +317,11 @@ class CompressedEmbedding:
         """
         return self._similarity.odd_one_out(list(words))
 
-    # Functions of a table with words, which are methods here.
+    # Functions of a table with words, and of a compressed embedding, which are methods here.
     evaluate_word_pairs = evaluate_word_pairs
     evaluate_word_analogies = evaluate_word_analogies
-
-    # Bridges
-
-    def to_numpy(self) -> np.ndarray:
-        """Returns the whole table, decoded: float32 ``(N, D)``."""
-        return self.table.decode(slice(None))
-
-    def to_gensim(self) -> "gensim.models.KeyedVectors":
-        """Returns gensim's KeyedVectors of the decoded rows that have a word."""
-        from nncompress.embedding.bridges.to_gensim import to_gensim
-
-        return to_gensim(self.key_to_index, self.vectors)
-
-    def to_torch(self, *, trainable: bool = False) -> "torch.nn.Module":
-        """Returns a module that stands in the place of ``torch.nn.Embedding``.
-
-        Args:
-            trainable: Whether the codebook is trained; codes never are.
-        """
-        from nncompress.embedding.bridges.to_torch import CompositionalEmbedding
-
-        return CompositionalEmbedding.of(self.table, trainable)
-
-    def to_chainer(self, *, trainable: bool = False) -> "chainer.Link":
-        """Returns a link that stands in the place of ``chainer.links.EmbedID``.
-
-        Args:
-            trainable: Whether the codebook is trained; codes never are.
-        """
-        from nncompress.embedding.bridges.to_chainer import CompositionalEmbedID
-
-        return CompositionalEmbedID.of(self.table, trainable)
-
-    def to_faiss(self, metric: str = "inner_product") -> "faiss.Index":
-        """Returns a faiss index over the same codes and codebook; rows have their numbers.
-
-        Args:
-            metric: ``"inner_product"`` or ``"l2"``.
-
-        Raises:
-            InputError: The metric is another.
-        """
-        from nncompress.embedding.bridges.to_faiss import to_faiss
-
-        return to_faiss(self.table, metric)
+    to_numpy = bridges.to_numpy
+    to_gensim = bridges.to_gensim
+    to_torch = bridges.to_torch
+    to_chainer = bridges.to_chainer
+    to_faiss = bridges.to_faiss

@@ -63,7 +63,7 @@ class Engine:
             shared: Its other arguments.
         """
         num_rows = len(by_row[0])
-        if self._compiled is None:
+        if self._compiled is None or self._team is None:
             self._call_numpy(name, by_row, shared)
             return
         kernel = getattr(self._compiled, name)

@@ -65,7 +65,7 @@ class Vocabulary:
                 )
         # Single numbers and short slices are read faster from memoryviews than from arrays.
         self._offsets, self._blocks, self._rows = (
-            memoryview(sections[name]) for name in ("offsets", "blocks", "rows")
+            sections[name].data for name in ("offsets", "blocks", "rows")
         )
         self._symbols: SymbolTable | None = None
         self._root: list[bytes] | None = None
@@ -138,8 +138,11 @@ class Vocabulary:
     def words(self) -> list[str | None]:
         """Returns the word of each row, or None."""
         self._refuse_disorder()
-        words = [word for block in range(self._num_blocks) for word in self._block(block)]
-        words = [word.decode("utf-8", "replace") for word in words]
+        words = [
+            word.decode("utf-8", "replace")
+            for block in range(self._num_blocks)
+            for word in self._block(block)
+        ]
         return [None if place < 0 else words[place] for place in self.positions.tolist()]
 
     @property

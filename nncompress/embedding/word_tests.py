@@ -138,7 +138,7 @@ def evaluate_word_analogies(
     """
     known = _known_words(embedding, restrict_vocab, case_insensitive)
     upper = str.upper if case_insensitive else str
-    sections: list[dict[str, object]] = []
+    sections: list[dict[str, Any]] = []
     for number, line in enumerate(_lines(analogies, "utf8"), 1):
         if line.startswith(": "):
             sections.append({"section": line[2:].strip(), "correct": [], "incorrect": []})

@@ -1,16 +1,45 @@
-"""Adding rows to a compressed table, encoded with its own codebook."""
+"""Tables of other rows with the same codebook: some of a table's rows, or more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.keys import Keys
+from nncompress.embedding.keys import Key, Keys
 from nncompress.errors import InputError
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import check_words
 
 Words = Sequence[str | None]
+# What is true of the rows that were measured alone.
+_MEASURES = ("loss", "mean_distance", "mean_cosine", "source_shape")
+
+
+def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Returns what is true of other rows with the same codebook too."""
+    return {name: fact for name, fact in provenance.items() if name not in _MEASURES}
+
+
+def select_rows(
+    table: CodeTable, keys: Keys, wanted: Iterable[Key]
+) -> tuple[CodeTable, Words | None]:
+    """Returns a table of some rows, each once, in the order given, and their words.
+
+    Args:
+        table: Codes and codebook.
+        keys: The keys of its rows.
+        wanted: Words, or row numbers; those that are missing are left out.
+
+    Raises:
+        InputError: None of them is in the table.
+    """
+    present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
+    if not present:
+        raise InputError("none of the keys is in the table; wanted at least one that is")
+    selected = CodeTable(table.packed[keys.rows(present)], table.codebook, table.num_codebooks)
+    if keys.vocabulary is None:
+        return selected, None
+    return selected, [key if isinstance(key, str) else None for key in present]
 
 
 def add_rows(
