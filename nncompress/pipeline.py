@@ -36,7 +36,7 @@ class Coded:
     Attributes:
         codes: uint8 or uint16 ``(N, M)``.
         codebook: float32 ``(M*K, D)``, in the units of the matrix.
-        refined: How refinement went; None where it did not.
+        refined: The course of refinement; None where it did not.
     """
 
     codes: np.ndarray
@@ -136,10 +136,10 @@ def compress_table(
         table: The table.
         output: The ``.nnc`` file to write; None for none.
         size: M and K.
-        options: What is asked of training.
+        options: The settings that are asked of training.
         machine: Where to compute.
         weights: The weight of each row before a limit, ``(N,)``; None: all the same.
-        refinement: How long and how hard to refine.
+        refinement: The time and effort of refinement.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         report: Takes a line for each epoch; None for silence.
 
@@ -212,7 +212,7 @@ def code(
         chain: The autoencoder, on the machine's device.
         matrix: The rows, ``(N, D)``.
         machine: Where to compute.
-        refinement: How long and how hard to refine; None: not at all.
+        refinement: The time and effort of refinement; None: not at all.
         weights: The weight of each row in refinement, float64 ``(N,)``; None: all the same.
         seed: Seed of everything random in refinement.
         batch_size: Rows that are encoded at a time.
@@ -245,8 +245,8 @@ def make_embedding(
         matrix: The original, ``(N, D)``.
         coded: Its rows as codes.
         words: The word of each row; see ``CompressedEmbedding.from_codes``.
-        codebook_dtype: See ``choose_codebook``.
-        facts: What is known of how it was made, beside what any table's file tells.
+        codebook_dtype: The type of the codebook, as ``choose_codebook`` takes it.
+        facts: Facts of how it was made, beside those that any table's file tells.
         machine: Where to measure.
 
     Returns:

@@ -31,7 +31,7 @@ class CompressedEmbedding:
 
     Attributes:
         table: Codes and codebook.
-        provenance: How the table was made: recipe, distortion, the source's shape and more.
+        provenance: Facts of how the table was made: recipe, distortion, shape and more.
 
     .. admonition:: Example
 
@@ -140,7 +140,7 @@ class CompressedEmbedding:
     # Keys
 
     def __len__(self) -> int:
-        """How many words there are; without words, how many rows."""
+        """Counts the words; without words, the rows."""
         return len(self.key_to_index)
 
     def __iter__(self) -> Iterator[Key]:
@@ -280,8 +280,8 @@ class CompressedEmbedding:
             positive: Keys, vectors, or pairs of either and a weight.
             negative: The same, with weights of -1; a pair's own weight is taken as it is, as
                 gensim takes it.
-            topn: How many words; None: the cosines of all rows instead, float32 ``(n,)``.
-            restrict_vocab: How many leading rows to look at; None or 0: all.
+            topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``.
+            restrict_vocab: The number of leading rows to look at; None or 0: all.
 
         Returns:
             Words and cosines, the nearest first, the given keys left out.

@@ -1,4 +1,4 @@
-"""Which code computes lookups: NumPy's at once, and compiled code where it pays.
+"""The code that computes lookups: NumPy's at once, and compiled code where it pays.
 
 Loading Numba takes most of a second, which is as long as NumPy's code takes for tens of thousands
 of lookups. So NumPy's code begins; after half a second of work Numba's goes on, where Numba is

@@ -21,12 +21,12 @@ _PREFIX = "vocabulary."
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
         table: Codes and codebook.
         vocabulary: The words, or None.
-        provenance: How the table was made: JSON values by name.
+        provenance: Facts of how the table was made: JSON values by name.
     """
 
     table: CodeTable

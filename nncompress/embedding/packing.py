@@ -13,7 +13,7 @@ def bits_for(count: int) -> int:
 
 @dataclass(frozen=True)
 class Packing:
-    """How rows of integers become rows of bytes.
+    """A way of packing rows of integers into rows of bytes.
 
     Integer m of a row takes bits ``m*bits ... (m+1)*bits - 1`` of it, lowest bit first; bit i is
     bit ``i % 8`` of byte ``i // 8``. What is left of the last byte is 0.

@@ -63,17 +63,17 @@ class Similarity:
         """Returns the keys of the largest scores, with the scores, the largest first.
 
         Args:
-            positive: As for ``scores``.
-            negative: As for ``scores``.
-            topn: How many keys.
-            restrict_vocab: As for ``scores``.
+            positive: Keys, vectors ``(D,)``, or pairs of either and a weight.
+            negative: The same, with weights of -1 where they have none of their own.
+            topn: The number of keys.
+            restrict_vocab: The number of leading rows to look at; None or 0: all.
 
         Returns:
             Neither the keys that were given nor, if other rows have words, rows without.
 
         Raises:
             KeyError: A key is missing.
-            InputError: As for ``scores``.
+            InputError: Something else is at fault; see ``scores``.
         """
         scores, given = self.scores(positive, negative, restrict_vocab)
         if topn < 1:
@@ -156,7 +156,7 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
 
     Args:
         scores: float32 ``(n,)``, without NaN.
-        count: How many, at least 1; all, if there are fewer.
+        count: The number of places, at least 1; all, if there are fewer.
     """
     count = min(count, len(scores))
     whole = len(scores) // _BLOCK

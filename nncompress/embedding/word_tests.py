@@ -52,9 +52,9 @@ def evaluate_word_pairs(
         embedding: A table with words.
         pairs: A file with two words and a number a line; lines that begin with ``#`` and lines
             without a number are left out.
-        delimiter: What separates them.
+        delimiter: Characters that separate them.
         encoding: The file's encoding.
-        restrict_vocab: How many leading rows' words to know; None: all.
+        restrict_vocab: The number of leading rows whose words are known; None: all.
         case_insensitive: Whether to compare words in upper case; the first row of those that are
             then the same has the word.
         dummy4unknown: Whether pairs with a word that is not known have similarity 0; they are left
@@ -123,7 +123,7 @@ def evaluate_word_analogies(
     Args:
         embedding: A table with words.
         analogies: A file with four words a line; a line ``: name`` begins a section.
-        restrict_vocab: How many leading rows to know and to answer with.
+        restrict_vocab: The number of leading rows to know and to answer with.
         case_insensitive: Whether to compare words in upper case; see ``evaluate_word_pairs``.
         dummy4unknown: Whether questions with a word that is not known count as wrong; they are
             left out otherwise.

@@ -39,6 +39,9 @@ def test_words_and_rows_are_told_apart(embedding):
     assert embedding.key_to_index["wörd 8"] == 8
     assert dict(embedding.key_to_index) == {f"wörd {i}": i for i in range(700)}
     assert "x" not in embedding.key_to_index
+    assert len(embedding.key_to_index.items()) == len(embedding.key_to_index.values()) == 700
+    assert ("wörd 8", 8) in embedding.key_to_index.items()
+    assert list(embedding.key_to_index.values()) == list(range(700))
     assert embedding.index_to_key[4] == "wörd 4"
     assert embedding.index_to_key[-1] == "wörd 699"
     assert embedding.index_to_key[2:4] == ["wörd 2", "wörd 3"]
