@@ -33,12 +33,12 @@ class SymbolTable:
         In each round the sample is compressed with what there is so far. Pieces that were used,
         and pairs of them, which may become one, are ranked by the bytes that they would replace.
         """
-        table = cls([])
+        found = cls([])
         for _ in range(_ROUNDS):
             counts: Counter[bytes] = Counter()
             for string in sample:
                 previous = None
-                for piece in table._pieces(string):
+                for piece in found._pieces(string):
                     counts[piece] += 1
                     if len(piece) > 1:
                         counts[piece[:1]] += 1
@@ -47,8 +47,8 @@ class SymbolTable:
                     previous = piece
             # A byte alone that has no code takes two: having one counts for more than its length.
             ranked = sorted(counts, key=lambda s: (-counts[s] * (4 if len(s) == 1 else len(s)), s))
-            table = cls(ranked[:LITERAL])
-        return table
+            found = cls(ranked[:LITERAL])
+        return found
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "SymbolTable":
