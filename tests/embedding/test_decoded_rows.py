@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -32,6 +32,7 @@ def test_rows_are_those_of_an_array(vectors, decoded, each_engine, rows):
 ROWS = np.arange(30, dtype=np.float32)[:, None] * np.ones(2, np.float32)
 
 
+@settings(deadline=None)  # Numba may be loaded in between
 @given(
     npst.arrays(st.sampled_from(["i1", "i8", "u2"]), npst.array_shapes(min_dims=0, min_side=0))
     | st.slices(30)
