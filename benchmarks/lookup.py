@@ -121,8 +121,8 @@ def batches(embedding, vectors, random) -> None:
     chosen = random.integers(table.num_rows, size=BATCH)
     half = vectors.astype(np.float16)
     ways = {
-        "**nncompress, Numba**": ("numba", lambda: embedding.vectors(chosen)),
-        "**nncompress, NumPy**": ("numpy", lambda: embedding.vectors(chosen)),
+        "**nncompress, Numba**": ("numba", lambda: embedding.vectors[chosen]),
+        "**nncompress, NumPy**": ("numpy", lambda: embedding.vectors[chosen]),
         "faiss additive quantizer, decode": (None, lambda: quantizer.decode(packed[chosen])),
         "float16 to float32": (None, lambda: half[chosen].astype(np.float32)),
     }

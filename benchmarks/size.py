@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import peers
 from benchmarks.machine import describe
 from benchmarks.tables import TABLES, saved
+from nncompress.embedding.nnc_file import read_nnc
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def ours(embedding, path: Path):
     table = embedding.table
     shared = table.codebook.nbytes
     yield "**.nnc, the whole file**", path.stat().st_size - shared, shared
-    sections = embedding._vocabulary.sections
+    sections = read_nnc(path).vocabulary.sections
     order = sections["rows"].nbytes
     words = sum(array.nbytes for array in sections.values()) - order
     yield "its codes", table.packed.nbytes, 0

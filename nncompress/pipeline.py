@@ -97,6 +97,11 @@ def compress(
 
         >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc")
     """
+    if isinstance(source, CompressedEmbedding):
+        raise InputError(
+            f"{source!r} is a compressed embedding already; wanted the original table, or its "
+            "to_numpy() to compress it again"
+        )
     check_codebook_dtype(codebook_dtype)
     options = TrainingOptions(recipe=recipe, epochs=epochs, seed=seed)
     refinement = RefinementSettings(seconds=time_budget)

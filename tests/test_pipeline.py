@@ -3,6 +3,7 @@ import pytest
 
 import nncompress
 from nncompress import CompressedEmbedding, InputError
+from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.forecast import forecast
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
@@ -92,3 +93,16 @@ def test_the_size_is_forecast_to_the_codebooks_type(text, tmp_path):
     assert (tmp_path / "v.nnc").stat().st_size == expected.file_bytes + header
     assert expected.seconds > 0
     assert expected.memory_bytes > expected.file_bytes
+
+
+def test_what_is_compressed_already_is_refused_by_name(matrix, tmp_path):
+    codes = np.arange(20).reshape(10, 2) % 4
+    embedding = CompressedEmbedding.from_codes(codes, matrix[:8], list("abcdefghij"))
+    with pytest.raises(InputError, match=r"10 rows.* is a compressed embedding already; .*to_num"):
+        nncompress.compress(embedding, tmp_path / "x.nnc")
+    write_codes(tmp_path / "x.codes", codes)
+    write_codebook(tmp_path / "x.codebook.npy", matrix[:8])
+    for name in ("x.codes", "x.codebook.npy"):
+        with pytest.raises(InputError, match=rf"{name} is by its name .* with: nncompress import"):
+            nncompress.compress(tmp_path / name, tmp_path / "x.nnc")
+    assert not (tmp_path / "x.nnc").exists()

@@ -9,6 +9,7 @@ from nncompress.cli import (
     errors,
     evaluate,
     export,
+    import_codes,
     info,
     quantize,
     similar,
@@ -27,6 +28,7 @@ COMMANDS = {
     "analogy": analogy,
     "evaluate": evaluate,
     "export": export,
+    "import": import_codes,
 }
 _NEED_TRAIN = ("compress", "train", "decode", "quantize")
 

@@ -54,13 +54,13 @@ def decode(thread, threads, barrier, rows, total, packed, bits, codewords):
 
 
 @njit(**_EXACT)
-def scan(thread, threads, barrier, units, scale, scores, tables):
-    """Adds up what tables have for rows, and scales it."""
+def scan(thread, threads, barrier, units, scale, scores, look_up):
+    """Adds up what look-up tables have for rows, and scales it."""
     num_rows = units.shape[0]
     for i in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
         total = np.float32(0)
         for u in range(units.shape[1]):
-            total += tables[u, units[i, u]]
+            total += look_up[u, units[i, u]]
         scores[i] = total * scale[i]
 
 

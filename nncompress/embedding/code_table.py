@@ -31,7 +31,7 @@ class CodeTable:
         dim: D.
         num_codebooks: M.
         num_codewords: K.
-        packing: How codes are packed.
+        packing: The places of codes among bits.
     """
 
     def __init__(self, packed: np.ndarray, codebook: np.ndarray, num_codebooks: int) -> None:
@@ -93,7 +93,7 @@ class CodeTable:
 
     @property
     def _halves(self) -> np.ndarray:
-        """The same in float16, as uint16, for kernels that read them."""
+        """The codewords in float16, as uint16, for kernels that read them."""
         if self._half_codewords is None:
             self._half_codewords = self._padded(np.float16).view(np.uint16)
         return self._half_codewords
@@ -102,7 +102,7 @@ class CodeTable:
         size = 1 << self.packing.bits
         if size == self.num_codewords:
             return np.ascontiguousarray(self.codebook, dtype=dtype)
-        padded = np.zeros((self.num_codebooks, size, self.dim), dtype=dtype)
+        padded: np.ndarray = np.zeros((self.num_codebooks, size, self.dim), dtype=dtype)
         padded[:, : self.num_codewords] = self.codebook.reshape(
             self.num_codebooks, self.num_codewords, self.dim
         )
@@ -144,13 +144,13 @@ class CodeTable:
             num_rows: n, how many leading rows; all by default.
         """
         products = (self.codewords @ query).reshape(self.num_codebooks, -1)
-        tables = self._tables(products)
+        look_up = self._look_up_tables(products)
         inverse = self.inverse_norms
         num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
         scores = np.empty(num_rows, dtype=np.float32)
         for first in range(0, num_rows, self._scan_rows):
             block = slice(first, min(first + self._scan_rows, num_rows))
-            engine.call("scan", (self._units(block), inverse[block], scores[block]), tables)
+            engine.call("scan", (self._units(block), inverse[block], scores[block]), look_up)
         return scores
 
     @property
@@ -184,7 +184,7 @@ class CodeTable:
 
     @property
     def _codes_a_unit(self) -> int:
-        """How many codes are looked up together: those of a byte, where bytes hold whole codes."""
+        """Number of codes looked up together: those of a byte, where bytes hold whole codes."""
         return 8 // self.packing.bits if 8 % self.packing.bits == 0 else 1
 
     @property
@@ -206,15 +206,16 @@ class CodeTable:
             return packed.view("<u2")
         return self.packing.unpack(packed)
 
-    def _tables(self, products: np.ndarray) -> np.ndarray:
-        """Returns the tables of a scan from those of single codes, ``(M, 2**b)``."""
+    def _look_up_tables(self, products: np.ndarray) -> np.ndarray:
+        """Returns the look-up tables of a scan from those of single codes, ``(M, 2**b)``."""
         together = self._codes_a_unit
         if together == 1:
             return products
         num_units = self.packing.row_bytes
         padded = np.zeros((num_units * together, products.shape[1]), dtype=np.float32)
         padded[: len(products)] = products
-        tables = np.zeros((num_units, 1), dtype=np.float32)
+        look_up = np.zeros((num_units, 1), dtype=np.float32)
         for place in range(together):  # codes of higher bits come later
-            tables = (padded[place::together, :, None] + tables[:, None, :]).reshape(num_units, -1)
-        return tables
+            look_up = padded[place::together, :, None] + look_up[:, None, :]
+            look_up = look_up.reshape(num_units, -1)
+        return look_up

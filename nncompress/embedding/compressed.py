@@ -1,27 +1,20 @@
 """The compressed embedding: used as the table was, in a fraction of its memory."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nncompress.embedding import bridges
 from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.nearest import largest
+from nncompress.embedding.codes_file import read_codes
+from nncompress.embedding.decoded_rows import DecodedRows
+from nncompress.embedding.keys import Key, Keys, vocabulary_of
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
+from nncompress.embedding.same_codebook import add_rows, facts_of_others, select_rows
+from nncompress.embedding.similarity import Query, Similarity, unit
 from nncompress.embedding.vocabulary import Vocabulary
-from nncompress.embedding.words import Key, RowKeys, WordRows
-from nncompress.errors import InputError
-from nncompress.sources.vocabulary import check_words
-
-if TYPE_CHECKING:
-    import chainer
-    import faiss
-    import gensim
-    import torch
-
-Query = Key | np.ndarray | tuple[Key | np.ndarray, float]
+from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_word_pairs
 
 
 class CompressedEmbedding:
@@ -32,13 +25,13 @@ class CompressedEmbedding:
     be without a word: they are reached by number, and are not among the nearest words. A table
     without any words has the rows' numbers for keys.
 
-    Instances are made by ``from_codes``, ``load``, ``EmbeddingCompressor.to_embedding`` and
-    ``nncompress.compress``. Where Numba is installed it is used, once NumPy's code has worked for
-    half a second; results are the same bit for bit.
+    Instances are made by ``from_codes``, ``from_files``, ``load``,
+    ``EmbeddingCompressor.to_embedding`` and ``nncompress.compress``. Where Numba is installed it
+    is used, once NumPy's code has worked for half a second; results are the same bit for bit.
 
     Attributes:
         table: Codes and codebook.
-        provenance: How the table was made: recipe, distortion, the source's shape and more.
+        provenance: Facts of how the table was made: recipe, distortion, shape and more.
 
     .. admonition:: Example
 
@@ -57,8 +50,8 @@ class CompressedEmbedding:
     ) -> None:
         self.table = table
         self.provenance = dict(provenance or {})
-        self._vocabulary = vocabulary
-        self._wordless: np.ndarray | None = None
+        self._keys = Keys(vocabulary, table.num_rows)
+        self._similarity = Similarity(table, self._keys)
 
     @classmethod
     def from_codes(
@@ -92,18 +85,31 @@ class CompressedEmbedding:
         words: Sequence[str | None] | None,
         provenance: Mapping[str, object] | None = None,
     ) -> "CompressedEmbedding":
-        """Makes a table of packed codes; see ``from_codes``."""
-        vocabulary = None
-        if words is not None:
-            vocabulary = Vocabulary.of_words(words, table.num_rows)
-            named = sum(word is not None for word in words)
-            if more := named - len(vocabulary):
-                warnings.warn(
-                    f"{more} rows have a word that an earlier row has; the first row of each word "
-                    "has it, and the others are reached by number",
-                    stacklevel=2,
-                )
-        return cls(table, vocabulary, provenance)
+        """Makes a table of packed codes; words and provenance are those of ``from_codes``."""
+        return cls(table, vocabulary_of(words, table.num_rows), provenance)
+
+    @classmethod
+    def from_files(
+        cls,
+        codes: str | os.PathLike,
+        codebook: str | os.PathLike,
+        words: str | os.PathLike | Sequence[str | None] | None = None,
+    ) -> "CompressedEmbedding":
+        """Reads the codes and the codebook that ``infer_comp.py`` or the authors' code wrote.
+
+        Args:
+            codes: Text, a row a line: a token, a tab and M integers, or M integers alone.
+            codebook: A ``.npy`` file, ``(M*K, D)``.
+            words: The words of codes without tokens: a list with None for rows without, or the
+                path of a file with one a line. More than there are rows are left out, which a
+                warning says; rows past the last have none.
+
+        Raises:
+            InputError: A file is missing or something else, which the message says by file and
+                line, or there are tokens in the file and ``words`` too.
+        """
+        read = read_codes(codes, codebook, words)
+        return cls.from_codes(read.codes, read.codebook, read.words, provenance=read.provenance)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, verify: bool = False) -> "CompressedEmbedding":
@@ -122,7 +128,7 @@ class CompressedEmbedding:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the table to a file, whose format docs/file-format.md describes."""
-        write_nnc(path, Contents(self.table, self._vocabulary, self.provenance))
+        write_nnc(path, Contents(self.table, self._keys.vocabulary, self.provenance))
 
     def __repr__(self) -> str:
         table = self.table
@@ -134,7 +140,7 @@ class CompressedEmbedding:
     # Keys
 
     def __len__(self) -> int:
-        """How many words there are; without words, how many rows."""
+        """Counts the words; without words, the rows."""
         return len(self.key_to_index)
 
     def __iter__(self) -> Iterator[Key]:
@@ -142,12 +148,12 @@ class CompressedEmbedding:
         return iter(self.key_to_index)
 
     def __contains__(self, key: object) -> bool:
-        return self._row_or_none(key) is not None
+        return self._keys.row(key) is not None
 
     @property
     def has_words(self) -> bool:
         """Whether rows have words."""
-        return self._vocabulary is not None
+        return self._keys.vocabulary is not None
 
     @property
     def vector_size(self) -> int:
@@ -157,12 +163,12 @@ class CompressedEmbedding:
     @property
     def index_to_key(self) -> Sequence[Key]:
         """Each row's word, or its number if it has none."""
-        return RowKeys(self._vocabulary, self.table.num_rows)
+        return self._keys.index_to_key
 
     @property
     def key_to_index(self) -> Mapping[Key, int]:
-        """Each word's row."""
-        return WordRows(self._vocabulary, self.table.num_rows)
+        """Each word's row; without words, each row's number."""
+        return self._keys.key_to_index
 
     def get_index(self, key: Key) -> int:
         """Returns the row of a word, or of a row number.
@@ -170,27 +176,7 @@ class CompressedEmbedding:
         Raises:
             KeyError: There is no such word or row.
         """
-        return self._rows([key])[0]
-
-    def _row_or_none(self, key: object) -> int | None:
-        if isinstance(key, str):
-            row = -1 if self._vocabulary is None else self._vocabulary.find(key)
-            return None if row < 0 else row
-        if isinstance(key, (int, np.integer)) and 0 <= key < self.table.num_rows:
-            return int(key)
-        return None
-
-    def _rows(self, keys: Iterable[Key]) -> list[int]:
-        keys = list(keys)
-        rows = [self._row_or_none(key) for key in keys]
-        missing = [key for key, row in zip(keys, rows, strict=True) if row is None]
-        if missing:
-            named = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            raise KeyError(
-                f"{named}: not among the {len(self)} keys of this table; wanted a word of it, or "
-                f"a row number from 0 to {self.table.num_rows - 1}"
-            )
-        return rows
+        return self._keys.rows([key])[0]
 
     # Vectors
 
@@ -201,13 +187,13 @@ class CompressedEmbedding:
             KeyError: A key is missing; the message names each that is.
         """
         if isinstance(key, (str, int, np.integer)):
-            row = self._row_or_none(key)
-            return self.table.vector(self._rows([key])[0] if row is None else row)
-        return self.table.decode(np.array(self._rows(key), dtype=np.int64))
+            row = self._keys.row(key)
+            return self.table.vector(self._keys.rows([key])[0] if row is None else row)
+        return self.table.decode(np.array(self._keys.rows(key), dtype=np.int64))
 
     def get(self, key: Key, default: object = None) -> np.ndarray | object:
         """Returns the vector of a key, or a default."""
-        row = self._row_or_none(key)
+        row = self._keys.row(key)
         return default if row is None else self.table.vector(row)
 
     def get_vector(self, key: Key, norm: bool = False) -> np.ndarray:
@@ -220,22 +206,16 @@ class CompressedEmbedding:
         Raises:
             KeyError: The key is missing.
         """
-        return _unit(self[key]) if norm else self[key]
+        return unit(self[key]) if norm else self[key]
 
-    def vectors(self, ids: np.ndarray | Sequence[int]) -> np.ndarray:
-        """Returns rows by number, float32: ``(D,)`` more than the shape of ``ids``.
+    @property
+    def vectors(self) -> DecodedRows:
+        """The rows as an array ``(N, D)`` would have them, read-only, decoded when asked for.
 
-        Raises:
-            IndexError: A number is not below the number of rows, or is negative.
+        ``emb.vectors[3]``, ``emb.vectors[1:4]`` and ``emb.vectors[[[1, 2], [3, 4]]]`` are float32
+        arrays; ``numpy.asarray(emb.vectors)`` decodes the whole table.
         """
-        ids = np.asarray(ids)
-        if ids.size and (ids.dtype.kind not in "ui"):
-            raise IndexError(f"row numbers of type {ids.dtype}; wanted integers")
-        rows = ids.reshape(-1).astype(np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < self.table.num_rows):
-            bad = rows.min() if rows.min() < 0 else rows.max()
-            raise IndexError(f"there is no row {bad}; wanted 0 to {self.table.num_rows - 1}")
-        return self.table.decode(rows).reshape(*ids.shape, self.vector_size)
+        return DecodedRows(self.table)
 
     def vectors_for_all(self, keys: Iterable[Key]) -> "CompressedEmbedding":
         """Returns a table of these keys alone, each once, in the order given.
@@ -248,19 +228,8 @@ class CompressedEmbedding:
         Raises:
             InputError: None of them is in the table.
         """
-        keys = [key for key in dict.fromkeys(keys) if key in self]
-        if not keys:
-            raise InputError("none of the keys is in the table; wanted at least one that is")
-        rows = self._rows(keys)
-        words = [key if isinstance(key, str) else None for key in keys]
-        table = CodeTable(self.table.packed[rows], self.table.codebook, self.table.num_codebooks)
-        vocabulary = Vocabulary.of_words(words, len(rows)) if self.has_words else None
-        return CompressedEmbedding(table, vocabulary, self._without_measures())
-
-    def _without_measures(self) -> dict[str, object]:
-        """Returns what is true of other rows with the same codebook too."""
-        measures = ("loss", "mean_distance", "mean_cosine", "source_shape")
-        return {name: v for name, v in self.provenance.items() if name not in measures}
+        table, words = select_rows(self.table, self._keys, keys)
+        return CompressedEmbedding.of_table(table, words, facts_of_others(self.provenance))
 
     def add(
         self, words: Sequence[str | None] | None, vectors: np.ndarray
@@ -277,30 +246,9 @@ class CompressedEmbedding:
             InputError: A word is in the table already, or the vectors do not fit.
             ImportError: Numba or threadpoolctl is not installed.
         """
-        from nncompress.refinement.refine import improve_codes
-        from nncompress.sources import EmbeddingMatrix
-
         unit_rows = self.provenance.get("objective") == "cosine"
-        matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=unit_rows)
-        table = self.table
-        words = None if words is None else list(words)
-        if matrix.dim != table.dim:
-            raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
-        if (words is None) == self.has_words or len(words or matrix) != len(matrix):
-            wanted = f"{len(matrix)} words" if self.has_words else "None: the table has no words"
-            raise InputError(
-                f"words for {len(matrix)} new rows are {words!r:.60}; wanted {wanted}"
-            )
-        check_words(words or [])
-        present = [word for word in words or () if word is not None and word in self]
-        if present:
-            raise InputError(f"{present[0]!r} is in the table already; leave it out")
-        start = np.zeros((len(matrix), table.num_codebooks), dtype=table.codes(slice(0)).dtype)
-        codes = improve_codes(matrix, start, table.codebook.astype(np.float32))
-        packed = np.concatenate([table.packed, table.packing.pack(codes)])
-        both = None if words is None else [*self._vocabulary.words(), *words]
-        larger = CodeTable(packed, table.codebook, table.num_codebooks)
-        return CompressedEmbedding.of_table(larger, both, self._without_measures())
+        table, all_words = add_rows(self.table, self._keys, words, vectors, unit_rows)
+        return CompressedEmbedding.of_table(table, all_words, facts_of_others(self.provenance))
 
     # Similarity
 
@@ -310,8 +258,7 @@ class CompressedEmbedding:
         Raises:
             KeyError: A key is missing.
         """
-        first, second = map(_unit, self[[one, other]])
-        return float(first @ second)
+        return self._similarity.cosine(one, other)
 
     def distance(self, one: Key, other: Key) -> float:
         """Returns 1 minus the similarity of two keys."""
@@ -333,8 +280,8 @@ class CompressedEmbedding:
             positive: Keys, vectors, or pairs of either and a weight.
             negative: The same, with weights of -1; a pair's own weight is taken as it is, as
                 gensim takes it.
-            topn: How many words; None: the cosines of all rows instead, float32 ``(n,)``.
-            restrict_vocab: How many leading rows to look at; None or 0: all.
+            topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``.
+            restrict_vocab: The number of leading rows to look at; None or 0: all.
 
         Returns:
             Words and cosines, the nearest first, the given keys left out.
@@ -343,15 +290,17 @@ class CompressedEmbedding:
             KeyError: A key is missing.
             InputError: Nothing was given to compare with, or a vector is not of D columns.
         """
-        query, given = self._mean(positive, negative)
-        return self._nearest(query, given, topn, restrict_vocab)
+        if topn is None:
+            return self._similarity.scores(positive, negative, restrict_vocab)[0]
+        return self._similarity.nearest(positive, negative, topn, restrict_vocab)
 
     def most_similar_batch(
-        self, keys: Sequence[Query], topn: int = 10, restrict_vocab: int | None = None
-    ) -> list[list[tuple[Key, float]]]:
+        self, keys: Sequence[Query], topn: int | None = 10, restrict_vocab: int | None = None
+    ) -> list[list[tuple[Key, float]] | np.ndarray]:
         """Finds the nearest words of each of many keys or vectors; see ``most_similar``."""
         keys = list(keys)
-        self._rows(key for key in keys if isinstance(key, (str, int, np.integer)))
+        # Missing keys are told at once, all of them, and before any work.
+        self._keys.rows(key for key in keys if isinstance(key, (str, int, np.integer)))
         return [self.most_similar([key], None, topn, restrict_vocab) for key in keys]
 
     def similar_by_vector(
@@ -366,173 +315,13 @@ class CompressedEmbedding:
         Raises:
             InputError: None of the words is in the table.
         """
-        words = list(words)
-        known = [word for word in words if word in self]
-        if not known:
-            raise InputError(f"none of {words!r} is in the table; wanted at least one that is")
-        if len(known) < len(words):
-            missing = [word for word in words if word not in self]
-            warnings.warn(f"{missing!r} are not in the table and left out", stacklevel=2)
-        units = np.array([_unit(row) for row in self[known]])
-        return known[int(np.argmin(units @ _unit(units.mean(axis=0))))]
+        return self._similarity.odd_one_out(list(words))
 
-    def evaluate_word_pairs(
-        self,
-        pairs: str | os.PathLike,
-        delimiter: str = "\t",
-        encoding: str = "utf8",
-        restrict_vocab: int | None = 300_000,
-        case_insensitive: bool = True,
-        dummy4unknown: bool = False,
-    ) -> tuple[tuple[float, float], tuple[float, float], float]:
-        """Compares similarities with people's; see ``word_tests.evaluate_word_pairs``."""
-        from nncompress.embedding.word_tests import evaluate_word_pairs
-
-        return evaluate_word_pairs(
-            self, pairs, delimiter, encoding, restrict_vocab, case_insensitive, dummy4unknown
-        )
-
-    def evaluate_word_analogies(
-        self,
-        analogies: str | os.PathLike,
-        restrict_vocab: int | None = 300_000,
-        case_insensitive: bool = True,
-        dummy4unknown: bool = False,
-    ) -> tuple[float, list[dict[str, object]]]:
-        """Answers analogy questions; see ``word_tests.evaluate_word_analogies``."""
-        from nncompress.embedding.word_tests import evaluate_word_analogies
-
-        return evaluate_word_analogies(
-            self, analogies, restrict_vocab, case_insensitive, dummy4unknown
-        )
-
-    def _mean(
-        self,
-        positive: Query | Sequence[Query] | None,
-        negative: Query | Sequence[Query] | None,
-    ) -> tuple[np.ndarray, list[int]]:
-        """Returns the query, a unit vector, and the rows of the keys it is made of."""
-        total = np.zeros(self.vector_size)
-        given: list[int] = []
-        weighted = [(part, 1.0) for part in _listed(positive)]
-        weighted += [(part, -1.0) for part in _listed(negative)]
-        if not weighted:
-            raise InputError("nothing was given to compare with; wanted a key or a vector")
-        for part, weight in weighted:
-            if isinstance(part, tuple):
-                part, weight = _weighted(part)
-            if isinstance(part, (str, int, np.integer)):
-                given += self._rows([part])
-                vector = _unit(self.table.vector(given[-1]))
-            else:
-                vector = self._checked_vector(part)
-            total += weight * vector
-        return _unit(total).astype(np.float32), given
-
-    def _checked_vector(self, vector: np.ndarray) -> np.ndarray:
-        vector = np.asarray(vector)
-        if vector.dtype.kind not in "iuf" or vector.shape != (self.vector_size,):
-            raise InputError(
-                f"a vector of type {vector.dtype} and shape {vector.shape} to compare with; "
-                f"wanted numbers of shape {(self.vector_size,)}, or a key"
-            )
-        if not np.isfinite(vector).all():
-            raise InputError("a vector to compare with is not finite")
-        return vector.astype(np.float64)
-
-    def _nearest(
-        self,
-        query: np.ndarray,
-        given: Sequence[int],
-        topn: int | None,
-        restrict_vocab: int | None,
-    ) -> list[tuple[Key, float]] | np.ndarray:
-        if restrict_vocab is not None and restrict_vocab < 0:
-            raise InputError(f"restrict_vocab is {restrict_vocab}; wanted a number of rows")
-        scores = self.table.cosines(query, restrict_vocab or None)
-        if topn is None:
-            return scores
-        if topn < 1:
-            return []
-        left_out = [row for row in given if row < len(scores)]
-        scores[left_out] = -np.inf
-        if self.has_words:
-            if self._wordless is None:
-                self._wordless = np.flatnonzero(self._vocabulary.positions < 0)
-            scores[self._wordless[: np.searchsorted(self._wordless, len(scores))]] = -np.inf
-        keys = self.index_to_key
-        return [
-            (keys[row], float(scores[row]))
-            for row in largest(scores, topn).tolist()
-            if scores[row] > -np.inf
-        ]
-
-    # Bridges
-
-    def to_numpy(self) -> np.ndarray:
-        """Returns the whole table, decoded: float32 ``(N, D)``."""
-        return self.table.decode(slice(None))
-
-    def to_gensim(self) -> "gensim.models.KeyedVectors":
-        """Returns gensim's KeyedVectors of the decoded rows that have a word."""
-        from nncompress.embedding.bridges.to_gensim import to_gensim
-
-        return to_gensim(self)
-
-    def to_torch(self, *, trainable: bool = False) -> "torch.nn.Module":
-        """Returns a module that stands in the place of ``torch.nn.Embedding``.
-
-        Args:
-            trainable: Whether the codebook is trained; codes never are.
-        """
-        from nncompress.embedding.bridges.to_torch import CompositionalEmbedding
-
-        return CompositionalEmbedding.of(self.table, trainable)
-
-    def to_chainer(self, *, trainable: bool = False) -> "chainer.Link":
-        """Returns a link that stands in the place of ``chainer.links.EmbedID``.
-
-        Args:
-            trainable: Whether the codebook is trained; codes never are.
-        """
-        from nncompress.embedding.bridges.to_chainer import CompositionalEmbedID
-
-        return CompositionalEmbedID.of(self.table, trainable)
-
-    def to_faiss(self, metric: str = "inner_product") -> "faiss.Index":
-        """Returns a faiss index over the same codes and codebook; rows have their numbers.
-
-        Args:
-            metric: ``"inner_product"`` or ``"l2"``.
-
-        Raises:
-            InputError: The metric is another.
-        """
-        from nncompress.embedding.bridges.to_faiss import to_faiss
-
-        return to_faiss(self.table, metric)
-
-
-def _listed(queries: Query | Sequence[Query] | None) -> Sequence[Query]:
-    """Returns a list of queries, where one alone may have been given."""
-    if queries is None:
-        return []
-    if isinstance(queries, (str, int, np.integer)):
-        return [queries]
-    if isinstance(queries, np.ndarray):
-        return [queries] if queries.ndim == 1 else list(queries)
-    return list(queries)
-
-
-def _weighted(pair: tuple) -> tuple[Key | np.ndarray, float]:
-    """Returns a pair of query and weight."""
-    number = (int, float, np.integer, np.floating)
-    if len(pair) != 2 or not isinstance(pair[1], number) or not np.isfinite(pair[1]):
-        raise InputError(f"{pair!r} to compare with; wanted a pair of a key and a finite weight")
-    return pair[0], float(pair[1])
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    """Returns a vector divided by its length; zeros as they are."""
-    length = float(np.sqrt(np.einsum("d,d->", vector, vector, dtype=np.float64)))
-    return vector / length if length > 0 else vector
+    # Functions of a table with words, and of a compressed embedding, which are methods here.
+    evaluate_word_pairs = evaluate_word_pairs
+    evaluate_word_analogies = evaluate_word_analogies
+    to_numpy = bridges.to_numpy
+    to_gensim = bridges.to_gensim
+    to_torch = bridges.to_torch
+    to_chainer = bridges.to_chainer
+    to_faiss = bridges.to_faiss

@@ -1,4 +1,4 @@
-"""Which code computes lookups: NumPy's at once, and compiled code where it pays.
+"""The code that computes lookups: NumPy's at once, and compiled code where it pays.
 
 Loading Numba takes most of a second, which is as long as NumPy's code takes for tens of thousands
 of lookups. So NumPy's code begins; after half a second of work Numba's goes on, where Numba is
@@ -63,7 +63,7 @@ class Engine:
             shared: Its other arguments.
         """
         num_rows = len(by_row[0])
-        if self._compiled is None:
+        if self._compiled is None or self._team is None:
             self._call_numpy(name, by_row, shared)
             return
         kernel = getattr(self._compiled, name)

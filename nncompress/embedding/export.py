@@ -95,13 +95,13 @@ def _export_gensim(embedding: CompressedEmbedding, path: Path) -> list[Path]:
 
 def _named_rows(embedding: CompressedEmbedding) -> tuple[np.ndarray, list[str]]:
     """Returns the rows that are written and their words; without any words, their numbers."""
-    keys = list(embedding.index_to_key)
+    num_rows = embedding.table.num_rows
     if not embedding.has_words:
-        return np.arange(len(keys)), [str(key) for key in keys]
-    rows = [row for row, key in enumerate(keys) if isinstance(key, str)]
-    if len(rows) < len(keys):
-        warnings.warn(f"{len(keys) - len(rows)} rows without a word are left out", stacklevel=3)
-    return np.array(rows, dtype=np.int64), [keys[row] for row in rows]
+        return np.arange(num_rows), [str(row) for row in range(num_rows)]
+    named = [(r, key) for r, key in enumerate(embedding.index_to_key) if isinstance(key, str)]
+    if len(named) < num_rows:
+        warnings.warn(f"{num_rows - len(named)} rows without a word are left out", stacklevel=3)
+    return np.array([row for row, _ in named], dtype=np.int64), [word for _, word in named]
 
 
 def _refuse_words(words: list[str], characters: str, what: str) -> None:
@@ -119,5 +119,5 @@ def _blocks(
     with progress_bar(len(rows), "Writing rows") as bar:
         for start in range(0, len(rows), 4_096):
             block = slice(start, start + 4_096)
-            yield words[block], embedding.vectors(rows[block])
+            yield words[block], embedding.vectors[rows[block]]
             bar.update(len(rows[block]))

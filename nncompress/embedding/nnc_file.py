@@ -21,12 +21,12 @@ _PREFIX = "vocabulary."
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
         table: Codes and codebook.
         vocabulary: The words, or None.
-        provenance: How the table was made: JSON values by name.
+        provenance: Facts of how the table was made: JSON values by name.
     """
 
     table: CodeTable
@@ -171,4 +171,4 @@ def _verify(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:
 
 
 def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()

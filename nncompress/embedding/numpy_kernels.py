@@ -1,4 +1,4 @@
-"""What looking up and comparing rows computes, in NumPy alone.
+"""Kernels that look rows up and compare them, in NumPy alone.
 
 ``nncompress.cpu.lookup`` has the same functions compiled: the same sums in the same order, so
 that both give the same numbers, bit for bit.
@@ -15,7 +15,7 @@ def decode(
     """Adds up the codewords of rows, group after group.
 
     Args:
-        rows: Which ones, int64 ``(n,)``.
+        rows: Row numbers, int64 ``(n,)``.
         total: float32 ``(n, D)``, written.
         packed: Codes of all rows, uint8 ``(N, row_bytes)``.
         bits: Bits of a code, b.
@@ -32,20 +32,20 @@ def decode(
         total += group.take(chosen, axis=0)
 
 
-def scan(units: np.ndarray, scale: np.ndarray, scores: np.ndarray, tables: np.ndarray) -> None:
-    """Adds up what tables have for rows, and scales it.
+def scan(units: np.ndarray, scale: np.ndarray, scores: np.ndarray, look_up: np.ndarray) -> None:
+    """Adds up what look-up tables have for rows, and scales it.
 
-    ``scores[i] = scale[i] * sum over u of tables[u, units[i, u]]``.
+    ``scores[i] = scale[i] * sum over u of look_up[u, units[i, u]]``.
 
     Args:
         units: uint8 or uint16 ``(n, U)``.
         scale: float32 ``(n,)``.
         scores: float32 ``(n,)``, written.
-        tables: float32 ``(U, S)``; S is more than any unit.
+        look_up: U look-up tables, float32 ``(U, S)``; S is more than any unit.
     """
     scores[:] = 0.0
-    for table, chosen in zip(tables, units.T, strict=True):
-        scores += table.take(chosen)
+    for sums, chosen in zip(look_up, units.T, strict=True):
+        scores += sums.take(chosen)
     scores *= scale
 
 

@@ -13,7 +13,7 @@ def bits_for(count: int) -> int:
 
 @dataclass(frozen=True)
 class Packing:
-    """How rows of integers become rows of bytes.
+    """A way of packing rows of integers into rows of bytes.
 
     Integer m of a row takes bits ``m*bits ... (m+1)*bits - 1`` of it, lowest bit first; bit i is
     bit ``i % 8`` of byte ``i // 8``. What is left of the last byte is 0.
@@ -58,8 +58,8 @@ class Packing:
         """
         byte, shift = map(xp.asarray, self._places)
         reach = int((shift + self.bits + 7).max()) // 8
-        wide = np.uint64 if reach > 4 else np.uint32 if reach > 1 else np.uint8
-        values = packed[:, byte].astype(wide)
+        wide = np.dtype(np.uint64 if reach > 4 else np.uint32 if reach > 1 else np.uint8).type
+        values: np.ndarray = packed[:, byte].astype(wide)
         for offset in range(1, reach):
             # Past the row's end are no bits of any integer: any byte does.
             more = packed[:, xp.minimum(byte + offset, self.row_bytes - 1)].astype(wide)

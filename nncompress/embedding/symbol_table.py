@@ -1,7 +1,7 @@
-"""Compressing short strings by a table of up to 255 frequent pieces, each written as one byte.
+"""Compressing short strings by a symbol table: up to 255 frequent pieces, each written as a byte.
 
 Source: Boncz, Neumann and Leis, "FSST: Fast Random Access String Compression", VLDB 2020: how a
-table is found (section 4), and that its last code announces a byte that stands for itself.
+symbol table is found (section 4), and that its last code announces a byte that stands for itself.
 """
 
 from collections import Counter
@@ -28,17 +28,17 @@ class SymbolTable:
 
     @classmethod
     def fit(cls, sample: Sequence[bytes]) -> "SymbolTable":
-        """Finds a table for strings like those of a sample.
+        """Finds a symbol table for strings like those of a sample.
 
-        In each round the sample is compressed with the table so far. Pieces that were used, and
-        pairs of them, which may become one, are ranked by the bytes that they would replace.
+        In each round the sample is compressed with what there is so far. Pieces that were used,
+        and pairs of them, which may become one, are ranked by the bytes that they would replace.
         """
-        table = cls([])
+        found = cls([])
         for _ in range(_ROUNDS):
             counts: Counter[bytes] = Counter()
             for string in sample:
                 previous = None
-                for piece in table._pieces(string):
+                for piece in found._pieces(string):
                     counts[piece] += 1
                     if len(piece) > 1:
                         counts[piece[:1]] += 1
@@ -47,8 +47,8 @@ class SymbolTable:
                     previous = piece
             # A byte alone that has no code takes two: having one counts for more than its length.
             ranked = sorted(counts, key=lambda s: (-counts[s] * (4 if len(s) == 1 else len(s)), s))
-            table = cls(ranked[:LITERAL])
-        return table
+            found = cls(ranked[:LITERAL])
+        return found
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "SymbolTable":
@@ -62,10 +62,10 @@ class SymbolTable:
             length = data[place]
             symbols.append(data[place + 1 : place + 1 + length])
             if not 1 <= length <= _LONGEST or len(symbols[-1]) < length:
-                raise FormatError("the vocabulary's table of symbols is damaged")
+                raise FormatError("the vocabulary's symbol table is damaged")
             place += 1 + length
         if len(symbols) > LITERAL:
-            raise FormatError("the vocabulary's table of symbols is damaged")
+            raise FormatError("the vocabulary's symbol table is damaged")
         return cls(symbols)
 
     def to_bytes(self) -> bytes:

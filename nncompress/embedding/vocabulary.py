@@ -40,8 +40,8 @@ class Vocabulary:
             blocks begin in ``blocks``, uint8; ``symbols``, uint8, the symbol table; ``rows``,
             uint8, the row of each word in sorted order, packed. They may be mapped from a file,
             and are looked at only where a word is looked for.
-        num_words: How many words there are.
-        num_rows: How many rows the table has.
+        num_words: The number of words.
+        num_rows: The number of rows of the table.
 
     Raises:
         FormatError: The sections' sizes do not fit these numbers.
@@ -65,7 +65,7 @@ class Vocabulary:
                 )
         # Single numbers and short slices are read faster from memoryviews than from arrays.
         self._offsets, self._blocks, self._rows = (
-            memoryview(sections[name]) for name in ("offsets", "blocks", "rows")
+            sections[name].data for name in ("offsets", "blocks", "rows")
         )
         self._symbols: SymbolTable | None = None
         self._root: list[bytes] | None = None
@@ -78,7 +78,7 @@ class Vocabulary:
         Args:
             words: The word of each row; None for a row without. Of rows that share a word, the
                 first has it.
-            num_rows: How many rows the table has; those past the last word are without.
+            num_rows: The number of rows of the table; those past the last word are without.
 
         Raises:
             InputError: There are more words than rows, or one is not a string that UTF-8 can
@@ -138,8 +138,11 @@ class Vocabulary:
     def words(self) -> list[str | None]:
         """Returns the word of each row, or None."""
         self._refuse_disorder()
-        words = [word for block in range(self._num_blocks) for word in self._block(block)]
-        words = [word.decode("utf-8", "replace") for word in words]
+        words = [
+            word.decode("utf-8", "replace")
+            for block in range(self._num_blocks)
+            for word in self._block(block)
+        ]
         return [None if place < 0 else words[place] for place in self.positions.tolist()]
 
     @property

@@ -1,20 +1,42 @@
 """Tests that word vectors are commonly put to, with gensim's rules and results."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from nncompress.embedding.keys import Key
 from nncompress.errors import InputError
-
-if TYPE_CHECKING:
-    from nncompress.embedding.compressed import CompressedEmbedding
 
 _PREDICTIONS = 5
 
 
+class WordTable(Protocol):
+    """A table with words, as far as similarities are asked of it."""
+
+    @property
+    def has_words(self) -> bool:
+        """Whether rows have words."""
+
+    @property
+    def index_to_key(self) -> Sequence[Key]:
+        """Each row's word, or its number if it has none."""
+
+    def similarity(self, one: int, other: int, /) -> float:
+        """Returns the cosine between two rows."""
+
+
+class SearchedTable(WordTable, Protocol):
+    """A table with words whose nearest ones can be asked for."""
+
+    def most_similar(
+        self, positive: Any, negative: Any, topn: int, restrict_vocab: int | None, /
+    ) -> Any:
+        """Returns pairs of key and cosine, the nearest first, to a mean of rows."""
+
+
 def evaluate_word_pairs(
-    embedding: "CompressedEmbedding",
+    embedding: WordTable,
     pairs: str | os.PathLike,
     delimiter: str = "\t",
     encoding: str = "utf8",
@@ -30,9 +52,9 @@ def evaluate_word_pairs(
         embedding: A table with words.
         pairs: A file with two words and a number a line; lines that begin with ``#`` and lines
             without a number are left out.
-        delimiter: What separates them.
+        delimiter: Characters that separate them.
         encoding: The file's encoding.
-        restrict_vocab: How many leading rows' words to know; None: all.
+        restrict_vocab: The number of leading rows whose words are known; None: all.
         case_insensitive: Whether to compare words in upper case; the first row of those that are
             then the same has the word.
         dummy4unknown: Whether pairs with a word that is not known have similarity 0; they are left
@@ -53,13 +75,15 @@ def evaluate_word_pairs(
     if not delimiter:
         raise InputError("the delimiter is empty; wanted what separates two words and a number")
     known = _known_words(embedding, restrict_vocab, case_insensitive)
-    people, cosines, unknown = [], [], 0
+    people: list[float] = []
+    cosines: list[float] = []
+    unknown = 0
     for line in _lines(pairs, encoding):
         if line.startswith("#"):
             continue
         try:
             one, other, similarity = (line.upper() if case_insensitive else line).split(delimiter)
-            similarity = float(similarity)
+            people_say = float(similarity)
         except ValueError:
             continue
         if one in known and other in known:
@@ -69,7 +93,7 @@ def evaluate_word_pairs(
             if not dummy4unknown:
                 continue
             cosines.append(0.0)
-        people.append(similarity)
+        people.append(people_say)
     if len(people) < 2:
         raise InputError(
             f"{pairs} has {len(people)} pairs of words that the table has; wanted two at least, "
@@ -85,7 +109,7 @@ def evaluate_word_pairs(
 
 
 def evaluate_word_analogies(
-    embedding: "CompressedEmbedding",
+    embedding: SearchedTable,
     analogies: str | os.PathLike,
     restrict_vocab: int | None = 300_000,
     case_insensitive: bool = True,
@@ -99,8 +123,8 @@ def evaluate_word_analogies(
     Args:
         embedding: A table with words.
         analogies: A file with four words a line; a line ``: name`` begins a section.
-        restrict_vocab: How many leading rows to know and to answer with.
-        case_insensitive: As for ``evaluate_word_pairs``.
+        restrict_vocab: The number of leading rows to know and to answer with.
+        case_insensitive: Whether to compare words in upper case; see ``evaluate_word_pairs``.
         dummy4unknown: Whether questions with a word that is not known count as wrong; they are
             left out otherwise.
 
@@ -114,7 +138,7 @@ def evaluate_word_analogies(
     """
     known = _known_words(embedding, restrict_vocab, case_insensitive)
     upper = str.upper if case_insensitive else str
-    sections: list[dict[str, object]] = []
+    sections: list[dict[str, Any]] = []
     for number, line in enumerate(_lines(analogies, "utf8"), 1):
         if line.startswith(": "):
             sections.append({"section": line[2:].strip(), "correct": [], "incorrect": []})
@@ -144,7 +168,7 @@ def evaluate_word_analogies(
 
 
 def _answer(
-    embedding: "CompressedEmbedding",
+    embedding: SearchedTable,
     asked: list[int],
     known: dict[str, int],
     upper: Callable[[str], str],
@@ -158,7 +182,7 @@ def _answer(
 
 
 def _known_words(
-    embedding: "CompressedEmbedding", restrict_vocab: int | None, case_insensitive: bool
+    embedding: WordTable, restrict_vocab: int | None, case_insensitive: bool
 ) -> dict[str, int]:
     """Returns the rows of the words that are to be known."""
     if not embedding.has_words:

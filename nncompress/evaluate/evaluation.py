@@ -1,4 +1,4 @@
-"""How much of an original table a compressed embedding keeps."""
+"""Measuring how much of an original table a compressed embedding keeps."""
 
 import os
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.nearest import largest
-from nncompress.embedding.word_tests import evaluate_word_pairs
+from nncompress.embedding.similarity import largest
+from nncompress.embedding.word_tests import WordTable, evaluate_word_pairs
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import Distortion, distances
 from nncompress.progress import progress_bar
@@ -23,14 +23,14 @@ _WORD_TESTS = ("wordsim353.tsv", "simlex999.txt")  # that gensim brings
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The results of a comparison.
 
     Attributes:
         distortion: Means over all rows.
         distances: Each row's distance to its reconstruction, float64 ``(N,)``.
         kept: For each row that was asked for its nearest neighbours, the share of the original's
             that the compressed table finds too, float64 ``(Q,)``.
-        usage: How many rows use each codeword, int64 ``(M, K)``.
+        usage: The number of rows that use each codeword, int64 ``(M, K)``.
         word_tests: By name, the Spearman correlation with people's similarities of the original
             and of the compressed table.
     """
@@ -66,7 +66,7 @@ def evaluate(
         matrix: The original, rows in the same order.
         pairs: Files for ``evaluate_word_pairs``; by default those that gensim brings, if it and
             SciPy are installed and the table has words.
-        num_queries: How many rows, evenly spaced, are asked for their neighbours.
+        num_queries: The number of rows, evenly spaced, that are asked for their neighbours.
 
     Raises:
         InputError: The shapes differ, or a file cannot be used.
@@ -132,7 +132,7 @@ def _units(rows: np.ndarray) -> np.ndarray:
 
 
 class _Original:
-    """An original table, as far as tests of word pairs need it."""
+    """An original table, as far as tests of word pairs need it: a ``WordTable``."""
 
     def __init__(self, embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> None:
         self.has_words = embedding.has_words
@@ -140,6 +140,7 @@ class _Original:
         self._matrix = matrix
 
     def similarity(self, one: int, other: int) -> float:
+        """Returns the cosine between two rows."""
         first, second = _units(self._matrix.take(np.array([one, other])))
         return float(first @ second)
 
@@ -161,7 +162,7 @@ def _word_tests(
         pairs, given = [datapath(name) for name in _WORD_TESTS], False
     results = {}
     for path in pairs:
-        tables = _Original(embedding, matrix), embedding
+        tables: tuple[WordTable, ...] = _Original(embedding, matrix), embedding
         try:
             scores = [evaluate_word_pairs(table, path)[1][0] for table in tables]
         except InputError:

@@ -53,6 +53,11 @@ class EmbeddingMatrix:
         bfloat16: bool = False,
         statistics: Statistics | None = None,
     ) -> None:
+        if not (hasattr(array, "__array__") or isinstance(array, (list, tuple))):
+            instead = "; its to_numpy() is one" if hasattr(array, "to_numpy") else ""
+            raise InputError(
+                f"{name} is a {type(array).__name__}; wanted an array of rows and columns{instead}"
+            )
         array = np.asanyarray(array)
         if array.ndim != 2:
             raise InputError(

@@ -115,6 +115,12 @@ def _open_path(
         return matrix, None if tokens is None else read_tokens(tokens)
     if tensor is not None:
         raise InputError(f"{path} has no named tensors; leave the tensor's name out")
+    if path.suffix == ".codes" or path.name.endswith(".codebook.npy"):
+        what = "codes" if path.suffix == ".codes" else "the codebook"
+        raise InputError(
+            f"{path} is by its name {what} of a table that is compressed already; wanted the "
+            "original table, or make a .nnc file of codes and codebook with: nncompress import"
+        )
     if path.suffix == ".npy":
         matrix = EmbeddingMatrix.open(path, **options)
         words = path.with_suffix(".word")

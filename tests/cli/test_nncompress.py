@@ -8,6 +8,7 @@ import pytest
 
 from nncompress import CompressedEmbedding, FormatError, InputError
 from nncompress.cli.main import main
+from nncompress.embedding.codes import write_codebook, write_codes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +87,57 @@ def test_vectors_are_exported(ask, path, tmp_path):
     assert (np.load(tmp_path / "x.npy") == CompressedEmbedding.load(path).to_numpy()).all()
 
 
+@pytest.fixture
+def codes_and_codebook(path, tmp_path):
+    table = CompressedEmbedding.load(path).table
+    write_codes(tmp_path / "m.codes", table.codes(slice(None)))
+    write_codebook(tmp_path / "m.codebook.npy", table.codebook)
+    return tmp_path / "m.codes", tmp_path / "m.codebook.npy"
+
+
+def test_codes_in_text_are_imported(ask, path, codes_and_codebook, tmp_path):
+    (tmp_path / "m.word").write_text("".join(f"w{i}\n" for i in range(500)))
+    arguments = ["import", *codes_and_codebook, tmp_path / "m.nnc"]
+    facts = json.loads(ask(*arguments, "--words", tmp_path / "m.word", "--json"))
+    assert (facts["rows"], facts["words"], facts["M"], facts["K"]) == (500, 500, 8, 16)
+    assert facts["source"] == "m.codes, m.codebook.npy"
+    original = CompressedEmbedding.load(path)
+    read = CompressedEmbedding.load(tmp_path / "m.nnc", verify=True)
+    assert list(read) == list(original)
+    assert (read.to_numpy() == original.to_numpy()).all()
+    assert "words           0\n" in ask(*arguments)
+
+
+def test_what_is_imported_is_never_overwritten(ask, codes_and_codebook, tmp_path):
+    (tmp_path / "m.word").write_text("a\n")
+    inputs = *codes_and_codebook, tmp_path / "m.word"
+    before = [path.read_bytes() for path in inputs]
+    for output in inputs:
+        with pytest.raises(InputError, match="is the input itself"):
+            ask("import", *codes_and_codebook, output, "--words", tmp_path / "m.word")
+    assert [path.read_bytes() for path in inputs] == before
+
+
+def test_the_output_is_checked_before_the_codes_are_read(ask, tmp_path):
+    with pytest.raises(InputError, match="is a directory; wanted the name of a file"):
+        ask("import", tmp_path / "none.codes", tmp_path / "none.npy", tmp_path)
+
+
+def test_more_words_than_codes_are_one_line_of_warning(codes_and_codebook, tmp_path):
+    (tmp_path / "m.word").write_text("".join(f"w{i}\n" for i in range(600)))
+    command = [sys.executable, "-m", "nncompress", "import", *map(str, codes_and_codebook)]
+    result = subprocess.run(
+        [*command, str(tmp_path / "m.nnc"), "--words", str(tmp_path / "m.word")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert result.stderr.startswith("nncompress: warning: 600 words for the 500 rows of")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_weights_are_those_of_the_rows_before_a_limit(ask, matrix_path, tmp_path):
     np.save(tmp_path / "w.npy", np.arange(300.0))
     arguments = ["compress", matrix_path, tmp_path / "y.nnc", "-M", 4, "-K", 8, "-e", 5]
@@ -138,6 +190,7 @@ def test_mistakes_are_named(ask, path, tmp_path):
         (["evaluate", path, "--against", path], InputError, "is a compressed embedding already"),
         (["evaluate", path, "--against", path, "--plot", "x.doc"], InputError, "does not end in"),
         (["compress", tmp_path / "none.txt", tmp_path / "y.nnc"], InputError, "does not exist"),
+        (["import", path, path, tmp_path / "y.nnc"], InputError, r"x\.nnc"),
         (["compress", path, tmp_path], InputError, "is a directory; wanted the name of a file"),
     ]:
         with pytest.raises(error, match=message):
@@ -159,7 +212,7 @@ def test_a_mistake_is_one_line_and_status_2(path):
 
 
 @pytest.mark.parametrize(
-    "command", ["compress", "info", "similar", "analogy", "evaluate", "export"]
+    "command", ["compress", "info", "similar", "analogy", "evaluate", "export", "import"]
 )
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -39,6 +39,9 @@ def test_words_and_rows_are_told_apart(embedding):
     assert embedding.key_to_index["wörd 8"] == 8
     assert dict(embedding.key_to_index) == {f"wörd {i}": i for i in range(700)}
     assert "x" not in embedding.key_to_index
+    assert len(embedding.key_to_index.items()) == len(embedding.key_to_index.values()) == 700
+    assert ("wörd 8", 8) in embedding.key_to_index.items()
+    assert list(embedding.key_to_index.values()) == list(range(700))
     assert embedding.index_to_key[4] == "wörd 4"
     assert embedding.index_to_key[-1] == "wörd 699"
     assert embedding.index_to_key[2:4] == ["wörd 2", "wörd 3"]
@@ -63,17 +66,6 @@ def test_missing_words_are_named(embedding):
         embedding[700]
     with pytest.raises(KeyError, match="-1: not among"):
         embedding[-1]
-
-
-def test_rows_are_decoded_by_number(embedding, decoded, each_engine):
-    ids = np.array([[3, 3], [699, 0]])
-    np.testing.assert_allclose(embedding.vectors(ids), decoded[ids], atol=1e-5)
-    assert embedding.vectors(5).shape == (9,)
-    assert embedding.vectors([]).shape == (0, 9)
-    np.testing.assert_allclose(embedding.to_numpy(), decoded, atol=1e-5)
-    for bad in ([700], [-1], [0.5]):
-        with pytest.raises(IndexError):
-            embedding.vectors(bad)
 
 
 def test_without_words_rows_have_numbers_for_keys(table, decoded):

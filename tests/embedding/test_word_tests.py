@@ -1,7 +1,15 @@
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
+from nncompress.embedding.word_tests import evaluate_word_pairs
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PAIRS = (
     "# people\na\tB\t9.5\nb\tc\t1\nc\td\t3\nno number\na\td\t3\tfour fields\na\tc\t0.5\n"
@@ -90,6 +98,27 @@ def test_files_that_cannot_be_used_are_told(lettered, tmp_path, table):
         lettered.evaluate_word_analogies(path)
     with pytest.raises(InputError, match="the table has no words"):
         CompressedEmbedding.from_codes(*table[:2]).evaluate_word_analogies(path)
+
+
+@pytest.mark.parametrize("module", ["word_tests", "bridges.to_gensim"])
+def test_what_uses_a_table_does_not_need_the_class(module):
+    if module.endswith("gensim"):
+        pytest.importorskip("gensim")
+    script = f"""
+import sys, nncompress.embedding.{module}
+raise SystemExit("nncompress.embedding.compressed" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+def test_any_table_that_compares_words_can_be_tested(files, lettered):
+    pytest.importorskip("scipy")
+    table = SimpleNamespace(
+        has_words=True, index_to_key=list(lettered), similarity=lettered.to_gensim().similarity
+    )
+    theirs = evaluate_word_pairs(table, files[0])
+    ours = lettered.evaluate_word_pairs(files[0])
+    assert theirs[0] == pytest.approx(ours[0])
 
 
 def test_the_right_answer_is_found_behind_rows_without_a_word(random, tmp_path):

@@ -8,7 +8,8 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing
 
 
-class CompositionalEmbedID(chainer.Link):
+# Type checkers do not see what is in a module that is made when it is imported, as chainer is.
+class CompositionalEmbedID(chainer.Link):  # type: ignore[name-defined]
     """Looks rows up as sums of codewords; gradients reach the codebook.
 
     Args:
@@ -55,7 +56,10 @@ class CompositionalEmbedID(chainer.Link):
         link.codes[...] = table.packed
         return link
 
-    def forward(self, x: chainer.Variable | np.ndarray) -> chainer.Variable:
+    def forward(
+        self,
+        x: chainer.Variable | np.ndarray,  # type: ignore[name-defined]
+    ) -> chainer.Variable:  # type: ignore[name-defined]
         """Returns rows, float32: D longer than the shape of ``x``.
 
         Args:

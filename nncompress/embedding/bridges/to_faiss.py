@@ -26,7 +26,7 @@ def to_faiss(table: CodeTable, metric: str = "inner_product") -> faiss.IndexLoca
     if metric not in _METRICS:
         raise InputError(f"no metric {metric!r}; wanted one of {', '.join(_METRICS)}")
     kind, search = _METRICS[metric]
-    index = faiss.IndexLocalSearchQuantizer(
+    index = faiss.IndexLocalSearchQuantizer(  # type: ignore[call-overload]  # its stub lacks one
         table.dim, table.num_codebooks, table.packing.bits, kind, search
     )
     faiss.copy_array_to_vector(table.codewords.ravel(), index.lsq.codebooks)

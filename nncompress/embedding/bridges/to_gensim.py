@@ -1,20 +1,23 @@
 """gensim's KeyedVectors of a decoded table."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 from gensim.models import KeyedVectors
 
-if TYPE_CHECKING:
-    from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.decoded_rows import DecodedRows
+from nncompress.embedding.keys import Key
 
 
-def to_gensim(embedding: "CompressedEmbedding") -> KeyedVectors:
+def to_gensim(key_to_index: Mapping[Key, int], vectors: DecodedRows) -> KeyedVectors:
     """Decodes a table into KeyedVectors, float32, rows in their order.
 
-    Rows without a word are left out; in a table without any, rows have their numbers.
+    Args:
+        key_to_index: The row of each word; without words, of each row number. Rows without a key
+            are left out.
+        vectors: The table's rows.
     """
-    vectors = KeyedVectors(embedding.vector_size)
-    rows = np.array(list(embedding.key_to_index.values()), dtype=np.int64)
-    vectors.add_vectors([str(key) for key in embedding], embedding.vectors(rows))
-    return vectors
+    rows = np.array(list(key_to_index.values()), dtype=np.int64)
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors([str(key) for key in key_to_index], vectors[rows])
+    return keyed

@@ -27,6 +27,9 @@ class CompositionalEmbedding(nn.Module):
         codebook: Parameter, float32 ``(M * 2**bits, D)``.
     """
 
+    codes: torch.Tensor
+    codebook: nn.Parameter
+
     def __init__(
         self,
         num_embeddings: int,

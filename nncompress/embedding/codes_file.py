@@ -1,0 +1,248 @@
+"""Reading codes in text and their codebook: what this project and the authors' code write.
+
+A row is a line: ``token<TAB>c0 c1 ... c(M-1)``, or the codes alone. Blocks of lines are read by
+NumPy, all at once; a block that is not written just so is read again line by line, which takes
+other spaces too, and tells what is wrong with which line.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.embedding.codes import code_dtype
+from nncompress.errors import InputError
+from nncompress.formats.npy import map_npy
+from nncompress.sources.hugging_face import read_tokens
+from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.version import __version__
+
+_BLOCK_BYTES = 4 << 20
+_MOST_DIGITS = 5  # of 65,535, the largest code there is
+_WANTED = "wanted a row of codes in each line: integers with spaces between them"
+
+
+@dataclass(frozen=True)
+class ReadCodes:
+    """Codes, their codebook and their words, from files.
+
+    Attributes:
+        codes: uint8 or uint16 ``(N, M)``.
+        codebook: Of a float type, ``(M*K, D)``.
+        words: The word of each row or None, at most N; None: no words.
+        provenance: Made by which release, and of which files.
+    """
+
+    codes: np.ndarray
+    codebook: np.ndarray
+    words: Sequence[str | None] | None
+    provenance: dict[str, object]
+
+
+def read_codes(
+    codes: str | os.PathLike,
+    codebook: str | os.PathLike,
+    words: str | os.PathLike | Sequence[str | None] | None = None,
+) -> ReadCodes:
+    """Reads codes and codebook.
+
+    Args:
+        codes: UTF-8 text, with a token in each line or in none.
+        codebook: A ``.npy`` file.
+        words: The words of codes without tokens: a list, or the path of a file.
+
+    Raises:
+        InputError: A file is missing or something else, or there are tokens in the file and
+            ``words`` too.
+    """
+    codes, codebook = Path(codes), Path(codebook)
+    lines = _Lines(codes)
+    if words is not None and lines.have_tokens:
+        raise InputError(
+            f"{codes} has a token in each line, and words are given too; leave the words out"
+        )
+    vectors = _open_codebook(codebook, codes, lines.num_codebooks)
+    if isinstance(words, (str, os.PathLike)):
+        words = read_tokens(Path(words))
+    read, tokens = lines.read(len(vectors) // lines.num_codebooks)
+    if words is not None and len(words) > len(read):
+        warnings.warn(
+            f"{len(words)} words for the {len(read)} rows of {codes}: the first {len(read)} words "
+            "are taken",
+            stacklevel=3,
+        )
+        words = words[: len(read)]
+    provenance: dict[str, object] = {
+        "made_by": f"chainer-nncompress {__version__}",
+        "source": f"{_text(codes.name)}, {_text(codebook.name)}",
+    }
+    return ReadCodes(read, vectors, tokens if lines.have_tokens else words, provenance)
+
+
+def _text(name: str) -> str:
+    """Returns a file's name without bytes that are no text."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def _open_codebook(path: Path, codes: Path, num_codebooks: int) -> np.ndarray:
+    """Maps a codebook, after a check of it."""
+    vectors = map_npy(path, "a codebook")
+    matrix = EmbeddingMatrix(vectors, str(path))  # it refuses what is no matrix of numbers
+    num_codewords, left = divmod(len(matrix), num_codebooks)
+    if left or not 2 <= num_codewords <= 1 << 16:
+        raise InputError(
+            f"{path} has {len(matrix)} rows, and {codes} has {num_codebooks} codes in line 1; "
+            "wanted M*K rows for M codes a line, with K from 2 to 65,536"
+        )
+    return vectors
+
+
+class _Lines:
+    """The lines of a file of codes.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        have_tokens: Whether the first line has a token, as all of them should then.
+        num_codebooks: M, how many codes the first line has.
+
+    Raises:
+        InputError: The file is missing or empty, or its first line has no codes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            seen = "is a directory" if path.is_dir() else "does not exist"
+            raise InputError(f"{path} {seen}; wanted a text file of codes")
+        self._path = path
+        with path.open("rb") as file:
+            first = file.readline()
+        if not first:
+            raise InputError(f"{path} is empty; {_WANTED}")
+        if first.startswith(b"\x93NUMPY"):
+            raise InputError(
+                f"{path} is a .npy file; wanted the text file of codes, then the codebook"
+            )
+        self.have_tokens = b"\t" in first
+        self.num_codebooks = len(first.rpartition(b"\t")[2].split())
+        if self.num_codebooks == 0:
+            raise InputError(f"{path}, line 1: no codes; {_WANTED}")
+
+    def read(self, num_codewords: int) -> tuple[np.ndarray, list[str]]:
+        """Reads all lines.
+
+        Args:
+            num_codewords: K.
+
+        Returns:
+            Codes, uint8 or uint16 ``(N, M)``, and the token of each row, if there are tokens.
+
+        Raises:
+            InputError: A line, which is named, is something else.
+        """
+        dtype = code_dtype(num_codewords)
+        parts: list[np.ndarray] = []
+        tokens: list[str] = []
+        num_rows = 0
+        for block in self._blocks():
+            lines = block.split(b"\n")
+            parsed = self._parse_block(lines, num_codewords)
+            if parsed is None:
+                read = [
+                    self._parse_line(num_rows + i, line, num_codewords)
+                    for i, line in enumerate(lines, 1)
+                ]
+                parsed = np.array([codes for _, codes in read]), [token for token, _ in read]
+            parts.append(parsed[0].astype(dtype))
+            tokens += parsed[1]
+            num_rows += len(lines)
+        return np.concatenate(parts), tokens
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yields blocks of whole lines, without the last line break."""
+        with self._path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield (block + file.readline()).removesuffix(b"\n")
+
+    def _parse_block(
+        self, lines: list[bytes], num_codewords: int
+    ) -> tuple[np.ndarray, list[str]] | None:
+        """Reads lines that are written just so; returns None if one is not."""
+        tokens: list[str] = []
+        if self.have_tokens:
+            pairs = [line.split(b"\t") for line in lines]
+            if any(len(pair) != 2 for pair in pairs):
+                return None
+            try:
+                tokens = b"\n".join([token for token, _ in pairs]).decode("utf-8").split("\n")
+            except UnicodeDecodeError:
+                return None
+            lines = [codes for _, codes in pairs]
+        lines = [line.rstrip(b" \r") for line in lines]
+        codes = _parse_numbers(b"\n".join(lines) + b"\n", len(lines), self.num_codebooks)
+        if codes is None or int(codes.max()) >= num_codewords:
+            return None
+        return codes, tokens
+
+    def _parse_line(self, number: int, line: bytes, num_codewords: int) -> tuple[str, list[int]]:
+        """Reads the token of a line, empty if there are none, and its codes."""
+        where = f"{self._path}, line {number}"
+        if line.count(b"\t") != self.have_tokens:
+            wanted = "a token, a tab and codes" if self.have_tokens else "codes without a token"
+            tabs = line.count(b"\t")
+            raise InputError(f"{where}: {tabs} tabs; wanted {wanted}, as in line 1")
+        token, _, numbers = line.rpartition(b"\t")
+        try:
+            text = token.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{where}: invalid UTF-8 ({error.reason} at byte {error.start}); wanted UTF-8 text"
+            ) from None
+        fields = numbers.split()
+        if len(fields) != self.num_codebooks:
+            raise InputError(
+                f"{where}: {len(fields)} codes; wanted {self.num_codebooks}, as in line 1"
+            )
+        for field in fields:
+            shown = field[:40].decode("utf-8", "replace")
+            if not field.isdigit():
+                raise InputError(
+                    f"{where}: {shown!r} is no code; wanted an integer from 0 to "
+                    f"{num_codewords - 1}"
+                )
+            if len(field.lstrip(b"0")) > _MOST_DIGITS or int(field) >= num_codewords:
+                raise InputError(
+                    f"{where}: there is a code {shown}; wanted 0 to {num_codewords - 1}, for "
+                    f"the codebook has {num_codewords} rows for each of {self.num_codebooks} codes"
+                )
+        return text, [int(field) for field in fields]
+
+
+def _parse_numbers(text: bytes, num_rows: int, num_columns: int) -> np.ndarray | None:
+    """Reads integers of a few digits, with one space between them and a line break after a row.
+
+    Returns:
+        uint32 ``(num_rows, num_columns)``, or None if the text is anything else.
+    """
+    data = np.frombuffer(text, dtype=np.uint8)
+    digits = data - np.uint8(ord("0"))  # other characters are 10 or more, for there is no -1
+    ends = np.flatnonzero(digits > 9)
+    if len(ends) != num_rows * num_columns:
+        return None
+    lengths = np.diff(ends, prepend=-1) - 1
+    separators = data[ends].reshape(num_rows, num_columns)
+    if (
+        not 1 <= lengths.min() <= lengths.max() <= _MOST_DIGITS
+        or (separators[:, :-1] != ord(" ")).any()
+        or (separators[:, -1] != ord("\n")).any()
+    ):
+        return None
+    values = np.zeros(len(ends), dtype=np.uint32)
+    for place in range(int(lengths.max())):
+        digit = digits.take(np.maximum(ends - 1 - place, 0))
+        values += np.where(lengths > place, digit, 0).astype(np.uint32) * np.uint32(10**place)
+    return values.reshape(num_rows, num_columns)

@@ -1,0 +1,86 @@
+"""Tables of other rows with the same codebook: some of a table's rows, or more."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.keys import Key, Keys
+from nncompress.errors import InputError
+from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.vocabulary import check_words
+
+Words = Sequence[str | None]
+# What is true of the rows that were measured alone.
+_MEASURES = ("loss", "mean_distance", "mean_cosine", "source_shape")
+
+
+def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Returns what is true of other rows with the same codebook too."""
+    return {name: fact for name, fact in provenance.items() if name not in _MEASURES}
+
+
+def select_rows(
+    table: CodeTable, keys: Keys, wanted: Iterable[Key]
+) -> tuple[CodeTable, Words | None]:
+    """Returns a table of some rows, each once, in the order given, and their words.
+
+    Args:
+        table: Codes and codebook.
+        keys: The keys of its rows.
+        wanted: Words, or row numbers; those that are missing are left out.
+
+    Raises:
+        InputError: None of them is in the table.
+    """
+    present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
+    if not present:
+        raise InputError("none of the keys is in the table; wanted at least one that is")
+    selected = CodeTable(table.packed[keys.rows(present)], table.codebook, table.num_codebooks)
+    if keys.vocabulary is None:
+        return selected, None
+    return selected, [key if isinstance(key, str) else None for key in present]
+
+
+def add_rows(
+    table: CodeTable, keys: Keys, words: Words | None, vectors: np.ndarray, unit_rows: bool
+) -> tuple[CodeTable, Words | None]:
+    """Returns a table with more rows, and the words of all rows.
+
+    Args:
+        table: Codes and codebook.
+        keys: The keys of its rows.
+        words: The new rows' words; None where the table has none.
+        vectors: The new rows, ``(n, D)``.
+        unit_rows: Whether they are divided by their lengths.
+
+    Raises:
+        InputError: The vectors or the words do not fit, or a word is in the table already.
+        ImportError: Numba or threadpoolctl is not installed.
+    """
+    from nncompress.refinement.refine import improve_codes
+
+    matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=unit_rows)
+    if matrix.dim != table.dim:
+        raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
+    all_words = _all_words(keys, words, len(matrix))
+    start = np.zeros((len(matrix), table.num_codebooks), dtype=table.codes(slice(0)).dtype)
+    codes = improve_codes(matrix, start, table.codebook.astype(np.float32))
+    packed = np.concatenate([table.packed, table.packing.pack(codes)])
+    return CodeTable(packed, table.codebook, table.num_codebooks), all_words
+
+
+def _all_words(keys: Keys, words: Words | None, num_new: int) -> Words | None:
+    """Returns the words of old and new rows, after a check of the new ones."""
+    words = None if words is None else list(words)
+    vocabulary = keys.vocabulary
+    if vocabulary is None and words is None:
+        return None
+    if vocabulary is None or words is None or len(words) != num_new:
+        wanted = "None: the table has no words" if vocabulary is None else f"{num_new} words"
+        raise InputError(f"words for {num_new} new rows are {words!r:.60}; wanted {wanted}")
+    check_words(words)
+    present = [word for word in words if word is not None and vocabulary.find(word) >= 0]
+    if present:
+        raise InputError(f"{present[0]!r} is in the table already; leave it out")
+    return [*vocabulary.words(), *words]

@@ -1,0 +1,202 @@
+"""Comparing rows of a compressed table, and finding the nearest ones."""
+
+import warnings
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.engine import engine
+from nncompress.embedding.keys import Key, Keys
+from nncompress.errors import InputError
+
+Query = Key | np.ndarray | tuple[Key | np.ndarray, float]
+_BLOCK = 64
+
+
+class Similarity:
+    """Cosines between keys, vectors and rows.
+
+    Args:
+        table: Codes and codebook.
+        keys: The keys of its rows.
+    """
+
+    def __init__(self, table: CodeTable, keys: Keys) -> None:
+        self._table = table
+        self._keys = keys
+
+    def cosine(self, one: Key, other: Key) -> float:
+        """Returns the cosine between the vectors of two keys.
+
+        Raises:
+            KeyError: A key is missing.
+        """
+        first, second = map(unit, self._table.decode(self._rows([one, other])))
+        return float(first @ second)
+
+    def odd_one_out(self, keys: Sequence[Key]) -> Key:
+        """Returns the key that is farthest by cosine from the mean of all.
+
+        Keys that are missing are left out, which a warning says.
+
+        Raises:
+            InputError: All of them are missing.
+        """
+        known = [key for key in keys if self._keys.row(key) is not None]
+        if not known:
+            raise InputError(f"none of {keys!r} is in the table; wanted at least one that is")
+        if len(known) < len(keys):
+            missing = [key for key in keys if self._keys.row(key) is None]
+            warnings.warn(f"{missing!r} are not in the table and left out", stacklevel=3)
+        units = np.array([unit(row) for row in self._table.decode(self._rows(known))])
+        return known[int(np.argmin(units @ unit(units.mean(axis=0))))]
+
+    def nearest(
+        self,
+        positive: Query | Sequence[Query] | None,
+        negative: Query | Sequence[Query] | None,
+        topn: int,
+        restrict_vocab: int | None,
+    ) -> list[tuple[Key, float]]:
+        """Returns the keys of the largest scores, with the scores, the largest first.
+
+        Args:
+            positive: Keys, vectors ``(D,)``, or pairs of either and a weight.
+            negative: The same, with weights of -1 where they have none of their own.
+            topn: The number of keys.
+            restrict_vocab: The number of leading rows to look at; None or 0: all.
+
+        Returns:
+            Neither the keys that were given nor, if other rows have words, rows without.
+
+        Raises:
+            KeyError: A key is missing.
+            InputError: Something else is at fault; see ``scores``.
+        """
+        scores, given = self.scores(positive, negative, restrict_vocab)
+        if topn < 1:
+            return []
+        scores[[row for row in given if row < len(scores)]] = -np.inf
+        wordless = self._keys.wordless
+        scores[wordless[: np.searchsorted(wordless, len(scores))]] = -np.inf
+        keys = self._keys.index_to_key
+        return [
+            (keys[row], float(scores[row]))
+            for row in largest(scores, topn).tolist()
+            if scores[row] > -np.inf
+        ]
+
+    def scores(
+        self,
+        positive: Query | Sequence[Query] | None,
+        negative: Query | Sequence[Query] | None,
+        restrict_vocab: int | None,
+    ) -> tuple[np.ndarray, list[int]]:
+        """Compares rows with a mean of keys and vectors.
+
+        Args:
+            positive: Keys, vectors ``(D,)``, or pairs of either and a weight.
+            negative: The same, with weights of -1 where they have none of their own.
+            restrict_vocab: n, how many leading rows; None or 0: all.
+
+        Returns:
+            The cosines, float32 ``(n,)``, and the rows of the keys that were given.
+
+        Raises:
+            KeyError: A key is missing.
+            InputError: Nothing was given, a vector or weight is no such thing, or
+                ``restrict_vocab`` is negative.
+        """
+        query, given = self._mean(positive, negative)
+        if restrict_vocab is not None and restrict_vocab < 0:
+            raise InputError(f"restrict_vocab is {restrict_vocab}; wanted a number of rows")
+        return self._table.cosines(query, restrict_vocab or None), given
+
+    def _rows(self, keys: Sequence[Key]) -> np.ndarray:
+        return np.array(self._keys.rows(keys), dtype=np.int64)
+
+    def _mean(
+        self,
+        positive: Query | Sequence[Query] | None,
+        negative: Query | Sequence[Query] | None,
+    ) -> tuple[np.ndarray, list[int]]:
+        """Returns a sum of unit vectors, divided by its length, and the rows of its keys."""
+        total = np.zeros(self._table.dim)
+        given: list[int] = []
+        parts = [_weighted(part, 1.0) for part in _listed(positive)]
+        parts += [_weighted(part, -1.0) for part in _listed(negative)]
+        if not parts:
+            raise InputError("nothing was given to compare with; wanted a key or a vector")
+        for part, weight in parts:
+            if isinstance(part, (str, int, np.integer)):
+                given += self._keys.rows([part])
+                vector = unit(self._table.vector(given[-1]))
+            else:
+                vector = self._checked(part)
+            total += weight * vector
+        return unit(total).astype(np.float32), given
+
+    def _checked(self, vector: np.ndarray) -> np.ndarray:
+        """Returns a vector in float64, after a check of what it is."""
+        vector, wanted = np.asarray(vector), (self._table.dim,)
+        if vector.dtype.kind not in "iuf" or vector.shape != wanted:
+            raise InputError(
+                f"a vector of type {vector.dtype} and shape {vector.shape} to compare with; "
+                f"wanted numbers of shape {wanted}, or a key"
+            )
+        if not np.isfinite(vector).all():
+            raise InputError("a vector to compare with is not finite")
+        return vector.astype(np.float64)
+
+
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Returns where the largest scores are, in falling order; equal ones in the order they have.
+
+    Args:
+        scores: float32 ``(n,)``, without NaN.
+        count: The number of places, at least 1; all, if there are fewer.
+    """
+    count = min(count, len(scores))
+    whole = len(scores) // _BLOCK
+    if whole > count:
+        blocks = scores[: whole * _BLOCK].reshape(whole, _BLOCK)
+        tops = np.empty(whole, dtype=np.float32)
+        engine.call("maxima", (blocks, tops))
+        # As many blocks as are wanted have a score that is no less than the least of their
+        # largest ones: a block without such a score is not wanted.
+        chosen = np.flatnonzero(tops >= np.partition(tops, -count)[-count])
+        inside = chosen[:, None] * _BLOCK + np.arange(_BLOCK)
+        places = np.concatenate([inside.ravel(), np.arange(whole * _BLOCK, len(scores))])
+    else:
+        places = np.arange(len(scores))
+    order = np.argsort(-scores[places], kind="stable")
+    return places[order[:count]]
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    """Returns a vector divided by its length; zeros as they are."""
+    length = float(np.sqrt(np.einsum("d,d->", vector, vector, dtype=np.float64)))
+    return vector / length if length > 0 else vector
+
+
+def _listed(queries: Query | Sequence[Query] | None) -> Sequence[Query]:
+    """Returns a list of queries, where one alone may have been given."""
+    if queries is None:
+        return []
+    if isinstance(queries, (str, int, np.integer)):
+        return [cast(Key, queries)]
+    if isinstance(queries, np.ndarray):
+        return [queries] if queries.ndim == 1 else list(queries)
+    return cast(list[Query], list(queries))
+
+
+def _weighted(query: Query, weight: float) -> tuple[Key | np.ndarray, float]:
+    """Returns a query and its own weight, if it is a pair, or the weight given."""
+    if not isinstance(query, tuple):
+        return query, weight
+    number = (int, float, np.integer, np.floating)
+    if len(query) != 2 or not isinstance(query[1], number) or not np.isfinite(query[1]):
+        raise InputError(f"{query!r} to compare with; wanted a pair of a key and a finite weight")
+    return query[0], float(query[1])
