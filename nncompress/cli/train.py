@@ -1,11 +1,13 @@
 """Train the compositional autoencoder on an embedding matrix."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, Interrupted
 from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
@@ -80,6 +82,7 @@ def run(
 
     Raises:
         InputError: Something given cannot be used.
+        Interrupted: SIGINT or SIGTERM came while training; the message says how to continue.
     """
     started = datetime.now()
     resumed, matrix = arguments.resume, arguments.input_matrix
@@ -108,8 +111,20 @@ def run(
     )
     fresh = resumed is None
     training = new_run(choices, started) if fresh else continued_run(resumed, choices)
-    training.train(started)
+    try:
+        training.train(started)
+    except Interrupted as error:
+        command = _continuing(arguments, training.directory)
+        raise Interrupted(error.signal, f"{error}; continue with: {command}") from None
     return training.directory
+
+
+def _continuing(arguments: argparse.Namespace, directory: Path) -> str:
+    """Returns the command line that goes on with a run."""
+    # The command nncompress knows its commands' names; a script has one.
+    name = getattr(arguments, "command", None)
+    words = ["nncompress", name] if name else ["python", sys.argv[0]]
+    return shlex.join([*words, "--resume", str(directory)])
 
 
 def require_default_matrix(flag: str) -> None:

@@ -131,10 +131,10 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(commands, matrix_path, tmp_p
 
 def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path, monkeypatch):
     """The fast recipe's schedules span the whole run, so it is cut short from outside."""
-    from nncompress.runs import run as run_module
+    from nncompress.runs import trainer as trainer_module
     from nncompress.training.fused_updater import FusedUpdater
 
-    monkeypatch.setattr(run_module, "_SELDOM", 0.0)
+    monkeypatch.setattr(trainer_module, "_SELDOM", 0.0)
     whole = train(commands, matrix_path, tmp_path / "a", "-e", "7")
     original = FusedUpdater.update
 
