@@ -15,14 +15,14 @@ class FormatError(InputError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Work that ended because a signal asked for it: the message says where it stands.
+    """Work that a signal ended, in whatever state it was.
 
     As with Ctrl-C, whose exception it extends, no handler of ordinary exceptions sees it. The
     command lines print it as one line and exit with 128 and the signal's number.
 
     Args:
         number: The signal: ``signal.SIGINT`` or ``signal.SIGTERM``.
-        message: What is to be said.
+        message: The line.
 
     Attributes:
         signal: The signal.
@@ -31,3 +31,7 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int, message: str = "interrupted") -> None:
         super().__init__(message)
         self.signal = signal.Signals(number)
+
+
+class TrainingInterrupted(Interrupted):
+    """Training that a signal ended in good order, so that it can be continued."""

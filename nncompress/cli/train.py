@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from nncompress.errors import InputError, Interrupted
+from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
@@ -82,7 +82,7 @@ def run(
 
     Raises:
         InputError: Something given cannot be used.
-        Interrupted: SIGINT or SIGTERM came while training; the message says how to continue.
+        TrainingInterrupted: SIGINT or SIGTERM came while training; the message says how to continue.
     """
     started = datetime.now()
     resumed, matrix = arguments.resume, arguments.input_matrix
@@ -113,9 +113,10 @@ def run(
     training = new_run(choices, started) if fresh else continued_run(resumed, choices)
     try:
         training.train(started)
-    except Interrupted as error:
+    except TrainingInterrupted as error:
         command = _continuing(arguments, training.directory)
-        raise Interrupted(error.signal, f"{error}; continue with: {command}") from None
+        message = f"{error}; continue with: {command}"
+        raise TrainingInterrupted(error.signal, message) from None
     return training.directory
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.errors import Interrupted
+from nncompress.errors import TrainingInterrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -61,10 +61,12 @@ class Interruption(chainer.training.Extension):
         """Ends training if a signal has come.
 
         Raises:
-            Interrupted: One has.
+            TrainingInterrupted: One has.
         """
         if self._received is None:
             return
         for action in self._actions:
             action(trainer)
-        raise Interrupted(self._received, f"interrupted at iteration {trainer.updater.iteration}")
+        raise TrainingInterrupted(
+            self._received, f"interrupted at iteration {trainer.updater.iteration}"
+        )

@@ -15,7 +15,7 @@ from pathlib import Path
 import logzero
 from logzero import logger
 
-from nncompress.errors import Interrupted
+from nncompress.errors import TrainingInterrupted
 
 _PACKAGES = ("numpy", "chainer")
 _CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
@@ -28,7 +28,8 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
     Args:
         path: The log file; what it holds stays, so that a resumed run continues it.
         started: When the work began.
-        farewell: The first of the closing lines; that of an ``Interrupted`` is its message.
+        farewell: The first of the closing lines; that of a ``TrainingInterrupted`` is its
+            message.
 
     Yields:
         A function that logs one message.
@@ -47,7 +48,7 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
     try:
         yield logger.info
         close(farewell)
-    except Interrupted as interruption:
+    except TrainingInterrupted as interruption:
         close(str(interruption))
         raise
     finally:

@@ -100,7 +100,7 @@ class TrainingRun:
             started: When the command began.
 
         Raises:
-            Interrupted: SIGINT or SIGTERM has come. The run directory has all that is needed to
+            TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is needed to
                 continue.
         """
         with (
