@@ -82,7 +82,7 @@ def run(
 
     Raises:
         InputError: Something given cannot be used.
-        TrainingInterrupted: SIGINT or SIGTERM came while training; the message says how to continue.
+        TrainingInterrupted: SIGINT or SIGTERM came while training; the message tells how to go on.
     """
     started = datetime.now()
     resumed, matrix = arguments.resume, arguments.input_matrix

@@ -100,8 +100,8 @@ class TrainingRun:
             started: When the command began.
 
         Raises:
-            TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is needed to
-                continue.
+            TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is
+                needed to continue.
         """
         with (
             self.interruption.listen(),
