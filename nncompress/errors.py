@@ -1,4 +1,6 @@
-"""The errors that mean: the user's input is at fault, and here is how to mend it."""
+"""The errors that are the user's to mend, and the interruption of work by a signal."""
+
+import signal
 
 
 class InputError(ValueError):
@@ -10,3 +12,26 @@ class InputError(ValueError):
 
 class FormatError(InputError):
     """A file that is not what it should be: foreign, cut short, altered, or of another version."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Work that a signal ended, in whatever state it was.
+
+    As with Ctrl-C, whose exception it extends, no handler of ordinary exceptions sees it. The
+    command lines print it as one line and exit with 128 and the signal's number.
+
+    Args:
+        number: The signal: ``signal.SIGINT`` or ``signal.SIGTERM``.
+        message: The line.
+
+    Attributes:
+        signal: The signal.
+    """
+
+    def __init__(self, number: int, message: str = "interrupted") -> None:
+        super().__init__(message)
+        self.signal = signal.Signals(number)
+
+
+class TrainingInterrupted(Interrupted):
+    """Training that a signal ended in good order, so that it can be continued."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.mean_of_steps import MeanOfSteps
 from nncompress.chainer_support.compatibility import chainer
 
 
@@ -71,8 +72,8 @@ class KernelAutoencoder(CompositionalAutoencoder):
         observed = {"loss": means.loss * square, "maxp": means.maxp}
         if weighted:
             observed["weighted_loss"] = means.weighted_loss * square
-        if batches > 1:  # Chainer's summaries take a pair for a value and its weight
-            observed = {name: (value, batches) for name, value in observed.items()}
+        if batches > 1:
+            observed = {name: MeanOfSteps(value, batches) for name, value in observed.items()}
         chainer.report(observed, self)
 
     def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:

@@ -1,11 +1,13 @@
-"""Turning a user's mistake into one line on stderr and exit status 2."""
+"""The end of a command: a user's mistake and an interruption as one line and an exit status."""
 
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, Interrupted
 
 
 def run(main: Callable[[], object], program: str | None = None) -> None:
@@ -13,9 +15,9 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
 
     Args:
         main: The command. A user's mistake (``InputError``, ``ImportError``, ``OSError``) and a
-            lack of memory end it with status 2 and one line; an interrupt with status 130.
-            Warnings are a line each.
-        program: What the lines begin with; by default the script's name.
+            lack of memory end it with status 2 and one line; SIGINT with status 130 and SIGTERM
+            with 143, and one line. Warnings are a line each.
+        program: Name that the lines begin with; by default the script's.
     """
     program = program or Path(sys.argv[0]).name
 
@@ -25,6 +27,9 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
     warnings.showwarning = show
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # words that a terminal cannot show
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except (InputError, ImportError, OSError) as error:
@@ -33,6 +38,15 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
     except MemoryError as error:
         print(f"{program}: error: not enough memory: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"\n{program}: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        interrupted = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
+        if in_main_thread:  # nothing is left to do in good order: another signal just ends it
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+        line_end = "\n" if sys.stderr.isatty() else ""  # that of the ^C on a terminal
+        print(f"{line_end}{program}: {interrupted}", file=sys.stderr)
+        sys.exit(128 + interrupted.signal)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Interrupted(number)

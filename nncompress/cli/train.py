@@ -1,12 +1,14 @@
 """Train the compositional autoencoder on an embedding matrix."""
 
 import argparse
+import shlex
+import sys
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
@@ -88,6 +90,7 @@ def run(
 
     Raises:
         InputError: Something given cannot be used.
+        TrainingInterrupted: SIGINT or SIGTERM came while training; the message tells how to go on.
     """
     started = datetime.now()
     resumed, matrix = arguments.resume, arguments.input_matrix
@@ -118,8 +121,21 @@ def run(
     training = new_run(choices, started) if fresh else continued_run(resumed, choices)
     if fresh:
         _tell_of_tau(arguments)
-    training.train(started)
+    try:
+        training.train(started)
+    except TrainingInterrupted as error:
+        command = _continuing(arguments, training.directory)
+        message = f"{error}; continue with: {command}"
+        raise TrainingInterrupted(error.signal, message) from None
     return training.directory
+
+
+def _continuing(arguments: argparse.Namespace, directory: Path) -> str:
+    """Returns the command line that goes on with a run."""
+    # The command nncompress knows its commands' names; a script has one.
+    name = getattr(arguments, "command", None)
+    words = ["nncompress", name] if name else ["python", sys.argv[0]]
+    return shlex.join([*words, "--resume", str(directory)])
 
 
 def _tell_of_tau(arguments: argparse.Namespace) -> None:

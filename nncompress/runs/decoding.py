@@ -1,4 +1,4 @@
-"""What ``nncompress decode`` does: a snapshot and a matrix become codes and a codebook."""
+"""Decoding of a run: a snapshot and a matrix become codes and a codebook."""
 
 import re
 import warnings
@@ -16,8 +16,8 @@ from nncompress.pipeline import code, facts_of, make_embedding, refines
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
 from nncompress.runs.best_snapshots import best_snapshot
 from nncompress.runs.data import TrainingData
-from nncompress.runs.directory import CONFIG_FILE, log_to, read_config
-from nncompress.runs.provenance import log_provenance
+from nncompress.runs.directory import CONFIG_FILE, read_config
+from nncompress.runs.log import log_provenance, log_to
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.training.settings import check_code_size
 
@@ -27,7 +27,7 @@ _SIZE_NAMES = (("M", "K"), ("n_codebooks", "n_centroids"))
 
 @dataclass(frozen=True)
 class DecodingChoices:
-    """How to decode.
+    """A user's choices for decoding.
 
     Attributes:
         num_codebooks: M, for a snapshot outside of its run directory; None: the run tells.
@@ -68,7 +68,7 @@ def decode(
         model: Snapshot, or the run directory whose best snapshot is meant.
         started: When the command began.
         machine: Where to compute.
-        choices: How to decode.
+        choices: The user's choices.
 
     Returns:
         The mean Euclidean distance over the encoded rows.

@@ -1,19 +1,13 @@
-"""A run's directory: its name, its configuration and its log."""
+"""A run's directory: its name and its configuration."""
 
 import json
-import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import logzero
-from logzero import logger
-
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
-from nncompress.training.settings import TrainingSettings
+from nncompress.training.settings import TrainingOptions, TrainingSettings
 
 CONFIG_FILE = "config.json"
 LOG_FILE = "train.log"
@@ -22,7 +16,10 @@ LOG_FILE = "train.log"
 def create_run_directory(
     parent: str | os.PathLike, prefix: str, settings: TrainingSettings, now: datetime
 ) -> Path:
-    """Creates ``<parent>/YYYYmmdd_HHMMSS_<prefix>_seed_..._optim_..._tau_...``, and so on.
+    """Creates a run's directory: ``<parent>/YYYYmmdd_HHMMSS_<prefix>_seed_...``, and so on.
+
+    The name is that of the 2018 Chainer port, ``..._optim_Adam_tau_0.1_batch_64_M_32_K_16``. A
+    recipe that is not the default stands before M and K: ``..._recipe_paper_M_32_K_16``.
 
     Args:
         parent: Where run directories go; created if missing.
@@ -33,9 +30,11 @@ def create_run_directory(
     Returns:
         The path of a directory that did not exist: a number is appended if the name is taken.
     """
+    is_default = settings.recipe == TrainingOptions.recipe
+    recipe = "" if is_default else f"_recipe_{settings.recipe}"
     name = (
         f"{now:%Y%m%d_%H%M%S}_{prefix}_seed_{settings.seed}_optim_{settings.optimizer}"
-        f"_tau_{settings.tau:g}_batch_{settings.batch_size}"
+        f"_tau_{float(settings.tau)}_batch_{settings.batch_size}{recipe}"
         f"_M_{settings.num_codebooks}_K_{settings.num_codewords}"
     )
     taken = 1
@@ -75,30 +74,3 @@ def read_config(directory: Path) -> dict[str, object]:
     if not isinstance(config, dict):
         raise InputError(f"{path} holds a {type(config).__name__}; wanted a JSON object")
     return config
-
-
-@contextmanager
-def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[str], None]]:
-    """Logs to the console and to a file, and closes with when the work ended and how long it took.
-
-    Args:
-        path: The log file; what it holds stays, so that a resumed run continues it.
-        started: When the work began.
-        farewell: The first of the closing lines.
-
-    Yields:
-        A function that logs one message.
-    """
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logzero.LogFormatter(color=False))
-    logger.addHandler(handler)
-    try:
-        yield logger.info
-        ended = datetime.now()
-        logger.info(farewell)
-        logger.info(f"EXIT TIME: {ended:%Y%m%d - %H:%M:%S}")
-        logger.info(f"Duration: {ended - started}")
-        logger.info(f"Remember: log is saved in {path.parent.resolve()}")
-    finally:
-        logger.removeHandler(handler)
-        handler.close()

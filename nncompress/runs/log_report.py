@@ -1,13 +1,30 @@
-"""A log that grows by appending."""
+"""A log that grows by appending, and how observations become its entries."""
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
 
 _END = b"\n]\n"
+
+
+class WindowSummary(chainer.reporter.DictSummary):
+    """A summary of the iterations since the last entry.
+
+    The values that updates report (``main/...``) are averaged, with the number of steps as their
+    weight. Of everything else, such as the validation loss, the latest value counts: it was
+    measured, and a mean with what was measured before it would be no measurement.
+    """
+
+    def add(self, observation: Mapping[str, object]) -> None:
+        """Takes an observation in."""
+        for key in observation:
+            if not key.startswith("main/"):
+                self._summaries.pop(key, None)
+        super().add(observation)
 
 
 class AppendingLogReport(chainer.training.extensions.LogReport):
@@ -17,7 +34,7 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
     the same JSON list after every entry.
 
     Args:
-        trigger: When to add an entry: the means of what was observed since the last one.
+        trigger: When to add an entry: a ``WindowSummary`` of what was observed since the last.
         filename: Name of the file in the trainer's output directory; None for no file.
     """
 
@@ -49,3 +66,6 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
         with path.open("r+b") as file:
             file.seek(-len(_END), os.SEEK_END)
             file.write(b",\n" + json.dumps(self._log[-1]).encode() + _END)
+
+    def _init_summary(self) -> None:
+        self._summary = WindowSummary()

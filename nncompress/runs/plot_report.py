@@ -1,5 +1,6 @@
 """A plot that is not drawn more often than anybody looks at it."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,14 +8,15 @@ import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
+from nncompress.runs.log_report import WindowSummary
 
 
 class ThrottledPlotReport(chainer.training.extensions.PlotReport):
     """Chainer's ``PlotReport``, except that adding a point and drawing have their own triggers.
 
     Args:
-        y_keys: What to plot against the iteration.
-        trigger: When to add a point: the means of what was observed since the last one.
+        y_keys: Names of the values to plot against the iteration.
+        trigger: When to add a point: a ``WindowSummary`` of what was observed since the last.
         draw_trigger: At which of those moments to draw.
         filename: Name of the PNG file in the trainer's output directory.
     """
@@ -39,9 +41,12 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
             self._data[key].append((trainer.updater.iteration, float(mean)))
         self._init_summary()
         if self._draw_trigger(trainer):
-            self._draw(Path(trainer.out) / self._file_name)
+            self.draw(trainer)
 
-    def _draw(self, path: Path) -> None:
+    def draw(self, trainer: chainer.training.Trainer) -> None:
+        """Writes the picture of all points, if there are any."""
+        if not any(self._data.values()):
+            return
         # Without pyplot: a figure of its own needs no display and leaves no state.
         from matplotlib.figure import Figure
 
@@ -53,5 +58,15 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
         axes.set_xlabel("iteration")
         axes.grid()
         axes.legend()
-        with atomic_path(path) as temporary:
+        with atomic_path(Path(trainer.out) / self._file_name) as temporary:
             figure.savefig(temporary)
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the points, and what the next one has so far."""
+        super().serialize(serializer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Chainer's, where an older snapshot lacks it
+            self._summary.serialize(serializer["_summary"])
+
+    def _init_summary(self) -> None:
+        self._summary = WindowSummary()

@@ -1,8 +1,7 @@
-"""A run of ``nncompress train``: a run directory, and the trainer that fills it."""
+"""A run of ``nncompress train``: begun anew, or continued, and trained to its end."""
 
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -12,42 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nncompress.autoencoder.snapshot import save_model
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.machine import Machine
-from nncompress.runs.best_snapshots import BestSnapshots
 from nncompress.runs.data import TrainingData
 from nncompress.runs.directory import (
     CONFIG_FILE,
     LOG_FILE,
     create_run_directory,
-    log_to,
     read_config,
     write_config,
 )
-from nncompress.runs.log_report import AppendingLogReport
-from nncompress.runs.plot_report import ThrottledPlotReport
-from nncompress.runs.provenance import log_provenance
+from nncompress.runs.interruption import Interruption
+from nncompress.runs.log import log_provenance, log_to
+from nncompress.runs.trainer import TRAINER_SNAPSHOT, make_run_session
 from nncompress.sources import EmbeddingMatrix
-from nncompress.training.session import TrainingSession, make_session
+from nncompress.training.session import TrainingSession
 from nncompress.training.settings import TrainingOptions, TrainingSettings
-from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, ThrottledTrigger
 
 if TYPE_CHECKING:  # it brings Numba, which training on a GPU does without
     from nncompress.evaluate.sizing import Point, Target
 
-TRAINER_SNAPSHOT = "trainer_snapshot.npz"
-_SELDOM = 30.0  # seconds between full snapshots, and between plots
-_PRINTED = (
-    "epoch",
-    "iteration",
-    "main/loss",
-    "validation/main/loss",
-    "main/maxp",
-    "validation/main/maxp",
-)
-_PRINTED_WITH_WEIGHTS = ("main/weighted_loss", "validation/main/weighted_loss")
 # Options that a run may be continued with another of.
 _MAY_DIFFER = ("epochs", "full_precision", "matrix_dtype")
 # What the configuration file calls some settings.
@@ -62,7 +46,7 @@ _CONFIG_NAMES = {
 
 @dataclass(frozen=True)
 class RunChoices:
-    """What a user says of a run; None marks what was not said.
+    """A user's choices for a run; None marks what was not said.
 
     Attributes:
         data: Which rows to train on, and what for: the arguments of ``TrainingData`` that were
@@ -101,19 +85,28 @@ class TrainingRun:
         directory: The run directory.
         config: What ``config.json`` holds.
         session: Chain and trainer.
+        interruption: An extension of the trainer that ends training when a signal comes.
     """
 
     directory: Path
     config: dict[str, object]
     session: TrainingSession
+    interruption: Interruption
 
     def train(self, started: datetime) -> None:
         """Trains to the end, with everything logged.
 
         Args:
             started: When the command began.
+
+        Raises:
+            TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is
+                needed to continue.
         """
-        with log_to(self.directory / LOG_FILE, started, "Training complete!!") as log:
+        with (
+            self.interruption.listen(),
+            log_to(self.directory / LOG_FILE, started, "Training complete!!") as log,
+        ):
             log_provenance(log)
             log(f"Hyperparameters: {self.config}")
             self.session.run()
@@ -145,11 +138,13 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
 
             plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
         write_config(directory, config)
-        session = _session(matrix, settings, directory, machine, weights, choices)
+        session = make_run_session(
+            matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
+        )
     except BaseException:
         shutil.rmtree(directory)
         raise
-    return TrainingRun(directory, config, session)
+    return TrainingRun(directory, config, *session)
 
 
 def _sizes(
@@ -204,7 +199,9 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
     if epochs is not None:
         iterations = settings.iterations_of(epochs, len(matrix))
         settings = replace(settings, iterations=iterations)
-    session = _session(matrix, settings, directory, machine, weights, choices)
+    session, interruption = make_run_session(
+        matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
+    )
     try:
         with np.load(snapshot, allow_pickle=False) as archive:
             done = int(archive["updater/iteration"])
@@ -220,64 +217,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
         raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
     config |= _config(settings, data, matrix, machine.gpu)
     write_config(directory, config)
-    return TrainingRun(directory, config, session)
-
-
-def _session(
-    matrix: EmbeddingMatrix,
-    settings: TrainingSettings,
-    directory: Path,
-    machine: Machine,
-    weights: np.ndarray | None,
-    choices: RunChoices,
-) -> TrainingSession:
-    """Adds to a session what fills a run directory, and what the user adds."""
-    session = make_session(
-        matrix, settings, machine, weights=weights, optimizer=choices.optimizer, out=directory
-    )
-    trainer = session.trainer
-    extensions = chainer.training.extensions
-    last = settings.iterations
-    often = ReportTrigger(last, iterations=REPORT_INTERVAL)
-    each_epoch = ReportTrigger(last, epochs=True)
-
-    trainer.extend(
-        BestSnapshots(session.best, directory, lambda path: save_model(path, session.chain)),
-        trigger=often,
-    )
-    for name, trigger in (("iteration", often), ("epoch", each_epoch)):
-        log = AppendingLogReport(trigger, f"chainer_report_{name}.log")
-        trainer.extend(log, name=f"LogReport_{name}")
-    for quantity in ("loss", "maxp"):
-        trainer.extend(
-            ThrottledPlotReport(
-                (f"main/{quantity}", f"validation/main/{quantity}"),
-                trigger=often,
-                draw_trigger=ThrottledTrigger(last, _SELDOM),
-                filename=f"{quantity}.png",
-            ),
-            name=f"PlotReport_{quantity}",
-        )
-    printed = _PRINTED if weights is None else (*_PRINTED, *_PRINTED_WITH_WEIGHTS)
-    table = extensions.PrintReport(printed, "LogReport_iteration", out=sys.stdout)
-    trainer.extend(table, trigger=often)
-    # A terminal redraws the bar in place; a log file gets ten of them.
-    bars = 400 if sys.stdout.isatty() else 10
-    stride = trainer.updater.stride
-    interval = stride * max(1, last // (bars * stride))
-    trainer.extend(extensions.ProgressBar(update_interval=interval, out=sys.stdout))
-    trainer.extend(
-        extensions.snapshot(
-            filename=TRAINER_SNAPSHOT,
-            writer=extensions.snapshot_writers.SimpleWriter(
-                savefun=lambda path, arrays: np.savez(path, **arrays)
-            ),
-        ),
-        trigger=ThrottledTrigger(last, _SELDOM),
-    )
-    for extension in choices.extensions:
-        trainer.extend(extension)
-    return session
+    return TrainingRun(directory, config, session, interruption)
 
 
 def _config(

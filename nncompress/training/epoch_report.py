@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.training.best import validation_objective
+from nncompress.training.stops import Stops
 from nncompress.training.triggers import ReportTrigger
 
 # The authors' code marks, and saves, a model whose validation loss is at most this share of that
@@ -39,6 +40,10 @@ class EpochReport(chainer.training.Extension):
         self._summary = chainer.reporter.DictSummary()
         self._iteration = 0
         self._time = time.perf_counter()
+
+    def update_stops(self) -> Stops:
+        """Returns where updates must end for it."""
+        return self._trigger.update_stops()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Takes the iteration's observation in, and reports if it ends an epoch."""

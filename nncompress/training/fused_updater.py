@@ -12,7 +12,7 @@ class FusedUpdater(ManyStepsUpdater):
     """Updates a ``FusedAutoencoder`` inside its kernels.
 
     Args:
-        arguments: As for ``AutoencoderUpdater``; the chain is a ``FusedAutoencoder``.
+        arguments: The arguments of ``AutoencoderUpdater``; the chain is a ``FusedAutoencoder``.
     """
 
     def __init__(self, *arguments: object) -> None:

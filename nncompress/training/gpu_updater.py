@@ -14,7 +14,6 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.training.many_steps_updater import ManyStepsUpdater
 from nncompress.training.row_iterator import EpochCounter
 from nncompress.training.settings import TrainingSettings
-from nncompress.training.triggers import REPORT_INTERVAL
 
 _MOST_STEPS, _MOST_OPERATIONS = 200, 1e12
 # The most that the rows of an update take, where rows are sent.
@@ -26,16 +25,16 @@ class GpuUpdater(ManyStepsUpdater):
 
     A matrix that fits stays on the GPU. Rows of a larger one are sent while the steps before them
     are being made. Either way they are taken in the random order of ``gpu.shuffle``. Loss and maxp
-    are added up on the GPU; they are reported, as means since the last report, after each epoch,
-    every ``REPORT_INTERVAL`` iterations, and at the end.
+    are added up on the GPU; they are reported, as means since the last report, wherever something
+    may look at them: see ``is_awaited``.
 
     Args:
-        matrix: As for ``AutoencoderUpdater``.
+        matrix: The embedding matrix.
         chain: The autoencoder, already on its device.
-        settings: As for ``AutoencoderUpdater``.
-        machine: As for ``AutoencoderUpdater``.
-        weights: As for ``AutoencoderUpdater``.
-        optimizer: As for ``AutoencoderUpdater``.
+        settings: The run's settings.
+        machine: The GPU.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: In place of the one that the settings name.
 
     Raises:
         InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
@@ -90,7 +89,7 @@ class GpuUpdater(ManyStepsUpdater):
         self._steps.make(first, len(batches))
         self._unreported += len(batches)
         done = first + len(batches)
-        if self.is_new_epoch or done % REPORT_INTERVAL == 0 or done == self.settings.iterations:
+        if self.is_awaited(done):
             means = (self._steps.means / self._unreported).tolist()
             self.chain.report_batch(BatchMeans(*means), self.weights is not None, self._unreported)
             self._steps.means[...] = 0.0

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.training.stops import Stops, stops_of
 from nncompress.training.triggers import REPORT_INTERVAL
 from nncompress.training.updater import AutoencoderUpdater
 
@@ -11,16 +13,15 @@ from nncompress.training.updater import AutoencoderUpdater
 class ManyStepsUpdater(AutoencoderUpdater):
     """Makes several steps an update.
 
-    An update ends with each epoch, with the last iteration, and wherever the iteration is a
-    multiple of ``stride``, which divides ``REPORT_INTERVAL``: triggers see every iteration that
-    they wait for.
+    An update ends with each epoch, with the last iteration, wherever the iteration is a multiple
+    of ``stride``, which divides ``REPORT_INTERVAL``, and wherever one of the trainer's extensions
+    may act, so that triggers fire when Chainer's do.
 
     Args:
-        arguments: As for ``AutoencoderUpdater``.
-
-        most_steps: The most steps of an update, and
-        most_operations: the most floating-point operations, if that is more than one step: updates
-            are kept short, for extensions run between them.
+        arguments: The arguments of ``AutoencoderUpdater``.
+        most_steps: The most steps of an update.
+        most_operations: The most floating-point operations of an update that is more than one
+            step: updates are kept short, for extensions run between them.
 
     Attributes:
         stride: The most steps of an update.
@@ -33,16 +34,38 @@ class ManyStepsUpdater(AutoencoderUpdater):
         self.stride = max(
             steps for steps in range(1, max(1, most) + 1) if REPORT_INTERVAL % steps == 0
         )
+        self._trainer: chainer.training.Trainer | None = None
+        self._stops = Stops()
+
+    def connect_trainer(self, trainer: chainer.training.Trainer) -> None:
+        """Takes note of the trainer, whose extensions are looked at when training begins."""
+        self._trainer = trainer
+
+    def is_awaited(self, iteration: int) -> bool:
+        """Tells whether something may look at the chain or at what is reported.
+
+        Args:
+            iteration: The iteration whose batch the iterator has just handed out.
+        """
+        iterator = self.get_iterator("main")
+        return (
+            iterator.is_new_epoch
+            or iteration % REPORT_INTERVAL == 0
+            or iteration == self.settings.iterations
+            or self._stops.include(iteration, iterator)
+        )
 
     def update(self) -> None:
         """Makes steps up to the next moment at which something else may have to happen."""
+        if self._trainer is not None:
+            self._stops, self._trainer = stops_of(self._trainer), None
         settings, iterator = self.settings, self.get_iterator("main")
         first = self.iteration
         batches = []
         while True:
             batches.append(iterator.next())
             done = first + len(batches)
-            if iterator.is_new_epoch or done % self.stride == 0 or done == settings.iterations:
+            if done % self.stride == 0 or self.is_awaited(done):
                 break
         self.make_steps(first, batches)
         optimizer = self.get_optimizer("main")

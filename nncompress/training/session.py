@@ -20,7 +20,7 @@ from nncompress.training.validation import Validation
 
 @dataclass(frozen=True)
 class Learned:
-    """What training ends with.
+    """The end of training.
 
     Attributes:
         chain: The autoencoder with its best parameters, on the machine's device.
@@ -35,7 +35,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class TrainingSession:
-    """What a training run consists of.
+    """The parts of a training run.
 
     Attributes:
         chain: The autoencoder.
@@ -72,7 +72,8 @@ def learn(
         settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
         machine: Where to train; None: on the CPU, with all usable cores.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: See ``make_session``.
+        optimizer: In place of the one that the settings name; then it has the say on learning
+            rate and clipping.
         extensions: Chainer's or your own, with triggers of their own.
         out: Directory for the files that they write.
     """

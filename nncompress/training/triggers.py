@@ -1,6 +1,7 @@
 """When extensions run and when training stops."""
 
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.training.stops import Stops
 
 # What is reported, logged and validated is so after every so many iterations.
 REPORT_INTERVAL = 1_000
@@ -19,6 +20,10 @@ class StopTrigger:
     def __call__(self, trainer: chainer.training.Trainer) -> bool:
         """Tells whether training is over."""
         return trainer.updater.iteration >= self._iterations
+
+    def update_stops(self) -> Stops:
+        """Returns where updates must end for it."""
+        return Stops(at_iterations=frozenset({self._iterations}))
 
     def get_training_length(self) -> tuple[int, str]:
         """Returns the length as ``ProgressBar`` wants it."""
@@ -50,6 +55,14 @@ class ReportTrigger:
             or (self._epochs and updater.is_new_epoch)
         )
 
+    def update_stops(self) -> Stops:
+        """Returns where updates must end for it."""
+        return Stops(
+            iterations=frozenset({self._iterations} if self._iterations is not None else ()),
+            at_iterations=frozenset({self._last_iteration}),
+            epochs=frozenset({1} if self._epochs else ()),
+        )
+
 
 class ThrottledTrigger:
     """Fires at the last iteration and, before it, at most once in so many seconds.
@@ -76,3 +89,19 @@ class ThrottledTrigger:
             return False
         self._fired_at = now
         return True
+
+    def update_stops(self) -> Stops:
+        """Returns where updates must end for it."""
+        return Stops(at_iterations=frozenset({self._last_iteration}))
+
+
+class UpdateTrigger:
+    """Fires after each update, however many iterations that made."""
+
+    def __call__(self, trainer: chainer.training.Trainer) -> bool:
+        """Tells that it is time."""
+        return True
+
+    def update_stops(self) -> Stops:
+        """Returns where updates must end for it: nowhere in particular."""
+        return Stops()

@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import warnings
@@ -5,8 +6,12 @@ import warnings
 import numpy as np
 import pytest
 
+from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
+from nncompress.machine import Machine
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.validation import Validation
 
 SMALL = ["--M", "4", "--K", "8", "-b", "50"]
 
@@ -80,6 +85,69 @@ def test_a_run_leaves_what_the_design_says(commands, matrix_path, tmp_path, caps
     assert header.search(capsys.readouterr().out)
 
 
+def test_the_name_of_a_run_is_the_ports_with_the_recipe_where_it_is_not_the_default(
+    commands, matrix_path, tmp_path
+):
+    run = train(commands, matrix_path, tmp_path, "-e", "1", "--recipe", "authors")
+    assert run.name.endswith("_optim_Adam_tau_1.0_batch_50_recipe_authors_M_4_K_8")
+
+
+def test_the_validation_shown_at_an_iteration_is_the_one_measured_there(
+    commands, matrix, matrix_path, tmp_path, capsys
+):
+    """The last entry's window has a validation at the end of each of 33 epochs."""
+    run = train(commands, matrix_path, tmp_path, "-e", "200")
+    printed = capsys.readouterr().out
+    config = json.loads((run / "config.json").read_text())
+    chain = FusedAutoencoder(12, 4, 8)
+    snapshot = run / "trainer_snapshot.npz"
+    chainer.serializers.load_npz(str(snapshot), chain, path="updater/model:main/")
+    validation = Validation(EmbeddingMatrix(matrix), chain, config["tau"], Machine())
+    reporter = chainer.Reporter()
+    reporter.add_observer("main", chain)
+    with reporter:
+        measured = validation.evaluate()
+
+    entry = json.loads((run / "chainer_report_iteration.log").read_text())[-1]
+    assert entry["iteration"] == config["iterations"] == 1200
+    arrays = snapshot_arrays(snapshot)
+    for quantity in ("loss", "maxp"):
+        expected = pytest.approx(measured[f"main/{quantity}"], rel=1e-6)
+        key = f"validation/main/{quantity}"
+        assert entry[key] == expected
+        plotted = str(arrays[f"extensions/PlotReport_{quantity}/_plot_{quantity}.png"])
+        assert json.loads(plotted)[key][-1] == [1200, expected]
+    row = printed.splitlines()[-1].split()
+    assert row[:2] == ["200", "1200"]
+    assert float(row[3]) == pytest.approx(measured["main/loss"], rel=1e-5)
+
+
+def test_without_a_terminal_nothing_is_printed_that_only_a_terminal_understands(
+    process, matrix_path, tmp_path
+):
+    result = process("train_comp.py", "--input-matrix", matrix_path, *SMALL, "-e", "3")
+    assert result.returncode == 0
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "inf " not in result.stdout
+    heading, row = result.stdout.splitlines()
+    assert heading.startswith("epoch ")
+    assert row.split()[:2] == ["3", "18"]
+
+
+def test_a_terminal_has_a_bar_with_finite_speeds(commands, matrix_path, tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    train(commands, matrix_path, tmp_path, "-e", "30")
+    printed = terminal.getvalue()
+    assert "total [####" in printed
+    assert " iters/sec" in printed
+    assert "inf " not in printed
+
+
 def test_two_runs_of_one_second_have_their_own_directories(commands, matrix_path, tmp_path):
     runs = {train(commands, matrix_path, tmp_path, "-e", "1") for _ in range(3)}
     assert len(runs) == 3
@@ -133,10 +201,10 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(commands, matrix_path, tmp_p
 
 def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path, monkeypatch):
     """The fast recipe's schedules span the whole run, so it is cut short from outside."""
-    from nncompress.runs import run as run_module
+    from nncompress.runs import trainer as trainer_module
     from nncompress.training.fused_updater import FusedUpdater
 
-    monkeypatch.setattr(run_module, "_SELDOM", 0.0)
+    monkeypatch.setattr(trainer_module, "_SELDOM", 0.0)
     whole = train(commands, matrix_path, tmp_path / "a", "-e", "7")
     original = FusedUpdater.update
 

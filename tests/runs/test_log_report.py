@@ -2,7 +2,7 @@ import json
 from types import SimpleNamespace
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.runs.log_report import AppendingLogReport
+from nncompress.runs.log_report import AppendingLogReport, WindowSummary
 
 
 def run(path, losses, weights):
@@ -37,3 +37,18 @@ def test_a_resumed_run_drops_what_its_snapshot_does_not_know(tmp_path):
     list(run(tmp_path, [2.0] * 4, [1] * 4))
     entries = json.loads((tmp_path / "ours.log").read_text())
     assert [entry["main/loss"] for entry in entries] == [2.0, 2.0]
+
+
+def test_what_updates_report_is_averaged_and_of_all_else_the_latest_counts(tmp_path):
+    summary = WindowSummary()
+    summary.add({"main/loss": (4.0, 1), "validation/main/loss": 9.0, "mine": 1.0})
+    summary.add({"main/loss": (2.0, 3), "validation/main/loss": 8.0})
+    expected = {"main/loss": 2.5, "validation/main/loss": 8.0, "mine": 1.0}
+    assert summary.compute_mean() == expected
+
+    path = str(tmp_path / "summary.npz")
+    chainer.serializers.save_npz(path, summary)
+    restored = WindowSummary()
+    chainer.serializers.load_npz(path, restored)
+    restored.add({"main/loss": (2.5, 4), "mine": 3.0})
+    assert restored.compute_mean() == expected | {"mine": 3.0}

@@ -1,16 +1,59 @@
-"""What a log must hold so that a run can be traced: command, place, code and versions."""
+"""A run's log, and the facts in it by which a run can be traced."""
 
 import importlib.metadata
+import logging
 import platform
 import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+
+import logzero
+from logzero import logger
+
+from nncompress.errors import TrainingInterrupted
 
 _PACKAGES = ("numpy", "chainer")
 _CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
+
+
+@contextmanager
+def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[str], None]]:
+    """Logs to the console and to a file, and closes with when the work ended and how long it took.
+
+    Args:
+        path: The log file; what it holds stays, so that a resumed run continues it.
+        started: When the work began.
+        farewell: The first of the closing lines; that of a ``TrainingInterrupted`` is its
+            message.
+
+    Yields:
+        A function that logs one message.
+    """
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logzero.LogFormatter(color=False))
+    logger.addHandler(handler)
+
+    def close(farewell: str) -> None:
+        ended = datetime.now()
+        logger.info(farewell)
+        logger.info(f"EXIT TIME: {ended:%Y%m%d - %H:%M:%S}")
+        logger.info(f"Duration: {ended - started}")
+        logger.info(f"Remember: log is saved in {path.parent.resolve()}")
+
+    try:
+        yield logger.info
+        close(farewell)
+    except TrainingInterrupted as interruption:
+        close(str(interruption))
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def log_provenance(log: Callable[[str], None]) -> None:

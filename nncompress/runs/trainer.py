@@ -1,0 +1,107 @@
+"""The trainer of a run: a session, and the extensions that fill its directory."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.autoencoder.snapshot import save_model
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.machine import Machine
+from nncompress.runs.best_snapshots import BestSnapshots
+from nncompress.runs.console import report_on_console
+from nncompress.runs.interruption import Interruption
+from nncompress.runs.log_report import AppendingLogReport
+from nncompress.runs.plot_report import ThrottledPlotReport
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.session import TrainingSession, make_session
+from nncompress.training.settings import TrainingSettings
+from nncompress.training.triggers import (
+    REPORT_INTERVAL,
+    ReportTrigger,
+    ThrottledTrigger,
+    UpdateTrigger,
+)
+
+TRAINER_SNAPSHOT = "trainer_snapshot.npz"
+_SELDOM = 30.0  # seconds between full snapshots, and between plots
+_PRINTED = (
+    "epoch",
+    "iteration",
+    "main/loss",
+    "validation/main/loss",
+    "main/maxp",
+    "validation/main/maxp",
+)
+_PRINTED_WITH_WEIGHTS = ("main/weighted_loss", "validation/main/weighted_loss")
+
+
+def make_run_session(
+    matrix: EmbeddingMatrix,
+    settings: TrainingSettings,
+    directory: Path,
+    machine: Machine,
+    weights: np.ndarray | None,
+    optimizer: chainer.GradientMethod | None,
+    extensions: Sequence[object],
+) -> tuple[TrainingSession, Interruption]:
+    """Builds a session whose trainer logs, plots and saves into a run directory.
+
+    Args:
+        matrix: The embedding matrix.
+        settings: The run's settings.
+        directory: The run directory.
+        machine: Where to train.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: In place of the one that the settings name, or None.
+        extensions: The user's own.
+
+    Returns:
+        The session, and what ends it in good order when a signal comes.
+    """
+    session = make_session(
+        matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory
+    )
+    trainer = session.trainer
+    last = settings.iterations
+    often = ReportTrigger(last, iterations=REPORT_INTERVAL)
+    each_epoch = ReportTrigger(last, epochs=True)
+    each_update = UpdateTrigger()
+
+    trainer.extend(
+        BestSnapshots(session.best, directory, lambda path: save_model(path, session.chain)),
+        trigger=often,
+    )
+    for name, trigger in (("iteration", often), ("epoch", each_epoch)):
+        log = AppendingLogReport(trigger, f"chainer_report_{name}.log")
+        trainer.extend(log, name=f"LogReport_{name}")
+    plots = {quantity: _plot(quantity, last, often) for quantity in ("loss", "maxp")}
+    for quantity, plot in plots.items():
+        trainer.extend(plot, name=f"PlotReport_{quantity}")
+    printed = _PRINTED if weights is None else (*_PRINTED, *_PRINTED_WITH_WEIGHTS)
+    table, progress = report_on_console(trainer, printed, "LogReport_iteration", sys.stdout)
+    trainer.extend(table, trigger=often)
+    trainer.extend(progress, trigger=each_update)
+    snapshot = chainer.training.extensions.snapshot(
+        filename=TRAINER_SNAPSHOT,
+        writer=chainer.training.extensions.snapshot_writers.SimpleWriter(
+            savefun=lambda path, arrays: np.savez(path, **arrays)
+        ),
+    )
+    trainer.extend(snapshot, trigger=ThrottledTrigger(last, _SELDOM))
+    for extension in extensions:
+        trainer.extend(extension)
+    interruption = Interruption(snapshot, *(plot.draw for plot in plots.values()))
+    trainer.extend(interruption, trigger=each_update)
+    return session, interruption
+
+
+def _plot(quantity: str, last: int, often: ReportTrigger) -> ThrottledPlotReport:
+    """Returns what plots a quantity in training and validation."""
+    return ThrottledPlotReport(
+        (f"main/{quantity}", f"validation/main/{quantity}"),
+        trigger=often,
+        draw_trigger=ThrottledTrigger(last, _SELDOM),
+        filename=f"{quantity}.png",
+    )
