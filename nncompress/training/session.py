@@ -69,7 +69,7 @@ def learn(
     Args:
         matrix: The embedding matrix, ``(N, D)``.
         settings: Every number that training depends on.
-        machine: Where to train.
+        machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name; then it has the say on learning
             rate and clipping.
@@ -98,7 +98,7 @@ def make_session(
     Args:
         matrix: The embedding matrix.
         settings: The run's settings.
-        machine: Where to train.
+        machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name; then it has the say on learning
             rate and clipping.
