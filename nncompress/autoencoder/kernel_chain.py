@@ -64,9 +64,9 @@ class KernelAutoencoder(CompositionalAutoencoder):
         """Reports means over batches.
 
         Args:
-            means: What the kernels computed.
+            means: The means that the kernels computed.
             weighted: Whether rows have weights.
-            batches: How many batches the means are of.
+            batches: The number of batches that the means are of.
         """
         square = float(self.scale) ** 2
         observed = {"loss": means.loss * square, "maxp": means.maxp}

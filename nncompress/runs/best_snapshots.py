@@ -16,9 +16,9 @@ class BestSnapshots(chainer.training.Extension):
     """Saves the model whenever its validation loss is the best so far, and keeps the best few.
 
     Args:
-        best: Tells when that is.
+        best: The best parameters so far.
         directory: The run directory.
-        save: Writes the model to a path.
+        save: Function that writes the model to a path.
     """
 
     default_name = "best_snapshots"

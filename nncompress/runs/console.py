@@ -15,7 +15,7 @@ class PlainTable(chainer.training.extensions.PrintReport):
     Args:
         entries: Names of the columns.
         log_report: Name of the ``LogReport`` whose entries are the rows.
-        out: Where to print.
+        out: Stream to print to.
     """
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
@@ -36,7 +36,7 @@ class PlainProgress(chainer.training.Extension):
 
     Args:
         last_iteration: The iteration that training ends with.
-        out: Where to print.
+        out: Stream to print to.
         seconds: The least time between two lines, so that a quick run prints none.
     """
 
@@ -99,7 +99,7 @@ def report_on_console(
         trainer: The trainer; its stop trigger knows the last iteration.
         columns: Names of the table's columns.
         log_report: Name of the ``LogReport`` whose entries are the table's rows.
-        out: Where to print.
+        out: Stream to print to.
 
     Returns:
         The table, to be called whenever that log has a new entry, and the progress, to be called

@@ -1,4 +1,4 @@
-"""Which rows a run trains on, and what for."""
+"""The rows that a run trains on, their weights and the objective."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from nncompress.training.settings import OBJECTIVES
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What has to be opened to train.
+    """The matrix, the weights and the objective of a run.
 
     Attributes:
         matrix: Path of the matrix.
@@ -30,10 +30,10 @@ class TrainingData:
 
     @classmethod
     def of_config(cls, config: dict[str, object], where: Path) -> "TrainingData":
-        """Reads what ``config`` wrote.
+        """Takes the data from a configuration that ``config`` made.
 
         Args:
-            config: What ``config.json`` holds.
+            config: The contents of ``config.json``.
             where: The file, for messages.
 
         Raises:
@@ -50,7 +50,7 @@ class TrainingData:
         return cls(Path(matrix), config.get("limit"), objective, weights and Path(weights))
 
     def config(self) -> dict[str, object]:
-        """Returns what ``config.json`` says of it, with absolute paths."""
+        """Returns the entries for ``config.json``, with absolute paths."""
         return {
             "input_matrix": os.fspath(self.matrix.resolve()),
             "limit": self.limit,

@@ -40,7 +40,7 @@ class DecodingChoices:
             codebook is not too large for it.
         weights: The rows' weights in refinement; None: those that the run was trained with,
             unless another matrix is given.
-        refinement: How long and how hard to refine.
+        refinement: The length and depth of refinement.
         codebook_dtype: The type of the codebook in ``<model>.nnc``; see ``choose_codebook``.
     """
 
@@ -66,8 +66,8 @@ def decode(
 
     Args:
         model: Snapshot, or the run directory whose best snapshot is meant.
-        started: When the command began.
-        machine: Where to compute.
+        started: The time at which the command began.
+        machine: The machine to compute on.
         choices: The user's choices.
 
     Returns:

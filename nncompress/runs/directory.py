@@ -22,7 +22,7 @@ def create_run_directory(
     recipe that is not the default stands before M and K: ``..._recipe_paper_M_32_K_16``.
 
     Args:
-        parent: Where run directories go; created if missing.
+        parent: Directory that run directories are made in; created if missing.
         prefix: A word of the user's.
         settings: The run's settings; tau is the final one.
         now: The time in the name.

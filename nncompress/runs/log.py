@@ -27,7 +27,7 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
 
     Args:
         path: The log file; what it holds stays, so that a resumed run continues it.
-        started: When the work began.
+        started: The time at which the work began.
         farewell: The first of the closing lines; that of a ``TrainingInterrupted`` is its
             message.
 

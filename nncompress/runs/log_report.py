@@ -34,7 +34,8 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
     the same JSON list after every entry.
 
     Args:
-        trigger: When to add an entry: a ``WindowSummary`` of what was observed since the last.
+        trigger: Trigger that adds an entry, a ``WindowSummary`` of what was observed since the
+            last.
         filename: Name of the file in the trainer's output directory; None for no file.
     """
 

@@ -16,8 +16,9 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
 
     Args:
         y_keys: Names of the values to plot against the iteration.
-        trigger: When to add a point: a ``WindowSummary`` of what was observed since the last.
-        draw_trigger: At which of those moments to draw.
+        trigger: Trigger that adds a point, a ``WindowSummary`` of what was observed since the
+            last.
+        draw_trigger: Trigger that draws, asked whenever a point has been added.
         filename: Name of the PNG file in the trainer's output directory.
     """
 

@@ -49,15 +49,14 @@ class RunChoices:
     """A user's choices for a run; None marks what was not said.
 
     Attributes:
-        data: Which rows to train on, and what for: the arguments of ``TrainingData`` that were
-            given.
+        data: The arguments of ``TrainingData`` that were given.
         options: The arguments of ``TrainingOptions`` that were given.
         num_codebooks: M.
         num_codewords: K.
-        target: What M and K are to be chosen for.
+        target: The goal that M and K are to be chosen for.
         gpu: Number of the GPU, -1 for the CPU.
         threads: Threads to compute with on a CPU.
-        out: Where run directories go.
+        out: Directory that run directories are made in.
         prefix: A word in the run directory's name.
         optimizer: An optimizer of Chainer's in place of the one that the options name, set up on
             no link yet.
@@ -83,7 +82,7 @@ class TrainingRun:
 
     Attributes:
         directory: The run directory.
-        config: What ``config.json`` holds.
+        config: The contents of ``config.json``.
         session: Chain and trainer.
         interruption: An extension of the trainer that ends training when a signal comes.
     """
@@ -97,7 +96,7 @@ class TrainingRun:
         """Trains to the end, with everything logged.
 
         Args:
-            started: When the command began.
+            started: The time at which the command began.
 
         Raises:
             TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is
@@ -116,8 +115,8 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     """Makes a new run ready to train.
 
     Args:
-        choices: What the user says of it; the matrix is among it.
-        started: When the command began, for the name of the run directory.
+        choices: The user's choices; the matrix is among them.
+        started: The time at which the command began, for the name of the run directory.
 
     Raises:
         InputError: Something cannot be used. Nothing has been written then.
@@ -169,7 +168,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
 
     Args:
         resumed: The run directory, or a file in it.
-        choices: What the user says of it; most must agree with the run.
+        choices: The user's choices; most must agree with the run.
 
     Raises:
         InputError: There is no such run, or something cannot be used. Nothing has been written

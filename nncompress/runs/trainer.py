@@ -52,13 +52,13 @@ def make_run_session(
         matrix: The embedding matrix.
         settings: The run's settings.
         directory: The run directory.
-        machine: Where to train.
+        machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name, or None.
         extensions: The user's own.
 
     Returns:
-        The session, and what ends it in good order when a signal comes.
+        The session, and the extension that ends it in good order when a signal comes.
     """
     session = make_session(
         matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory
@@ -98,7 +98,7 @@ def make_run_session(
 
 
 def _plot(quantity: str, last: int, often: ReportTrigger) -> ThrottledPlotReport:
-    """Returns what plots a quantity in training and validation."""
+    """Makes the extension that plots a quantity in training and validation."""
     return ThrottledPlotReport(
         (f"main/{quantity}", f"validation/main/{quantity}"),
         trigger=often,

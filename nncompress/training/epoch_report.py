@@ -20,9 +20,9 @@ class EpochReport(chainer.training.Extension):
 
     Args:
         last_iteration: The iteration that training ends with.
-        report: Takes a line.
-        starred: Called where a line has a star: the validation loss is at most 0.999 of that at
-            the last star.
+        report: Function that takes a line.
+        starred: Function called where a line has a star: the validation loss is at most 0.999 of
+            that at the last star.
     """
 
     name = default_name = "EpochReport"

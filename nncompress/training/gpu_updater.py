@@ -79,7 +79,7 @@ class GpuUpdater(ManyStepsUpdater):
         self._unreported = 0
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns what counts batches: which rows they have follows from their numbers."""
+        """Makes the counter of batches: their rows follow from their numbers."""
         return EpochCounter(len(self.matrix), self.settings.batch_size)
 
     def make_steps(self, first: int, batches: Sequence[None]) -> None:

@@ -85,6 +85,6 @@ class ManyStepsUpdater(AutoencoderUpdater):
 
         Args:
             first: Number of the first step.
-            batches: What the iterator gave for each.
+            batches: The iterator's batch for each.
         """
         raise NotImplementedError

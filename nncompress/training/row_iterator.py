@@ -34,7 +34,7 @@ class EpochCounter(chainer.dataset.Iterator):
         self.current_position = position - self.num_rows * self.is_new_epoch
 
     def next(self) -> np.ndarray | None:
-        """Returns what ``__next__`` does."""
+        """Goes on by a batch, and returns its rows."""
         return self.__next__()
 
     @property

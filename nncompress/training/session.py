@@ -67,10 +67,16 @@ def learn(
     """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
 
     Args:
+<<<<<<< HEAD
         matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
             that is open.
         settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
         machine: Where to train; None: on the CPU, with all usable cores.
+=======
+        matrix: The embedding matrix, ``(N, D)``.
+        settings: Every number that training depends on.
+        machine: The machine to train on.
+>>>>>>> a2
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name; then it has the say on learning
             rate and clipping.
@@ -100,7 +106,7 @@ def make_session(
     Args:
         matrix: The embedding matrix.
         settings: The run's settings.
-        machine: Where to train.
+        machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name; then it has the say on learning
             rate and clipping.

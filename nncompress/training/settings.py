@@ -176,7 +176,7 @@ def check_code_size(num_codebooks: int, num_codewords: int) -> None:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a user asks of training; None leaves the choice to the recipe.
+    """A user's wishes for training; None leaves the choice to the recipe.
 
     Attributes:
         recipe: One of ``RECIPES``.

@@ -1,4 +1,4 @@
-"""Where updates of many steps must end: what a trainer's extensions and triggers wait for."""
+"""The iterations at which updates of many steps must end, for extensions and triggers to act."""
 
 import warnings
 from collections.abc import Callable

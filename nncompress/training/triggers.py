@@ -1,4 +1,4 @@
-"""When extensions run and when training stops."""
+"""Triggers that call extensions and end training."""
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.training.stops import Stops

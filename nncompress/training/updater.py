@@ -21,7 +21,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         matrix: The embedding matrix.
         chain: The autoencoder, already on its device.
         settings: The run's settings.
-        machine: Where the chain is.
+        machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name.
 
@@ -55,7 +55,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         self._device = machine.device
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns what hands out the indices of each batch's rows."""
+        """Makes the iterator over the indices of each batch's rows."""
         matrix, settings = self.matrix, self.settings
         order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
         return RowIterator(order, settings.batch_size)

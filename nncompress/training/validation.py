@@ -23,7 +23,7 @@ class Validation(chainer.training.extensions.Evaluator):
         matrix: The embedding matrix; ``min(2000, N)`` of its rows are used.
         chain: The autoencoder, already on its device.
         tau: The temperature.
-        machine: Where the chain is.
+        machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
     """
 

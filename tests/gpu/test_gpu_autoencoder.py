@@ -251,6 +251,24 @@ def test_a_snapshot_can_be_loaded_after_steps(runtime, matrix, tmp_path):
         np.testing.assert_array_equal(array, results[1][name], err_msg=name)
 
 
+def test_a_log_with_a_period_of_its_own_has_a_loss_in_each_entry(runtime, matrix, tmp_path):
+    logs = []
+    for period in (1, 3):
+        _, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings_for())
+        trainer = chainer.training.Trainer(updater, (9, "iteration"), str(tmp_path))
+        report = chainer.training.extensions.LogReport(
+            trigger=(period, "iteration"), filename=None
+        )
+        trainer.extend(report)
+        if period == 1:
+            with pytest.warns(UserWarning, match="LogReport: called after every iteration"):
+                trainer.run()
+        else:
+            trainer.run()
+        logs.append([entry["main/loss"] for entry in report.log])
+    assert logs[1] == pytest.approx(np.reshape(logs[0], (3, 3)).mean(axis=1), rel=1e-5)
+
+
 def test_training_lets_go_of_the_matrix(runtime, matrix):
     _, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings_for())
     train(updater)

@@ -1,12 +1,13 @@
 """Whole runs of ``train_comp.py`` on a GPU, real or emulated."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 
 import train_comp
-from nncompress.errors import InputError
+from nncompress.errors import InputError, TrainingInterrupted
 from tests.gpu.conftest import emulate
 
 
@@ -24,10 +25,11 @@ def log_of(directory):
     return json.loads((directory / "chainer_report_epoch.log").read_text())
 
 
-def train(gpu, matrix_path, tmp_path, *arguments):
+def train(gpu, matrix_path, tmp_path, *arguments, **options):
     return train_comp.main(
         ["-g", gpu, "--input-matrix", str(matrix_path), "-M", "4", "-K", "8",
-         "-o", str(tmp_path / "result"), "-b", "50", *arguments]
+         "-o", str(tmp_path / "result"), "-b", "50", *arguments],
+        **options,
     )  # fmt: skip
 
 
@@ -53,6 +55,32 @@ def test_a_run_can_be_continued(gpu, matrix_path, tmp_path):
     wanted, found = log_of(whole), log_of(part)
     for key in ("main/loss", "validation/main/loss", "main/maxp", "iteration"):
         assert [entry[key] for entry in found] == [entry[key] for entry in wanted]
+
+
+def test_an_interrupted_run_can_be_continued(gpu, matrix_path, tmp_path):
+    """The snapshot must be written while the updater still has its state."""
+
+    def interrupt(trainer):
+        if trainer.updater.iteration == 8:
+            signal.raise_signal(signal.SIGTERM)
+
+    interrupt.trigger = (4, "iteration")
+    whole = train(gpu, matrix_path, tmp_path, "-e", "4")
+    with pytest.raises(TrainingInterrupted, match="interrupted at iteration 8; continue with: "):
+        train(gpu, matrix_path, tmp_path, "-e", "4", "--dir-prefix", "part",
+              extensions=[interrupt])  # fmt: skip
+    (part,) = (tmp_path / "result").glob("*_part_*")
+    interrupt.trigger = (1_000, "iteration")
+    train_comp.main(["-g", gpu, "--resume", str(part)], extensions=[interrupt])
+    arrays = []
+    for run in (whole, part):
+        with np.load(run / "trainer_snapshot.npz") as archive:
+            arrays.append({key: archive[key] for key in archive.files if "main/" in key})
+    wanted, found = arrays
+    assert any("codebook" in key for key in wanted)
+    for key in wanted:
+        if key.startswith("updater/"):
+            assert (found[key] == wanted[key]).all(), key
 
 
 def test_settings_of_a_gpu_are_kept_with_the_run(gpu, matrix_path, tmp_path):
