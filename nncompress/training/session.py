@@ -67,21 +67,21 @@ def learn(
     """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
 
     Args:
-<<<<<<< HEAD
-        matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
-            that is open.
-        settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
-        machine: Where to train; None: on the CPU, with all usable cores.
-=======
-        matrix: The embedding matrix, ``(N, D)``.
-        settings: Every number that training depends on.
-        machine: The machine to train on.
->>>>>>> a2
-        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name; then it has the say on learning
-            rate and clipping.
-        extensions: Chainer's or your own, with triggers of their own.
-        out: Directory for the files that they write.
+    <<<<<<< HEAD
+            matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
+                that is open.
+            settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
+            machine: Where to train; None: on the CPU, with all usable cores.
+    =======
+            matrix: The embedding matrix, ``(N, D)``.
+            settings: Every number that training depends on.
+            machine: The machine to train on.
+    >>>>>>> a2
+            weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+            optimizer: In place of the one that the settings name; then it has the say on learning
+                rate and clipping.
+            extensions: Chainer's or your own, with triggers of their own.
+            out: Directory for the files that they write.
     """
     session = make_session(
         EmbeddingMatrix.of(matrix), settings, machine or Machine(),

@@ -9,7 +9,7 @@ from nncompress.embedding.packing import Packing
 
 
 # Type checkers do not see what is in a module that is made when it is imported, as chainer is.
-class CompositionalEmbedID(chainer.Link):  # type: ignore[name-defined]
+class CompositionalEmbedID(chainer.Link):
     """Looks rows up as sums of codewords; gradients reach the codebook.
 
     Args:
@@ -58,8 +58,8 @@ class CompositionalEmbedID(chainer.Link):  # type: ignore[name-defined]
 
     def forward(
         self,
-        x: chainer.Variable | np.ndarray,  # type: ignore[name-defined]
-    ) -> chainer.Variable:  # type: ignore[name-defined]
+        x: chainer.Variable | np.ndarray,
+    ) -> chainer.Variable:
         """Returns rows, float32: D longer than the shape of ``x``.
 
         Args:
