@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from nncompress.autoencoder import autoencoder_for
-from nncompress.autoencoder.chain import CompositionalAutoencoder, hidden_units
+from nncompress.autoencoder.chain import NOISE_CALLS, CompositionalAutoencoder, hidden_units
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
@@ -33,6 +33,7 @@ def save_model(
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(chain)
+    serializer.target.pop(NOISE_CALLS, None)  # of a chain that goes on, not of the model
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **serializer.target, **beside)
 

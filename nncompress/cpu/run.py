@@ -1,4 +1,4 @@
-"""What a team of threads is set to: training steps, gradients, a loss, or codes."""
+"""Tasks of a team of threads: training steps, gradients, a loss, or codes."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ ENCODING_TILE = 256
 
 
 class Plan(NamedTuple):
-    """What changes from step to step, one element a step."""
+    """Numbers that change from step to step, one element a step."""
 
     iterations: np.ndarray  # int64, which training noise to draw
     rates: np.ndarray  # float64, Adam's bias corrections included
@@ -66,8 +66,42 @@ def _owned(shape, weights, block):
     return slice(first, last), slice(start * shape.num_codewords, stop * shape.num_codewords)
 
 
+class Descent(NamedTuple):
+    """An optimizer."""
+
+    beta1: float  # Adam's decay of the first moment, ...
+    beta2: float  # ...of the second moment, ...
+    eps: float  # ...and eps
+    max_norm: float  # global norm that gradients are clipped to; 0 for no clipping
+    decay: float  # share of the parameters that is added to their gradients; 0 for none
+    decays_first: bool  # whether that is before clipping
+
+
+@njit(**JIT)
+def _add_decay(part, weights, gradients, factor, decay):
+    """Multiplies the gradients of some rows, and adds a share of the parameters to them."""
+    parameters, gradients = weights[part].reshape(-1), gradients[part].reshape(-1)
+    kind = parameters.dtype.type
+    multiplier, share = kind(factor), kind(decay)
+    for i in range(parameters.size):
+        gradients[i] = multiplier * gradients[i] + share * parameters[i]
+
+
+@njit(**JIT)
+def _decay_blocks(thread, threads, shape, weights, gradients, factor, decay):
+    """Does so for all rows of a thread's blocks."""
+    w, g = weights, gradients
+    for block in range(thread, shape.blocks, threads):
+        units, logits = _owned(shape, weights, block)
+        _add_decay(units, w.w1, g.w1, factor, decay)
+        _add_decay(units, w.b1, g.b1, factor, decay)
+        _add_decay(logits, w.w2, g.w2, factor, decay)
+        _add_decay(logits, w.b2, g.b2, factor, decay)
+        _add_decay(logits, w.codebook, g.codebook, factor, decay)
+
+
 class _Step(NamedTuple):
-    """What an optimizer step does with each gradient."""
+    """Numbers of one optimizer step."""
 
     rate: float
     factor: float
@@ -125,8 +159,8 @@ def _weighted_sum_in_order(values, weights):
 @njit(**JIT)
 def train(
     thread, threads, barrier, shape, memory, weights, gradients, first_moments,
-    second_moments, source, rows, row_weights, centre, scale, seed_words, stream, plan, beta1,
-    beta2, eps, max_norm, nothing, out,
+    second_moments, source, rows, row_weights, centre, scale, seed_words, stream, plan,
+    descent, nothing, out,
 ):  # fmt: skip
     """Makes as many optimizer steps as ``rows`` has batches.
 
@@ -148,10 +182,7 @@ def train(
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         stream: Which noise.
         plan: Learning rates, temperatures and noise positions.
-        beta1: Adam's decay of the first moment.
-        beta2: Adam's decay of the second moment.
-        eps: Adam's eps.
-        max_norm: Global norm that gradients are clipped to; 0 for no clipping.
+        descent: The optimizer.
         nothing: An empty ``(0, 0, 0)`` array of the weights' type.
         out: float64 ``(steps, 3)``: loss of the normalized rows, maxp, and the weighted loss.
     """
@@ -188,11 +219,16 @@ def train(
         if thread == 0:
             _report(memory.certain, squares, weighted_squares, batch_size, out, step)
         factor = 1.0
-        if max_norm > 0.0:
+        if descent.decay != 0.0 and descent.decays_first:
+            _decay_blocks(thread, threads, shape, weights, gradients, 1.0, descent.decay)
+        if descent.max_norm > 0.0:
             factor, passed = _clipping_factor(
-                thread, threads, barrier, passed, shape, gradients, memory.norms, max_norm
+                thread, threads, barrier, passed, shape, gradients, memory.norms, descent.max_norm
             )
-        change = _Step(plan.rates[step], factor, beta1, beta2, eps)
+        if descent.decay != 0.0 and not descent.decays_first:
+            _decay_blocks(thread, threads, shape, weights, gradients, factor, descent.decay)
+            factor = 1.0
+        change = _Step(plan.rates[step], factor, descent.beta1, descent.beta2, descent.eps)
         w, g, m, v = weights, gradients, first_moments, second_moments
         for block in range(thread, shape.blocks, threads):
             units, logits = _owned(shape, weights, block)

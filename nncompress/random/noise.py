@@ -4,8 +4,8 @@ The Gumbel noise of a batch comes from Philox4x32-10 (Salmon et al., "Parallel R
 Easy as 1, 2, 3", SC 2011). Its key is the seed, in two words. Its counter is the row's position in
 the batch, the number of the column of four (``m * ceil(K/4) + k // 4``; the four words of the
 result belong to four consecutive k), and the draw's position with its stream. So each number can
-be made by itself, in any order: the kernels in ``nncompress/kernels/philox.py`` draw
-the same ones.
+be made by itself, in any order: the kernels in ``cpu/philox.py`` and ``gpu/cuda/random.cuh``
+draw the same ones.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What random numbers are for: streams of one seed are independent of each other."""
+    """Purposes of random numbers: streams of one seed are independent of each other."""
 
     INITIAL_WEIGHTS = 0
     ROW_ORDER = 1
@@ -22,6 +22,8 @@ class Stream(IntEnum):
     VALIDATION_NOISE = 3
     PERTURBATION = 4
     RESIDUAL_START = 5
+    CALL_NOISE = 6
+    EVALUATION_NOISE = 7
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:
