@@ -38,10 +38,10 @@ class CompositionalAutoencoder(chainer.Chain):
         num_codebooks: M, the number of groups.
         num_codewords: K, the number of codewords in a group.
         init: ``"uniform"`` draws all weights and biases from uniform(-0.01, 0.01), as the paper's
-            Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors' TensorFlow
-            code does. ``"scaled"`` draws the links' weights from normal distributions with the
-            variance of LeCun et al. 1998 (section 4.6), the codebook so that a reconstruction has
-            unit variance, and sets the biases to 0; it suits normalized rows.
+            Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors'
+            TensorFlow code does. ``"scaled"`` draws the links' weights from normal distributions
+            with the variance of LeCun et al. 1998 (section 4.6), the codebook so that a
+            reconstruction has unit variance, and sets the biases to 0; it suits normalized rows.
         seed: Seed of the initial weights and of the noise.
         dtype: float32, or float64 for checking gradients.
 
@@ -149,7 +149,7 @@ class CompositionalAutoencoder(chainer.Chain):
         return objective
 
     def next_noise(self) -> tuple[Stream, int]:
-        """Returns stream and position of a call's noise, and counts the call if it is not pinned."""
+        """Returns stream and position of a call's noise, and counts it if it is not pinned."""
         if self.pinned_noise is not None:
             return self.pinned_noise
         mode = 0 if chainer.config.train else 1

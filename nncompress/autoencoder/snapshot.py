@@ -108,7 +108,9 @@ def load_model(
                 f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
                 f"{shape} for M={num_codebooks} and K={num_codewords}"
             )
-    chain = autoencoder_for(machine)(dim, num_codebooks, num_codewords)
+    # Encoding on a GPU needs none of its kernels, which are not tried for it.
+    kind = autoencoder_for(machine) if machine.runtime is None else CompositionalAutoencoder
+    chain = kind(dim, num_codebooks, num_codewords)
     chain.serialize(chainer.serializers.NpzDeserializer(arrays))
     chain.to_device(machine.device)
     return chain

@@ -20,7 +20,7 @@ from nncompress.training.validation import Validation
 
 @dataclass(frozen=True)
 class Learned:
-    """What training ends with.
+    """The end of training.
 
     Attributes:
         chain: The autoencoder with its best parameters, on the machine's device.
@@ -35,7 +35,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class TrainingSession:
-    """What a training run consists of.
+    """The parts of a training run.
 
     Attributes:
         chain: The autoencoder.
@@ -99,8 +99,8 @@ def make_session(
         settings: The run's settings.
         machine: Where to train.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name; then it has the say on learning
-            rate and clipping.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it. It is set up on the chain, unless it has a target already.
         out: Directory for the files that extensions write.
 
     Returns:
@@ -132,6 +132,8 @@ def updater_for(machine: Machine) -> type[AutoencoderUpdater]:
         from nncompress.training.fused_updater import FusedUpdater
 
         return FusedUpdater
+    if not machine.trains_by_kernels:
+        return AutoencoderUpdater
     from nncompress.training.gpu_updater import GpuUpdater
 
     return GpuUpdater

@@ -7,6 +7,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
+from nncompress.random.noise import Stream
 from nncompress.sources.normalization import Normalization
 from tests.autoencoder.observing import distance, observe
 
@@ -51,7 +52,7 @@ def test_loss_maxp_and_gradients_are_those_of_the_plain_chain(
     weights = random.exponential(size=n) if weighted else None
     plain = make(CompositionalAutoencoder, size, dtype)
     fused = make(FusedAutoencoder, size, dtype, machine=Machine(threads=2))
-    plain.noise_position = fused.noise_position = 11
+    plain.pinned_noise = fused.pinned_noise = Stream.TRAINING_NOISE, 11
     (expected, gradients), (found, fused_gradients) = (
         observe(plain, x, noise, weights),
         observe(fused, x, noise, weights),

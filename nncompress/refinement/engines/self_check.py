@@ -1,0 +1,75 @@
+"""A GPU's refinement kernels against formulas: one small pass."""
+
+from functools import partial
+
+import numpy as np
+
+from nncompress.gpu.runtime import Runtime
+from nncompress.gpu.verdicts import Verdicts, WrongNumbersError
+from nncompress.refinement.engines.gpu import GpuEngine
+from nncompress.refinement.engines.interface import Draw
+from nncompress.refinement.rows import CodedRows
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.normalization import Normalization
+
+_ROWS, _DIM, _CODEWORDS = 16, 8, 4  # of two groups
+_TOLERANCE = 1e-3
+
+_verdicts = Verdicts("refinement goes on on the CPU")
+
+
+def refinement_kernels_work(runtime: Runtime) -> bool:
+    """Tells whether kernels compile, launch and find the best codes; tried once for each GPU.
+
+    Args:
+        runtime: The GPU.
+    """
+    return _verdicts.of(runtime, partial(_try_a_pass, runtime))
+
+
+def _try_a_pass(runtime: Runtime) -> None:
+    """Has codes sampled, improved and searched for, and the normal equations made.
+
+    Raises:
+        WrongNumbersError: The codes are not the best, or the equations are not those of the codes.
+    """
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(_ROWS, _DIM)).astype(np.float32)
+    codebook = random.normal(size=(2 * _CODEWORDS, _DIM))
+    engine = GpuEngine(runtime)
+    rows = CodedRows(
+        EmbeddingMatrix(matrix),
+        random.exponential(size=_ROWS),
+        Normalization.identity(_DIM),
+        np.zeros((_ROWS, 2), np.uint8),
+        codebook,
+        0,
+        engine,
+    )
+    x, codes = engine.take(rows, np.arange(_ROWS)), engine.upload(rows.codes)
+    draw = Draw(0, 0, 0, np.zeros(2 * _CODEWORDS, np.float32))
+    work = engine.begin(rows)
+    work.relax(x, codes, 0, draw, np.ones(1, np.float32))
+    work.improve(x, codes, 0, draw, 1.0, 1, 2)
+    # Wide enough to have every pair of codewords in view.
+    work.search(x, codes, np.arange(2), _CODEWORDS)
+    work.tally(x, codes, rows.weights)
+    equations = work.equations()
+
+    sums = codebook[:_CODEWORDS, None] + codebook[_CODEWORDS:]
+    costs = np.square(matrix[:, None, None] - sums).sum(axis=3)
+    found = engine.to_host(codes)
+    inside = ((found >= 0) & (found < _CODEWORDS)).all()
+    best = costs.min(axis=(1, 2))
+    if not inside or not np.allclose(
+        costs[np.arange(_ROWS), found[:, 0], found[:, 1]], best, _TOLERANCE, _TOLERANCE
+    ):
+        raise WrongNumbersError("codes are found that are not the best")
+    chosen = np.concatenate([np.eye(_CODEWORDS)[found[:, group]] for group in range(2)], axis=1)
+    weighted = chosen.T * rows.weights
+    for ours, wanted in (
+        (np.tril(engine.to_host(equations.counts)), np.tril(weighted @ chosen)),
+        (engine.to_host(equations.sums), weighted @ matrix),
+    ):
+        if not np.allclose(ours, wanted, _TOLERANCE, _TOLERANCE):
+            raise WrongNumbersError("the sums of rows by codeword are others than NumPy's")
