@@ -11,6 +11,7 @@ from nncompress.autoencoder.descent import (
     descent_of,
     reason_against_kernels,
 )
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.training.triggers import REPORT_INTERVAL
 from nncompress.training.updater import AutoencoderUpdater
 
@@ -43,10 +44,6 @@ class ManyStepsUpdater(AutoencoderUpdater):
             steps for steps in range(1, max(1, most) + 1) if REPORT_INTERVAL % steps == 0
         )
         self._reasons: set[str] = set()
-        optimizer = self.get_optimizer("main")
-        if reason_against_kernels(optimizer, self.chain) is None and descent_of(optimizer).is_adam:
-            # So that a snapshot has moments, whenever it is written or read.
-            adam_moments(self.chain.kernel_parameters())
 
     def update(self) -> None:
         """Makes steps up to the next moment at which something else may have to happen."""
@@ -98,6 +95,13 @@ class ManyStepsUpdater(AutoencoderUpdater):
     def updates_before(self, step: int) -> int:
         """Returns how many updates the parameters will have had before a step."""
         return self.chain.l1.W.update_rule.t + step - self.iteration
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the state, with Adam's moments even before the first step."""
+        optimizer = self.get_optimizer("main")
+        if reason_against_kernels(optimizer, self.chain) is None and descent_of(optimizer).is_adam:
+            adam_moments(self.chain.kernel_parameters())
+        super().serialize(serializer)
 
     def _say(self, reason: str) -> None:
         """Warns, once for each reason."""

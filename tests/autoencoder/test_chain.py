@@ -160,20 +160,21 @@ def test_noise_goes_on_where_a_snapshot_of_the_chain_was_written(random, tmp_pat
 def test_a_run_of_chainers_own_updater_is_continued_bit_for_bit(random, tmp_path):
     rows = random.normal(size=(40, 4)).astype(np.float32)
 
-    def trainer():
+    def trainer(stop):
         chain = make(4, 3, 5, np.float32)
         optimizer = chainer.optimizers.Adam(0.01).setup(chain)
         iterator = chainer.iterators.SerialIterator(rows, 8, shuffle=False)
         updater = chainer.training.updaters.StandardUpdater(iterator, optimizer)
-        return chain, chainer.training.Trainer(updater, (10, "iteration"), str(tmp_path))
+        return chain, chainer.training.Trainer(updater, (stop, "iteration"), str(tmp_path))
 
-    (whole, without_pause), (begun, interrupted), (other, continued) = (
-        trainer() for _ in range(3)
-    )
+    whole, without_pause = trainer(10)
     without_pause.run()
-    for _ in range(4):
-        interrupted.updater.update()
-    chainer.serializers.save_npz(str(tmp_path / "t.npz"), interrupted)
+    _, interrupted = trainer(4)
+    interrupted.extend(
+        chainer.training.extensions.snapshot(filename="t.npz"), trigger=(4, "iteration")
+    )
+    interrupted.run()
+    other, continued = trainer(10)
     chainer.serializers.load_npz(str(tmp_path / "t.npz"), continued)
     continued.run()
     for one, another in zip(whole.params(), other.params(), strict=True):
