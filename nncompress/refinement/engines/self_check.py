@@ -46,25 +46,31 @@ def _try_a_pass(runtime: Runtime) -> None:
         0,
         engine,
     )
-    x, codes = engine.take(rows, np.arange(_ROWS)), engine.upload(rows.codes)
+    x = engine.take(rows, np.arange(_ROWS))
+    sampled, improved, searched = (engine.upload(rows.codes) for _ in range(3))
     draw = Draw(0, 0, 0, np.zeros(2 * _CODEWORDS, np.float32))
     work = engine.begin(rows)
-    work.relax(x, codes, 0, draw, np.ones(1, np.float32))
-    work.improve(x, codes, 0, draw, 1.0, 1, 2)
+    work.relax(x, sampled, 0, draw, np.full(4, 1e-6, np.float32))
+    work.improve(x, improved, 0, draw, 1.0, 1, 2 * _ROWS)
     # Wide enough to have every pair of codewords in view.
-    work.search(x, codes, np.arange(2), _CODEWORDS)
-    work.tally(x, codes, rows.weights)
+    work.search(x, searched, np.arange(2), _CODEWORDS)
+    work.tally(x, searched, rows.weights)
     equations = work.equations()
 
     sums = codebook[:_CODEWORDS, None] + codebook[_CODEWORDS:]
     costs = np.square(matrix[:, None, None] - sums).sum(axis=3)
-    found = engine.to_host(codes)
-    inside = ((found >= 0) & (found < _CODEWORDS)).all()
     best = costs.min(axis=(1, 2))
-    if not inside or not np.allclose(
-        costs[np.arange(_ROWS), found[:, 0], found[:, 1]], best, _TOLERANCE, _TOLERANCE
-    ):
-        raise WrongNumbersError("codes are found that are not the best")
+    for codes in (sampled, improved, searched):
+        found = engine.to_host(codes)
+        if not ((found >= 0) & (found < _CODEWORDS)).all():
+            raise WrongNumbersError("codes are found that there are not")
+        row, (first, second) = np.arange(_ROWS), found.T
+        # Without a temperature to speak of, sampling and ICM end where no single change helps.
+        wanted = np.minimum(costs[row, first].min(axis=1), costs[row, :, second].min(axis=1))
+        if codes is searched:
+            wanted = best
+        if not np.allclose(costs[row, first, second], wanted, _TOLERANCE, _TOLERANCE):
+            raise WrongNumbersError("codes are found that are not the best")
     chosen = np.concatenate([np.eye(_CODEWORDS)[found[:, group]] for group in range(2)], axis=1)
     weighted = chosen.T * rows.weights
     for ours, wanted in (
