@@ -108,7 +108,7 @@ def resolve_threads(threads: int | None) -> int:
     """Returns the number of threads to use.
 
     Args:
-        threads: What the user asks for; None for as many as there are usable cores.
+        threads: The user's choice; None for as many as there are usable cores.
 
     Raises:
         InputError: The number is not positive.
@@ -153,7 +153,7 @@ class Team:
 
         Args:
             function: Compiled without the interpreter's lock.
-            threads: How many of the team take part.
+            threads: Number of the team's threads that take part.
             arguments: Passed on.
         """
         self._barrier[0] = 0

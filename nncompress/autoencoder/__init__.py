@@ -10,7 +10,7 @@ from nncompress.machine import Machine
 def autoencoder_for(
     machine: Machine, full_precision: bool = False
 ) -> Callable[..., CompositionalAutoencoder]:
-    """Returns what makes the form of the autoencoder that suits a machine.
+    """Returns a maker of the form of the autoencoder that suits a machine.
 
     It is called as ``CompositionalAutoencoder`` is, and the caller moves what it makes to the
     machine's device. On a GPU that the kernels do not work on it is that plain chain.

@@ -45,7 +45,7 @@ class Descent:
 
         Args:
             rates: float64 ``(steps,)``.
-            updates: How many updates have been made before.
+            updates: Number of updates made before.
 
         Returns:
             float64 ``(steps,)``; SGD's rates are as they were.

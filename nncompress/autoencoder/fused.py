@@ -18,10 +18,10 @@ class FusedAutoencoder(KernelAutoencoder):
     """A ``KernelAutoencoder`` for the CPU.
 
     Args:
-        arguments: As for ``CompositionalAutoencoder``.
+        arguments: D, M and K, handed on to ``CompositionalAutoencoder``.
         machine: The CPU's threads; None: as many as there are usable cores. No result depends on
             their number.
-        options: As for ``CompositionalAutoencoder``.
+        options: Keyword arguments of ``CompositionalAutoencoder``.
     """
 
     def __init__(self, *arguments: int, machine: Machine | None = None, **options: object) -> None:

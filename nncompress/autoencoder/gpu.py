@@ -26,11 +26,11 @@ class GpuAutoencoder(KernelAutoencoder):
     """A ``KernelAutoencoder`` for a GPU.
 
     Args:
-        arguments: As for ``CompositionalAutoencoder``.
+        arguments: D, M and K, handed on to ``CompositionalAutoencoder``.
         runtime: The GPU that the chain is on.
         full_precision: Whether products have all of float32's digits; else those of TF32, of
             which the tensor cores make more.
-        options: As for ``CompositionalAutoencoder``.
+        options: Keyword arguments of ``CompositionalAutoencoder``.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class GpuAutoencoder(KernelAutoencoder):
         short_batches: bool = False,
         means: np.ndarray | None = None,
     ) -> "StepMaker":
-        """Returns what makes optimizer steps.
+        """Returns a maker of optimizer steps.
 
         Args:
             descent: The optimizer. Adam's moments become parts of one array each.
@@ -203,9 +203,9 @@ class StepMaker:
 
         Args:
             first: Number of the first, from 0.
-            count: How many.
+            count: Number of steps.
             numbers: Returns learning rates, with Adam's bias corrections, and temperatures.
-            ahead: How many steps to plan, at most 10,000.
+            ahead: Number of steps to plan, at most 10,000.
         """
         while count:
             if first not in self._planned:
@@ -223,8 +223,8 @@ class StepMaker:
 
         Args:
             step: Its number.
-            rows: How many rows the batch has.
-            numbers: As for ``make``.
+            rows: Number of rows of the batch.
+            numbers: Returns learning rates, with Adam's bias corrections, and temperatures.
         """
         short = self._make_short(rows)
         short.plan(step, *numbers(range(step, step + 1)))

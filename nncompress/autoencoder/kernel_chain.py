@@ -70,9 +70,9 @@ class KernelAutoencoder(CompositionalAutoencoder):
         """Reports means over batches.
 
         Args:
-            means: What the kernels computed.
+            means: Results of the kernels.
             weighted: Whether rows have weights.
-            batches: How many batches the means are of.
+            batches: Number of batches that the means are of.
         """
         square = float(self.scale) ** 2
         observed = {"loss": means.loss * square, "maxp": means.maxp}

@@ -180,7 +180,7 @@ def train(
         centre: ``(D,)``.
         scale: A number of the weights' type.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
-        stream: Which noise.
+        stream: Stream of the noise.
         plan: Learning rates, temperatures and noise positions.
         descent: The optimizer.
         nothing: An empty ``(0, 0, 0)`` array of the weights' type.
@@ -247,19 +247,19 @@ def differentiate(
     """Computes loss and maxp of one batch, and its gradients.
 
     Args:
-        thread: As for ``train``.
-        threads: As for ``train``.
-        barrier: As for ``train``.
-        shape: As for ``train``.
-        memory: As for ``train``.
-        weights: As for ``train``.
+        thread: Number of this thread in the team.
+        threads: Size of the team.
+        barrier: int64 ``(1,)``, 0.
+        shape: Sizes.
+        memory: Working memory.
+        weights: The parameters.
         gradients: Overwritten if ``wanted``.
         wanted: Whether to compute gradients.
-        x: As ``source`` for ``train``.
+        x: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``x``, ``(batch_size,)``.
         row_weights: The weights of those rows in the loss, float64 ``(batch_size,)``.
-        centre: As for ``train``.
-        scale: As for ``train``.
+        centre: ``(D,)``.
+        scale: A number of the weights' type.
         noise: The Gumbel noise of the batch.
         tau: Temperature.
         out: float64 ``(1, 3)``: loss of the normalized rows, maxp, and the weighted loss.
@@ -314,10 +314,10 @@ def encode(thread, threads, barrier, shape, weights, source, centre, scale, code
     """Encodes rows without noise, each tile by one thread.
 
     Args:
-        thread: As for ``train``.
-        threads: As for ``train``.
+        thread: Number of this thread in the team.
+        threads: Size of the team.
         barrier: Not used: tiles do not depend on each other.
-        shape: As for ``train``.
+        shape: Sizes.
         weights: The parameters.
         source: ``(n, D)``.
         centre: ``(D,)``.

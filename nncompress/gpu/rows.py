@@ -34,7 +34,7 @@ def refuse_large_numbers(matrix: EmbeddingMatrix, normalization: Normalization) 
 
     Args:
         matrix: ``(N, D)``.
-        normalization: What is done with its rows first.
+        normalization: Centre and scale of its rows, which come first.
 
     Raises:
         InputError: It has a number, once normalized, that is beyond float16.
@@ -85,7 +85,7 @@ class StreamedTable:
         runtime: The GPU.
         normalized: Normalizes rows that are there already.
         batch_size: Rows a batch.
-        batches: How many batches the table holds.
+        batches: Number of batches that the table holds.
         seed: Seed of the rows' order.
         short_batches: Whether an epoch ends with a batch of the rows that are left.
 
@@ -125,7 +125,7 @@ class StreamedTable:
 
         Args:
             first: Number of the first batch; the others are in the same round of the table.
-            count: How many batches; only the last may be short.
+            count: Number of batches; only the last may be short.
         """
         num_rows = len(self._matrix)
         rows = batch_rows(first, count, self._batchsize, num_rows, self._seed, self._short_batches)

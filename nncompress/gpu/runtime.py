@@ -96,7 +96,7 @@ class Runtime:
 
     @cached_property
     def multiprocessors(self) -> int:
-        """How many multiprocessors there are."""
+        """The number of multiprocessors."""
         return self.xp.cuda.Device(self._number).attributes["MultiProcessorCount"]
 
     @property
@@ -165,7 +165,7 @@ class Kernels:
 
         Args:
             name: Of the kernel.
-            blocks: How many.
+            blocks: Number of blocks.
             threads: Of each block.
             arguments: Arrays of the device, NumPy scalars of the kernel's own types, NumPy arrays
                 of one structure, and None for a null pointer.
@@ -202,7 +202,7 @@ class Stage:
         """Sends an array.
 
         Args:
-            rows: How many of them.
+            rows: Number of its rows.
             fill: Fills an array of NumPy's with that many rows.
 
         Returns:

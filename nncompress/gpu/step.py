@@ -55,7 +55,7 @@ class Sizes:
 
     @property
     def vector(self) -> int:
-        """How many numbers a copy can move at a time: a divisor of all rows' lengths."""
+        """The most numbers that a copy can move at a time: a divisor of all rows' lengths."""
         return math.gcd(4, self.dim, self.num_hidden, self.num_units)
 
 
@@ -66,7 +66,7 @@ class RowTable:
     Attributes:
         rows: Normalized rows, float16 or float32: the whole matrix, or those of some batches.
         weights: Their weights in the loss, float32, or None.
-        batches: How many batches are in it, one after the other; None for the whole matrix, from
+        batches: Number of batches in it, one after the other; None for the whole matrix, from
             which they are taken in each epoch's random order.
     """
 
@@ -105,7 +105,7 @@ class NetworkPass:
         batch_size: Rows of this pass's batches.
         table: Where the rows come from.
         seed: Seed of the noise and of the rows' order.
-        stream: Which noise.
+        stream: Stream of the noise.
         given: Noise to use in place of that, float32 ``(batch_size, L)``, or None.
         capacity: Steps that can be planned at a time.
         backward: Whether to compute gradients.

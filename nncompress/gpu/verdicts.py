@@ -15,7 +15,7 @@ class Verdicts:
     """Whether kernels work, found out once for each GPU.
 
     Args:
-        otherwise: What happens where they do not, as the end of a sentence.
+        otherwise: End of the warning's sentence: the way to go on where they do not work.
     """
 
     def __init__(self, otherwise: str) -> None:

@@ -31,8 +31,8 @@ def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generat
 
     Args:
         seed: The run's seed, not negative.
-        stream: What the numbers are for.
-        position: Which draw, not negative.
+        stream: Purpose of the numbers.
+        position: Number of the draw, not negative.
     """
     sequence = np.random.SeedSequence((seed, int(stream), position))
     return np.random.Generator(np.random.Philox(sequence))
@@ -76,8 +76,8 @@ def gumbel_noise(
 
     Args:
         seed: The run's seed.
-        stream: What the noise is for.
-        position: Which draw, for instance the iteration.
+        stream: Purpose of the noise.
+        position: Number of the draw, for instance the iteration.
         shape: ``(rows, M, K)``.
         dtype: float32 or float64.
 

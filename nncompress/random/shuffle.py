@@ -25,7 +25,7 @@ def batch_rows(
 
     Args:
         first: Number of the first batch, from 0.
-        count: How many batches.
+        count: Number of batches.
         batch_size: Rows a batch.
         num_rows: N, at most ``2**32``.
         seed: The run's seed.

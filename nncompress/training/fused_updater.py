@@ -14,7 +14,7 @@ class FusedUpdater(ManyStepsUpdater):
     """Updates a ``FusedAutoencoder`` inside its kernels.
 
     Args:
-        arguments: As for ``AutoencoderUpdater``; the chain is a ``FusedAutoencoder``.
+        arguments: Arguments of ``AutoencoderUpdater``; the chain is a ``FusedAutoencoder``.
     """
 
     def __init__(self, *arguments: object) -> None:

@@ -35,12 +35,13 @@ class GpuUpdater(ManyStepsUpdater):
     every ``REPORT_INTERVAL`` iterations, and at the end.
 
     Args:
-        matrix: As for ``AutoencoderUpdater``.
+        matrix: The embedding matrix.
         chain: The autoencoder, already on its device.
-        settings: As for ``AutoencoderUpdater``.
-        machine: As for ``AutoencoderUpdater``.
-        weights: As for ``AutoencoderUpdater``.
-        optimizer: As for ``AutoencoderUpdater``.
+        settings: The run's settings.
+        machine: The chain's GPU.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it.
 
     Raises:
         InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
@@ -82,7 +83,7 @@ class GpuUpdater(ManyStepsUpdater):
         self._unreported = 0
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns what counts batches: which rows they have follows from their numbers."""
+        """Returns a counter of batches: which rows they have follows from their numbers."""
         settings = self.settings
         return EpochCounter(len(self.matrix), settings.batch_size, settings.short_batches)
 
@@ -147,7 +148,7 @@ class GpuUpdater(ManyStepsUpdater):
         return batch_rows(step, 1, size, len(self.matrix), seed, settings.short_batches)
 
     def _steps_for(self, descent: Descent) -> StepMaker:
-        """Returns what makes steps; anew if optimizer or arrays are others than before."""
+        """Returns the maker of steps, anew if optimizer or arrays are others than before."""
         chain = self.chain
         arrays: tuple[FlatArrays, ...] = (chain.flat_parameters(),)
         if descent.is_adam:

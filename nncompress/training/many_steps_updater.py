@@ -26,7 +26,7 @@ class ManyStepsUpdater(AutoencoderUpdater):
     says why.
 
     Args:
-        arguments: As for ``AutoencoderUpdater``.
+        arguments: Arguments of ``AutoencoderUpdater``.
 
         most_steps: The most steps of an update, and
         most_operations: the most floating-point operations, if that is more than one step: updates

@@ -1,4 +1,4 @@
-"""The learning rate and the temperature of each step: the recipe's, or what somebody else sets."""
+"""The learning rate and the temperature of each step: the recipe's, or those that somebody else sets."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ class ScheduledNumber:
     Args:
         owner: The object that has the attribute.
         attribute: Its name.
-        name: What to call it in a warning.
+        name: Its name in a warning.
         schedule: Returns its value for a step, the first being step 0; None: it has no schedule.
 
     Attributes:

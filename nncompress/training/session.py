@@ -71,7 +71,8 @@ def learn(
         settings: Every number that training depends on.
         machine: Where to train.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: See ``make_session``.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it.
         extensions: Chainer's or your own, with triggers of their own.
         out: Directory for the files that they write.
     """

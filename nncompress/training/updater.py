@@ -62,7 +62,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         self._device = machine.device
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns what hands out the indices of each batch's rows."""
+        """Returns an iterator over the indices of each batch's rows."""
         matrix, settings = self.matrix, self.settings
         order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
         return RowIterator(order, settings.batch_size, settings.short_batches)
