@@ -10,10 +10,10 @@ from nncompress.machine import Machine
 def autoencoder_for(
     machine: Machine, full_precision: bool = False
 ) -> Callable[..., CompositionalAutoencoder]:
-    """Returns what makes the form of the autoencoder that suits a machine.
+    """Returns a maker of the form of the autoencoder that suits a machine.
 
     It is called as ``CompositionalAutoencoder`` is, and the caller moves what it makes to the
-    machine's device.
+    machine's device. On a GPU that the kernels do not work on it is that plain chain.
 
     Args:
         machine: Where to compute.
@@ -23,6 +23,8 @@ def autoencoder_for(
         from nncompress.autoencoder.fused import FusedAutoencoder  # a GPU does without Numba
 
         return partial(FusedAutoencoder, machine=machine)
+    if not machine.trains_by_kernels:
+        return CompositionalAutoencoder
     from nncompress.autoencoder.gpu import GpuAutoencoder
 
     return partial(GpuAutoencoder, runtime=machine.runtime, full_precision=full_precision)

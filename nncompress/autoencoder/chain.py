@@ -5,6 +5,9 @@ Source: Shu and Nakayama, "Compressing Word Embeddings via Deep Compositional Co
 Gumbel-Softmax", ICLR 2017 (the relaxation).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
@@ -14,6 +17,7 @@ from nncompress.sources.normalization import Normalization
 F = chainer.functions
 L = chainer.links
 
+NOISE_CALLS = "noise_calls"  # its key in a snapshot of the chain
 _LOG_EPS = 1e-8
 
 
@@ -23,7 +27,11 @@ class CompositionalAutoencoder(chainer.Chain):
     ``x -> tanh(l1) -> l2 -> log(softplus(.) + 1e-8) -> Gumbel-softmax over each of M groups of K
     -> sum of codewords``. The links ``l1`` and ``l2`` and the parameter ``codebook``, of shape
     ``(M*K, D)``, are trained; ``centre`` and ``scale`` are persistent, so that a snapshot has the
-    keys ``l1/W l1/b l2/W l2/b codebook centre scale``.
+    keys ``l1/W l1/b l2/W l2/b codebook centre scale``, and ``noise_calls``.
+
+    Each call draws noise of its own from the seed. How many calls drew is counted, and saved with
+    the chain: one count for training, and one for evaluation (``chainer.config.train`` is false),
+    so that evaluating changes nothing in training.
 
     Args:
         dim: D, the number of columns of the embedding matrix.
@@ -39,8 +47,7 @@ class CompositionalAutoencoder(chainer.Chain):
 
     Attributes:
         tau: Temperature of the Gumbel-softmax, positive.
-        noise_stream: Which noise a call uses: that of training, or of validation.
-        noise_position: Which draw of that noise the next call uses.
+        pinned_noise: Stream and position of the noise that every call uses; None for fresh noise.
     """
 
     def __init__(
@@ -60,8 +67,8 @@ class CompositionalAutoencoder(chainer.Chain):
         self.num_codewords = num_codewords
         self.seed = seed
         self.tau = tau
-        self.noise_stream = Stream.TRAINING_NOISE
-        self.noise_position = 0
+        self.pinned_noise: tuple[Stream, int] | None = None
+        self._noise_calls = np.zeros(2, dtype=np.int64)  # in training, and in evaluation
         num_units = num_codebooks * num_codewords
         num_hidden = hidden_units(num_codebooks, num_codewords)
         draw = _initial_weights(init, generator(seed, Stream.INITIAL_WEIGHTS), dtype)
@@ -112,8 +119,8 @@ class CompositionalAutoencoder(chainer.Chain):
 
         Args:
             x: Rows of the embedding matrix, ``(n, D)``.
-            noise: Draws from Gumbel(0, 1), ``(n, M, K)``; by default those of the chain's seed at
-                ``noise_position``.
+            noise: Draws from Gumbel(0, 1), ``(n, M, K)``; by default those of the chain's seed,
+                fresh for each call unless ``pinned_noise`` says which.
             weights: Weights of the rows, ``(n,)``; with them, ``weighted_loss`` is reported too.
 
         Returns:
@@ -124,9 +131,7 @@ class CompositionalAutoencoder(chainer.Chain):
         xp = self.xp
         if noise is None:
             shape = (len(x), self.num_codebooks, self.num_codewords)
-            noise = xp.asarray(
-                gumbel_noise(self.seed, self.noise_stream, self.noise_position, shape, x.dtype)
-            )
+            noise = xp.asarray(gumbel_noise(self.seed, *self.next_noise(), shape, x.dtype))
         scale = float(self.scale)
         rows = (x - self.centre) / x.dtype.type(scale)
         probabilities = F.softmax((self.logits(rows) + noise) / self.tau, axis=2)
@@ -142,6 +147,36 @@ class CompositionalAutoencoder(chainer.Chain):
             observed["weighted_loss"] = objective.array * scale**2
         chainer.report(observed, self)
         return objective
+
+    def next_noise(self) -> tuple[Stream, int]:
+        """Returns stream and position of a call's noise, and counts it if it is not pinned."""
+        if self.pinned_noise is not None:
+            return self.pinned_noise
+        mode = 0 if chainer.config.train else 1
+        position = int(self._noise_calls[mode])
+        # A new array: copies of a chain share their attributes.
+        self._noise_calls = self._noise_calls + np.eye(2, dtype=np.int64)[mode]
+        return (Stream.CALL_NOISE, Stream.EVALUATION_NOISE)[mode], position
+
+    @contextmanager
+    def noise_pinned(self, stream: Stream, position: int) -> Iterator[None]:
+        """Pins the noise of the calls within.
+
+        Args:
+            stream: Purpose of the noise.
+            position: Number of the draw, for instance the iteration.
+        """
+        before, self.pinned_noise = self.pinned_noise, (stream, position)
+        try:
+            yield
+        finally:
+            self.pinned_noise = before
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the chain, with how many calls drew noise."""
+        super().serialize(serializer)
+        with suppress(KeyError):  # a model's file has no counts, nor had older snapshots
+            self._noise_calls = serializer(NOISE_CALLS, self._noise_calls.copy())
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise.

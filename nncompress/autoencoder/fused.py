@@ -1,12 +1,9 @@
 """The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from nncompress.autoencoder.adam import BETA1, BETA2, EPS, corrected_rates
+from nncompress.autoencoder.descent import Descent, adam_moments
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
-from nncompress.chainer_support.compatibility import chainer
 from nncompress.cpu import announce_compilation, run
 from nncompress.cpu.step import TILE_ROWS, Memory, Noise, Shape, Weights
 from nncompress.machine import Machine
@@ -21,10 +18,10 @@ class FusedAutoencoder(KernelAutoencoder):
     """A ``KernelAutoencoder`` for the CPU.
 
     Args:
-        arguments: As for ``CompositionalAutoencoder``.
+        arguments: D, M and K, handed on to ``CompositionalAutoencoder``.
         machine: The CPU's threads; None: as many as there are usable cores. No result depends on
             their number.
-        options: As for ``CompositionalAutoencoder``.
+        options: Keyword arguments of ``CompositionalAutoencoder``.
     """
 
     def __init__(self, *arguments: int, machine: Machine | None = None, **options: object) -> None:
@@ -33,10 +30,13 @@ class FusedAutoencoder(KernelAutoencoder):
         self._threads = self._machine.threads
         self._announced = False
         self._memory: Memory | None = None
+        self._gradients: Weights | None = None
         self._memory_rows = 0
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise."""
+        if self.has_hooked_links():
+            return super().encode(x)
         codes = np.empty((len(x), self.num_codebooks), dtype=np.uint16)
         self._run(
             run.encode,
@@ -52,13 +52,13 @@ class FusedAutoencoder(KernelAutoencoder):
     def differentiate(
         self,
         x: np.ndarray,
-        noise: np.ndarray | None,
+        noise: np.ndarray | tuple[Stream, int],
         weights: np.ndarray | None,
         wanted: bool,
     ) -> tuple[BatchMeans, Weights]:
         """Computes loss and maxp of a batch, and gradients."""
         shape = self._shape(len(x))
-        gradients = Weights(*(np.empty_like(p.array) for p in self.kernel_parameters()))
+        gradients = self._new_gradients()
         out = np.empty((1, 3))
         self._run(
             run.differentiate,
@@ -80,7 +80,7 @@ class FusedAutoencoder(KernelAutoencoder):
 
     def train_steps(
         self,
-        descent: "Descent",
+        descent: Descent,
         source: np.ndarray,
         rows: np.ndarray,
         weights: np.ndarray | None,
@@ -91,12 +91,12 @@ class FusedAutoencoder(KernelAutoencoder):
         """Makes optimizer steps without leaving the kernels.
 
         Args:
-            descent: The optimizer.
+            descent: The optimizer; Adam's moments are those of the parameters' update rules.
             source: Array that rows are gathered from, ``(N, D)``, C-contiguous float32 or float64.
             rows: Indices into it, int64 ``(steps, batch_size)``.
             weights: The weights of those rows, float64 of the same shape; None: all 1.
             first_iteration: Number of the first step, from 0.
-            rates: Learning rate of each step.
+            rates: Learning rate of each step, Adam's bias corrections included.
             taus: Temperature of each step.
 
         Returns:
@@ -105,8 +105,9 @@ class FusedAutoencoder(KernelAutoencoder):
         steps, batch_size = rows.shape
         shape = self._shape(batch_size)
         iterations = np.arange(first_iteration, first_iteration + steps, dtype=np.int64)
-        if descent.first.b1.size:
-            rates = corrected_rates(rates, first_iteration)
+        if self._gradients is None:
+            self._gradients = self._new_gradients()
+        first_moments, second_moments = self._moments(descent)
         out = np.empty((steps, 3))
         self._run(
             run.train,
@@ -114,9 +115,9 @@ class FusedAutoencoder(KernelAutoencoder):
             shape,
             self._memory_for(batch_size),
             self._weights(),
-            descent.gradients,
-            descent.first,
-            descent.second,
+            self._gradients,
+            first_moments,
+            second_moments,
             _read_only(source),
             rows,
             np.ones(rows.shape) if weights is None else weights,
@@ -124,10 +125,14 @@ class FusedAutoencoder(KernelAutoencoder):
             noise_words(self.seed, Stream.TRAINING_NOISE, 0)[:2],
             int(Stream.TRAINING_NOISE),
             run.Plan(iterations, rates, taus),
-            BETA1,
-            BETA2,
-            EPS,
-            descent.max_grad_norm or 0.0,
+            run.Descent(
+                descent.beta1,
+                descent.beta2,
+                descent.eps,
+                descent.max_grad_norm or 0.0,
+                descent.decay,
+                descent.decays_first,
+            ),
             self._nothing(),
             out,
         )
@@ -145,12 +150,24 @@ class FusedAutoencoder(KernelAutoencoder):
     def _normalization(self) -> tuple[np.ndarray, np.floating]:
         return self.centre, self.codebook.dtype.type(self.scale)
 
+    def _new_gradients(self) -> Weights:
+        return Weights(*(np.empty_like(parameter.array) for parameter in self.kernel_parameters()))
+
+    def _moments(self, descent: Descent) -> tuple[Weights, Weights]:
+        """Returns Adam's moments, which Chainer saves and restores; empty arrays for SGD."""
+        if descent.is_adam:
+            first, second = adam_moments(self.kernel_parameters())
+            return Weights(*first), Weights(*second)
+        none = Weights(*(weights[:0] for weights in self._weights()))
+        return none, none
+
     def _nothing(self) -> np.ndarray:
         return np.empty((0, 0, 0), dtype=self.codebook.dtype)
 
-    def _noise(self, given: np.ndarray | None) -> Noise:
-        words = noise_words(self.seed, self.noise_stream, self.noise_position)
-        return Noise(self._nothing() if given is None else given, words)
+    def _noise(self, noise: np.ndarray | tuple[Stream, int]) -> Noise:
+        if isinstance(noise, tuple):
+            return Noise(self._nothing(), noise_words(self.seed, *noise))
+        return Noise(noise, np.zeros(4, dtype=np.uint32))
 
     def _shape(self, batch_size: int) -> Shape:
         # More blocks feed more threads, and make more parts to add up. The number must not depend
@@ -186,51 +203,6 @@ class FusedAutoencoder(KernelAutoencoder):
             )
             self._memory_rows = rows
         return self._memory
-
-
-@dataclass(frozen=True)
-class Descent:
-    """An optimizer's vectors for a ``FusedAutoencoder``.
-
-    Attributes:
-        gradients: Where gradients go.
-        first: Adam's m; empty arrays for SGD.
-        second: Adam's v; empty arrays for SGD.
-        max_grad_norm: Global norm that gradients are clipped to, or None.
-    """
-
-    gradients: Weights
-    first: Weights
-    second: Weights
-    max_grad_norm: float | None
-
-    @classmethod
-    def of(
-        cls,
-        chain: FusedAutoencoder,
-        optimizer: chainer.GradientMethod,
-        max_grad_norm: float | None,
-    ) -> "Descent":
-        """Takes Adam's moments from a Chainer optimizer, which saves and restores them.
-
-        Args:
-            chain: The autoencoder.
-            optimizer: Chainer's Adam or SGD, set up on the chain.
-            max_grad_norm: Global norm that gradients are clipped to, or None.
-        """
-        parameters = chain.kernel_parameters()
-        gradients = Weights(*(np.empty_like(parameter.array) for parameter in parameters))
-        if not isinstance(optimizer, chainer.optimizers.Adam):
-            none = Weights(*(np.empty_like(array[:0]) for array in gradients))
-            return cls(gradients, none, none, max_grad_norm)
-        for parameter in parameters:
-            if parameter.update_rule.state is None:
-                parameter.update_rule._init_states(parameter)
-        first, second = (
-            Weights(*(parameter.update_rule.state[key] for parameter in parameters))
-            for key in ("m", "v")
-        )
-        return cls(gradients, first, second, max_grad_norm)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
 """The autoencoder over CUDA kernels of the project's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
-from nncompress.autoencoder.adam import BETA1, BETA2, EPS, corrected_rates
+from nncompress.autoencoder.descent import Descent, adam_moments
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.parameters import FlatArrays
@@ -19,16 +19,18 @@ from nncompress.sources.normalization import Normalization
 _BURST = 10
 _PLANNED = 10_000
 
+Numbers = Callable[[range], tuple[np.ndarray, np.ndarray]]
+
 
 class GpuAutoencoder(KernelAutoencoder):
     """A ``KernelAutoencoder`` for a GPU.
 
     Args:
-        arguments: As for ``CompositionalAutoencoder``.
+        arguments: D, M and K, handed on to ``CompositionalAutoencoder``.
         runtime: The GPU that the chain is on.
         full_precision: Whether products have all of float32's digits; else those of TF32, of
             which the tensor cores make more.
-        options: As for ``CompositionalAutoencoder``.
+        options: Keyword arguments of ``CompositionalAutoencoder``.
     """
 
     def __init__(
@@ -42,29 +44,33 @@ class GpuAutoencoder(KernelAutoencoder):
             "step", VECTOR=self._sizes.vector, FULL_PRECISION=int(full_precision)
         )
         self._flat: FlatArrays | None = None
+        self._moments: tuple[FlatArrays, FlatArrays] | None = None
         self._examiner: _Examiner | None = None
 
     def differentiate(
         self,
         x: np.ndarray,
-        noise: np.ndarray | None,
+        noise: np.ndarray | tuple[Stream, int],
         weights: np.ndarray | None,
         wanted: bool,
     ) -> tuple[BatchMeans, list[np.ndarray]]:
         """Computes loss and maxp of a batch, and gradients."""
         xp = self.runtime.xp
-        kind = len(x), noise is not None, weights is not None, wanted, self.noise_stream
+        # Noise that is given is drawn from no stream, and then it does not matter from which.
+        given = None if isinstance(noise, tuple) else noise
+        stream, position = (Stream.CALL_NOISE, 0) if given is not None else noise
+        kind = len(x), given is not None, weights is not None, wanted, stream
         parameters = self.flat_parameters()
         examiner = self._examiner
         if examiner is None or examiner.kind != kind or examiner.parameters is not parameters:
             examiner = self._examiner = self._make_examiner(kind, parameters)
         examiner.rows[...] = self.normalized(x)
-        if noise is not None:
-            examiner.noise[...] = xp.asarray(noise).reshape(len(x), -1)
+        if given is not None:
+            examiner.noise[...] = xp.asarray(given).reshape(len(x), -1)
         if weights is not None:
             examiner.weights[...] = xp.asarray(weights)
         single = examiner.single
-        single.plan(self.noise_position, [0.0], [self.tau])
+        single.plan(position, [0.0], [self.tau])
         single.launch()
         means = BatchMeans(*single.observed().tolist())
         if not wanted:
@@ -88,43 +94,61 @@ class GpuAutoencoder(KernelAutoencoder):
     def flat_parameters(self) -> FlatArrays:
         """Returns the parameters as parts of one array, which they become."""
         parameters = self.kernel_parameters()
-        if self._flat is None or any(
-            parameter.array is not view
-            for parameter, view in zip(parameters, self._flat.views, strict=True)
-        ):
-            self._flat = _gathered(self.runtime.xp, [parameter.array for parameter in parameters])
+        arrays = [parameter.array for parameter in parameters]
+        if self._flat is None or not _are_views(self._flat, arrays):
+            self._flat = _gathered(self.runtime.xp, arrays)
             for parameter, view in zip(parameters, self._flat.views, strict=True):
                 parameter.array = view
         return self._flat
 
+    def flat_moments(self) -> tuple[FlatArrays, FlatArrays]:
+        """Returns Adam's m and v, those of the update rules, as parts of an array each."""
+        parameters = self.kernel_parameters()
+        arrays = adam_moments(parameters)
+        if self._moments is None or not all(map(_are_views, self._moments, arrays)):
+            first, second = (_gathered(self.runtime.xp, each) for each in arrays)
+            for parameter, m, v in zip(parameters, first.views, second.views, strict=True):
+                parameter.update_rule.state.update(m=m, v=v)
+            self._moments = first, second
+        return self._moments
+
     def trainer_for(
         self,
-        optimizer: chainer.GradientMethod,
-        max_grad_norm: float | None,
+        descent: Descent,
         table: RowTable,
         batch_size: int,
-        schedule: Callable[[int], tuple[float, float]],
+        short_batches: bool = False,
+        means: np.ndarray | None = None,
     ) -> "StepMaker":
-        """Returns what makes optimizer steps.
+        """Returns a maker of optimizer steps.
 
         Args:
-            optimizer: Chainer's Adam or SGD, set up on this chain. Adam's moments become parts of
-                one array each.
-            max_grad_norm: Global norm that gradients are clipped to, or None.
+            descent: The optimizer. Adam's moments become parts of one array each.
             table: Where rows come from.
-            batch_size: Rows a step.
-            schedule: Returns learning rate and temperature of a step.
+            batch_size: Rows of a full batch.
+            short_batches: Whether an epoch ends with a batch of the rows that are left.
+            means: float64 ``(3,)``: where loss, maxp and weighted loss of the steps are added up;
+                None for an array of its own.
         """
-        adam = isinstance(optimizer, chainer.optimizers.Adam)
-        descent = GpuDescent(
-            _moments_of(self) if adam else None, (1 - BETA1, 1 - BETA2, EPS), max_grad_norm
+        gpu_descent = GpuDescent(
+            self.flat_moments() if descent.is_adam else None,
+            (1 - descent.beta1, 1 - descent.beta2, descent.eps),
+            descent.max_grad_norm,
+            descent.decay,
+            descent.decays_first,
         )
-        steps = NetworkPass(
-            self.runtime, self._kernels, self._sizes, self.flat_parameters(), batch_size, table,
-            seed=self.seed, stream=Stream.TRAINING_NOISE, capacity=_PLANNED,
-        )  # fmt: skip
-        steps.add_descent(descent)
-        return StepMaker(self.runtime, steps, schedule, adam)
+        options = {"seed": self.seed, "stream": Stream.TRAINING_NOISE}
+
+        def make(rows: int, **more: object) -> NetworkPass:
+            steps = NetworkPass(
+                self.runtime, self._kernels, self._sizes, self.flat_parameters(), rows, table,
+                full_batch=batch_size, short_batches=short_batches, **options, **more,
+            )  # fmt: skip
+            steps.add_descent(gpu_descent)
+            return steps
+
+        steps = make(batch_size, capacity=_PLANNED, means=means)
+        return StepMaker(self.runtime, steps, partial(make, means=steps.means))
 
     def _make_examiner(
         self, kind: tuple[int, bool, bool, bool, Stream], parameters: FlatArrays
@@ -149,47 +173,62 @@ class StepMaker:
     Args:
         runtime: The GPU.
         steps: A pass that ends with the optimizer's step.
-        schedule: Returns learning rate and temperature of a step.
-        adam: Whether rates get Adam's bias corrections.
+        make_short: Returns one for batches of fewer rows, which adds to the same means.
+
+    Attributes:
+        means: float64 ``(3,)``: loss, maxp and weighted loss, added up over the steps.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         steps: NetworkPass,
-        schedule: Callable[[int], tuple[float, float]],
-        adam: bool,
+        make_short: Callable[[int], NetworkPass],
     ) -> None:
         self._runtime = runtime
         self._pass = steps
-        self._schedule = schedule
-        self._adam = adam
+        self._make_short = cache(make_short)
         self._planned = range(0)
         self._next: int | None = None
         self._one: Callable[[], None] | None = None
         self._burst: Callable[[], None] | None = None
         self.means = steps.means
 
-    def make(self, first: int, count: int) -> None:
+    def forget_plan(self) -> None:
+        """Has learning rates and temperatures asked for again before the next step."""
+        self._planned = range(0)
+
+    def make(self, first: int, count: int, numbers: Numbers, ahead: int = _PLANNED) -> None:
         """Makes steps; what they compute need not be there when this returns.
 
         Args:
             first: Number of the first, from 0.
-            count: How many.
+            count: Number of steps.
+            numbers: Returns learning rates, with Adam's bias corrections, and temperatures.
+            ahead: Number of steps to plan, at most 10,000.
         """
         while count:
-            if first != self._next or first not in self._planned:
-                self._plan(first)
+            if first not in self._planned:
+                self._planned = range(first, first + ahead)
+                self._pass.plan(first, *numbers(self._planned))
+            elif first != self._next:
+                self._pass.go_to(first)
             now = min(count, self._planned.stop - first)
             self._replay(now)
             first = self._next = first + now
             count -= now
 
-    def _plan(self, first: int) -> None:
-        numbers = [self._schedule(step) for step in range(first, first + _PLANNED)]
-        rates, taus = np.array(numbers).T
-        self._pass.plan(first, corrected_rates(rates, first) if self._adam else rates, taus)
-        self._planned = range(first, first + _PLANNED)
+    def make_short(self, step: int, rows: int, numbers: Numbers) -> None:
+        """Makes one step on a short batch.
+
+        Args:
+            step: Its number.
+            rows: Number of rows of the batch.
+            numbers: Returns learning rates, with Adam's bias corrections, and temperatures.
+        """
+        short = self._make_short(rows)
+        short.plan(step, *numbers(range(step, step + 1)))
+        short.launch()
 
     def _replay(self, count: int) -> None:
         if self._one is None:
@@ -227,16 +266,5 @@ def _gathered(xp, arrays: list[np.ndarray]) -> FlatArrays:
     return flat
 
 
-def _moments_of(chain: GpuAutoencoder) -> tuple[FlatArrays, FlatArrays]:
-    """Takes Adam's moments from the optimizer's states, and makes them views of one array each."""
-    states = []
-    for parameter in chain.kernel_parameters():
-        if parameter.update_rule.state is None:
-            parameter.update_rule._init_states(parameter)
-        states.append(parameter.update_rule.state)
-    moments = {}
-    for key in ("m", "v"):
-        moments[key] = _gathered(chain.runtime.xp, [state[key] for state in states])
-        for state, view in zip(states, moments[key].views, strict=True):
-            state[key] = view
-    return moments["m"], moments["v"]
+def _are_views(flat: FlatArrays, arrays: Sequence[np.ndarray]) -> bool:
+    return all(array is view for array, view in zip(arrays, flat.views, strict=True))

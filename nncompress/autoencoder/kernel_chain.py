@@ -1,4 +1,4 @@
-"""What the autoencoder's fused forms have in common: the loss as one function node."""
+"""The common part of the autoencoder's fused forms: the loss as one function node."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.mean_of_steps import MeanOfSteps
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.random.noise import Stream
 
 
 class BatchMeans(NamedTuple):
@@ -32,7 +33,7 @@ class KernelAutoencoder(CompositionalAutoencoder):
     def differentiate(
         self,
         x: np.ndarray,
-        noise: np.ndarray | None,
+        noise: np.ndarray | tuple[Stream, int],
         weights: np.ndarray | None,
         wanted: bool,
     ) -> tuple[BatchMeans, Sequence[np.ndarray]]:
@@ -40,7 +41,7 @@ class KernelAutoencoder(CompositionalAutoencoder):
 
         Args:
             x: ``(n, D)``.
-            noise: The Gumbel noise, ``(n, M, K)``; None for that of ``noise_position``.
+            noise: The Gumbel noise, ``(n, M, K)``, or stream and position of that to draw.
             weights: The rows' weights, ``(n,)``; None: all 1.
             wanted: Whether to compute gradients.
 
@@ -54,8 +55,14 @@ class KernelAutoencoder(CompositionalAutoencoder):
         noise: np.ndarray | None = None,
         weights: np.ndarray | None = None,
     ) -> chainer.Variable:
-        """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does."""
-        node = _Objective(self, x, noise, weights)
+        """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does.
+
+        Where link hooks wait for the calls of ``l1`` and ``l2``, which kernels do not make, it is
+        computed there.
+        """
+        if self.has_hooked_links():
+            return super().forward(x, noise, weights)
+        node = _Objective(self, x, self.next_noise() if noise is None else noise, weights)
         (objective,) = node.apply(self.kernel_parameters())
         self.report_batch(node.means, weights is not None)
         return objective
@@ -76,6 +83,12 @@ class KernelAutoencoder(CompositionalAutoencoder):
             observed = {name: MeanOfSteps(value, batches) for name, value in observed.items()}
         chainer.report(observed, self)
 
+    def has_hooked_links(self) -> bool:
+        """Tells whether a link hook waits for the calls of ``l1`` or ``l2``."""
+        return bool(chainer._get_link_hooks()) or any(
+            link.local_link_hooks for link in (self.l1, self.l2)
+        )
+
     def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
         """Returns the parameters in the order that the kernels know."""
         return self.l1.W, self.l1.b, self.l2.W, self.l2.b, self.codebook
@@ -88,7 +101,7 @@ class _Objective(chainer.FunctionNode):
         self,
         chain: KernelAutoencoder,
         x: np.ndarray,
-        noise: np.ndarray | None,
+        noise: np.ndarray | tuple[Stream, int],
         weights: np.ndarray | None,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from nncompress.autoencoder import autoencoder_for
-from nncompress.autoencoder.chain import CompositionalAutoencoder, hidden_units
+from nncompress.autoencoder.chain import NOISE_CALLS, CompositionalAutoencoder, hidden_units
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
@@ -33,6 +33,7 @@ def save_model(
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(chain)
+    serializer.target.pop(NOISE_CALLS, None)  # of a chain that goes on, not of the model
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **serializer.target, **beside)
 
@@ -107,7 +108,9 @@ def load_model(
                 f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
                 f"{shape} for M={num_codebooks} and K={num_codewords}"
             )
-    chain = autoencoder_for(machine)(dim, num_codebooks, num_codewords)
+    # Encoding on a GPU needs none of its kernels, which are not tried for it.
+    kind = autoencoder_for(machine) if machine.runtime is None else CompositionalAutoencoder
+    chain = kind(dim, num_codebooks, num_codewords)
     chain.serialize(chainer.serializers.NpzDeserializer(arrays))
     chain.to_device(machine.device)
     return chain

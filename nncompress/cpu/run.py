@@ -1,4 +1,4 @@
-"""Work for a team of threads: training steps, gradients, a loss, or codes."""
+"""Tasks of a team of threads: training steps, gradients, a loss, or codes."""
 
 from typing import NamedTuple
 
@@ -23,16 +23,16 @@ ENCODING_TILE = 256
 
 
 class Plan(NamedTuple):
-    """The numbers that change from step to step, one element a step."""
+    """Numbers that change from step to step, one element a step."""
 
-    iterations: np.ndarray  # int64, positions of the training noise in its stream
+    iterations: np.ndarray  # int64, which training noise to draw
     rates: np.ndarray  # float64, Adam's bias corrections included
     taus: np.ndarray  # float64
 
 
 @njit(**JIT)
 def _clipping_factor(thread, threads, barrier, passed, shape, gradients, norms, max_norm):
-    """Returns the factor of the gradients, and the number of barriers passed."""
+    """Returns what the gradients are to be multiplied by, and how many barriers were passed."""
     for block in range(thread, shape.blocks, threads):
         units, logits = _owned(shape, gradients, block)
         norms[block] = (
@@ -66,8 +66,42 @@ def _owned(shape, weights, block):
     return slice(first, last), slice(start * shape.num_codewords, stop * shape.num_codewords)
 
 
+class Descent(NamedTuple):
+    """An optimizer."""
+
+    beta1: float  # Adam's decay of the first moment, ...
+    beta2: float  # ...of the second moment, ...
+    eps: float  # ...and eps
+    max_norm: float  # global norm that gradients are clipped to; 0 for no clipping
+    decay: float  # share of the parameters that is added to their gradients; 0 for none
+    decays_first: bool  # whether that is before clipping
+
+
+@njit(**JIT)
+def _add_decay(part, weights, gradients, factor, decay):
+    """Multiplies the gradients of some rows, and adds a share of the parameters to them."""
+    parameters, gradients = weights[part].reshape(-1), gradients[part].reshape(-1)
+    kind = parameters.dtype.type
+    multiplier, share = kind(factor), kind(decay)
+    for i in range(parameters.size):
+        gradients[i] = multiplier * gradients[i] + share * parameters[i]
+
+
+@njit(**JIT)
+def _decay_blocks(thread, threads, shape, weights, gradients, factor, decay):
+    """Does so for all rows of a thread's blocks."""
+    w, g = weights, gradients
+    for block in range(thread, shape.blocks, threads):
+        units, logits = _owned(shape, weights, block)
+        _add_decay(units, w.w1, g.w1, factor, decay)
+        _add_decay(units, w.b1, g.b1, factor, decay)
+        _add_decay(logits, w.w2, g.w2, factor, decay)
+        _add_decay(logits, w.b2, g.b2, factor, decay)
+        _add_decay(logits, w.codebook, g.codebook, factor, decay)
+
+
 class _Step(NamedTuple):
-    """The numbers by which an optimizer step applies each gradient."""
+    """Numbers of one optimizer step."""
 
     rate: float
     factor: float
@@ -125,8 +159,8 @@ def _weighted_sum_in_order(values, weights):
 @njit(**JIT)
 def train(
     thread, threads, barrier, shape, memory, weights, gradients, first_moments,
-    second_moments, source, rows, row_weights, centre, scale, seed_words, stream, plan, beta1,
-    beta2, eps, max_norm, nothing, out,
+    second_moments, source, rows, row_weights, centre, scale, seed_words, stream, plan,
+    descent, nothing, out,
 ):  # fmt: skip
     """Makes as many optimizer steps as ``rows`` has batches.
 
@@ -134,24 +168,21 @@ def train(
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: int64 ``(1,)``, 0.
-        shape: Sizes of the network, and how the work is cut.
+        shape: Sizes.
         memory: Working memory.
         weights: The parameters.
-        gradients: Arrays of the parameters' shapes, overwritten.
+        gradients: Overwritten.
         first_moments: Adam's m; empty arrays for SGD.
         second_moments: Adam's v; empty arrays for SGD.
         source: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``source``, ``(steps, batch_size)``.
         row_weights: The weights of those rows in the loss, float64 ``(steps, batch_size)``.
-        centre: The normalization's centre, ``(D,)``.
-        scale: The normalization's scale, a number of the weights' type.
+        centre: ``(D,)``.
+        scale: A number of the weights' type.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
-        stream: Stream of the noise, one of ``random.noise.Stream``.
+        stream: Stream of the noise.
         plan: Learning rates, temperatures and noise positions.
-        beta1: Adam's decay of the first moment.
-        beta2: Adam's decay of the second moment.
-        eps: Adam's eps.
-        max_norm: Global norm that gradients are clipped to; 0 for no clipping.
+        descent: The optimizer.
         nothing: An empty ``(0, 0, 0)`` array of the weights' type.
         out: float64 ``(steps, 3)``: loss of the normalized rows, maxp, and the weighted loss.
     """
@@ -188,11 +219,16 @@ def train(
         if thread == 0:
             _report(memory.certain, squares, weighted_squares, batch_size, out, step)
         factor = 1.0
-        if max_norm > 0.0:
+        if descent.decay != 0.0 and descent.decays_first:
+            _decay_blocks(thread, threads, shape, weights, gradients, 1.0, descent.decay)
+        if descent.max_norm > 0.0:
             factor, passed = _clipping_factor(
-                thread, threads, barrier, passed, shape, gradients, memory.norms, max_norm
+                thread, threads, barrier, passed, shape, gradients, memory.norms, descent.max_norm
             )
-        change = _Step(plan.rates[step], factor, beta1, beta2, eps)
+        if descent.decay != 0.0 and not descent.decays_first:
+            _decay_blocks(thread, threads, shape, weights, gradients, factor, descent.decay)
+            factor = 1.0
+        change = _Step(plan.rates[step], factor, descent.beta1, descent.beta2, descent.eps)
         w, g, m, v = weights, gradients, first_moments, second_moments
         for block in range(thread, shape.blocks, threads):
             units, logits = _owned(shape, weights, block)
@@ -214,16 +250,16 @@ def differentiate(
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: int64 ``(1,)``, 0.
-        shape: Sizes of the network, and how the work is cut.
+        shape: Sizes.
         memory: Working memory.
         weights: The parameters.
-        gradients: Arrays of the parameters' shapes, overwritten if ``wanted``.
-        wanted: True to compute the gradients, False for loss and maxp alone.
+        gradients: Overwritten if ``wanted``.
+        wanted: Whether to compute gradients.
         x: ``(N, D)``, where rows are gathered from.
         rows: Indices into ``x``, ``(batch_size,)``.
         row_weights: The weights of those rows in the loss, float64 ``(batch_size,)``.
-        centre: The normalization's centre, ``(D,)``.
-        scale: The normalization's scale, a number of the weights' type.
+        centre: ``(D,)``.
+        scale: A number of the weights' type.
         noise: The Gumbel noise of the batch.
         tau: Temperature.
         out: float64 ``(1, 3)``: loss of the normalized rows, maxp, and the weighted loss.
@@ -281,11 +317,11 @@ def encode(thread, threads, barrier, shape, weights, source, centre, scale, code
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: Not used: tiles do not depend on each other.
-        shape: Sizes of the network, and how the work is cut.
+        shape: Sizes.
         weights: The parameters.
         source: ``(n, D)``.
-        centre: The normalization's centre, ``(D,)``.
-        scale: The normalization's scale, a number of the weights' type.
+        centre: ``(D,)``.
+        scale: A number of the weights' type.
         codes: uint8 or uint16 ``(n, M)``, overwritten.
     """
     num_hidden, dim = weights.w1.shape

@@ -34,7 +34,7 @@ def refuse_large_numbers(matrix: EmbeddingMatrix, normalization: Normalization) 
 
     Args:
         matrix: ``(N, D)``.
-        normalization: What is done with its rows first.
+        normalization: Centre and scale of its rows, which come first.
 
     Raises:
         InputError: It has a number, once normalized, that is beyond float16.
@@ -85,8 +85,9 @@ class StreamedTable:
         runtime: The GPU.
         normalized: Normalizes rows that are there already.
         batch_size: Rows a batch.
-        batches: How many batches the table holds.
+        batches: Number of batches that the table holds.
         seed: Seed of the rows' order.
+        short_batches: Whether an epoch ends with a batch of the rows that are left.
 
     Attributes:
         table: Batch b of a run is in place ``b % batches``.
@@ -102,6 +103,7 @@ class StreamedTable:
         batch_size: int,
         batches: int,
         seed: int,
+        short_batches: bool = False,
     ) -> None:
         xp, num_rows = runtime.xp, batch_size * batches
         self._matrix = matrix
@@ -109,6 +111,7 @@ class StreamedTable:
         self._normalized = normalized
         self._batchsize = batch_size
         self._seed = seed
+        self._short_batches = short_batches
         # A row's weight travels behind its columns.
         self._stage = runtime.stage((num_rows, matrix.dim + 1), np.float32)
         self.table = RowTable(
@@ -122,10 +125,10 @@ class StreamedTable:
 
         Args:
             first: Number of the first batch; the others are in the same round of the table.
-            count: How many batches.
+            count: Number of batches; only the last may be short.
         """
         num_rows = len(self._matrix)
-        rows = batch_rows(first, count, self._batchsize, num_rows, self._seed)
+        rows = batch_rows(first, count, self._batchsize, num_rows, self._seed, self._short_batches)
 
         def fill(host: np.ndarray) -> None:
             host[:, :-1] = self._matrix.take(rows)

@@ -11,6 +11,7 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.gpu.modules import cuda_source
 
+_LEAST_CAPABILITY = 70  # ten times that of Volta, which the kernels are written for
 _STATIC_SHARED = 48 << 10  # bytes of shared memory that every kernel may use
 
 
@@ -45,14 +46,15 @@ def open_gpu(number: int) -> "Runtime":
             f"them, {otherwise}"
         )
     capability = int(cupy.cuda.Device(number).compute_capability)
-    least = _least_capability(runtime.runtimeGetVersion())
+    # The oldest that this version of CUDA, and with it CuPy, compiles for.
+    least = 75 if runtime.runtimeGetVersion() >= 13_000 else 50
     if capability < least:
         raise InputError(
             f"GPU {number} has compute capability {capability / 10}, and this CuPy's CUDA wants "
             f"{least / 10} or newer; name another GPU, {otherwise}"
         )
     cupy.cuda.Device(number).use()
-    return Runtime(number)
+    return _runtime_of(number)
 
 
 def first_reason(error: Exception) -> str:
@@ -64,9 +66,10 @@ def first_reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _least_capability(cuda_version: int) -> int:
-    """Returns ten times the least compute capability that a version of CUDA compiles for."""
-    return 75 if cuda_version >= 13_000 else 70
+@cache
+def _runtime_of(number: int) -> "Runtime":
+    """Returns the same runtime for the same GPU, so that what is found out of it is kept."""
+    return Runtime(number)
 
 
 class Runtime:
@@ -93,7 +96,7 @@ class Runtime:
 
     @cached_property
     def multiprocessors(self) -> int:
-        """How many multiprocessors there are."""
+        """The number of multiprocessors."""
         return self.xp.cuda.Device(self._number).attributes["MultiProcessorCount"]
 
     @property
@@ -112,7 +115,16 @@ class Runtime:
         Args:
             module: One of ``MODULES``.
             definitions: The preprocessor's.
+
+        Raises:
+            InputError: The GPU is too old for the kernels.
         """
+        capability = int(self.xp.cuda.Device(self._number).compute_capability)
+        if capability < _LEAST_CAPABILITY:
+            raise InputError(
+                f"GPU {self._number} has compute capability {capability / 10}, and the kernels "
+                f"want {_LEAST_CAPABILITY / 10} or newer"
+            )
         options = ("-std=c++17", *(f"-D{name}={value}" for name, value in definitions.items()))
         return Kernels(self.xp, cuda_source(module), options)
 
@@ -153,7 +165,7 @@ class Kernels:
 
         Args:
             name: Of the kernel.
-            blocks: How many.
+            blocks: Number of blocks.
             threads: Of each block.
             arguments: Arrays of the device, NumPy scalars of the kernel's own types, NumPy arrays
                 of one structure, and None for a null pointer.
@@ -190,7 +202,7 @@ class Stage:
         """Sends an array.
 
         Args:
-            rows: How many of them.
+            rows: Number of its rows.
             fill: Fills an array of NumPy's with that many rows.
 
         Returns:

@@ -55,7 +55,7 @@ class Sizes:
 
     @property
     def vector(self) -> int:
-        """How many numbers a copy can move at a time: a divisor of all rows' lengths."""
+        """The most numbers that a copy can move at a time: a divisor of all rows' lengths."""
         return math.gcd(4, self.dim, self.num_hidden, self.num_units)
 
 
@@ -66,7 +66,7 @@ class RowTable:
     Attributes:
         rows: Normalized rows, float16 or float32: the whole matrix, or those of some batches.
         weights: Their weights in the loss, float32, or None.
-        batches: How many batches are in it, one after the other; None for the whole matrix, from
+        batches: Number of batches in it, one after the other; None for the whole matrix, from
             which they are taken in each epoch's random order.
     """
 
@@ -81,13 +81,17 @@ class GpuDescent:
 
     Attributes:
         moments: Adam's m and v; None for SGD.
-        decays: 1 - beta1, 1 - beta2, and eps.
+        adam: 1 - beta1, 1 - beta2, and eps.
         max_grad_norm: Global norm that gradients are clipped to, or None.
+        decay: Share of the parameters that is added to their gradients; 0 for none.
+        decays_first: Whether that is before clipping.
     """
 
     moments: tuple[FlatArrays, FlatArrays] | None
-    decays: tuple[float, float, float]
-    max_grad_norm: float | None
+    adam: tuple[float, float, float]
+    max_grad_norm: float | None = None
+    decay: float = 0.0
+    decays_first: bool = False
 
 
 class NetworkPass:
@@ -98,13 +102,16 @@ class NetworkPass:
         kernels: The kernels of the module ``step``.
         sizes: Sizes of the network.
         parameters: Its parameters.
-        batch_size: Rows of a batch.
+        batch_size: Rows of this pass's batches.
         table: Where the rows come from.
         seed: Seed of the noise and of the rows' order.
-        stream: Which noise.
+        stream: Stream of the noise.
         given: Noise to use in place of that, float32 ``(batch_size, L)``, or None.
         capacity: Steps that can be planned at a time.
         backward: Whether to compute gradients.
+        full_batch: Rows of a full batch, where this pass is for shorter ones; None: it is not.
+        short_batches: Whether an epoch ends with a batch of the rows that are left.
+        means: Array of another pass to add its ``means`` up in, or None.
 
     Attributes:
         gradients: float32 ``(parts, size)``: the gradients are the sum of the parts.
@@ -126,6 +133,9 @@ class NetworkPass:
         given: object = None,
         capacity: int = 1,
         backward: bool = True,
+        full_batch: int | None = None,
+        short_batches: bool = False,
+        means: object = None,
     ) -> None:
         xp = self._xp = runtime.xp
         self._runtime = runtime
@@ -133,13 +143,17 @@ class NetworkPass:
         self._sizes = sizes
         self._parameters = parameters
         self._batchsize = batch_size
+        self._full_batch = full_batch or batch_size
+        self._epoch_samples = len(table.rows)
+        if short_batches:
+            self._epoch_samples = -(-len(table.rows) // self._full_batch) * self._full_batch
         self._table = table
         self._given = given
         self._stream = stream
         self._words = noise_words(seed, stream, 0)[:2]
         self._capacity = capacity
         self._plan = xp.zeros(_PLAN.itemsize + 16 * capacity, dtype=xp.uint8)
-        self.means = xp.zeros(3, dtype=xp.float64)
+        self.means = xp.zeros(3, dtype=xp.float64) if means is None else means
         self._arrived = xp.zeros(1, dtype=xp.uint32)
         rows = min(batch_size, TILE_ROWS)
         self._buffers = _Buffers.of(xp, sizes, rows, backward)
@@ -180,6 +194,12 @@ class NetworkPass:
         plan = np.frombuffer(header.tobytes() + numbers.tobytes(), dtype=np.uint8)
         self._plan[...] = self._xp.asarray(plan)
 
+    def go_to(self, iteration: int) -> None:
+        """Passes over steps that were planned; the next is ``iteration``."""
+        size = _PLAN["iteration"].itemsize
+        number = np.frombuffer(np.int64(iteration).tobytes(), dtype=np.uint8)
+        self._plan[:size] = self._xp.asarray(number)
+
     def add_descent(self, descent: GpuDescent) -> None:
         """Adds the optimizer's step, after which the next batch is due.
 
@@ -187,7 +207,18 @@ class NetworkPass:
             descent: The optimizer.
         """
         xp, size = self._xp, len(self._parameters.values)
-        norms = None
+        blocks = -(-size // _DESCENT_THREADS)
+        norms, decay = None, descent.decay
+        if decay and descent.decays_first and descent.max_grad_norm is not None:
+            self._launches.append(
+                Launch(
+                    "add_decay",
+                    blocks,
+                    _DESCENT_THREADS,
+                    [self._parameters.values, self.gradients, np.int64(size), np.float32(decay)],
+                )
+            )
+            decay = 0.0
         if descent.max_grad_norm is not None:
             norms = xp.zeros(_NORM_BLOCKS, dtype=xp.float64)
             self._launches.append(
@@ -204,13 +235,14 @@ class NetworkPass:
         self._launches.append(
             Launch(
                 "descend",
-                -(-size // _DESCENT_THREADS),
+                blocks,
                 _DESCENT_THREADS,
                 [
                     *(self._plan, self._parameters.values, self.gradients),
                     *(np.int32(self._parts), np.int64(size), first, second),
-                    *(np.float32(decay) for decay in descent.decays),
+                    *(np.float32(number) for number in descent.adam),
                     *(norms, np.int32(_NORM_BLOCKS), np.float64(descent.max_grad_norm or 0.0)),
+                    np.float32(decay),
                     *(self._squares, np.int32(len(self._squares))),
                     *(self._certain, np.int32(len(self._certain))),
                     *(self.means, np.float64(self._loss_factor), np.float64(self._maxp_factor)),
@@ -269,8 +301,13 @@ class NetworkPass:
                 [
                     *(self._plan, table.rows, np.int32(table.rows.dtype == np.float16)),
                     *(table.weights, b.x, b.factors),
-                    *(np.uint32(len(table.rows)), np.int32(sizes.dim)),
-                    *(np.int32(self._batchsize), np.int32(first_row), np.int32(n)),
+                    *(np.uint32(len(table.rows)), np.uint64(self._epoch_samples)),
+                    *(
+                        np.int32(sizes.dim),
+                        np.int32(self._full_batch),
+                        np.int32(first_row),
+                        np.int32(n),
+                    ),
                     *(np.int32(table.batches or 0), np.int32(shuffled)),
                     *(np.uint32(Stream.ROW_ORDER), *key),
                 ],
@@ -361,7 +398,7 @@ class NetworkPass:
 
 @dataclass(frozen=True)
 class _Buffers:
-    """What a tile of rows becomes on its way, float32 ``(rows, ...)``."""
+    """Stages of a tile of rows on its way, float32 ``(rows, ...)``."""
 
     x: object  # normalized rows
     factors: object  # their weights

@@ -22,6 +22,8 @@ class Stream(IntEnum):
     VALIDATION_NOISE = 3
     PERTURBATION = 4
     RESIDUAL_START = 5
+    CALL_NOISE = 6
+    EVALUATION_NOISE = 7
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:

@@ -13,7 +13,14 @@ _ROUNDS = 8
 _WORD = np.uint64(0xFFFFFFFF)
 
 
-def batch_rows(first: int, count: int, batch_size: int, num_rows: int, seed: int) -> np.ndarray:
+def batch_rows(
+    first: int,
+    count: int,
+    batch_size: int,
+    num_rows: int,
+    seed: int,
+    short_batches: bool = False,
+) -> np.ndarray:
     """Returns the rows of batches; one that crosses the end of an epoch goes on in the next.
 
     Args:
@@ -22,14 +29,17 @@ def batch_rows(first: int, count: int, batch_size: int, num_rows: int, seed: int
         batch_size: Rows a batch.
         num_rows: N, at most ``2**32``.
         seed: The run's seed.
+        short_batches: Whether it ends there instead.
 
     Returns:
-        int64 ``(count * batch_size,)``.
+        int64 ``(count * batch_size,)``, or fewer where batches are short.
     """
     samples = np.arange(first * batch_size, (first + count) * batch_size)
-    epochs = samples // num_rows
+    epoch_samples = -(-num_rows // batch_size) * batch_size if short_batches else num_rows
+    samples = samples[samples % epoch_samples < num_rows]
+    epochs = samples // epoch_samples
     return np.concatenate([
-        shuffled(samples[epochs == epoch] % num_rows, num_rows, int(epoch), seed)
+        shuffled(samples[epochs == epoch] % epoch_samples, num_rows, int(epoch), seed)
         for epoch in np.unique(epochs)
     ])  # fmt: skip
 

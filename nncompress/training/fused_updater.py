@@ -1,10 +1,12 @@
 """Many optimizer steps without leaving the CPU's kernels."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
-from nncompress.autoencoder.fused import Descent
+from nncompress.autoencoder.descent import Descent
+from nncompress.autoencoder.kernel_chain import BatchMeans
 from nncompress.training.many_steps_updater import ManyStepsUpdater
 
 
@@ -17,16 +19,24 @@ class FusedUpdater(ManyStepsUpdater):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments, most_steps=50, most_operations=4e9)
-        optimizer = self.get_optimizer("main")
-        self._descent = Descent.of(self.chain, optimizer, self.settings.max_grad_norm)
 
-    def make_steps(self, first: int, batches: Sequence[np.ndarray]) -> None:
+    def make_steps(self, first: int, batches: Sequence[np.ndarray], descent: Descent) -> None:
         """Makes steps, and reports means over them."""
-        steps = range(first, first + len(batches))
-        rates = np.array([self.settings.learning_rate_at(step) for step in steps])
-        taus = np.array([self.settings.tau_at(step) for step in steps])
-        rows = np.stack(batches)
+        means = []
+        step = first
+        for _, group in groupby(batches, len):  # a call for batches of one size
+            rows = np.stack(list(group))
+            means.append((self._make_equal_steps(step, rows, descent), len(rows)))
+            step += len(rows)
+        mean = means[0][0]
+        if len(means) > 1:
+            counts = [count for _, count in means]
+            mean = BatchMeans(*np.average([each for each, _ in means], axis=0, weights=counts))
+        self.chain.report_batch(mean, self.weights is not None, len(batches))
+
+    def _make_equal_steps(self, first: int, rows: np.ndarray, descent: Descent) -> BatchMeans:
+        """Makes steps on rows ``(steps, batch_size)``, and returns means over them."""
         source, places = self.matrix.source_of(rows)
         weights = None if self.weights is None else self.weights[rows]
-        means = self.chain.train_steps(self._descent, source, places, weights, first, rates, taus)
-        self.chain.report_batch(means, weights is not None, len(steps))
+        numbers = self.numbers(range(first, first + len(rows)), descent)
+        return self.chain.train_steps(descent, source, places, weights, first, *numbers)

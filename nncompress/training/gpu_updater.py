@@ -1,15 +1,20 @@
 """Many optimizer steps on a GPU, without waiting for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 
+from nncompress.autoencoder.descent import Descent
 from nncompress.autoencoder.gpu import GpuAutoencoder, StepMaker
 from nncompress.autoencoder.kernel_chain import BatchMeans
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.gpu.parameters import FlatArrays
 from nncompress.gpu.rows import StreamedTable, fits, refuse_large_numbers, resident_table
+from nncompress.gpu.step import RowTable
 from nncompress.machine import Machine
+from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.many_steps_updater import ManyStepsUpdater
 from nncompress.training.row_iterator import EpochCounter
@@ -32,9 +37,10 @@ class GpuUpdater(ManyStepsUpdater):
         matrix: The embedding matrix.
         chain: The autoencoder, already on its device.
         settings: The run's settings.
-        machine: The GPU.
+        machine: The chain's GPU.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it.
 
     Raises:
         InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
@@ -63,50 +69,110 @@ class GpuUpdater(ManyStepsUpdater):
         self._streamed: StreamedTable | None = None
         to_gpu = matrix, weights, settings.matrix_dtype, chain.runtime, chain.normalized
         if is_resident:
-            table = resident_table(*to_gpu)
+            self._table: RowTable | None = resident_table(*to_gpu)
         else:
             self._streamed = StreamedTable(
-                *to_gpu, settings.batch_size, self.stride, settings.seed
+                *to_gpu, settings.batch_size, self.stride, settings.seed, settings.short_batches
             )
-            table = self._streamed.table
-        self._steps: StepMaker | None = chain.trainer_for(
-            self.get_optimizer("main"),
-            settings.max_grad_norm,
-            table,
-            settings.batch_size,
-            lambda step: (settings.learning_rate_at(step), settings.tau_at(step)),
-        )
+            self._table = self._streamed.table
+        self._steps: StepMaker | None = None
+        self._made_for: tuple[object, ...] | None = None
+        self._planned_for: tuple[object, ...] | None = None
+        self._means = chain.runtime.xp.zeros(3, dtype=np.float64)
         self._unreported = 0
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Makes the counter of batches: their rows follow from their numbers."""
-        return EpochCounter(len(self.matrix), self.settings.batch_size)
+        """Returns a counter of batches: which rows they have follows from their numbers."""
+        settings = self.settings
+        return EpochCounter(len(self.matrix), settings.batch_size, settings.short_batches)
 
-    def make_steps(self, first: int, batches: Sequence[None]) -> None:
+    def next_rows(self) -> np.ndarray:
+        """Returns the indices of the next batch's rows, int64: those that the GPU would take."""
+        self.get_iterator("main").next()
+        return self._rows_of(self.iteration)
+
+    def make_steps(self, first: int, batches: Sequence[None], descent: Descent) -> None:
         """Makes steps, and reports means if it is time."""
-        if self._streamed is not None:
-            self._streamed.fill(first, len(batches))
-        self._steps.make(first, len(batches))
-        self._unreported += len(batches)
         done = first + len(batches)
+        for start, count, rows in self._parts(first, done):
+            if self._streamed is not None:
+                self._streamed.fill(start, count)
+            self._make_equal_steps(start, count, rows, descent)
+        self._unreported += len(batches)
         if self.is_awaited(done):
-            means = (self._steps.means / self._unreported).tolist()
+            means = (self._means / self._unreported).tolist()
             self.chain.report_batch(BatchMeans(*means), self.weights is not None, self._unreported)
-            self._steps.means[...] = 0.0
+            self._means[...] = 0.0
             self._unreported = 0
+
+    def _make_equal_steps(self, first: int, count: int, rows: int, descent: Descent) -> None:
+        """Makes steps on batches of equally many rows."""
+        steps = self._steps_for(descent)
+        numbers = partial(self.numbers, descent=descent)
+        if rows < self.settings.batch_size:
+            steps.make_short(first, rows, numbers)
+            return
+        state = self.schedule.state
+        planned_for = state, self.updates_before(0)
+        if planned_for != self._planned_for:
+            steps.forget_plan()
+            self._planned_for = planned_for
+        # Who has set a number may set it again soon.
+        ahead = {} if state == (None, None) else {"ahead": count}
+        steps.make(first, count, numbers, **ahead)
+
+    def _parts(self, first: int, done: int) -> Iterator[tuple[int, int, int]]:
+        """Cuts steps into parts with batches of equally many rows.
+
+        Yields:
+            Number of the first step, how many steps, and rows a batch.
+        """
+        settings = self.settings
+        rest = len(self.matrix) % settings.batch_size
+        if not settings.short_batches or not rest:
+            yield first, done - first, settings.batch_size
+            return
+        epoch = len(self.matrix) // settings.batch_size + 1
+        while first < done:
+            full = min(done, first // epoch * epoch + epoch - 1) - first
+            if full:
+                yield first, full, settings.batch_size
+            else:
+                yield first, 1, rest
+            first += full or 1
+
+    def _rows_of(self, step: int) -> np.ndarray:
+        settings = self.settings
+        size, seed = settings.batch_size, settings.seed
+        return batch_rows(step, 1, size, len(self.matrix), seed, settings.short_batches)
+
+    def _steps_for(self, descent: Descent) -> StepMaker:
+        """Returns the maker of steps, anew if optimizer or arrays are others than before."""
+        chain = self.chain
+        arrays: tuple[FlatArrays, ...] = (chain.flat_parameters(),)
+        if descent.is_adam:
+            arrays += chain.flat_moments()
+        made_for = descent, *arrays
+        if self._steps is None or made_for != self._made_for:
+            settings = self.settings
+            self._steps = chain.trainer_for(
+                descent, self._table, settings.batch_size, settings.short_batches, self._means
+            )
+            self._made_for, self._planned_for = made_for, None
+        return self._steps
 
     def wait(self) -> None:
         """Waits until all steps have been made."""
-        self._steps.means.tolist()
+        self._means.tolist()
 
     def finalize(self) -> None:
         """Lets go of the matrix on the GPU, when training is over."""
         super().finalize()
-        self._streamed = self._steps = None
+        self._streamed = self._table = self._steps = None
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the state, with what is not reported yet."""
         super().serialize(serializer)
         with suppress(KeyError):  # a snapshot of a CPU's has reported all
-            serializer("means", self._steps.means)
+            serializer("means", self._means)
             self._unreported = int(serializer("unreported", self._unreported))

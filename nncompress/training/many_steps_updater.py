@@ -1,9 +1,16 @@
 """Many optimizer steps for one update."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from nncompress.autoencoder.descent import (
+    Descent,
+    adam_moments,
+    descent_of,
+    reason_against_kernels,
+)
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.training.stops import Stops, stops_of
 from nncompress.training.triggers import REPORT_INTERVAL
@@ -11,11 +18,13 @@ from nncompress.training.updater import AutoencoderUpdater
 
 
 class ManyStepsUpdater(AutoencoderUpdater):
-    """Makes several steps an update.
+    """Makes several steps an update, in kernels that know the optimizer.
 
     An update ends with each epoch, with the last iteration, wherever the iteration is a multiple
     of ``stride``, which divides ``REPORT_INTERVAL``, and wherever one of the trainer's extensions
-    may act, so that triggers fire when Chainer's do.
+    may act, so that triggers fire when Chainer's do. Before each update the optimizer is looked
+    at. What the kernels do not know of (see ``descent.reason_against_kernels``) Chainer does
+    itself, a step an update, and a warning says why.
 
     Args:
         arguments: The arguments of ``AutoencoderUpdater``.
@@ -34,6 +43,7 @@ class ManyStepsUpdater(AutoencoderUpdater):
         self.stride = max(
             steps for steps in range(1, max(1, most) + 1) if REPORT_INTERVAL % steps == 0
         )
+        self._reasons: set[str] = set()
         self._trainer: chainer.training.Trainer | None = None
         self._stops = Stops()
 
@@ -59,7 +69,12 @@ class ManyStepsUpdater(AutoencoderUpdater):
         """Makes steps up to the next moment at which something else may have to happen."""
         if self._trainer is not None:
             self._stops, self._trainer = stops_of(self._trainer), None
-        settings, iterator = self.settings, self.get_iterator("main")
+        iterator, optimizer = self.get_iterator("main"), self.get_optimizer("main")
+        reason = reason_against_kernels(optimizer, self.chain)
+        if reason is not None:
+            self._say(reason)
+            super().update()
+            return
         first = self.iteration
         batches = []
         while True:
@@ -67,24 +82,53 @@ class ManyStepsUpdater(AutoencoderUpdater):
             done = first + len(batches)
             if done % self.stride == 0 or self.is_awaited(done):
                 break
-        self.make_steps(first, batches)
-        optimizer = self.get_optimizer("main")
-        self.show_rate(settings.learning_rate_at(done - 1))
-        self.chain.tau = settings.tau_at(done - 1)
-        self.chain.noise_position = done
-        optimizer.t = done
+        self.schedule.look()
+        self.make_steps(first, batches, descent_of(optimizer))
+        self.schedule.show(done - 1)
+        optimizer.t += len(batches)
         for parameter in self.chain.params():
-            parameter.update_rule.t = done
+            parameter.update_rule.t += len(batches)
         self.iteration = done
 
     def wait(self) -> None:
         """Waits until all steps have been made."""
 
-    def make_steps(self, first: int, batches: Sequence[np.ndarray]) -> None:
+    def make_steps(self, first: int, batches: Sequence[np.ndarray], descent: Descent) -> None:
         """Makes steps, and reports means over them.
 
         Args:
             first: Number of the first step.
             batches: The iterator's batch for each.
+            descent: The optimizer.
         """
         raise NotImplementedError
+
+    def numbers(self, steps: range, descent: Descent) -> tuple[np.ndarray, np.ndarray]:
+        """Returns learning rates, with Adam's bias corrections, and temperatures of steps.
+
+        Args:
+            steps: Numbers of the steps, at or after the iteration.
+            descent: The optimizer.
+        """
+        rates, taus = self.schedule.at(steps)
+        return descent.corrected(rates, self.updates_before(steps.start)), taus
+
+    def updates_before(self, step: int) -> int:
+        """Returns how many updates the parameters will have had before a step."""
+        return self.chain.l1.W.update_rule.t + step - self.iteration
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the state, with Adam's moments even before the first step."""
+        optimizer = self.get_optimizer("main")
+        if reason_against_kernels(optimizer, self.chain) is None and descent_of(optimizer).is_adam:
+            adam_moments(self.chain.kernel_parameters())
+        super().serialize(serializer)
+
+    def _say(self, reason: str) -> None:
+        """Warns, once for each reason."""
+        if reason not in self._reasons:
+            self._reasons.add(reason)
+            warnings.warn(
+                f"{reason}: Chainer makes the steps itself, which takes longer than the kernels",
+                stacklevel=3,
+            )

@@ -9,17 +9,19 @@ from nncompress.random.row_order import RowOrder
 class EpochCounter(chainer.dataset.Iterator):
     """Counts batches and epochs, without end, and hands out nothing.
 
-    Every batch is full: one that crosses the end of an epoch goes on with the first rows of the
-    next, as with Chainer's ``SerialIterator``.
+    A batch that crosses the end of an epoch goes on with the first rows of the next, as with
+    Chainer's ``SerialIterator``, so that all are full; or it ends there.
 
     Args:
         num_rows: N.
         batch_size: Rows a batch, at most N.
+        short_batches: Whether an epoch ends with a batch of the rows that are left.
     """
 
-    def __init__(self, num_rows: int, batch_size: int) -> None:
+    def __init__(self, num_rows: int, batch_size: int, short_batches: bool = False) -> None:
         self.num_rows = num_rows
         self.batch_size = batch_size
+        self.short_batches = short_batches
         self.epoch = 0
         self.current_position = 0
         self.is_new_epoch = False
@@ -31,7 +33,10 @@ class EpochCounter(chainer.dataset.Iterator):
         position = self.current_position + self.batch_size
         self.is_new_epoch = position >= self.num_rows
         self.epoch += self.is_new_epoch
-        self.current_position = position - self.num_rows * self.is_new_epoch
+        if self.short_batches and self.is_new_epoch:
+            self.current_position = 0
+        else:
+            self.current_position = position - self.num_rows * self.is_new_epoch
 
     def next(self) -> np.ndarray | None:
         """Goes on by a batch, and returns its rows."""
@@ -63,21 +68,24 @@ class RowIterator(EpochCounter):
     Args:
         order: The order of the rows.
         batch_size: Rows a batch, at most N.
+        short_batches: Whether an epoch ends with a batch of the rows that are left.
     """
 
-    def __init__(self, order: RowOrder, batch_size: int) -> None:
-        super().__init__(order.num_rows, batch_size)
+    def __init__(self, order: RowOrder, batch_size: int, short_batches: bool = False) -> None:
+        super().__init__(order.num_rows, batch_size, short_batches)
         self.order = order
         self._seek(0)
 
     def __next__(self) -> np.ndarray:
-        """Returns the next indices, int64 ``(batch_size,)``."""
+        """Returns the next indices, int64 ``(batch_size,)`` or fewer."""
         left = self.num_rows - self.current_position
         super().__next__()
         if not self.is_new_epoch:
             return self._take(self.batch_size)
         rest = self._take(left)
         self._seek(0)
+        if self.short_batches:
+            return rest
         return np.concatenate([rest, self._take(self.batch_size - left)])
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:

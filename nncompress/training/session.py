@@ -67,21 +67,15 @@ def learn(
     """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
 
     Args:
-    <<<<<<< HEAD
-            matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
-                that is open.
-            settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
-            machine: Where to train; None: on the CPU, with all usable cores.
-    =======
-            matrix: The embedding matrix, ``(N, D)``.
-            settings: Every number that training depends on.
-            machine: The machine to train on.
-    >>>>>>> a2
-            weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-            optimizer: In place of the one that the settings name; then it has the say on learning
-                rate and clipping.
-            extensions: Chainer's or your own, with triggers of their own.
-            out: Directory for the files that they write.
+        matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
+            that is open.
+        settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
+        machine: The machine to train on; None: the CPU, with all usable cores.
+        weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it.
+        extensions: Chainer's or your own, with triggers of their own.
+        out: Directory for the files that they write.
     """
     session = make_session(
         EmbeddingMatrix.of(matrix), settings, machine or Machine(),
@@ -108,8 +102,8 @@ def make_session(
         settings: The run's settings.
         machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name; then it has the say on learning
-            rate and clipping.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it. It is set up on the chain, unless it has a target already.
         out: Directory for the files that extensions write.
 
     Returns:
@@ -141,6 +135,8 @@ def updater_for(machine: Machine) -> type[AutoencoderUpdater]:
         from nncompress.training.fused_updater import FusedUpdater
 
         return FusedUpdater
+    if not machine.trains_by_kernels:
+        return AutoencoderUpdater
     from nncompress.training.gpu_updater import GpuUpdater
 
     return GpuUpdater

@@ -5,9 +5,11 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
+from nncompress.random.noise import Stream
 from nncompress.random.row_order import RowOrder
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.row_iterator import RowIterator
+from nncompress.training.schedule import Schedule
 from nncompress.training.settings import TrainingSettings
 
 
@@ -15,7 +17,8 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
     """Updates an autoencoder through Chainer's graph, one step an update: the reference.
 
     Everything a step depends on follows from the settings and the iteration's number, so that a
-    resumed run repeats an uninterrupted one bit for bit.
+    resumed run repeats an uninterrupted one bit for bit. Where an extension or the user sets the
+    learning rate or the chain's ``tau``, that counts from then on, and a warning says so.
 
     Args:
         matrix: The embedding matrix.
@@ -23,7 +26,8 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         settings: The run's settings.
         machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name.
+        optimizer: In place of the one that the settings name, whose learning rate and clipping do
+            not apply to it. It is set up on the chain, unless it has a target already.
 
     Attributes:
         stride: The most steps of an update.
@@ -40,16 +44,19 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         weights: np.ndarray | None = None,
         optimizer: chainer.GradientMethod | None = None,
     ) -> None:
+        is_own = optimizer is None
         if optimizer is None:
             optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
+        if optimizer.target is None:
             optimizer.setup(chain)
-            if settings.max_grad_norm is not None:
-                clipping = chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm)
-                optimizer.add_hook(clipping)
+        if is_own and settings.max_grad_norm is not None:
+            clipping = chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm)
+            optimizer.add_hook(clipping)
         self.chain = chain
         self.matrix = matrix
         self.settings = settings
         self.weights = weights
+        self.schedule = Schedule(settings, optimizer, chain, has_rates=is_own)
         # The device is not handed on: the chain is where it should be already.
         super().__init__(self.make_iterator(), optimizer)
         self._device = machine.device
@@ -58,24 +65,27 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         """Makes the iterator over the indices of each batch's rows."""
         matrix, settings = self.matrix, self.settings
         order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
-        return RowIterator(order, settings.batch_size)
+        return RowIterator(order, settings.batch_size, settings.short_batches)
+
+    def next_rows(self) -> np.ndarray:
+        """Returns the indices of the next batch's rows, int64."""
+        return self.get_iterator("main").next()
 
     def update_core(self) -> None:
         """Makes one step on the next batch."""
         optimizer, chain = self.get_optimizer("main"), self.chain
-        batch = self.get_iterator("main").next()
+        batch = self.next_rows()
         rows = self.matrix.take(batch)
         weights = None if self.weights is None else self._device.send(self.weights[batch])
-        self.show_rate(self.settings.learning_rate_at(self.iteration))
-        chain.tau = self.settings.tau_at(self.iteration)
-        chain.noise_position = self.iteration
-        loss = chain(self._device.send(rows), weights=weights)
+        self.schedule.look()
+        self.schedule.show(self.iteration)
+        with chain.noise_pinned(Stream.TRAINING_NOISE, self.iteration):
+            loss = chain(self._device.send(rows), weights=weights)
         chain.cleargrads()
-        loss.backward()
+        loss.backward(loss_scale=optimizer._loss_scale)
         optimizer.update()
 
-    def show_rate(self, rate: float) -> None:
-        """Sets the optimizer's learning rate."""
-        # Chainer's Adam calls its learning rate alpha, after the paper.
-        name = "alpha" if self.settings.optimizer == "Adam" else "lr"
-        setattr(self.get_optimizer("main"), name, rate)
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the state, with which schedules have stepped back."""
+        super().serialize(serializer)
+        self.schedule.serialize(serializer["schedule"])

@@ -44,16 +44,15 @@ class Validation(chainer.training.extensions.Evaluator):
     def evaluate(self) -> dict[str, float]:
         """Returns loss and maxp over the validation rows, as the chain reports them."""
         chain = self.get_target("main")
-        training = chain.tau, chain.noise_stream, chain.noise_position
-        chain.tau, chain.noise_stream, chain.noise_position = (
-            self._tau,
-            Stream.VALIDATION_NOISE,
-            0,
-        )
+        training_tau, chain.tau = chain.tau, self._tau
         observation: dict[str, float] = {}
         try:
-            with chainer.reporter.report_scope(observation), chainer.no_backprop_mode():
+            with (
+                chainer.reporter.report_scope(observation),
+                chainer.no_backprop_mode(),
+                chain.noise_pinned(Stream.VALIDATION_NOISE, 0),
+            ):
                 chain(self._rows, weights=self._weights)
         finally:
-            chain.tau, chain.noise_stream, chain.noise_position = training
+            chain.tau = training_tau
         return {key: float(value) for key, value in observation.items()}

@@ -21,4 +21,4 @@ def observe(chain, *arguments):
 
 def distance(one, other):
     """Returns by how much two arrays differ, by norm."""
-    return np.linalg.norm(one - other) / max(np.linalg.norm(one), 1e-300)
+    return float(np.linalg.norm(one - other)) / max(float(np.linalg.norm(one)), 1e-300)

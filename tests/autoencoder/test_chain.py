@@ -101,9 +101,84 @@ def test_a_weight_is_how_often_a_row_is_there(random):
 def test_noise_left_out_is_that_of_the_seed_and_position(random):
     chain = make(4, 3, 5, np.float32)
     x = random.normal(size=(6, 4)).astype(np.float32)
-    chain.noise_position = 9
     noise = gumbel_noise(1, Stream.TRAINING_NOISE, 9, (6, 3, 5))
-    assert float(chain(x).array) == float(chain(x, noise).array)
+    with chain.noise_pinned(Stream.TRAINING_NOISE, 9):
+        assert float(chain(x).array) == float(chain(x).array) == float(chain(x, noise).array)
+    assert chain.pinned_noise is None
+
+
+def losses_of(chain, x, calls):
+    return [float(chain(x).array) for _ in range(calls)]
+
+
+def test_each_call_draws_noise_of_its_own_and_the_seed_repeats_it(random):
+    x = random.normal(size=(6, 4)).astype(np.float32)
+    losses = losses_of(make(4, 3, 5, np.float32), x, 5)
+    assert len(set(losses)) == 5
+    assert losses_of(make(4, 3, 5, np.float32), x, 5) == losses
+    chain = make(4, 3, 5, np.float32)
+    noise = [gumbel_noise(1, Stream.CALL_NOISE, call, (6, 3, 5)) for call in range(5)]
+    assert [float(chain(x, each).array) for each in noise] == losses
+    assert losses_of(chain, x, 5) == losses  # noise that is given is not drawn
+
+
+def test_evaluating_changes_nothing_in_what_training_draws(random):
+    x = random.normal(size=(6, 4)).astype(np.float32)
+    wanted = losses_of(make(4, 3, 5, np.float32), x, 4)
+    chain = make(4, 3, 5, np.float32)
+    found, evaluated = [], []
+    for _ in range(4):
+        found += losses_of(chain, x, 1)
+        with chainer.using_config("train", False), chainer.no_backprop_mode():
+            evaluated += losses_of(chain, x, 2)
+    assert found == wanted
+    assert len({*found, *evaluated}) == 12
+
+
+def test_a_copy_of_a_chain_counts_its_own_calls(random):
+    x = random.normal(size=(6, 4)).astype(np.float32)
+    chain = make(4, 3, 5, np.float32)
+    copied = chain.copy(mode="share")
+    assert losses_of(chain, x, 3) == losses_of(copied, x, 3)
+
+
+@pytest.mark.parametrize("has_counts", [True, False])
+def test_noise_goes_on_where_a_snapshot_of_the_chain_was_written(random, tmp_path, has_counts):
+    x = random.normal(size=(6, 4)).astype(np.float32)
+    chain, other = make(4, 3, 5, np.float32), make(4, 3, 5, np.float32)
+    losses_of(chain, x, 2)
+    chainer.serializers.save_npz(str(tmp_path / "chain.npz"), chain)
+    if not has_counts:  # as those of older versions
+        with np.load(tmp_path / "chain.npz") as archive:
+            arrays = {key: archive[key] for key in archive.files if key != "noise_calls"}
+        np.savez(tmp_path / "chain.npz", **arrays)
+        chain = make(4, 3, 5, np.float32)
+    chainer.serializers.load_npz(str(tmp_path / "chain.npz"), other)
+    assert losses_of(other, x, 3) == losses_of(chain, x, 3)
+
+
+def test_a_run_of_chainers_own_updater_is_continued_bit_for_bit(random, tmp_path):
+    rows = random.normal(size=(40, 4)).astype(np.float32)
+
+    def trainer(stop):
+        chain = make(4, 3, 5, np.float32)
+        optimizer = chainer.optimizers.Adam(0.01).setup(chain)
+        iterator = chainer.iterators.SerialIterator(rows, 8, shuffle=False)
+        updater = chainer.training.updaters.StandardUpdater(iterator, optimizer)
+        return chain, chainer.training.Trainer(updater, (stop, "iteration"), str(tmp_path))
+
+    whole, without_pause = trainer(10)
+    without_pause.run()
+    _, interrupted = trainer(4)
+    interrupted.extend(
+        chainer.training.extensions.snapshot(filename="t.npz"), trigger=(4, "iteration")
+    )
+    interrupted.run()
+    other, continued = trainer(10)
+    chainer.serializers.load_npz(str(tmp_path / "t.npz"), continued)
+    continued.run()
+    for one, another in zip(whole.params(), other.params(), strict=True):
+        np.testing.assert_array_equal(one.array, another.array)
 
 
 def test_encode_takes_the_largest_logit(random):

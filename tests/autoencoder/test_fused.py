@@ -7,6 +7,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
+from nncompress.random.noise import Stream
 from nncompress.sources.normalization import Normalization
 from tests.autoencoder.observing import distance, observe
 
@@ -25,7 +26,7 @@ TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 def make(kind, size, dtype, tau=0.5, **options):
     _, dim, m, k = size
     normalization = Normalization(np.linspace(-1, 1, dim), 2.5)
-    return kind(
+    chain = kind(
         dim,
         m,
         k,
@@ -36,6 +37,8 @@ def make(kind, size, dtype, tau=0.5, **options):
         dtype=dtype,
         **options,
     )
+    chain.pinned_noise = Stream.TRAINING_NOISE, 11
+    return chain
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -51,7 +54,6 @@ def test_loss_maxp_and_gradients_are_those_of_the_plain_chain(
     weights = random.exponential(size=n) if weighted else None
     plain = make(CompositionalAutoencoder, size, dtype)
     fused = make(FusedAutoencoder, size, dtype, machine=Machine(threads=2))
-    plain.noise_position = fused.noise_position = 11
     (expected, gradients), (found, fused_gradients) = (
         observe(plain, x, noise, weights),
         observe(fused, x, noise, weights),
@@ -117,3 +119,17 @@ def test_codes_are_those_of_the_plain_chain(random, size):
     codes = make(FusedAutoencoder, size, np.float32).encode(x)
     assert codes.shape == (n, m)
     assert (codes == make(CompositionalAutoencoder, size, np.float32).encode(x)).mean() > 0.999
+
+
+def test_calls_draw_the_noise_that_the_plain_chain_draws(random):
+    size = (20, 7, 3, 4)
+    x = random.normal(size=(20, 7)).astype(np.float32)
+    losses = []
+    for kind in (CompositionalAutoencoder, FusedAutoencoder):
+        chain = make(kind, size, np.float32)
+        chain.pinned_noise = None
+        losses.append([float(chain(x).array) for _ in range(3)])
+        with chainer.using_config("train", False):
+            losses[-1].append(float(chain(x).array))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    assert len(set(losses[1])) == 4

@@ -14,6 +14,7 @@ from nncompress.errors import InputError
 from nncompress.gpu import step as gpu_step
 from nncompress.gpu.rows import fits
 from nncompress.machine import Machine
+from nncompress.random.noise import Stream
 from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
@@ -56,7 +57,7 @@ def test_loss_maxp_and_gradients_are_those_of_the_plain_chain(
     plain = make(CompositionalAutoencoder, size)
     ours = make(GpuAutoencoder, size, runtime=runtime, full_precision=full_precision)
     ours.to_device(device)
-    plain.noise_position = ours.noise_position = 11
+    plain.pinned_noise = ours.pinned_noise = Stream.TRAINING_NOISE, 11
     expected, gradients = observe(plain, x, noise, weights)
     sent = [None if array is None else device.send(array) for array in (x, noise, weights)]
     found, our_gradients = observe(ours, *sent)
@@ -131,7 +132,8 @@ def test_steps_are_those_of_chainer(runtime, matrix, random, optimizer, max_grad
         rows = batch_rows(step, 1, 70, 300, settings.seed)
         setattr(reference, "alpha" if optimizer == "Adam" else "lr",
                 settings.learning_rate_at(step))  # fmt: skip
-        plain.tau, plain.noise_position = settings.tau_at(step), step
+        plain.tau = settings.tau_at(step)
+        plain.pinned_noise = Stream.TRAINING_NOISE, step
         observation = {}
         reporter = chainer.Reporter()
         reporter.add_observer("main", plain)
@@ -272,7 +274,7 @@ def test_a_log_with_a_period_of_its_own_has_a_loss_in_each_entry(runtime, matrix
 def test_training_lets_go_of_the_matrix(runtime, matrix):
     _, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings_for())
     train(updater)
-    table = weakref.ref(updater._steps._pass._table)
+    table = weakref.ref(updater._table)
     updater.finalize()
     assert table() is None
 

@@ -48,7 +48,7 @@ def fake_cupy(count=1, capability="90", version=12_090):
     [
         ({"count": None}, 0, r"no GPU here \(cudaErrorNoDevice\)"),
         ({"count": 2}, 2, "this machine has 2, numbered from 0"),
-        ({"capability": "61"}, 0, "capability 6.1, and this CuPy's CUDA wants 7.0 or newer"),
+        ({"capability": "35"}, 0, "capability 3.5, and this CuPy's CUDA wants 5.0 or newer"),
         ({"capability": "70", "version": 13_000}, 0, "capability 7.0, .* wants 7.5 or newer"),
     ],
 )
@@ -63,7 +63,7 @@ def test_a_gpu_that_cannot_be_used_is_refused_in_a_line(monkeypatch, options, nu
 
 
 @pytest.mark.parametrize(
-    ("capability", "version"), [("70", 12_090), ("75", 13_000), ("120", 13_000)]
+    ("capability", "version"), [("61", 12_090), ("70", 12_090), ("75", 13_000), ("120", 13_000)]
 )
 def test_a_gpu_becomes_the_current_one(monkeypatch, capability, version):
     cupy = fake_cupy(count=2, capability=capability, version=version)

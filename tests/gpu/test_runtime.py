@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from nncompress.errors import InputError
 from nncompress.gpu.modules import cuda_source
 from nncompress.gpu.runtime import Runtime
 
@@ -30,7 +31,11 @@ class CuPy:
         self.log = []
         self.functions = {}
         runtime = types.SimpleNamespace(CUDARuntimeError=self.CUDARuntimeError)
-        self.cuda = types.SimpleNamespace(Stream=self.stream, runtime=runtime)
+        self.capability = "90"
+        device = lambda number: types.SimpleNamespace(  # noqa: E731
+            compute_capability=self.capability
+        )
+        self.cuda = types.SimpleNamespace(Stream=self.stream, runtime=runtime, Device=device)
 
     def RawModule(self, code, options):
         self.log.append((code, options))
@@ -68,6 +73,13 @@ def test_a_module_is_compiled_with_its_definitions(runtime):
     ((code, options),) = runtime.xp.log
     assert code == cuda_source("step")
     assert options == ("-std=c++17", "-DVECTOR=2", "-DFULL_PRECISION=1")
+
+
+def test_a_gpu_that_is_too_old_for_the_kernels_has_none(runtime):
+    runtime.xp.capability = "61"
+    with pytest.raises(InputError, match=r"capability 6\.1, and the kernels want 7\.0"):
+        runtime.load("step", VECTOR=2, FULL_PRECISION=1)
+    assert runtime.xp.log == []
 
 
 def test_launches_say_what_shared_memory_they_need(runtime):

@@ -53,7 +53,8 @@ def test_batches_are_taken_in_each_epochs_order(
         "gather", 9, 128,
         [
             plan_of(runtime.xp, iteration, [1.0]), send(table), np.int32(dtype == np.float16),
-            send(weights) if weighted else None, x, factors, np.uint32(size), np.int32(dim),
+            send(weights) if weighted else None, x, factors, np.uint32(size), np.uint64(size),
+            np.int32(dim),
             np.int32(batch_size), np.int32(first), np.int32(34), np.int32(0), np.int32(1),
             np.uint32(Stream.ROW_ORDER), *key,
         ],

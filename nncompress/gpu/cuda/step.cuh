@@ -43,8 +43,9 @@ extern "C" __global__ void gather(
     float* x,                  // (rows, D)
     float* factors,            // (rows,)
     unsigned num_rows,
+    unsigned long long epoch_samples,  // num_rows, and what short batches lack
     int dim,
-    int batch_size,
+    int batch_size,            // of a full batch
     int first_row,             // in the batch
     int rows,
     int batches,               // of which the table holds the rows, one after the other
@@ -57,7 +58,8 @@ extern "C" __global__ void gather(
         unsigned long long sample =
             (unsigned long long)plan->iteration * batch_size + first_row + row;
         source = shuffled(
-            (unsigned)(sample % num_rows), num_rows, sample / num_rows, stream, key0, key1);
+            (unsigned)(sample % epoch_samples), num_rows, sample / epoch_samples, stream, key0,
+            key1);
     } else {
         source = plan->iteration % batches * batch_size + first_row + row;
     }
@@ -180,6 +182,15 @@ __device__ __forceinline__ float added_up(
     return total;
 }
 
+// Adds a share of the parameters to their gradients, before they are clipped.
+extern "C" __global__ void add_decay(
+    const float* parameters,   // (size,)
+    float* gradients,          // (parts, size): the first part is added to
+    long long size, float decay) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < size) gradients[i] += decay * parameters[i];
+}
+
 // Sums the squares of the gradients, a part of them a block.
 extern "C" __global__ void gradient_norm(
     const float* gradients,    // (parts, size)
@@ -207,6 +218,7 @@ extern "C" __global__ void descend(
     float new1, float new2, float eps,
     const double* norms,       // (norm_blocks,), or null
     int norm_blocks, double max_norm,
+    float decay,               // share of the parameters added to clipped gradients, or 0
     const double* squares, int square_blocks,
     const double* certain, int certain_blocks,
     double* means,             // (3,): loss, maxp and weighted loss, summed over steps
@@ -227,6 +239,7 @@ extern "C" __global__ void descend(
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i < size) {
         float gradient = factor * added_up(gradients, i, parts, size);
+        if (decay != 0.0f) gradient += decay * parameters[i];
         if (first) {
             float m = first[i], v = second[i];
             m += new1 * (gradient - m);

@@ -1,15 +1,30 @@
-"""Engines that refinement computes with: compiled kernels on the CPU, or CUDA's on a GPU."""
+"""Engines of refinement: compiled kernels on the CPU, or CUDA's on a GPU."""
+
+from typing import TYPE_CHECKING
 
 from nncompress.machine import Machine
 from nncompress.refinement.engines.interface import Engine
 
+if TYPE_CHECKING:
+    from nncompress.gpu.runtime import Runtime
+
 
 def make_engine(machine: Machine) -> Engine:
-    """Returns the engine of a machine; neither imports what the other needs."""
-    if machine.runtime is None:
+    """Returns the engine of a machine; neither imports what the other needs.
+
+    A GPU's kernels are tried first, once in a process. Where they do not work, a warning says so,
+    and the engine is the CPU's.
+    """
+    if machine.runtime is None or not _kernels_work(machine.runtime):
         from nncompress.refinement.engines.cpu import CpuEngine
 
         return CpuEngine(machine.team)
     from nncompress.refinement.engines.gpu import GpuEngine
 
     return GpuEngine(machine.runtime)
+
+
+def _kernels_work(runtime: "Runtime") -> bool:
+    from nncompress.refinement.engines.self_check import refinement_kernels_work
+
+    return refinement_kernels_work(runtime)

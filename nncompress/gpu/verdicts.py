@@ -1,0 +1,45 @@
+"""Trying a GPU's kernels before they are relied on."""
+
+import warnings
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from nncompress.gpu.runtime import Runtime, first_reason
+
+
+class WrongNumbersError(Exception):
+    """Kernels compute something else than they should."""
+
+
+class Verdicts:
+    """Whether kernels work, found out once for each GPU.
+
+    Args:
+        otherwise: End of the warning's sentence: the way to go on where they do not work.
+    """
+
+    def __init__(self, otherwise: str) -> None:
+        self._otherwise = otherwise
+        self._found: WeakKeyDictionary[Runtime, bool] = WeakKeyDictionary()
+
+    def of(self, runtime: Runtime, attempt: Callable[[], None]) -> bool:
+        """Tells whether a GPU's kernels work; if not, the first time with a warning.
+
+        Args:
+            runtime: The GPU.
+            attempt: Uses the kernels. It raises something if they do not compile or launch, and
+                ``WrongNumbersError`` if they compute something else than they should.
+        """
+        if runtime not in self._found:
+            try:
+                attempt()
+            except Exception as error:  # whatever CuPy, a compiler or a driver raises
+                self._found[runtime] = False
+                warnings.warn(
+                    f"the GPU's kernels do not work here ({first_reason(error)}); "
+                    f"{self._otherwise}",
+                    stacklevel=4,
+                )
+            else:
+                self._found[runtime] = True
+        return self._found[runtime]

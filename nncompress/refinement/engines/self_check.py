@@ -1,0 +1,81 @@
+"""A GPU's refinement kernels against formulas: one small pass."""
+
+from functools import partial
+
+import numpy as np
+
+from nncompress.gpu.runtime import Runtime
+from nncompress.gpu.verdicts import Verdicts, WrongNumbersError
+from nncompress.refinement.engines.gpu import GpuEngine
+from nncompress.refinement.engines.interface import Draw
+from nncompress.refinement.rows import CodedRows
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.normalization import Normalization
+
+_ROWS, _DIM, _CODEWORDS = 16, 8, 4  # of two groups
+_TOLERANCE = 1e-3
+
+_verdicts = Verdicts("refinement goes on on the CPU")
+
+
+def refinement_kernels_work(runtime: Runtime) -> bool:
+    """Tells whether kernels compile, launch and find the best codes; tried once for each GPU.
+
+    Args:
+        runtime: The GPU.
+    """
+    return _verdicts.of(runtime, partial(_try_a_pass, runtime))
+
+
+def _try_a_pass(runtime: Runtime) -> None:
+    """Has codes sampled, improved and searched for, and the normal equations made.
+
+    Raises:
+        WrongNumbersError: The codes are not the best, or the equations are not those of the codes.
+    """
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(_ROWS, _DIM)).astype(np.float32)
+    codebook = random.normal(size=(2 * _CODEWORDS, _DIM))
+    engine = GpuEngine(runtime)
+    rows = CodedRows(
+        EmbeddingMatrix(matrix),
+        random.exponential(size=_ROWS),
+        Normalization.identity(_DIM),
+        np.zeros((_ROWS, 2), np.uint8),
+        codebook,
+        0,
+        engine,
+    )
+    x = engine.take(rows, np.arange(_ROWS))
+    sampled, improved, searched = (engine.upload(rows.codes) for _ in range(3))
+    draw = Draw(0, 0, 0, np.zeros(2 * _CODEWORDS, np.float32))
+    work = engine.begin(rows)
+    work.relax(x, sampled, 0, draw, np.full(4, 1e-6, np.float32))
+    work.improve(x, improved, 0, draw, 1.0, 1, 2 * _ROWS)
+    # Wide enough to have every pair of codewords in view.
+    work.search(x, searched, np.arange(2), _CODEWORDS)
+    work.tally(x, searched, rows.weights)
+    equations = work.equations()
+
+    sums = codebook[:_CODEWORDS, None] + codebook[_CODEWORDS:]
+    costs = np.square(matrix[:, None, None] - sums).sum(axis=3)
+    best = costs.min(axis=(1, 2))
+    for codes in (sampled, improved, searched):
+        found = engine.to_host(codes)
+        if not ((found >= 0) & (found < _CODEWORDS)).all():
+            raise WrongNumbersError("codes are found that there are not")
+        row, (first, second) = np.arange(_ROWS), found.T
+        # Without a temperature to speak of, sampling and ICM end where no single change helps.
+        wanted = np.minimum(costs[row, first].min(axis=1), costs[row, :, second].min(axis=1))
+        if codes is searched:
+            wanted = best
+        if not np.allclose(costs[row, first, second], wanted, _TOLERANCE, _TOLERANCE):
+            raise WrongNumbersError("codes are found that are not the best")
+    chosen = np.concatenate([np.eye(_CODEWORDS)[found[:, group]] for group in range(2)], axis=1)
+    weighted = chosen.T * rows.weights
+    for ours, wanted in (
+        (np.tril(engine.to_host(equations.counts)), np.tril(weighted @ chosen)),
+        (engine.to_host(equations.sums), weighted @ matrix),
+    ):
+        if not np.allclose(ours, wanted, _TOLERANCE, _TOLERANCE):
+            raise WrongNumbersError("the sums of rows by codeword are others than NumPy's")

@@ -1,0 +1,134 @@
+"""Learning rate and temperature of each step: the recipe's, or those that somebody else sets."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import numpy as np
+
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.descent import rate_name
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.training.settings import TrainingSettings
+
+
+class ScheduledNumber:
+    """An attribute that follows a schedule until somebody else sets it.
+
+    Args:
+        owner: The object that has the attribute.
+        attribute: Its name.
+        name: Its name in a warning.
+        schedule: Returns its value for a step, the first being step 0; None: it has no schedule.
+
+    Attributes:
+        is_free: Whether the schedule has stepped back for good.
+    """
+
+    def __init__(
+        self,
+        owner: object,
+        attribute: str,
+        name: str,
+        schedule: Callable[[int], float] | None,
+    ) -> None:
+        self._owner = owner
+        self._attribute = attribute
+        self._name = name
+        self._schedule = schedule
+        self._last = self._value if schedule is not None else None
+        self.is_free = schedule is None
+
+    @property
+    def _value(self) -> float:
+        return getattr(self._owner, self._attribute)
+
+    def look(self) -> None:
+        """Notices a value that somebody else has set, and says so once."""
+        if self.is_free or self._value == self._last:
+            return
+        self.is_free = True
+        warnings.warn(
+            f"the {self._name} was set to {self._value:g}; the recipe's schedule of it ends here",
+            stacklevel=2,
+        )
+
+    def at(self, steps: Iterable[int]) -> np.ndarray:
+        """Returns the values of steps, float64, as far as is known now."""
+        if self.is_free:
+            return np.array([self._value for _ in steps], dtype=np.float64)
+        return np.array([self._schedule(step) for step in steps])
+
+    def show(self, step: int) -> None:
+        """Sets the attribute to a step's value."""
+        if not self.is_free:
+            self._last = self._schedule(step)
+            setattr(self._owner, self._attribute, self._last)
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores whether the schedule has stepped back, and the value since then."""
+        if self._schedule is None:  # nothing to step back, and the owner keeps its value
+            return
+        is_saving = isinstance(serializer, chainer.Serializer)
+        if is_saving:
+            self.look()
+        with suppress(KeyError):  # snapshots from before schedules could step back
+            self.is_free = bool(serializer("is_free", self.is_free))
+            value = float(serializer("value", float(self._value)))
+            if self.is_free and not is_saving:
+                setattr(self._owner, self._attribute, value)
+
+    @property
+    def state(self) -> float | None:
+        """The value that holds for all steps to come; None while the schedule does."""
+        return self._value if self.is_free else None
+
+
+class Schedule:
+    """The learning rate and the temperature of each step.
+
+    Args:
+        settings: The run's settings, which have the recipe's schedules.
+        optimizer: The optimizer.
+        chain: The autoencoder.
+        has_rates: Whether the recipe has the say on the learning rate.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        optimizer: chainer.GradientMethod,
+        chain: CompositionalAutoencoder,
+        has_rates: bool,
+    ) -> None:
+        self._rate = ScheduledNumber(
+            optimizer,
+            rate_name(optimizer),
+            "learning rate",
+            settings.learning_rate_at if has_rates else None,
+        )
+        self._tau = ScheduledNumber(chain, "tau", "temperature tau", settings.tau_at)
+
+    def look(self) -> None:
+        """Notices what somebody else has set since the last step."""
+        self._rate.look()
+        self._tau.look()
+
+    def at(self, steps: range) -> tuple[np.ndarray, np.ndarray]:
+        """Returns learning rates and temperatures of steps, float64 ``(steps,)``, as known now."""
+        return self._rate.at(steps), self._tau.at(steps)
+
+    def show(self, step: int) -> None:
+        """Sets the optimizer's learning rate and the chain's temperature to those of a step."""
+        self._rate.show(step)
+        self._tau.show(step)
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores which schedules have stepped back."""
+        self._rate.serialize(serializer["rate"])
+        self._tau.serialize(serializer["tau"])
+
+    @property
+    def state(self) -> tuple[float | None, float | None]:
+        """The rate and the temperature of all steps to come; None where a schedule has the say."""
+        return self._rate.state, self._tau.state
