@@ -1,4 +1,4 @@
-"""The learning rate and the temperature of each step: the recipe's, or those that somebody else sets."""
+"""Learning rate and temperature of each step: the recipe's, or those that somebody else sets."""
 
 import warnings
 from collections.abc import Callable, Iterable
