@@ -43,7 +43,7 @@ class PlainSteps(AutoencoderUpdater):
 class ManySteps(FusedUpdater):
     """Many iterations an update, without the work."""
 
-    def make_steps(self, first, batches):
+    def make_steps(self, first, batches, descent):
         losses = [loss_at(first + step) for step in range(len(batches))]
         chainer.report({"loss": MeanOfSteps(np.mean(losses), len(losses))}, self.chain)
 
