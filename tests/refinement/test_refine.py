@@ -35,7 +35,7 @@ def coded_rows(matrix, codes, codebook):
         codes.copy(),
         codebook.astype(np.float64),
         0,
-        CpuEngine(2),
+        CpuEngine(Team(2)),
     )
 
 
@@ -258,7 +258,7 @@ def test_odd_matrices_stay_finite_and_do_not_get_worse(rows, random):
 
 def test_a_gpu_that_is_not_there_is_refused(matrix, start):
     with pytest.raises(InputError, match="GPU 99 was asked for"):
-        refine(EmbeddingMatrix(matrix), *start, gpu=99)
+        refine(EmbeddingMatrix(matrix), *start, machine=Machine(99))
 
 
 def test_rows_without_weight_are_still_encoded(random):

@@ -1,4 +1,4 @@
-"""What users do to an optimizer, each with what the kernels' updaters say of it."""
+"""Changes that users make to an optimizer, with what the updaters over kernels say of each."""
 
 from importlib import import_module
 
