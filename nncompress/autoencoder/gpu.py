@@ -11,7 +11,7 @@ from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.parameters import FlatArrays
 from nncompress.gpu.runtime import Runtime
-from nncompress.gpu.step import GpuDescent, NetworkPass, RowTable, Sizes
+from nncompress.gpu.step import GpuDescent, NetworkPass, RowSource, Sizes
 from nncompress.random.noise import Stream
 from nncompress.sources.normalization import Normalization
 
@@ -115,7 +115,7 @@ class GpuAutoencoder(KernelAutoencoder):
     def trainer_for(
         self,
         descent: Descent,
-        table: RowTable,
+        source: RowSource,
         batch_size: int,
         short_batches: bool = False,
         means: np.ndarray | None = None,
@@ -124,7 +124,7 @@ class GpuAutoencoder(KernelAutoencoder):
 
         Args:
             descent: The optimizer. Adam's moments become parts of one array each.
-            table: Where rows come from.
+            source: Where rows come from.
             batch_size: Rows of a full batch.
             short_batches: Whether an epoch ends with a batch of the rows that are left.
             means: float64 ``(3,)``: where loss, maxp and weighted loss of the steps are added up;
@@ -141,7 +141,7 @@ class GpuAutoencoder(KernelAutoencoder):
 
         def make(rows: int, **more: object) -> NetworkPass:
             steps = NetworkPass(
-                self.runtime, self._kernels, self._sizes, self.flat_parameters(), rows, table,
+                self.runtime, self._kernels, self._sizes, self.flat_parameters(), rows, source,
                 full_batch=batch_size, short_batches=short_batches, **options, **more,
             )  # fmt: skip
             steps.add_descent(gpu_descent)
@@ -161,7 +161,7 @@ class GpuAutoencoder(KernelAutoencoder):
         weights = xp.empty(num_rows, dtype=xp.float32) if has_weights else None
         single = NetworkPass(
             self.runtime, self._kernels, self._sizes, parameters, num_rows,
-            RowTable(rows, weights, batches=1),
+            RowSource(rows, weights, batches=1),
             seed=self.seed, stream=stream, given=noise, backward=wanted,
         )  # fmt: skip
         return _Examiner(kind, parameters, rows, noise, weights, single)

@@ -9,7 +9,7 @@ from nncompress.autoencoder.descent import descent_of
 from nncompress.autoencoder.gpu import GpuAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.runtime import Runtime
-from nncompress.gpu.step import RowTable
+from nncompress.gpu.step import RowSource
 from nncompress.gpu.verdicts import Verdicts, WrongNumbersError
 from nncompress.random.noise import Stream
 from nncompress.random.shuffle import batch_rows
@@ -62,7 +62,7 @@ def _try_a_step(runtime: Runtime, device: chainer.backend.Device) -> None:
         gradients = [_to_host(parameter.grad) for _, parameter in sorted(chain.namedparams())]
         if isinstance(chain, GpuAutoencoder):
             descent = descent_of(optimizer)
-            steps = chain.trainer_for(descent, RowTable(xp.asarray(rows), None), _ROWS)
+            steps = chain.trainer_for(descent, RowSource(xp.asarray(rows), None), _ROWS)
             rate = descent.corrected(np.array([_RATE]), 0)
             steps.make(0, 1, lambda planned, rate=rate: (rate, [_TAU]), ahead=1)
         else:

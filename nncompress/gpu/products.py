@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from nncompress.gpu.launches import Launch, address
+from nncompress.gpu.runtime import Launch
 
 
 class Form(IntEnum):
@@ -146,7 +146,7 @@ def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
     for structure, product in zip(structures[0]["items"], products, strict=False):
         m, n, k = product.sizes
         for name in ("first", "second", "out", "bias", "other", "factors", "squares", "sums"):
-            structure[name] = address(getattr(product, name))
+            structure[name] = _address(getattr(product, name))
         for name in ("form", "ending", "parts", "adding", "scale", "out_stride"):
             structure[name] = getattr(product, name)
         structure["sums_stride"] = product.out_stride
@@ -158,3 +158,11 @@ def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
         [structures, np.int32(products[0].blocks(tile))],
         max(tile.shared(product.form) for product in products),
     )
+
+
+def _address(array: object) -> int:
+    """Returns where an array of NumPy's or CuPy's begins; 0 for None."""
+    if array is None:
+        return 0
+    interface = getattr(array, "__cuda_array_interface__", None)
+    return (interface or array.__array_interface__)["data"][0]

@@ -6,7 +6,7 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.gpu.runtime import Runtime
-from nncompress.gpu.step import RowTable
+from nncompress.gpu.step import RowSource
 from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
@@ -48,13 +48,13 @@ def refuse_large_numbers(matrix: EmbeddingMatrix, normalization: Normalization) 
             )
 
 
-def resident_table(
+def resident_rows(
     matrix: EmbeddingMatrix,
     weights: np.ndarray | None,
     dtype: str,
     runtime: Runtime,
     normalized: Callable[[object], object],
-) -> RowTable:
+) -> RowSource:
     """Sends a whole matrix to a GPU, normalized.
 
     Args:
@@ -72,10 +72,10 @@ def resident_table(
         sent = stage.send(len(block), lambda host, block=block: _copy(host, block))
         rows[start : start + len(block)] = normalized(sent)
     stage.finish()
-    return RowTable(rows, None if weights is None else xp.asarray(weights, dtype=xp.float32))
+    return RowSource(rows, None if weights is None else xp.asarray(weights, dtype=xp.float32))
 
 
-class StreamedTable:
+class StreamedRows:
     """The rows of some batches at a time, for a matrix that does not fit on a GPU.
 
     Args:
@@ -85,12 +85,12 @@ class StreamedTable:
         runtime: The GPU.
         normalized: Normalizes rows that are there already.
         batch_size: Rows a batch.
-        batches: Number of batches that the table holds.
+        batches: Number of batches that the source holds.
         seed: Seed of the rows' order.
         short_batches: Whether an epoch ends with a batch of the rows that are left.
 
     Attributes:
-        table: Batch b of a run is in place ``b % batches``.
+        source: Batch b of a run is in place ``b % batches``.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class StreamedTable:
         self._matrix = matrix
         self._weights = weights
         self._normalized = normalized
-        self._batchsize = batch_size
+        self._batch_size = batch_size
         self._seed = seed
         self._short_batches = short_batches
         # A row's weight travels behind its columns.
         self._stage = runtime.stage((num_rows, matrix.dim + 1), np.float32)
-        self.table = RowTable(
+        self.source = RowSource(
             xp.empty((num_rows, matrix.dim), dtype),
             None if weights is None else xp.empty(num_rows, xp.float32),
             batches,
@@ -124,22 +124,24 @@ class StreamedTable:
         """Brings the rows of batches, when those before have been used.
 
         Args:
-            first: Number of the first batch; the others are in the same round of the table.
+            first: Number of the first batch; the others are in the same round of the source.
             count: Number of batches; only the last may be short.
         """
         num_rows = len(self._matrix)
-        rows = batch_rows(first, count, self._batchsize, num_rows, self._seed, self._short_batches)
+        rows = batch_rows(
+            first, count, self._batch_size, num_rows, self._seed, self._short_batches
+        )
 
         def fill(host: np.ndarray) -> None:
             host[:, :-1] = self._matrix.take(rows)
             host[:, -1] = 1.0 if self._weights is None else self._weights[rows]
 
         sent = self._stage.send(len(rows), fill)
-        begin = first % self.table.batches * self._batchsize
+        begin = first % self.source.batches * self._batch_size
         places = slice(begin, begin + len(rows))
-        self.table.rows[places] = self._normalized(sent[:, :-1])
-        if self.table.weights is not None:
-            self.table.weights[places] = sent[:, -1]
+        self.source.rows[places] = self._normalized(sent[:, :-1])
+        if self.source.weights is not None:
+            self.source.weights[places] = sent[:, -1]
 
 
 def _copy(target: np.ndarray, source: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import cache, cached_property
 from itertools import pairwise
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,6 +150,16 @@ class Runtime:
             graph = stream.end_capture()
         graph.upload()
         return graph.launch
+
+
+class Launch(NamedTuple):
+    """A launch that is made ready once and repeated: the arguments of ``Kernels.launch``."""
+
+    name: str
+    blocks: int
+    threads: int
+    arguments: Sequence[object]
+    shared: int = 0
 
 
 class Kernels:

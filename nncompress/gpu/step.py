@@ -10,10 +10,9 @@ from types import ModuleType
 
 import numpy as np
 
-from nncompress.gpu.launches import Launch
 from nncompress.gpu.parameters import FlatArrays
 from nncompress.gpu.products import TILES, Ending, Form, Product, Tile, choose_tile, product_launch
-from nncompress.gpu.runtime import Kernels, Runtime
+from nncompress.gpu.runtime import Kernels, Launch, Runtime
 from nncompress.random.noise import Stream, noise_words
 
 # Rows that go through the network together: their activations stay in a GPU's second-level cache.
@@ -60,7 +59,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class RowTable:
+class RowSource:
     """Where the rows of batches come from.
 
     Attributes:
@@ -103,7 +102,7 @@ class NetworkPass:
         sizes: Sizes of the network.
         parameters: Its parameters.
         batch_size: Rows of this pass's batches.
-        table: Where the rows come from.
+        source: Where the rows come from.
         seed: Seed of the noise and of the rows' order.
         stream: Stream of the noise.
         given: Noise to use in place of that, float32 ``(batch_size, L)``, or None.
@@ -126,7 +125,7 @@ class NetworkPass:
         sizes: Sizes,
         parameters: FlatArrays,
         batch_size: int,
-        table: RowTable,
+        source: RowSource,
         *,
         seed: int,
         stream: Stream,
@@ -142,12 +141,12 @@ class NetworkPass:
         self._kernels = kernels
         self._sizes = sizes
         self._parameters = parameters
-        self._batchsize = batch_size
+        self._batch_size = batch_size
         self._full_batch = full_batch or batch_size
-        self._epoch_samples = len(table.rows)
+        self._epoch_samples = len(source.rows)
         if short_batches:
-            self._epoch_samples = -(-len(table.rows) // self._full_batch) * self._full_batch
-        self._table = table
+            self._epoch_samples = -(-len(source.rows) // self._full_batch) * self._full_batch
+        self._source = source
         self._given = given
         self._stream = stream
         self._words = noise_words(seed, stream, 0)[:2]
@@ -264,11 +263,11 @@ class NetworkPass:
 
     @property
     def _loss_factor(self) -> float:
-        return 0.5 / self._batchsize
+        return 0.5 / self._batch_size
 
     @property
     def _maxp_factor(self) -> float:
-        return 1.0 / (self._batchsize * self._sizes.num_codebooks)
+        return 1.0 / (self._batch_size * self._sizes.num_codebooks)
 
     def _parts_of(self, rows: int) -> int:
         """Returns in how many parts to sum gradients over a tile of rows."""
@@ -288,27 +287,27 @@ class NetworkPass:
         return -(-rows * self._sizes.num_codebooks * self._lanes // _THREADS)
 
     def _forward(self, first_row: int, n: int, squares, certain, residual_tile) -> None:
-        sizes, b, table = self._sizes, self._buffers, self._table
+        sizes, b, source = self._sizes, self._buffers, self._source
         w1, b1, w2, b2, _ = self._parameters.views
         hidden, logits = sizes.num_hidden, sizes.num_units
         key = [np.uint32(word) for word in self._words]
-        shuffled = table.batches is None
+        shuffled = source.batches is None
         self._launches.append(
             Launch(
                 "gather",
                 -(-n * 32 // _THREADS),
                 _THREADS,
                 [
-                    *(self._plan, table.rows, np.int32(table.rows.dtype == np.float16)),
-                    *(table.weights, b.x, b.factors),
-                    *(np.uint32(len(table.rows)), np.uint64(self._epoch_samples)),
+                    *(self._plan, source.rows, np.int32(source.rows.dtype == np.float16)),
+                    *(source.weights, b.x, b.factors),
+                    *(np.uint32(len(source.rows)), np.uint64(self._epoch_samples)),
                     *(
                         np.int32(sizes.dim),
                         np.int32(self._full_batch),
                         np.int32(first_row),
                         np.int32(n),
                     ),
-                    *(np.int32(table.batches or 0), np.int32(shuffled)),
+                    *(np.int32(source.batches or 0), np.int32(shuffled)),
                     *(np.uint32(Stream.ROW_ORDER), *key),
                 ],
             )
@@ -348,7 +347,7 @@ class NetworkPass:
             other=b.x,
             factors=b.factors,
             squares=squares,
-            scale=1.0 / self._batchsize,
+            scale=1.0 / self._batch_size,
         )
 
     def _backward(self, n: int, *, adding: bool) -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nncompress.autoencoder.snapshot import read_arrays
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.machine import Machine
+from nncompress.runs.best_snapshots import snapshot_name
 from nncompress.runs.data import TrainingData
 from nncompress.runs.directory import (
     CONFIG_FILE,
@@ -214,6 +216,9 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
         raise
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
+    best = directory / snapshot_name(session.best.iteration)
+    if best.is_file():
+        session.best.adopt(read_arrays(best))
     config |= _config(settings, data, matrix, machine.gpu)
     write_config(directory, config)
     return TrainingRun(directory, config, session, interruption)

@@ -43,6 +43,17 @@ class BestParameters(chainer.training.Extension):
         for observer in self.observers:
             observer(self.iteration)
 
+    def adopt(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes the best parameters from a snapshot of the chain, for a run that goes on.
+
+        Args:
+            arrays: The parameters by name, ``l1/W`` and so on; more are passed over.
+        """
+        device = self._chain.device
+        self._arrays = {
+            name: device.send(arrays[name.lstrip("/")]) for name, _ in self._chain.namedparams()
+        }
+
     def restore(self) -> None:
         """Gives the chain its best parameters back, if there are any in memory."""
         for name, parameter in self._chain.namedparams():

@@ -11,8 +11,8 @@ from nncompress.autoencoder.gpu import GpuAutoencoder, StepMaker
 from nncompress.autoencoder.kernel_chain import BatchMeans
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.parameters import FlatArrays
-from nncompress.gpu.rows import StreamedTable, fits, refuse_large_numbers, resident_table
-from nncompress.gpu.step import RowTable
+from nncompress.gpu.rows import StreamedRows, fits, refuse_large_numbers, resident_rows
+from nncompress.gpu.step import RowSource
 from nncompress.machine import Machine
 from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
@@ -66,15 +66,15 @@ class GpuUpdater(ManyStepsUpdater):
             matrix, chain, settings, machine, weights, optimizer,
             most_steps=most, most_operations=_MOST_OPERATIONS,
         )  # fmt: skip
-        self._streamed: StreamedTable | None = None
+        self._streamed: StreamedRows | None = None
         to_gpu = matrix, weights, settings.matrix_dtype, chain.runtime, chain.normalized
         if is_resident:
-            self._table: RowTable | None = resident_table(*to_gpu)
+            self._source: RowSource | None = resident_rows(*to_gpu)
         else:
-            self._streamed = StreamedTable(
+            self._streamed = StreamedRows(
                 *to_gpu, settings.batch_size, self.stride, settings.seed, settings.short_batches
             )
-            self._table = self._streamed.table
+            self._source = self._streamed.source
         self._steps: StepMaker | None = None
         self._made_for: tuple[object, ...] | None = None
         self._planned_for: tuple[object, ...] | None = None
@@ -156,7 +156,7 @@ class GpuUpdater(ManyStepsUpdater):
         if self._steps is None or made_for != self._made_for:
             settings = self.settings
             self._steps = chain.trainer_for(
-                descent, self._table, settings.batch_size, settings.short_batches, self._means
+                descent, self._source, settings.batch_size, settings.short_batches, self._means
             )
             self._made_for, self._planned_for = made_for, None
         return self._steps
@@ -168,7 +168,7 @@ class GpuUpdater(ManyStepsUpdater):
     def finalize(self) -> None:
         """Lets go of the matrix on the GPU, when training is over."""
         super().finalize()
-        self._streamed = self._table = self._steps = None
+        self._streamed = self._source = self._steps = None
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the state, with what is not reported yet."""

@@ -10,6 +10,7 @@ from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.machine import Machine
+from nncompress.runs.run import RunChoices, continued_run
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.validation import Validation
 
@@ -435,3 +436,13 @@ def test_the_scripts_function_takes_an_optimizer_and_extensions(commands, matrix
     )
     assert seen == [6, 12, 18]
     assert list(run.glob("iter_*.npz"))
+
+
+def test_a_run_that_goes_on_still_ends_with_its_best_model(commands, matrix_path, tmp_path):
+    run = train(commands, matrix_path, tmp_path, "-e", "3")
+    best = max(run.glob("iter_*.npz"), key=lambda path: int(path.stem[5:]))
+    session = continued_run(run, RunChoices()).session  # it has no step to make
+    session.chain.codebook.array[...] = 0.0
+    learned = session.run()
+    assert learned.iteration == int(best.stem[5:])
+    assert (learned.chain.codebook.array == snapshot_arrays(best)["codebook"]).all()

@@ -274,9 +274,9 @@ def test_a_log_with_a_period_of_its_own_has_a_loss_in_each_entry(runtime, matrix
 def test_training_lets_go_of_the_matrix(runtime, matrix):
     _, updater = make_updater(runtime, EmbeddingMatrix(matrix), settings_for())
     train(updater)
-    table = weakref.ref(updater._table)
+    source = weakref.ref(updater._source)
     updater.finalize()
-    assert table() is None
+    assert source() is None
 
 
 def test_a_matrix_stays_on_the_gpu_if_it_fits(matrix):

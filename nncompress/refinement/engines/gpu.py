@@ -49,20 +49,20 @@ class GpuEngine:
 
     def blocks(self, rows: Rows) -> Iterator[tuple[slice, Array]]:
         size = max(1, _BLOCK_NUMBERS // max(len(rows.codebook), rows.matrix.dim))
-        table = self._table(rows)
-        if table is not None:
-            for start in range(0, len(table), size):
-                part = slice(start, min(start + size, len(table)))
-                yield part, table[part]
+        resident = self._resident_rows(rows)
+        if resident is not None:
+            for start in range(0, len(resident), size):
+                part = slice(start, min(start + size, len(resident)))
+                yield part, resident[part]
             return
         for start, block in rows.matrix.batches(size):
             yield slice(start, start + len(block)), self._normalized(rows, block)
 
     def take(self, rows: Rows, numbers: np.ndarray) -> Array:
-        table = self._table(rows)
-        if table is None:
+        resident = self._resident_rows(rows)
+        if resident is None:
             return self._normalized(rows, rows.matrix.take(numbers))
-        return table[self.xp.asarray(numbers)]
+        return resident[self.xp.asarray(numbers)]
 
     def begin(self, rows: Rows) -> "_GpuPass":
         return _GpuPass(self._runtime, self._kernels, rows)
@@ -93,19 +93,19 @@ class GpuEngine:
         sizes = sizes.total()
         return (sums.total() / xp.where(sizes > 0, sizes, 1)).astype(np.float32)
 
-    def _table(self, rows: Rows) -> Array | None:
+    def _resident_rows(self, rows: Rows) -> Array | None:
         """Returns the normalized rows, ``(N, D)``, or None if they do not fit."""
         matrix = rows.matrix
-        table = self._resident.get(matrix)
-        if table is None:
+        resident = self._resident.get(matrix)
+        if resident is None:
             num_bytes = 4 * len(matrix) * matrix.dim
             if num_bytes > _RESIDENT_SHARE * self._runtime.free_bytes:
                 return None
-            table = self.xp.empty(matrix.shape, dtype=np.float32)
+            resident = self.xp.empty(matrix.shape, dtype=np.float32)
             for start, block in matrix.batches():
-                table[start : start + len(block)] = self._normalized(rows, block)
-            self._resident[matrix] = table
-        return table
+                resident[start : start + len(block)] = self._normalized(rows, block)
+            self._resident[matrix] = resident
+        return resident
 
     def _normalized(self, rows: Rows, block: np.ndarray) -> Array:
         """Sends rows of the matrix and normalizes them there, as ``Rows.normalized`` does."""
