@@ -29,9 +29,9 @@ import infer_comp
 import train_comp
 from benchmarks.machine import describe
 from benchmarks.train_step import PortedChain
-from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode
+from nncompress.autoencoder.forms import autoencoder_for
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
 from nncompress.refinement.engines import make_engine

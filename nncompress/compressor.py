@@ -22,7 +22,7 @@ from nncompress.refinement.refine import RefinementSettings, improve_codes
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import check_weights
 from nncompress.training.epoch_report import EpochReport
-from nncompress.training.session import make_session
+from nncompress.training.session import learn
 from nncompress.training.settings import TrainingOptions, check_code_size
 
 if TYPE_CHECKING:
@@ -181,21 +181,16 @@ class EmbeddingCompressor:
                 "leave it out"
             )
         self.model_path.parent.mkdir(parents=True, exist_ok=True)
-        session = make_session(
-            matrix, settings, self._machine,
-            weights=weights, optimizer=theirs, out=self.model_path.parent,
-        )  # fmt: skip
-        chain = session.chain
-        session.trainer.extend(
-            EpochReport(
-                settings.iterations,
-                report or (lambda line: None),
-                starred=lambda: save_model(self._snapshot, chain),
-            )
+        progress = EpochReport(
+            settings.iterations,
+            report or (lambda line: None),
+            starred=lambda chain: save_model(self._snapshot, chain),
         )
-        for extension in extensions:
-            session.trainer.extend(extension)
-        session.run()
+        chain = learn(
+            matrix, settings, self._machine,
+            weights=weights, optimizer=theirs, extensions=[progress, *extensions],
+            out=self.model_path.parent,
+        ).chain  # fmt: skip
         self._model = _Model(chain, chain.export_codebook(), None, b"")
         if refined:
             coded = code(

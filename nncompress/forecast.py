@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.machine import Machine
+from nncompress.pipeline import refines
 from nncompress.refinement.forecast import forecast_seconds
-from nncompress.refinement.refine import MOST_CODEWORDS, SAMPLE_ROWS, RefinementSettings
+from nncompress.refinement.refine import SAMPLE_ROWS, RefinementSettings
 from nncompress.sources.tables import SourceTable
 from nncompress.training.session import make_session
 from nncompress.training.settings import TrainingOptions
@@ -77,7 +78,7 @@ def forecast(
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
     memory += 4 * _COPIES_OF_PARAMETERS * session.chain.count_params()
     memory += _WORD_OBJECT_BYTES * len(table.words or ())
-    if settings.recipe == "fast" and num_units <= MOST_CODEWORDS:
+    if refines(settings.recipe, *size):
         seconds += forecast_seconds(matrix, num_codebooks, num_codewords, refinement, machine)
         memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
     return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory)

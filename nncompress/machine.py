@@ -78,19 +78,6 @@ class Machine:
             )
         return chainer.get_device(f"@cupy:{self.gpu}")
 
-    @property
-    def trains_by_kernels(self) -> bool:
-        """Whether training goes through the project's kernels; else through plain Chainer.
-
-        A GPU's are tried when this is first asked, once in a process, and a warning says where
-        they do not work.
-        """
-        if self.runtime is None:
-            return True
-        from nncompress.autoencoder.self_check import training_kernels_work
-
-        return training_kernels_work(self.runtime, self.device)
-
     def use(self) -> None:
         """Makes the GPU the current one, if there is one."""
         if self.gpu >= 0:

@@ -24,8 +24,8 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, open_table
 from nncompress.sources.weights import check_weights
 from nncompress.training.epoch_report import EpochReport
-from nncompress.training.session import Learned, make_session
-from nncompress.training.settings import OBJECTIVES, TrainingOptions, TrainingSettings
+from nncompress.training.session import learn
+from nncompress.training.settings import OBJECTIVES, TrainingOptions
 from nncompress.version import __version__
 
 
@@ -112,6 +112,8 @@ def compress(
         raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
     unit_rows = objective == "cosine"
     with open_table(source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows) as table:
+        if weights is not None:
+            weights = check_weights(weights, table.matrix)
         return compress_table(
             table, output, (num_codebooks, num_codewords), options, machine,
             weights=weights, refinement=refinement, codebook_dtype=codebook_dtype, report=report,
@@ -138,7 +140,7 @@ def compress_table(
         size: M and K.
         options: The settings that training is asked for.
         machine: The machine to compute on.
-        weights: The weight of each row before a limit, ``(N,)``; None: all the same.
+        weights: The weight of each row, float64 ``(N,)`` of mean 1; None: all the same.
         refinement: The settings of refinement.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         report: A function that takes a line for each epoch; None for silence.
@@ -147,10 +149,9 @@ def compress_table(
         InputError: Something given cannot be used.
     """
     matrix = table.matrix
-    if weights is not None:
-        weights = check_weights(weights, matrix)
     settings = options.resolve(len(matrix), *size)
-    learned = _learn(matrix, settings, machine, weights, report)
+    progress = [] if report is None else [EpochReport(settings.iterations, report)]
+    learned = learn(matrix, settings, machine, weights=weights, extensions=progress)
     coded = code(
         learned.chain, matrix, machine,
         refinement=refinement if refines(settings.recipe, *size) else None,
@@ -164,36 +165,21 @@ def compress_table(
     return CompressedEmbedding.load(output)
 
 
-def _learn(
-    matrix: EmbeddingMatrix,
-    settings: TrainingSettings,
-    machine: Machine,
-    weights: np.ndarray | None,
-    report: Callable[[str], None] | None,
-) -> Learned:
-    session = make_session(matrix, settings, machine, weights=weights)
-    if report is not None:
-        session.trainer.extend(EpochReport(settings.iterations, report))
-    return session.run()
-
-
 def refines(recipe: str, num_codebooks: int, num_codewords: int) -> bool:
     """Tells whether codes of a recipe are refined where nothing else is asked for.
 
     Under the fast recipe they are, unless there are more codewords than refinement takes, which a
     warning says.
     """
-    if recipe != "fast":
-        return False
     num_units = num_codebooks * num_codewords
-    if num_units > MOST_CODEWORDS:
+    if recipe == "fast" and num_units > MOST_CODEWORDS:
         warnings.warn(
             f"M*K is {num_units}, and refinement takes at most {MOST_CODEWORDS} codewords: codes "
             "and codebook stay as training leaves them",
             stacklevel=3,
         )
         return False
-    return True
+    return recipe == "fast"
 
 
 def code(

@@ -8,33 +8,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import infer_comp
-import train_comp
-from nncompress import CompressedEmbedding
+from nncompress import CompressedEmbedding, compress
 from nncompress.cli import errors
 from nncompress.evaluate.distortion import measure
-from nncompress.runs.best_snapshots import best_snapshot
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 
 MATRIX = Path("data/glove.6B.50d.npy")
 VOCABULARY = Path("data/glove.6B.50d.word")
-RUNS = Path("result/demo")
+FILE = Path("result/demo/glove.6B.50d.nnc")
 WORDS = ("king", "paris", "computer", "blue", "guitar")
-
-
-def finished_model() -> Path | None:
-    """Returns the compressed embedding of an earlier demo, if there is one."""
-    return max(RUNS.glob("*/iter_*.npz.nnc"), default=None)
-
-
-def train_and_decode() -> Path:
-    """Trains and decodes a model, and returns the compressed embedding."""
-    directory = train_comp.main(
-        ["--input-matrix", str(MATRIX), "--out", str(RUNS), "--dir-prefix", "glove.6B.50d"]
-    )
-    infer_comp.main(["--model", str(directory), "--vocab-path", str(VOCABULARY)])
-    snapshot = best_snapshot(directory)
-    return snapshot.with_name(f"{snapshot.name}.nnc")
 
 
 def neighbours(vectors: np.ndarray, words: list[str], row: int) -> str:
@@ -46,21 +28,20 @@ def neighbours(vectors: np.ndarray, words: list[str], row: int) -> str:
 
 def main() -> None:
     """Runs the demo."""
-    path = finished_model()
-    if path is None:
-        path = train_and_decode()
+    if FILE.exists():
+        print(f"Using the file of an earlier demo; remove {FILE} to make a new one.")
+        embedding = CompressedEmbedding.load(FILE)
     else:
-        print(f"Using the model of an earlier demo; remove {RUNS} to train a new one.")
+        embedding = compress(MATRIX, FILE)  # the words are in the file beside the matrix
     matrix = EmbeddingMatrix.open(MATRIX)
     words = read_vocabulary(VOCABULARY)
-    embedding = CompressedEmbedding.load(path)
     before = matrix.take(np.arange(len(matrix)))
 
     (distortion,) = measure(matrix, [embedding.table])
     print(f"\nMean Euclidean distance: {distortion.distance:.4f}")
     print(f"Mean cosine:             {distortion.cosine:.4f}")
     sizes = {"before, vectors and words": MATRIX.stat().st_size + VOCABULARY.stat().st_size}
-    sizes["after, all in one file"] = path.stat().st_size
+    sizes["after, all in one file"] = FILE.stat().st_size
     print("\nBytes")
     for name, size in sizes.items():
         print(f"  {name:<26}{size:>12,}")
@@ -69,7 +50,7 @@ def main() -> None:
         after = ", ".join(near for near, _ in embedding.most_similar(word, topn=5))
         print(f"  {word}\n    before: {neighbours(before, words, words.index(word))}")
         print(f"    after:  {after}")
-    print(f"\nFiles\n  {path}\n  {path.parent}/train.log")
+    print(f"\nFile\n  {FILE}")
 
 
 if __name__ == "__main__":

@@ -37,12 +37,14 @@ class CompositionalAutoencoder(chainer.Chain):
         dim: D, the number of columns of the embedding matrix.
         num_codebooks: M, the number of groups.
         num_codewords: K, the number of codewords in a group.
+        normalization: Map of rows to what the encoder sees; None: rows as they are.
         init: ``"uniform"`` draws all weights and biases from uniform(-0.01, 0.01), as the paper's
             Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors'
             TensorFlow code does. ``"scaled"`` draws the links' weights from normal distributions
             with the variance of LeCun et al. 1998 (section 4.6), the codebook so that a
             reconstruction has unit variance, and sets the biases to 0; it suits normalized rows.
         seed: Seed of the initial weights and of the noise.
+        tau: Temperature of the Gumbel-softmax to begin with.
         dtype: float32, or float64 for checking gradients.
 
     Attributes:

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import NOISE_CALLS, CompositionalAutoencoder, hidden_units
+from nncompress.autoencoder.forms import autoencoder_for
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path

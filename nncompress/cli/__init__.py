@@ -1,1 +1,1 @@
-"""What the command lines share."""
+"""The command ``nncompress``: a file for each of its commands, and their common parts."""

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         unit_rows=arguments.objective == "cosine",
     ) as table:  # fmt: skip
         if weights is not None:
-            check_weights(weights, table.matrix, str(arguments.weights))
+            weights = check_weights(weights, table.matrix, str(arguments.weights))
         if arguments.dry_run:
             _print_forecast(arguments, forecast(table, size, options, machine, refinement))
             return

@@ -22,7 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
     add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
     add("--limit", type=int, help="encode only the first n rows")
-    add("-b", "--batchsize", type=int, default=16_384, help="rows a batch (default: 16384)")
+    add(
+        "-b",
+        "--batchsize",
+        type=int,
+        dest="batch_size",
+        metavar="BATCHSIZE",
+        default=16_384,
+        help="rows a batch (default: 16384)",
+    )
     add(
         "--refine",
         action=argparse.BooleanOptionalAction,
@@ -61,7 +69,7 @@ def run(arguments: argparse.Namespace) -> float:
         vocabulary=arguments.vocab_path,
         matrix=arguments.matrix,
         limit=arguments.limit,
-        batch_size=arguments.batchsize,
+        batch_size=arguments.batch_size,
         refined=arguments.refine,
         weights=arguments.weights,
         refinement=RefinementSettings(seconds=arguments.time_budget),

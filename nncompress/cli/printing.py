@@ -1,4 +1,4 @@
-"""What commands have in common: how results are printed, and some arguments."""
+"""Common parts of commands: the printing of results, and some arguments."""
 
 import argparse
 import json

@@ -7,9 +7,13 @@ import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
+
+if TYPE_CHECKING:
+    from nncompress.evaluate.sizing import Target
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
 EXAMPLE = "--M 32 --K 16 --input-matrix data/glove.6B.50d.npy"
@@ -169,7 +173,7 @@ def _given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _target(arguments: argparse.Namespace) -> object:
+def _target(arguments: argparse.Namespace) -> "Target | None":
     wanted = _given(
         bytes_per_row=arguments.target_bytes_per_row,
         distance=arguments.target_distance,
@@ -177,6 +181,6 @@ def _target(arguments: argparse.Namespace) -> object:
     )
     if not wanted:
         return None
-    from nncompress.evaluate.sizing import Target  # it brings Numba
+    from nncompress.evaluate.sizing import Target
 
     return Target(**wanted)

@@ -150,7 +150,7 @@ class CodeTable:
         scores = np.empty(num_rows, dtype=np.float32)
         for first in range(0, num_rows, self._scan_rows):
             block = slice(first, min(first + self._scan_rows, num_rows))
-            engine.call("scan", (self._units(block), inverse[block], scores[block]), look_up)
+            engine.call("scan", (self._places(block), inverse[block], scores[block]), look_up)
         return scores
 
     @property
@@ -183,7 +183,7 @@ class CodeTable:
         engine.call("square_norms", (self.packed, squares), self.packing.bits, gram)
 
     @property
-    def _codes_a_unit(self) -> int:
+    def _codes_a_place(self) -> int:
         """Number of codes looked up together: those of a byte, where bytes hold whole codes."""
         return 8 // self.packing.bits if 8 % self.packing.bits == 0 else 1
 
@@ -197,7 +197,7 @@ class CodeTable:
         whole = 8 % self.packing.bits == 0 or self.packing.bits == 16
         return max(1, self.num_rows) if whole else _BLOCK_ROWS
 
-    def _units(self, rows: slice) -> np.ndarray:
+    def _places(self, rows: slice) -> np.ndarray:
         """Returns what a scan looks up for rows: their bytes, or their codes."""
         packed = self.packed[rows]
         if 8 % self.packing.bits == 0:
@@ -208,14 +208,14 @@ class CodeTable:
 
     def _look_up_tables(self, products: np.ndarray) -> np.ndarray:
         """Returns the look-up tables of a scan from those of single codes, ``(M, 2**b)``."""
-        together = self._codes_a_unit
+        together = self._codes_a_place
         if together == 1:
             return products
-        num_units = self.packing.row_bytes
-        padded = np.zeros((num_units * together, products.shape[1]), dtype=np.float32)
+        num_places = self.packing.row_bytes
+        padded = np.zeros((num_places * together, products.shape[1]), dtype=np.float32)
         padded[: len(products)] = products
-        look_up = np.zeros((num_units, 1), dtype=np.float32)
+        look_up = np.zeros((num_places, 1), dtype=np.float32)
         for place in range(together):  # codes of higher bits come later
             look_up = padded[place::together, :, None] + look_up[:, None, :]
-            look_up = look_up.reshape(num_units, -1)
+            look_up = look_up.reshape(num_places, -1)
         return look_up

@@ -1,4 +1,4 @@
-"""How far a compressed table is from the original."""
+"""The distance of a compressed table from the original."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def choose_codebook(
         table: Codes and a codebook in float32.
         dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds less than 0.1%
             to the loss.
-        xp: As for ``measure``.
+        xp: The array library to compare with: NumPy, or CuPy for the current GPU.
 
     Returns:
         A table of the same codes, its distortion, and that of the table given.

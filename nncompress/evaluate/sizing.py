@@ -25,7 +25,7 @@ _SETTINGS = RefinementSettings(annealing_rounds=30, rounds=2)
 
 @dataclass(frozen=True)
 class Target:
-    """What is wanted; exactly one is given.
+    """A goal for a size or a quality; exactly one is given.
 
     Attributes:
         bytes_per_row: The most bytes of codes and codebook for each row, the vocabulary aside.

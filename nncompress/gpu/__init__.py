@@ -1,1 +1,1 @@
-"""What runs on a GPU: CUDA kernels, and what launches them through CuPy."""
+"""CUDA kernels, and their launches through CuPy."""

@@ -77,11 +77,11 @@ class Runtime:
     """A GPU, through CuPy.
 
     Args:
-        device: Number of the GPU.
+        number: Number of the GPU.
     """
 
-    def __init__(self, device: int) -> None:
-        self._number = device
+    def __init__(self, number: int) -> None:
+        self._number = number
 
     @cached_property
     def xp(self) -> ModuleType:
@@ -178,7 +178,7 @@ class Kernels:
             name: Of the kernel.
             blocks: Number of blocks.
             threads: Of each block.
-            arguments: Arrays of the device, NumPy scalars of the kernel's own types, NumPy arrays
+            arguments: Arrays on the GPU, NumPy scalars of the kernel's own types, NumPy arrays
                 of one structure, and None for a null pointer.
             shared: Bytes of shared memory for each block.
         """

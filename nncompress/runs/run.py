@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nncompress.autoencoder.snapshot import read_arrays
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
+from nncompress.evaluate.pictures import plot_rate_distortion
+from nncompress.evaluate.sizing import HEADING, Point, Target, choose_size
 from nncompress.machine import Machine
 from nncompress.runs.best_snapshots import snapshot_name
 from nncompress.runs.data import TrainingData
@@ -30,9 +31,6 @@ from nncompress.runs.trainer import TRAINER_SNAPSHOT, make_run_session
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.session import TrainingSession
 from nncompress.training.settings import TrainingOptions, TrainingSettings
-
-if TYPE_CHECKING:  # it brings Numba, which training on a GPU does without
-    from nncompress.evaluate.sizing import Point, Target
 
 # Options that a run may be continued with another of.
 _MAY_DIFFER = ("epochs", "full_precision", "matrix_dtype")
@@ -69,7 +67,7 @@ class RunChoices:
     options: Mapping[str, object] = field(default_factory=dict)
     num_codebooks: int | None = None
     num_codewords: int | None = None
-    target: "Target | None" = None
+    target: Target | None = None
     gpu: int | None = None
     threads: int | None = None
     out: Path = Path("result")
@@ -135,8 +133,6 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
         config = _config(settings, data, matrix, machine.gpu)
         if chosen is not None:
             config["rate_distortion"] = [asdict(point) for point in points]
-            from nncompress.evaluate.pictures import plot_rate_distortion
-
             plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
         write_config(directory, config)
         session = make_run_session(
@@ -150,15 +146,13 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
 
 def _sizes(
     choices: RunChoices, matrix: EmbeddingMatrix, seed: int, machine: Machine
-) -> "tuple[tuple[int, int], Sequence[Point], Point | None]":
+) -> tuple[tuple[int, int], Sequence[Point], Point | None]:
     """Returns M and K, and what they were chosen from if the user left them open."""
     size = choices.num_codebooks, choices.num_codewords
     if choices.target is None:
         return (32 if size[0] is None else size[0], 16 if size[1] is None else size[1]), (), None
     if size != (None, None):
         raise InputError("a target chooses M and K; leave -M and -K out, or the target")
-    from nncompress.evaluate.sizing import HEADING, choose_size
-
     print(f"Choosing M and K for {choices.target}\n{HEADING}")
     chosen, points = choose_size(matrix, choices.target, seed=seed, machine=machine)
     print(f"Chosen: M={chosen.num_codebooks}, K={chosen.num_codewords}")

@@ -37,7 +37,6 @@ class EmbeddingMatrix:
         num_rows: N, the number of rows in use.
         dim: D, the number of columns.
         total_rows: The number of rows before ``limit``.
-        path: Absolute path of the file, or None for an array in memory.
 
     Raises:
         InputError: The array has another number of dimensions, another type, no entries, or a
@@ -76,7 +75,6 @@ class EmbeddingMatrix:
         if limit is not None and limit < 1:
             raise InputError(f"the limit on rows is {limit}; wanted at least 1")
         self.name = name
-        self.path: Path | None = None
         self.unit_rows = unit_rows
         self.bfloat16 = bfloat16
         self.total_rows = array.shape[0]
@@ -102,9 +100,7 @@ class EmbeddingMatrix:
                 or the limit.
         """
         array = map_npy(Path(path))
-        matrix = cls(array, name=str(path), limit=limit, unit_rows=unit_rows)
-        matrix.path = Path(path).resolve()
-        return matrix
+        return cls(array, name=str(path), limit=limit, unit_rows=unit_rows)
 
     @classmethod
     def of(cls, matrix: "EmbeddingMatrix | np.ndarray | str | os.PathLike") -> "EmbeddingMatrix":

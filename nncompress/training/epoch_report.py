@@ -21,8 +21,8 @@ class EpochReport(chainer.training.Extension):
     Args:
         last_iteration: The iteration that training ends with.
         report: Function that takes a line.
-        starred: Function called where a line has a star: the validation loss is at most 0.999 of
-            that at the last star.
+        starred: Takes the autoencoder where a line has a star: the validation loss is at most
+            0.999 of that at the last star.
     """
 
     name = default_name = "EpochReport"
@@ -31,7 +31,7 @@ class EpochReport(chainer.training.Extension):
         self,
         last_iteration: int,
         report: Callable[[str], None],
-        starred: Callable[[], None] = lambda: None,
+        starred: Callable[[chainer.Chain], None] = lambda chain: None,
     ) -> None:
         self._trigger = ReportTrigger(last_iteration, epochs=True)
         self._report = report
@@ -59,7 +59,7 @@ class EpochReport(chainer.training.Extension):
         star = self._best is None or objective <= self._best * _IMPROVEMENT
         if star:
             self._best = objective
-            self._starred()
+            self._starred(updater.chain)
         # Epochs count from 0; what ends inside an epoch is named by that epoch.
         epoch = updater.epoch - 1 if updater.is_new_epoch else updater.epoch
         self._report(

@@ -29,9 +29,9 @@ class GpuUpdater(ManyStepsUpdater):
     """Updates a ``GpuAutoencoder`` by recorded launches.
 
     A matrix that fits stays on the GPU. Rows of a larger one are sent while the steps before them
-    are being made. Either way they are taken in the random order of ``gpu.shuffle``. Loss and maxp
-    are added up on the GPU; they are reported, as means since the last report, wherever something
-    may look at them: see ``is_awaited``.
+    are being made. Either way they are taken in the random order of ``random.shuffle``. Loss and
+    maxp are added up on the GPU; they are reported, as means since the last report, wherever
+    something may look at them: see ``is_awaited``.
 
     Args:
         matrix: The embedding matrix.

@@ -90,9 +90,6 @@ class ManyStepsUpdater(AutoencoderUpdater):
             parameter.update_rule.t += len(batches)
         self.iteration = done
 
-    def wait(self) -> None:
-        """Waits until all steps have been made."""
-
     def make_steps(self, first: int, batches: Sequence[np.ndarray], descent: Descent) -> None:
         """Makes steps, and reports means over them.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.forms import autoencoder_for, trains_by_kernels
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
@@ -135,7 +135,7 @@ def updater_for(machine: Machine) -> type[AutoencoderUpdater]:
         from nncompress.training.fused_updater import FusedUpdater
 
         return FusedUpdater
-    if not machine.trains_by_kernels:
+    if not trains_by_kernels(machine):
         return AutoencoderUpdater
     from nncompress.training.gpu_updater import GpuUpdater
 

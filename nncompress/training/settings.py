@@ -108,14 +108,14 @@ class TrainingSettings:
         seed: Seed of the initial weights, the order of the rows and all noise.
         batch_size: Rows a step, at most N.
         iterations: Number of steps.
-        learning_rate: As in ``Recipe``.
-        cosine: As in ``Recipe``.
-        tau_start: As in ``Recipe``.
-        tau: As in ``Recipe``.
-        max_grad_norm: As in ``Recipe``.
-        normalize: As in ``Recipe``.
-        init: As in ``Recipe``.
-        short_batches: As in ``Recipe``.
+        learning_rate: The highest learning rate.
+        cosine: True if the learning rate warms up and then falls to 0 along a cosine.
+        tau_start: Temperature of the first step.
+        tau: Temperature of the last step; in between it changes geometrically.
+        max_grad_norm: Global norm that gradients are clipped to, or None.
+        normalize: True if rows are centred and scaled.
+        init: ``init`` of the chain.
+        short_batches: True if an epoch ends with a batch of the rows that are left.
         full_precision: On a GPU: whether products have all of float32's digits.
         matrix_dtype: On a GPU: what the matrix is made of there.
     """

@@ -71,6 +71,9 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         """Returns the indices of the next batch's rows, int64."""
         return self.get_iterator("main").next()
 
+    def wait(self) -> None:
+        """Waits until all steps have been made."""
+
     def update_core(self) -> None:
         """Makes one step on the next batch."""
         optimizer, chain = self.get_optimizer("main"), self.chain

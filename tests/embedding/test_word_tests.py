@@ -100,7 +100,7 @@ def test_files_that_cannot_be_used_are_told(lettered, tmp_path, table):
         CompressedEmbedding.from_codes(*table[:2]).evaluate_word_analogies(path)
 
 
-@pytest.mark.parametrize("module", ["word_tests", "bridges.to_gensim"])
+@pytest.mark.parametrize("module", ["word_tests", "bridges.gensim_vectors"])
 def test_what_uses_a_table_does_not_need_the_class(module):
     if module.endswith("gensim"):
         pytest.importorskip("gensim")

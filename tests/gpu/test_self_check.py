@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 
-from nncompress.autoencoder import autoencoder_for
 from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.forms import autoencoder_for
 from nncompress.autoencoder.gpu import GpuAutoencoder
 from nncompress.machine import Machine
 from nncompress.refinement.engines import make_engine

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.fused import FusedAutoencoder
-from nncompress.autoencoder.mean_of_steps import MeanOfSteps
+from nncompress.autoencoder.kernel_chain import MeanOfSteps
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix

@@ -37,7 +37,7 @@ def to_numpy(embedding: Compressed) -> np.ndarray:
 
 def to_gensim(embedding: Compressed) -> "gensim.models.KeyedVectors":
     """Returns gensim's KeyedVectors of the decoded rows that have a word."""
-    from nncompress.embedding.bridges.to_gensim import to_gensim
+    from nncompress.embedding.bridges.gensim_vectors import to_gensim
 
     return to_gensim(embedding.key_to_index, embedding.vectors)
 
@@ -49,7 +49,7 @@ def to_torch(embedding: Compressed, *, trainable: bool = False) -> "torch.nn.Mod
         embedding: The compressed embedding.
         trainable: Whether the codebook is trained; codes never are.
     """
-    from nncompress.embedding.bridges.to_torch import CompositionalEmbedding
+    from nncompress.embedding.bridges.torch_module import CompositionalEmbedding
 
     return CompositionalEmbedding.of(embedding.table, trainable)
 
@@ -61,7 +61,7 @@ def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Li
         embedding: The compressed embedding.
         trainable: Whether the codebook is trained; codes never are.
     """
-    from nncompress.embedding.bridges.to_chainer import CompositionalEmbedID
+    from nncompress.embedding.bridges.chainer_link import CompositionalEmbedID
 
     return CompositionalEmbedID.of(embedding.table, trainable)
 
@@ -76,6 +76,6 @@ def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Ind
     Raises:
         InputError: The metric is another.
     """
-    from nncompress.embedding.bridges.to_faiss import to_faiss
+    from nncompress.embedding.bridges.faiss_index import to_faiss
 
     return to_faiss(embedding.table, metric)

@@ -1,5 +1,5 @@
 // Random numbers by position, and the random order of rows. Philox's twin is in
-// `autoencoder/noise.py`.
+// `random/noise.py`.
 
 struct Words { unsigned a, b, c, d; };
 

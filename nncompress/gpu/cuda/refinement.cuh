@@ -1,13 +1,13 @@
 // Better codes for a fixed codebook, and the sums that a better codebook is made from.
 //
-// These are the twins of `kernels/icm.py` (sampling and ICM), `kernels/beam.py` (beam search) and
-// `kernels/tally.py`, where the mathematics and its sources are. They draw the same random numbers
+// These are the twins of `cpu/icm.py` (sampling and ICM), `cpu/beam.py` (beam search) and
+// `cpu/tally.py`, where the mathematics and its sources are. They draw the same random numbers
 // and add in the same order, so that codes differ only where costs are equal up to rounding.
 // Shapes: n rows, D columns, M groups of K codewords, L = M*K.
 
 // What a row's codes have to gain, for each unit of the row's square: less may be rounding.
 #define ROUNDING 1e-5f
-#define ROW_THREADS 128  // of a block whose warps have a row each; `gpu/refinement.py` has it too
+#define ROW_THREADS 128  // of a block whose warps have a row each; `refinement/engines/gpu.py` has it too
 #define BISECTIONS 24
 
 // One number, or four at a time where the lengths of rows allow it.
@@ -285,7 +285,7 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS) improve(
     }
 }
 
-// What a block that searches shares; `gpu/refinement.py` knows its size.
+// What a block that searches shares; `refinement/engines/gpu.py` knows its size.
 struct __align__(16) BlockScratch {
     double sums[WARP];
     unsigned numbers[2][WARP];

@@ -1,5 +1,6 @@
 """A GPU's refinement kernels against formulas: one small pass."""
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -8,12 +9,28 @@ from nncompress.gpu.runtime import Runtime
 from nncompress.gpu.verdicts import Verdicts, WrongNumbersError
 from nncompress.refinement.engines.gpu import GpuEngine
 from nncompress.refinement.engines.interface import Draw
-from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 
 _ROWS, _DIM, _CODEWORDS = 16, 8, 4  # of two groups
 _TOLERANCE = 1e-3
+
+
+@dataclass
+class _Sample:
+    """Rows for an engine, as they are; see ``interface.Rows``."""
+
+    matrix: EmbeddingMatrix
+    weights: np.ndarray
+    codebook: np.ndarray
+    normalization: Normalization = field(default_factory=lambda: Normalization.identity(_DIM))
+    codes: np.ndarray = field(default_factory=lambda: np.zeros((_ROWS, 2), np.uint8))
+    is_normalized: bool = True
+    num_codewords: int = _CODEWORDS
+
+    def normalized(self, rows: np.ndarray) -> np.ndarray:
+        return rows
+
 
 _verdicts = Verdicts("refinement goes on on the CPU")
 
@@ -37,15 +54,7 @@ def _try_a_pass(runtime: Runtime) -> None:
     matrix = random.normal(size=(_ROWS, _DIM)).astype(np.float32)
     codebook = random.normal(size=(2 * _CODEWORDS, _DIM))
     engine = GpuEngine(runtime)
-    rows = CodedRows(
-        EmbeddingMatrix(matrix),
-        random.exponential(size=_ROWS),
-        Normalization.identity(_DIM),
-        np.zeros((_ROWS, 2), np.uint8),
-        codebook,
-        0,
-        engine,
-    )
+    rows = _Sample(EmbeddingMatrix(matrix), random.exponential(size=_ROWS), codebook)
     x = engine.take(rows, np.arange(_ROWS))
     sampled, improved, searched = (engine.upload(rows.codes) for _ in range(3))
     draw = Draw(0, 0, 0, np.zeros(2 * _CODEWORDS, np.float32))

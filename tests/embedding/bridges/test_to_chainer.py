@@ -3,7 +3,7 @@ import pytest
 
 from nncompress import CompressedEmbedding
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.embedding.bridges.to_chainer import CompositionalEmbedID
+from nncompress.embedding.bridges.chainer_link import CompositionalEmbedID
 
 
 @pytest.fixture(params=[(32, 16), (5, 11), (3, 300)])
