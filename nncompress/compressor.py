@@ -16,6 +16,7 @@ from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import measure
+from nncompress.formats.files import check_output
 from nncompress.machine import Machine
 from nncompress.pipeline import Coded, code, make_embedding, refines
 from nncompress.refinement.refine import RefinementSettings, improve_codes
@@ -85,6 +86,11 @@ class EmbeddingCompressor:
             raise InputError("model_path is missing; wanted the path that the model is kept under")
         check_code_size(self.num_codebooks, self.num_codewords)
         self.model_path = Path(model_path)
+        if not self.model_path.name or self.model_path.is_dir():
+            raise InputError(
+                f"model_path is {os.fspath(model_path)!r}, a directory; wanted a path that file "
+                "names begin with"
+            )
         self._machine = Machine(gpu, threads)
         self._model: _Model | None = None
         self._trained_on: EmbeddingMatrix | None = None
@@ -180,7 +186,7 @@ class EmbeddingCompressor:
                 f"refinement was given, and the recipe {recipe} with these sizes is not refined; "
                 "leave it out"
             )
-        self.model_path.parent.mkdir(parents=True, exist_ok=True)
+        check_output(self._snapshot)
         progress = EpochReport(
             settings.iterations,
             report or (lambda line: None),
@@ -244,17 +250,26 @@ class EmbeddingCompressor:
         table = CodeTable.of_codes(self.encode(matrix), self._loaded().codebook)
         return measure(matrix, [table], self._machine.xp)[0].distance
 
-    def export(self, matrix: Matrix, prefix: str | os.PathLike) -> None:
+    def export(
+        self,
+        matrix: Matrix | None = None,
+        prefix: str | os.PathLike | None = None,
+        *,
+        embed_matrix: Matrix | None = None,
+    ) -> None:
         """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
 
         Args:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file.
-            prefix: Beginning of both paths.
+            prefix: Beginning of both paths; None: the model's path.
+            embed_matrix: The authors' name of ``matrix``.
 
         Raises:
             InputError: There is no model, or it does not fit the matrix.
         """
+        matrix = _either(matrix, embed_matrix, "matrix", "embed_matrix")
+        prefix = self.model_path if prefix is None else prefix
         write_codes(f"{os.fspath(prefix)}.codes", self.encode(matrix))
         write_codebook(f"{os.fspath(prefix)}.codebook.npy", self._loaded().codebook)
 

@@ -135,6 +135,10 @@ class Team:
         self._barrier = np.zeros(1, dtype=np.int64)
         self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
 
+    def __reduce__(self) -> tuple[type["Team"], tuple[int]]:
+        """Has a copy make threads of its own."""
+        return Team, (self.threads,)
+
     def run(self, function: Callable[..., None], threads: int, *arguments: object) -> None:
         """Calls ``function(thread, threads, barrier, *arguments)`` in threads of the team.
 

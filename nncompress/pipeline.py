@@ -21,7 +21,7 @@ from nncompress.formats.files import check_output
 from nncompress.machine import Machine
 from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.tables import SourceTable, open_table
+from nncompress.sources.tables import SourceTable, files_of, open_table
 from nncompress.sources.weights import check_weights
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.session import learn
@@ -107,7 +107,7 @@ def compress(
     refinement = RefinementSettings(seconds=time_budget)
     machine = Machine(gpu, threads)
     if output is not None:
-        check_output(output, [source, words])
+        check_output(output, [*files_of(source), words])
     if objective not in OBJECTIVES:
         raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
     unit_rows = objective == "cosine"

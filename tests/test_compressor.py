@@ -89,6 +89,10 @@ def test_the_names_of_the_authors_class_work(matrix, tmp_path):
     ours = EmbeddingCompressor(4, 8, tmp_path / "ours")
     ours.train(matrix, 2, report=None)
     assert theirs.evaluate(embed_matrix=matrix) == ours.evaluate(matrix)
+    theirs.export(embed_matrix=matrix, prefix=tmp_path / "exported")
+    assert (tmp_path / "exported.codes").read_text().count("\n") == 300
+    with pytest.raises(InputError, match="a directory; wanted a path that file names begin with"):
+        EmbeddingCompressor(4, 8, tmp_path)
     for arguments, message in [
         ({"num_codebooks": 4, "n_codebooks": 4, "num_codewords": 8}, "and both are given"),
         ({"num_codebooks": 4}, "num_codewords and n_centroids .* and neither is given"),

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ import nncompress
 from nncompress import CompressedEmbedding, InputError
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.forecast import forecast
+from nncompress.formats.safetensors import write_tensors
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
 from nncompress.refinement import refine
@@ -69,6 +72,27 @@ def test_directions_alone_can_be_kept(matrix):
     assert embedding.provenance["objective"] == "cosine"
     np.testing.assert_allclose(np.linalg.norm(embedding.to_numpy(), axis=1), 1, atol=0.3)
     assert not embedding.has_words
+
+
+def test_no_file_that_is_read_is_written_over(text, matrix, tmp_path):
+    np.save(tmp_path / "m.npy", matrix)
+    (tmp_path / "m.word").write_text("".join(f"w{i}\n" for i in range(300)))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_tensors(folder / "model.safetensors", {"embeddings": matrix}, {})
+    with zipfile.ZipFile(tmp_path / "v.zip", "w") as archive:
+        archive.write(text, "v.txt")
+    for source, output in [
+        (tmp_path / "m.npy", tmp_path / "m.word"),
+        (folder, folder / "model.safetensors"),
+        (folder / "model.safetensors", folder / "model.safetensors"),
+        (tmp_path / "v.zip" / "v.txt", tmp_path / "v.zip"),
+        (text, text),
+    ]:
+        before = output.read_bytes()
+        with pytest.raises(InputError, match="is the input itself"):
+            nncompress.compress(source, output, **QUICK)
+        assert output.read_bytes() == before
 
 
 def test_mistakes_are_told_before_anything_is_written(text, tmp_path):

@@ -143,6 +143,8 @@ def _reason_of_rules(optimizer: chainer.GradientMethod, chain: chainer.Chain) ->
     wanted: Sequence[chainer.Parameter] = chain.kernel_parameters()
     if {id(parameter) for parameter in parameters.values()} != set(map(id, wanted)):
         return "the chain has parameters of its own"
+    if (reason := chain.reason_of_arrays()) is not None:
+        return reason
     kind = type(optimizer.create_update_rule())
     for name, parameter in parameters.items():
         rule = parameter.update_rule
@@ -164,4 +166,7 @@ def _reason_of_links(chain: chainer.Chain) -> str | None:
         *chainer._get_link_hooks(),
         *(name for link in chain.links() for name in link.local_link_hooks),
     ]
-    return f"there is the link hook {hooks[0]}" if hooks else None
+    if hooks:
+        return f"there is the link hook {hooks[0]}"
+    functions = list(chainer.get_function_hooks())
+    return f"there is the function hook {functions[0]}" if functions else None

@@ -35,7 +35,7 @@ class FusedAutoencoder(KernelAutoencoder):
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise."""
-        if self.has_hooked_links():
+        if self.has_hooked_links() or not self.kernels_take(x):
             return super().encode(x)
         codes = np.empty((len(x), self.num_codebooks), dtype=np.uint16)
         self._run(
@@ -137,6 +137,22 @@ class FusedAutoencoder(KernelAutoencoder):
             out,
         )
         return BatchMeans(*out.mean(axis=0).tolist())
+
+    def show_gradients(self, descent: Descent) -> None:
+        """Gives the parameters the gradients of the last step, after the optimizer's hooks.
+
+        Args:
+            descent: The optimizer of that step.
+        """
+        gradients = self._gradients
+        # Where weights decayed after clipping, both have been done to the gradients themselves.
+        if descent.max_grad_norm is not None and (descent.decays_first or not descent.decay):
+            norm = np.sqrt(sum(np.vdot(each, each) for each in gradients))
+            if norm > descent.max_grad_norm:
+                factor = descent.max_grad_norm / norm
+                gradients = [factor.astype(each.dtype) * each for each in gradients]
+        for parameter, gradient in zip(self.kernel_parameters(), gradients, strict=True):
+            parameter.grad = gradient
 
     def _run(self, function, most_threads: int, *arguments: object) -> None:
         if not self._announced:

@@ -1,7 +1,8 @@
 """The common part of the autoencoder's fused forms: the loss as one function node."""
 
+import operator
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +29,32 @@ class MeanOfSteps(NamedTuple):
     def __float__(self) -> float:
         return float(self.value)
 
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.value, dtype=dtype)
+
     def __str__(self) -> str:
         return str(self.value)
 
     def __format__(self, specification: str) -> str:
         return format(self.value, specification)
+
+
+def _as_number(name: str) -> Callable[..., object]:
+    def method(self: MeanOfSteps, *others: object) -> object:
+        return getattr(operator, name)(float(self), *map(float, others))
+
+    def reflected(self: MeanOfSteps, other: object) -> object:
+        return getattr(operator, name)(float(other), float(self))
+
+    return method, reflected
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    _method, _reflected = _as_number(_name)
+    setattr(MeanOfSteps, f"__{_name}__", _method)
+    setattr(MeanOfSteps, f"__r{_name}__", _reflected)
+for _name in ("neg", "abs", "lt", "le", "gt", "ge"):
+    setattr(MeanOfSteps, f"__{_name}__", _as_number(_name)[0])
 
 
 class BatchMeans(NamedTuple):
@@ -80,10 +102,10 @@ class KernelAutoencoder(CompositionalAutoencoder):
     ) -> chainer.Variable:
         """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does.
 
-        Where link hooks wait for the calls of ``l1`` and ``l2``, which kernels do not make, it is
-        computed there.
+        Where link hooks wait for the calls of ``l1`` and ``l2``, which kernels do not make, and
+        for arrays that kernels do not take, it is computed there.
         """
-        if self.has_hooked_links():
+        if self.has_hooked_links() or not self.kernels_take(x, noise, weights):
             return super().forward(x, noise, weights)
         node = _Objective(self, x, self.next_noise() if noise is None else noise, weights)
         (objective,) = node.apply(self.kernel_parameters())
@@ -111,6 +133,41 @@ class KernelAutoencoder(CompositionalAutoencoder):
         return bool(chainer._get_link_hooks()) or any(
             link.local_link_hooks for link in (self.l1, self.l2)
         )
+
+    def kernels_take(
+        self,
+        x: np.ndarray,
+        noise: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> bool:
+        """Tells whether arrays, and the parameters, are such as the kernels read.
+
+        Args:
+            x: Rows, or what a user gives for them; like the others.
+            noise: The Gumbel noise, or None.
+            weights: The rows' weights, or None.
+        """
+        kind, array = self.codebook.dtype, self.xp.ndarray
+        if not isinstance(x, array) or x.dtype != kind or x.shape[1:] != (self.dim,) or not len(x):
+            return False
+        shape = len(x), self.num_codebooks, self.num_codewords
+        if noise is not None and not (
+            isinstance(noise, array) and noise.dtype == kind and noise.shape == shape
+        ):
+            return False
+        if weights is not None and not (isinstance(weights, array) and weights.shape == shape[:1]):
+            return False
+        return self.tau > 0 and self.reason_of_arrays() is None
+
+    def reason_of_arrays(self) -> str | None:
+        """Returns why kernels cannot read the parameters' arrays; None if they can."""
+        kind = self.centre.dtype
+        for name, parameter in self.namedparams():
+            if parameter.array is None or parameter.dtype != kind:
+                return f"{name} is not of {kind}"
+            if not parameter.array.flags.c_contiguous:
+                return f"{name} is not contiguous"
+        return None
 
     def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
         """Returns the parameters in the order that the kernels know."""
@@ -142,6 +199,11 @@ class _Objective(chainer.FunctionNode):
     def backward(
         self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
     ) -> tuple[chainer.Variable, ...]:
+        if chainer.config.enable_backprop:
+            raise RuntimeError(
+                "the gradient of the kernels' loss cannot be differentiated again; use "
+                "CompositionalAutoencoder, or leave enable_double_backprop out"
+            )
         (factor,) = grad_outputs
         return tuple(
             chainer.functions.broadcast_to(factor, self._gradients[index].shape)

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     from nncompress.machine import Machine
     from nncompress.pipeline import compress_table
     from nncompress.refinement.refine import RefinementSettings
-    from nncompress.sources.tables import open_table
+    from nncompress.sources.tables import files_of, open_table
     from nncompress.sources.weights import check_weights, load_weights
     from nncompress.training.settings import TrainingOptions
 
@@ -65,7 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
     size = arguments.num_codebooks, arguments.num_codewords
     weights = None if arguments.weights is None else load_weights(arguments.weights)
     if not arguments.dry_run:
-        check_output(arguments.output, [arguments.input, arguments.words, arguments.weights])
+        inputs = [*files_of(arguments.input), arguments.words, arguments.weights]
+        check_output(arguments.output, inputs)
     with open_table(
         arguments.input, words=arguments.words, tensor=arguments.tensor, limit=arguments.limit,
         unit_rows=arguments.objective == "cosine",

@@ -129,7 +129,8 @@ def run(
         training.train(started)
     except TrainingInterrupted as error:
         command = _continuing(arguments, training.directory)
-        message = f"{error}; continue with: {command}"
+        own = ", with the same optimizer and extensions" if optimizer or extensions else ""
+        message = f"{error}; continue with: {command}{own}"
         raise TrainingInterrupted(error.signal, message) from None
     return training.directory
 

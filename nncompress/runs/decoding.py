@@ -182,11 +182,14 @@ def _code_size(
 ) -> tuple[int, int]:
     """Returns M and K: those given, of the run's configuration, or of its directory's name."""
     known = _size_in_name(snapshot)
-    for names in _SIZE_NAMES:
-        size = tuple(config.get(name) for name in names) if config else ()
-        if size and all(type(number) is int for number in size):
-            known = size
-            break
+    told = [tuple(config.get(name) for name in names) for names in _SIZE_NAMES] if config else []
+    told = [size for size in told if all(type(number) is int for number in size)]
+    if len(set(told)) > 1:
+        raise InputError(
+            f"{snapshot.parent / CONFIG_FILE} tells two sizes, M and K of {told[0]} and of "
+            f"{told[1]}; take out those that are wrong"
+        )
+    known = told[0] if told else known
     given = choices.num_codebooks, choices.num_codewords
     if given != (None, None):
         if None in given:

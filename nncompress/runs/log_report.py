@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
+from nncompress.training.stops import Stops
 
 _END = b"\n]\n"
 
@@ -42,6 +43,10 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
     def __init__(self, trigger: object, filename: str | None) -> None:
         super().__init__(trigger=trigger, log_name=filename)
         self._appending = False
+
+    def update_stops(self) -> Stops:
+        """Returns the iterations at which it acts."""
+        return self._trigger.update_stops()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Takes the observation in, and adds an entry if it is time."""

@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
 from nncompress.runs.log_report import WindowSummary
+from nncompress.training.stops import Stops
 
 
 class ThrottledPlotReport(chainer.training.extensions.PlotReport):
@@ -31,6 +32,10 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
     ) -> None:
         super().__init__(y_keys, trigger=trigger, filename=filename)
         self._draw_trigger = draw_trigger
+
+    def update_stops(self) -> Stops:
+        """Returns the iterations at which it acts."""
+        return self._trigger.update_stops()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Takes the observation in, and adds a point and draws if it is time."""

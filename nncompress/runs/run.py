@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -134,6 +135,7 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
         if chosen is not None:
             config["rate_distortion"] = [asdict(point) for point in points]
             plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
+        config |= _own_parts(choices)
         write_config(directory, config)
         session = make_run_session(
             matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
@@ -178,6 +180,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             "trainer snapshot to continue from"
         )
     config = read_config(directory)
+    _refuse_other_parts(choices, config, directory)
     settings, data = _settings_of(directory, config)
     _refuse_changes(choices, config | data.config(), directory)
     machine = Machine(config["gpu"] if choices.gpu is None else choices.gpu, choices.threads)
@@ -216,6 +219,40 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
     config |= _config(settings, data, matrix, machine.gpu)
     write_config(directory, config)
     return TrainingRun(directory, config, session, interruption)
+
+
+def _own_parts(choices: RunChoices) -> dict[str, object]:
+    """Returns what the configuration says of an optimizer and extensions of the user's own."""
+    optimizer = choices.optimizer
+    return {
+        "own_optimizer": None if optimizer is None else type(optimizer).__name__,
+        "own_extensions": [
+            getattr(each, "default_name", None) or getattr(each, "__name__", type(each).__name__)
+            for each in choices.extensions
+        ],
+    }
+
+
+def _refuse_other_parts(
+    choices: RunChoices, config: Mapping[str, object], directory: Path
+) -> None:
+    """Refuses to go on with another optimizer, and tells of extensions that are not there."""
+    now = _own_parts(choices)
+    before, after = config.get("own_optimizer"), now["own_optimizer"]
+    if before != after:
+        raise InputError(
+            f"the run in {directory} was trained by {before or 'the optimizer of its settings'}, "
+            f"and {after or 'no optimizer'} is given; give the same to continue, from Python"
+        )
+    missing = [
+        name for name in config.get("own_extensions", ()) if name not in now["own_extensions"]
+    ]
+    if missing:
+        warnings.warn(
+            f"the run in {directory} was begun with the extensions {', '.join(missing)}, which "
+            "are not given now",
+            stacklevel=3,
+        )
 
 
 def _config(

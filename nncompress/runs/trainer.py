@@ -63,6 +63,7 @@ def make_run_session(
     session = make_session(
         matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory
     )
+    session.best.is_in_snapshots = False  # its files are the directory's iter_<n>.npz
     trainer = session.trainer
     last = settings.iterations
     often = ReportTrigger(last, iterations=REPORT_INTERVAL)

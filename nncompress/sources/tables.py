@@ -93,6 +93,25 @@ def open_table(
         del matrix  # a file that is mapped cannot be removed everywhere
 
 
+def files_of(source: object) -> list[Path]:
+    """Returns the files that a source may be read from, so that none of them is written over.
+
+    Args:
+        source: Anything that ``open_table`` takes.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return []
+    path = Path(source)
+    if path.is_dir():
+        return [file for file in path.iterdir() if file.is_file()]
+    archives = [parent for parent in path.parents if parent.suffix == ".zip"]
+    beside = [path.with_suffix(".word")]
+    if path.suffix == ".safetensors" or path.name.endswith(INDEX):
+        beside = list(path.parent.glob("*.safetensors"))
+        beside += [path.parent / "tokenizer.json", path.parent / "vocab.txt"]
+    return [path, *archives, *beside]
+
+
 def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str | None] | None]:
     if isinstance(source, EmbeddingMatrix):
         if options["limit"] is not None or options["unit_rows"] != source.unit_rows:

@@ -1,6 +1,7 @@
 """The best parameters of a run, kept in memory."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class BestParameters(chainer.training.Extension):
         loss: The least validation loss so far; infinite before the first.
         iteration: The iteration that it was measured at; -1 before the first.
         observers: Called with each such iteration, while the chain has those parameters.
+        is_in_snapshots: Whether the trainer's snapshots hold the parameters; not so where a run
+            directory keeps them in files of their own.
     """
 
     priority = chainer.training.PRIORITY_EDITOR
@@ -31,6 +34,7 @@ class BestParameters(chainer.training.Extension):
         self.loss = np.inf
         self.iteration = -1
         self.observers: list[Callable[[int], None]] = []
+        self.is_in_snapshots = True
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Looks at the validation loss just observed."""
@@ -53,6 +57,17 @@ class BestParameters(chainer.training.Extension):
         self._arrays = {
             name: device.send(arrays[name.lstrip("/")]) for name, _ in self._chain.namedparams()
         }
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Saves or restores the best parameters, their loss and iteration."""
+        if not self.is_in_snapshots:
+            return
+        with suppress(KeyError):  # snapshots from before they were there
+            self.loss = float(serializer("loss", self.loss))
+            self.iteration = int(serializer("iteration", self.iteration))
+            for name, parameter in self._chain.namedparams():
+                kept = self._arrays.get(name, parameter.array)
+                self._arrays[name] = serializer(name.lstrip("/"), kept.copy())
 
     def restore(self) -> None:
         """Gives the chain its best parameters back, if there are any in memory."""

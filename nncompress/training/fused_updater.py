@@ -33,6 +33,7 @@ class FusedUpdater(ManyStepsUpdater):
             counts = [count for _, count in means]
             mean = BatchMeans(*np.average([each for each, _ in means], axis=0, weights=counts))
         self.chain.report_batch(mean, self.weights is not None, len(batches))
+        self.chain.show_gradients(descent)
 
     def _make_equal_steps(self, first: int, rows: np.ndarray, descent: Descent) -> BatchMeans:
         """Makes steps on rows ``(steps, batch_size)``, and returns means over them."""

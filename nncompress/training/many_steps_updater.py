@@ -88,6 +88,7 @@ class ManyStepsUpdater(AutoencoderUpdater):
         optimizer.t += len(batches)
         for parameter in self.chain.params():
             parameter.update_rule.t += len(batches)
+        self.count_epoch()
         self.iteration = done
 
     def make_steps(self, first: int, batches: Sequence[np.ndarray], descent: Descent) -> None:

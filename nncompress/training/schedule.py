@@ -38,6 +38,7 @@ class ScheduledNumber:
         self._schedule = schedule
         self._last = self._value if schedule is not None else None
         self.is_free = schedule is None
+        self._restored: float | None = None
 
     @property
     def _value(self) -> float:
@@ -45,6 +46,11 @@ class ScheduledNumber:
 
     def look(self) -> None:
         """Notices a value that somebody else has set, and says so once."""
+        if self._restored is not None:
+            # Now that extensions have looked at the value that training began with.
+            if self._value == self._last:
+                setattr(self._owner, self._attribute, self._restored)
+            self._restored = None
         if self.is_free or self._value == self._last:
             return
         self.is_free = True
@@ -76,7 +82,7 @@ class ScheduledNumber:
             self.is_free = bool(serializer("is_free", self.is_free))
             value = float(serializer("value", float(self._value)))
             if self.is_free and not is_saving:
-                setattr(self._owner, self._attribute, value)
+                self._restored = value
 
     @property
     def state(self) -> float | None:

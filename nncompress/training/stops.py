@@ -8,13 +8,6 @@ from nncompress.chainer_support.compatibility import chainer
 
 _extensions = chainer.training.extensions
 _triggers = chainer.training.triggers
-# Called after every iteration to add its values up; what they do is up to a trigger inside.
-_COLLECTORS = (
-    _extensions.LogReport,
-    _extensions.PlotReport,
-    _extensions.ParameterStatistics,
-    _extensions.VariableStatisticsPlot,
-)
 
 
 @dataclass(frozen=True)
@@ -106,14 +99,8 @@ def _of_entry(entry: object, done: int) -> Stops:
         return stops
     if hasattr(extension, "update_stops"):
         return extension.update_stops()
-    if isinstance(extension, _COLLECTORS):
-        return _of_trigger(extension._trigger, done)
-    if isinstance(extension, _extensions.ProgressBar):
-        return Stops(iterations=frozenset({extension._update_interval}))
-    if isinstance(extension, _extensions.PrintReport):
-        log = extension._log_report  # a name is that of another extension
-        return Stops() if isinstance(log, str) else _of_trigger(log._trigger, done)
-    return stops
+    known = _KNOWN_EXTENSIONS.get(type(extension).__call__)
+    return stops if known is None else known(extension, done)
 
 
 def _of_trigger(trigger: object, done: int) -> Stops:
@@ -156,4 +143,24 @@ _KNOWN: dict[object, Callable[[object, int], Stops]] = {
     ),
     # It follows the clock.
     _triggers.TimeTrigger.__call__: lambda trigger, done: Stops(),
+}
+
+
+def _of_collector(extension: _extensions.LogReport | _extensions.PlotReport, done: int) -> Stops:
+    """Returns when means are used that are added up after every iteration."""
+    return _of_trigger(extension._trigger, done)
+
+
+def _of_table(extension: _extensions.PrintReport, done: int) -> Stops:
+    log = extension._log_report  # a name is that of another extension
+    return Stops() if isinstance(log, str) else _of_trigger(log._trigger, done)
+
+
+_KNOWN_EXTENSIONS: dict[object, Callable[[object, int], Stops]] = {
+    _extensions.LogReport.__call__: _of_collector,
+    _extensions.PlotReport.__call__: _of_collector,
+    _extensions.PrintReport.__call__: _of_table,
+    _extensions.ProgressBar.__call__: lambda extension, done: Stops(
+        iterations=frozenset({extension._update_interval})
+    ),
 }

@@ -4,6 +4,7 @@ import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.errors import InputError
 from nncompress.machine import Machine
 from nncompress.random.noise import Stream
 from nncompress.random.row_order import RowOrder
@@ -27,10 +28,13 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name, whose learning rate and clipping do
-            not apply to it. It is set up on the chain, unless it has a target already.
+            not apply to it. It is set up on the chain, unless it is so already.
 
     Attributes:
         stride: The most steps of an update.
+
+    Raises:
+        InputError: The optimizer is set up on another link.
     """
 
     stride = 1
@@ -49,6 +53,11 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
             optimizer = getattr(chainer.optimizers, settings.optimizer)(settings.learning_rate)
         if optimizer.target is None:
             optimizer.setup(chain)
+        elif optimizer.target is not chain:
+            raise InputError(
+                f"the optimizer ({type(optimizer).__name__}) is set up on another link already; "
+                "wanted one that is set up on none"
+            )
         if is_own and settings.max_grad_norm is not None:
             clipping = chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm)
             optimizer.add_hook(clipping)
@@ -87,6 +96,12 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         chain.cleargrads()
         loss.backward(loss_scale=optimizer._loss_scale)
         optimizer.update()
+        self.count_epoch()
+
+    def count_epoch(self) -> None:
+        """Tells the optimizer of an epoch that has ended, as Chainer's updater does."""
+        if self.auto_new_epoch and self.is_new_epoch:
+            self.get_optimizer("main").new_epoch(auto=True)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the state, with which schedules have stepped back."""

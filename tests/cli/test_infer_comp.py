@@ -171,6 +171,12 @@ def test_a_run_directory_of_the_2018_port_is_decoded_by_its_configuration(
     _, codes = read_codes(port / "iter_1211000.npz.codes")
     check_distance(matrix, codes, arrays["codebook"], distance)
     assert CompressedEmbedding.load(port / "iter_1211000.npz.nnc").provenance["refined"] is False
+    config = json.loads((port / "config.json").read_text()) | {"M": 2, "K": 16}
+    (port / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="tells two sizes"):
+        commands.infer(["--model", str(port), "--matrix", str(matrix_path)])
+    del config["M"], config["K"]
+    (port / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="has M=4 and K=8; leave them out"):
         commands.infer(["--model", str(port), "--matrix", str(matrix_path), "-M8", "-K4"])
 
