@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-bridges: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench]"

@@ -203,8 +203,7 @@ def assert_alike(found, wanted):
     np.testing.assert_allclose(found.codebook, wanted.codebook, atol=0.05)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("annealing_rounds", [0, 3])
+@pytest.mark.parametrize(("annealing_rounds", "weighted"), [(0, False), (0, True), (3, True)])
 def test_refinement_comes_to_what_the_cpu_comes_to(
     runtime, matrix, random, monkeypatch, weighted, annealing_rounds
 ):

@@ -33,7 +33,7 @@ RUN = """
 import infer_comp, train_comp
 run = train_comp.main(["-g", gpu, "--input-matrix", MATRIX, "-M", "3", "-K", "4", "-o", OUT,
                        "-b", "40", "-e", "2", "--limit", "80"])
-print(infer_comp.main(["-g", gpu, "--model", str(run)]) > 0)
+print(infer_comp.main(["-g", gpu, "--model", str(run), "--time-budget", "1"]) > 0)
 """
 
 
