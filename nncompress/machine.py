@@ -34,12 +34,14 @@ class Machine:
         runtime: The GPU's CUDA runtime; None on a CPU.
 
     Raises:
-        InputError: The number of threads is not positive, CuPy does not work, or there is no such
+        InputError: A number is out of range, CuPy does not work, or there is no such
             GPU.
     """
 
     def __init__(self, gpu: int = -1, threads: int | None = None) -> None:
-        self.gpu = max(gpu, -1)
+        if gpu < -1:
+            raise InputError(f"the GPU's number is {gpu}; wanted 0 or more, or -1 for the CPU")
+        self.gpu = gpu
         self.threads = resolve_threads(threads)
         self.runtime: Runtime | None = None
         if gpu >= 0:

@@ -150,11 +150,17 @@ def compress_table(
     """
     matrix = table.matrix
     settings = options.resolve(len(matrix), *size)
+    refined = refines(settings.recipe, *size)
+    if not refined and refinement.seconds is not None:
+        raise InputError(
+            f"a time budget is for refinement, and the recipe {settings.recipe} with these sizes "
+            "is not refined; leave it out"
+        )
     progress = [] if report is None else [EpochReport(settings.iterations, report)]
     learned = learn(matrix, settings, machine, weights=weights, extensions=progress)
     coded = code(
         learned.chain, matrix, machine,
-        refinement=refinement if refines(settings.recipe, *size) else None,
+        refinement=refinement if refined else None,
         weights=weights, seed=settings.seed,
     )  # fmt: skip
     facts = facts_of(settings.recipe, settings.seed, coded, weights)

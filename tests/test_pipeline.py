@@ -102,6 +102,7 @@ def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
         ({"words": ["a"] * 301}, "has 300 rows for 301 words"),
         ({"num_codewords": 1}, "1"),
         ({"time_budget": 0}, "the time budget is 0"),
+        ({"time_budget": 9, "recipe": "paper"}, "a time budget is for refinement, and the recipe"),
     ]:
         with pytest.raises(InputError, match=message):
             nncompress.compress(text, tmp_path / "v.nnc", **(QUICK | options))

@@ -119,7 +119,8 @@ def run(
         threads=arguments.threads,
         optimizer=optimizer,
         extensions=extensions,
-        **_given(out=arguments.out, prefix=arguments.dir_prefix),
+        out=arguments.out,
+        prefix=arguments.dir_prefix,
     )
     fresh = resumed is None
     training = new_run(choices, started) if fresh else continued_run(resumed, choices)

@@ -129,6 +129,10 @@ def _is_refined(choices: DecodingChoices, recipe: str, size: tuple[int, int]) ->
             "--refine out"
         )
     refined = refines(recipe, *size) if choices.refined is None else choices.refined
+    if not refined and choices.refinement.seconds is not None:
+        raise InputError(
+            "a time budget is for refinement, which is off; add --refine, or leave it out"
+        )
     if not refined and choices.weights is not None:
         raise InputError(
             "weights are for refinement, which is off; add --refine, or leave them out"
@@ -147,6 +151,8 @@ def _tokens(vocabulary: Path, matrix: EmbeddingMatrix) -> list[str]:
 
 
 def _snapshot_of(model: Path) -> Path:
+    if not model.exists():
+        raise InputError(f"{model} does not exist; wanted a run directory, or a snapshot of it")
     if not model.is_dir():
         return model
     snapshot = best_snapshot(model)

@@ -71,8 +71,8 @@ class RunChoices:
     target: Target | None = None
     gpu: int | None = None
     threads: int | None = None
-    out: Path = Path("result")
-    prefix: str = "model"
+    out: Path | None = None
+    prefix: str | None = None
     optimizer: chainer.GradientMethod | None = None
     extensions: Sequence[object] = ()
 
@@ -129,7 +129,9 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     matrix, weights = data.open()
     size, points, chosen = _sizes(choices, matrix, options.seed, machine)
     settings = options.resolve(len(matrix), *size)
-    directory = create_run_directory(choices.out, choices.prefix, settings, started)
+    directory = create_run_directory(
+        choices.out or Path("result"), choices.prefix or "model", settings, started
+    )
     try:
         config = _config(settings, data, matrix, machine.gpu)
         if chosen is not None:
@@ -294,6 +296,10 @@ def _settings_of(
 
 def _refuse_changes(choices: RunChoices, config: dict[str, object], directory: Path) -> None:
     """Refuses what would make the rest of a run differ from its beginning."""
+    if choices.out is not None or choices.prefix is not None:
+        raise InputError(
+            f"the run goes on in {directory}; leave the place and the prefix of a new one out"
+        )
     if choices.target is not None:
         raise InputError("a target chooses M and K of a new run; leave it out to continue one")
     given = {name: value for name, value in choices.options.items() if name not in _MAY_DIFFER}

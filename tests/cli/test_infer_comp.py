@@ -211,6 +211,7 @@ def test_mistakes_are_named_and_nothing_is_written(commands, run, matrix, tmp_pa
         (["--matrix", tmp_path / "nan.npy"], "nan in row 0, column 3"),
         (["--batchsize", "0"], "batch size is 0"),
         (["--gpu", "7"], "GPU 7 was asked for"),
+        (["--no-refine", "--time-budget", "3"], "a time budget is for refinement, which is off"),
     ]:
         with pytest.raises(InputError, match=message):
             commands.infer(["--model", str(run), *map(str, arguments)])

@@ -264,6 +264,8 @@ def test_resuming_with_other_settings_is_refused(commands, matrix_path, matrix, 
         (["--K", "9"], "K is 9, and the run in .* has 8"),
         (["--input-matrix", "other.npy"], "input_matrix is .*other.npy"),
         (["-e", "1"], "has made 12 steps already"),
+        (["--out", "elsewhere"], "the run goes on in .*; leave the place"),
+        (["-g", "-2"], "the GPU's number is -2"),
     ]:
         with pytest.raises(InputError, match=message):
             commands.train(["--resume", str(run), *arguments])
