@@ -39,7 +39,9 @@ class MeanOfSteps(NamedTuple):
         return format(self.value, specification)
 
 
-def _as_number(name: str) -> Callable[..., object]:
+def _as_number(name: str) -> tuple[Callable[..., object], Callable[..., object]]:
+    """Returns the methods of an operator that take a mean as a number, not as a tuple."""
+
     def method(self: MeanOfSteps, *others: object) -> object:
         return getattr(operator, name)(float(self), *map(float, others))
 
