@@ -16,7 +16,7 @@ from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import measure
-from nncompress.formats.files import check_output
+from nncompress.formats.files import atomic_paths, check_output
 from nncompress.machine import Machine
 from nncompress.pipeline import Coded, code, make_embedding, refines
 from nncompress.refinement.refine import RefinementSettings, improve_codes
@@ -270,8 +270,11 @@ class EmbeddingCompressor:
         """
         matrix = _either(matrix, embed_matrix, "matrix", "embed_matrix")
         prefix = self.model_path if prefix is None else prefix
-        write_codes(f"{os.fspath(prefix)}.codes", self.encode(matrix))
-        write_codebook(f"{os.fspath(prefix)}.codebook.npy", self._loaded().codebook)
+        names = (f"{os.fspath(prefix)}.{ending}" for ending in ("codes", "codebook.npy"))
+        codes, codebook = self.encode(matrix), self._loaded().codebook
+        with atomic_paths(*names) as (codes_path, codebook_path):
+            write_codes(codes_path, codes)
+            write_codebook(codebook_path, codebook)
 
     def to_embedding(
         self,

@@ -14,6 +14,19 @@ class FormatError(InputError):
     """A file that is not what it should be: foreign, cut short, altered, or of another version."""
 
 
+class OutputError(OSError):
+    """A file that cannot be written: the message names it and says why.
+
+    Args:
+        message: The message.
+        number: The operating system's number of the error, if it was one.
+    """
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+
+
 class Interrupted(KeyboardInterrupt):
     """Work that a signal ended, in whatever state it was.
 

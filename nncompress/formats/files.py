@@ -1,12 +1,31 @@
-"""Writing files so that the final name only ever holds a complete file."""
+"""Writing files so that a final name only ever holds a complete file, which is on the disk.
 
+A file is written into a directory of its process beside its final place, synchronized with the
+disk, and then takes its name. Files that belong together take their names together: a note of
+which they are is on the disk before the first one does, so that where a process dies in between,
+the next one that comes to the place finishes its work. What dead processes have left without such
+a note is removed.
+"""
+
+import errno
+import json
 import os
+import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, OutputError
+from nncompress.formats.locks import OwnDirectory
+
+_STAGING = (".nncompress-", ".tmp")
+_SCRATCH = "nncompress-"
+_NOTE = "complete.json"
+# Directories that files are being written into, and those that were cleared up.
+_staging: set[Path] = set()
+_cleared: set[Path] = set()
 
 
 def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None:
@@ -20,47 +39,253 @@ def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None
 
     Raises:
         InputError: It is a directory, no ordinary file, or one of the inputs.
-        OSError: Nothing can be written there.
+        OutputError: Nothing can be written there.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; wanted the name of a file")
-    if path.exists():
-        if not path.is_file():
-            raise InputError(f"{path} is no ordinary file; wanted the name of one")
-        for other in inputs:
-            if not isinstance(other, (str, os.PathLike)):
-                continue
-            if Path(other).exists() and path.samefile(other):
-                raise InputError(f"{path} is the input itself; wanted another name for the output")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
+    with _naming(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a directory; wanted the name of a file")
+        if path.exists():
+            if not path.is_file():
+                raise InputError(f"{path} is no ordinary file; wanted the name of one")
+            for other in inputs:
+                if not isinstance(other, (str, os.PathLike)):
+                    continue
+                if Path(other).exists() and path.samefile(other):
+                    raise InputError(
+                        f"{path} is the input itself; wanted another name for the output"
+                    )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The name is tried too, which may be longer than the file system takes.
+        path.is_symlink()
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary path beside ``path`` that takes its name when the block succeeds.
+    """Yields a temporary path that takes the name of ``path`` when the block succeeds.
 
     Args:
-        path: The final name. Missing parent directories are created.
+        path: The final name. Missing parent directories are created; a symbolic link stays, and
+            what it leads to is replaced.
 
     Yields:
-        A path with the same suffix in the same directory. If the block raises, it is removed and
-        whatever stood at ``path`` is untouched.
+        A path with the same file name. If the block raises, it is removed and whatever stood at
+        ``path`` is untouched.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
-    final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{final.name}.", suffix=final.suffix, dir=final.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_paths(path) as (temporary,):
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes private files; ours are ordinary ones
-        temporary.replace(final)
+
+
+@contextmanager
+def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
+    """Yields temporary paths of files that belong together and take their names together.
+
+    Within the block, ``atomic_path`` of one of the paths that are yielded is that path itself.
+
+    Args:
+        paths: The final names, all in one directory.
+
+    Yields:
+        A path with the same file name for each. If the block raises, they are removed and whatever
+        stood at ``paths`` is untouched.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    finals = [Path(os.path.realpath(path)) for path in paths]
+    directory = finals[0].parent
+    if any(final.parent != directory for final in finals):
+        raise ValueError(f"{', '.join(map(str, finals))} are not in one directory")
+    if directory in _staging:
+        yield tuple(finals)
+        return
+    with _naming(*finals):
+        directory.mkdir(parents=True, exist_ok=True)
+        clear_up(directory)
+        own = OwnDirectory.make(directory, *_STAGING)
+        _staging.add(own.path)
+        complete = False
+        try:
+            temporaries = tuple(own.path / final.name for final in finals)
+            yield temporaries
+            for temporary, final in zip(temporaries, finals, strict=True):
+                if final.exists():
+                    shutil.copymode(final, temporary)
+                _synchronize(temporary)
+            if len(finals) > 1:
+                _write_note(own.path, finals)
+                complete = True
+            for temporary, final in zip(temporaries, finals, strict=True):
+                temporary.replace(final)
+            _synchronize(directory)
+            complete = False  # and in its place
+        except OSError as error:
+            if not complete:
+                raise
+            raise OutputError(
+                f"{_named(finals)} cannot take their names ({error.strerror}); they are complete "
+                f"in {own.path}, and take them when something is next written to {directory}",
+                error.errno,
+            ) from None
+        finally:
+            _staging.discard(own.path)
+            if complete and _finish(own.path, directory) is None:
+                own.leave()
+                _cleared.discard(directory)
+            else:
+                own.remove()
+
+
+def clear_up(directory: str | os.PathLike) -> None:
+    """Finishes what dead processes have written to a directory, or removes what they left of it.
+
+    It is done once for each directory, before anything is written there, or read that belongs
+    together.
+
+    Args:
+        directory: The directory.
+    """
+    directory = Path(os.path.realpath(directory))
+    if directory in _cleared:
+        return
+    _cleared.add(directory)
+    for own in OwnDirectory.abandoned(directory, *_STAGING):
+        finished = _finish(own.path, directory) if (own.path / _NOTE).is_file() else []
+        if finished is None:
+            own.leave()
+            continue
+        own.remove()
+        if finished:
+            warnings.warn(
+                f"{directory}: {', '.join(finished)} were complete when the process that wrote "
+                "them died, and have their names now",
+                stacklevel=3,
+            )
+
+
+@contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """Yields a temporary directory that is removed in the end, if need be by the next process.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    parent = Path(tempfile.gettempdir())
+    for dead in OwnDirectory.abandoned(parent, _SCRATCH):
+        dead.remove()
+    with _naming(parent / _SCRATCH):
+        own = OwnDirectory.make(parent, _SCRATCH)
+    try:
+        yield own.path
     finally:
-        temporary.unlink(missing_ok=True)
+        own.remove()
+
+
+def _write_note(own: Path, finals: list[Path]) -> None:
+    note = own / _NOTE
+    note.write_text(json.dumps([[final.name, _identity(final)] for final in finals]))
+    _synchronize(note)
+    _synchronize(own)
+
+
+def _finish(own: Path, directory: Path) -> list[str] | None:
+    """Gives complete files their names, unless others have been written there since.
+
+    Returns:
+        The names; None if it failed, and is to be tried again.
+    """
+    try:
+        entries = dict(json.loads((own / _NOTE).read_text()))
+        names = [n for n in entries if n == os.path.basename(n) and _is_file(own / n)]
+    except (OSError, ValueError, TypeError):
+        return []  # it is no note of ours
+    try:
+        if any(_identity(directory / name) != entries[name] for name in names):
+            warnings.warn(
+                f"{directory}: a process died before it gave {', '.join(names)} their names, and "
+                "others have been written there since; what it left is removed",
+                stacklevel=4,
+            )
+            return []
+        for name in names:
+            (own / name).replace(directory / name)
+        _synchronize(directory)
+    except OSError as error:
+        warnings.warn(
+            f"{directory}: {', '.join(names)} are complete in {own} and cannot take their names: "
+            f"{error}",
+            stacklevel=4,
+        )
+        return None
+    return names
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _identity(path: Path) -> list[int] | None:
+    """Returns what tells whether a file is still the same; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _synchronize(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
+    is_directory = path.is_dir()
+    if is_directory and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if is_directory else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems have nothing to synchronize, directories above all.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _naming(*finals: Path) -> Iterator[None]:
+    """Turns errors of the operating system into those that name the final files."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        if not _concerns(error, finals):
+            raise
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason += f", {_free(finals[0].parent)}; free some, or name another place"
+        message = f"{_named(finals)} cannot be written: {reason}"
+        raise OutputError(message, error.errno) from error
+
+
+def _concerns(error: OSError, finals: tuple[Path, ...]) -> bool:
+    """Tells whether an error is about the files to be written: it names no other file."""
+    if not isinstance(error.filename, (str, bytes, os.PathLike)):
+        return True
+    path, directory = Path(os.fsdecode(error.filename)), finals[0].parent
+    ours = path in finals or path == directory or path in directory.parents
+    return ours or any(part.startswith(_STAGING[0]) for part in path.parts)
+
+
+def _free(directory: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(directory).free:,} bytes are free"
+    except OSError:
+        return "none is free"
+
+
+def _named(finals: Iterable[Path]) -> str:
+    return " and ".join(map(str, finals))

@@ -11,6 +11,7 @@ from nncompress.autoencoder.snapshot import load_model
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import check_codebook_dtype
+from nncompress.formats.files import atomic_paths
 from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
@@ -108,13 +109,14 @@ def decode(
             "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
             "embedding": snapshot.with_name(f"{snapshot.name}.nnc"),
         }
-        write_codes(written["codes"], coded.codes, tokens)
-        write_codebook(written["codebook"], coded.codebook)
         facts = facts_of(recipe, seed, coded, weights)
         embedding, exact = make_embedding(
             matrix, coded, tokens, choices.codebook_dtype, facts, machine
         )
-        embedding.save(written["embedding"])
+        with atomic_paths(*written.values()) as (codes_path, codebook_path, embedding_path):
+            write_codes(codes_path, coded.codes, tokens)
+            write_codebook(codebook_path, coded.codebook)
+            embedding.save(embedding_path)
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
         log(f"Mean euclidean distance: {exact.distance:.9g}")

@@ -1,7 +1,6 @@
 """Opening an embedding matrix and its words, in whatever form people have them."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.formats.files import clear_up, scratch_directory
 from nncompress.formats.npy import Rows, map_npy, write_npy
 from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
 from nncompress.sources.matrix import EmbeddingMatrix
@@ -71,9 +71,9 @@ def open_table(
             than rows.
     """
     options = {"limit": limit, "unit_rows": unit_rows}
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as scratch:
+    with scratch_directory() as scratch:
         if isinstance(source, (str, os.PathLike)):
-            matrix, found = _open_path(Path(source), Path(scratch), tensor, options)
+            matrix, found = _open_path(Path(source), scratch, tensor, options)
         else:
             matrix, found = _wrap(source, options)
         if words is not None:
@@ -141,6 +141,7 @@ def _open_path(
             "original table, or make a .nnc file of codes and codebook with: nncompress import"
         )
     if path.suffix == ".npy":
+        clear_up(path.parent)
         matrix = EmbeddingMatrix.open(path, **options)
         words = path.with_suffix(".word")
         return matrix, read_tokens(words) if words.is_file() else None

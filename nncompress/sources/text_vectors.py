@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_path
+from nncompress.formats.files import atomic_paths
 from nncompress.formats.npy import BLOCK_BYTES, MOST_COLUMNS, Rows, write_npy
 from nncompress.sources.streams import COMPRESSED, Stream, locate, open_stream
 
@@ -57,8 +57,7 @@ def convert_text(
     locate(path)
     matrix_path, word_path = output_paths(path)
     with (
-        atomic_path(matrix_path) as matrix,
-        atomic_path(word_path) as word_file,
+        atomic_paths(matrix_path, word_path) as (matrix, word_file),
         word_file.open("wb") as words,
     ):
         shape = write_npy(matrix, read_text(path, dim), words.write)

@@ -1,0 +1,190 @@
+"""Locks that die with the process that holds them, and directories that belong to a process."""
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_LOCK_FILE = "lock"
+_TAKEN = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Lock:
+    """A lock on a file, which the operating system takes back when the process ends.
+
+    It keeps out other processes, and other holders in this process. ``take`` makes one.
+
+    Attributes:
+        path: The file.
+        is_held: False on file systems that have no locks, where everybody gets one.
+    """
+
+    def __init__(self, path: Path, descriptor: int, is_held: bool) -> None:
+        self.path = path
+        self.is_held = is_held
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: Path, *, new: bool = False) -> "Lock | None":
+        """Takes a lock.
+
+        Args:
+            path: The file, which is made if it is missing.
+            new: Whether to take it only if the file is missing.
+
+        Returns:
+            The lock; None if somebody else has it.
+
+        Raises:
+            OSError: The file cannot be opened.
+        """
+        while True:
+            try:
+                made = os.O_CREAT | os.O_EXCL if new else os.O_CREAT
+                descriptor = os.open(path, _OPEN | made, 0o600)
+            except FileExistsError:
+                return None
+            held = True
+            try:
+                _try_lock(descriptor)
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    os.close(descriptor)
+                    return None
+                held = False
+            # Whoever had it before may have removed the file in between.
+            if _is_the_file(path, descriptor):
+                return cls(path, descriptor, held)
+            os.close(descriptor)
+            if new:
+                return None
+
+    def release(self) -> None:
+        """Gives the lock back, and removes its file."""
+        with suppress(OSError):
+            if _is_the_file(self.path, self._descriptor):
+                self.path.unlink()
+        self.leave()
+
+    def leave(self) -> None:
+        """Gives the lock back; its file stays."""
+        os.close(self._descriptor)
+
+
+def _is_the_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+class OwnDirectory:
+    """A directory that belongs to this process: once the process is dead, others may remove it.
+
+    ``make`` makes one, and ``abandoned`` finds those of dead processes.
+
+    Attributes:
+        path: The directory, which nobody but this user may read.
+    """
+
+    def __init__(self, path: Path, lock: Lock) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def make(cls, parent: Path, prefix: str, suffix: str = "") -> "OwnDirectory":
+        """Makes a directory.
+
+        Args:
+            parent: The directory to make it in.
+            prefix: The beginning of its name.
+            suffix: The end of its name.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        while True:
+            path = parent / f"{prefix}{secrets.token_hex(4)}{suffix}"
+            try:
+                path.mkdir(mode=0o700)
+                # Somebody who clears up may take the lock first, or remove the directory.
+                lock = Lock.take(path / _LOCK_FILE, new=True)
+            except (FileExistsError, FileNotFoundError):
+                if not parent.is_dir():
+                    raise
+                continue
+            if lock is not None:
+                return cls(path, lock)
+
+    @classmethod
+    def abandoned(cls, parent: Path, prefix: str, suffix: str = "") -> Iterator["OwnDirectory"]:
+        """Goes through directories of this user whose processes are dead.
+
+        Args:
+            parent: The directory that they are in.
+            prefix: The beginning of their names.
+            suffix: The end of their names.
+
+        Yields:
+            A directory, which is this process's now, to be removed or left.
+        """
+        pattern = re.compile(re.escape(prefix) + "[0-9a-f]{8}" + re.escape(suffix))
+        try:
+            with os.scandir(parent) as entries:
+                found = [
+                    Path(e.path) for e in entries if pattern.fullmatch(e.name) and _is_ours(e)
+                ]
+        except OSError:
+            return
+        for path in found:
+            try:
+                # A process may have died before it made its lock, and then the directory is empty.
+                is_own = (path / _LOCK_FILE).is_file() or not any(path.iterdir())
+                lock = Lock.take(path / _LOCK_FILE) if is_own else None
+            except OSError:
+                continue
+            if lock is None:
+                continue
+            if lock.is_held:
+                yield cls(path, lock)
+            else:
+                lock.release()
+
+    def leave(self) -> None:
+        """Leaves the directory to whoever comes next."""
+        self._lock.leave()
+
+    def remove(self) -> None:
+        """Removes the directory with all that is in it."""
+        with suppress(OSError):
+            for entry in self.path.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                elif entry.name != _LOCK_FILE:
+                    entry.unlink()
+        self._lock.release()
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+def _is_ours(entry: os.DirEntry) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    return not hasattr(os, "geteuid") or entry.stat(follow_symlinks=False).st_uid == os.geteuid()
