@@ -112,18 +112,25 @@ class CompressedEmbedding:
         return cls.from_codes(read.codes, read.codebook, read.words, provenance=read.provenance)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, verify: bool = False) -> "CompressedEmbedding":
+    def load(
+        cls, path: str | os.PathLike, *, verify: bool = False, copy: bool = False
+    ) -> "CompressedEmbedding":
         """Opens a file that ``save`` wrote. It is mapped, and nothing in it is read ahead.
+
+        A mapped file may be replaced by another and removed. Whoever cuts it short, or writes into
+        it, changes the table under its reader: the operating system kills a process that reads
+        beyond the new end (SIGBUS). For a file that others may change so, there is ``copy``.
 
         Args:
             path: The file.
             verify: Whether to read all of it and compare its SHA-256 sums.
+            copy: Whether to read all of it into memory instead of mapping it.
 
         Raises:
             InputError: There is no such file.
             FormatError: It is another kind of file, not complete, or altered.
         """
-        contents = read_nnc(path, verify=verify)
+        contents = read_nnc(path, verify=verify, copy=copy)
         return cls(contents.table, contents.vocabulary, contents.provenance)
 
     def save(self, path: str | os.PathLike) -> None:

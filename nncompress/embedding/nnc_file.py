@@ -56,18 +56,19 @@ def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
     write_tensors(path, tensors, metadata)
 
 
-def read_nnc(path: str | os.PathLike, *, verify: bool = False) -> Contents:
+def read_nnc(path: str | os.PathLike, *, verify: bool = False, copy: bool = False) -> Contents:
     """Opens a file. Its sections are mapped, and not read.
 
     Args:
         path: The file.
         verify: Whether to compare the sections with their SHA-256 sums, for which all are read.
+        copy: Whether to read all of it into memory instead of mapping it.
 
     Raises:
         InputError: There is no such file.
         FormatError: It is no such file, of another version, not complete, or altered.
     """
-    file = map_tensors(path, _WHAT)
+    file = map_tensors(path, _WHAT, copy=copy)
     metadata, tensors = file.metadata, file.tensors
     if metadata.get("format") != FORMAT:
         raise FormatError(f"{path} is a safetensors file of another kind; wanted {_WHAT}")

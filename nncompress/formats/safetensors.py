@@ -47,12 +47,17 @@ class TensorFile:
     header: int
 
 
-def map_tensors(path: str | os.PathLike, what: str = "a safetensors file") -> TensorFile:
+def map_tensors(
+    path: str | os.PathLike, what: str = "a safetensors file", *, copy: bool = False
+) -> TensorFile:
     """Maps a file. Its header is checked against its size before anything else is read.
 
     Args:
-        path: The file.
+        path: The file. While it is mapped it may be replaced and removed, but a process that reads
+            what has been cut off it is killed by the operating system (SIGBUS).
         what: Name of the expected kind of file, for messages.
+        copy: Whether to read all of it into memory instead, after which nothing that happens to
+            the file matters.
 
     Raises:
         InputError: There is no such file.
@@ -66,7 +71,12 @@ def map_tensors(path: str | os.PathLike, what: str = "a safetensors file") -> Te
         size = os.fstat(file.fileno()).st_size
         if size < 8:
             raise FormatError(f"{path} has {size} bytes; wanted {what}, which has more")
-        buffer = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        buffer: bytes | mmap.mmap
+        if copy:
+            buffer = file.read(size)
+            size = len(buffer)
+        else:
+            buffer = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     length = int.from_bytes(buffer[:8], "little")
     if length > min(size - 8, _MOST_HEADER_BYTES) or buffer[8:9] != b"{":
         raise FormatError(
@@ -86,7 +96,7 @@ class _HeaderError(Exception):
     """A fault in a header."""
 
 
-def _mapped(buffer: mmap.mmap, header: dict, first: int, size: int) -> TensorFile:
+def _mapped(buffer: bytes | mmap.mmap, header: dict, first: int, size: int) -> TensorFile:
     metadata = header.pop("__metadata__", {})
     if not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
         raise _HeaderError("the header's metadata are not strings")

@@ -262,3 +262,25 @@ def test_a_failed_save_leaves_the_old_file(embedding, tmp_path):
         embedding.save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_copy_outlives_whatever_happens_to_the_file(random, tmp_path):
+    path = tmp_path / "x.nnc"
+    embedding = make(random, 3, 11, np.float32)
+    embedding.save(path)
+    copied = CompressedEmbedding.load(path, copy=True, verify=True)
+    path.write_bytes(b"")  # a mapped file's reader is killed by the system at its next look
+    assert (copied.to_numpy() == embedding.to_numpy()).all()
+    assert copied.most_similar("w37é") == embedding.most_similar("w37é")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_file_may_be_replaced_while_it_is_read(random, tmp_path, copy):
+    path = tmp_path / "x.nnc"
+    embedding = make(random, 3, 11, np.float32)
+    embedding.save(path)
+    opened = CompressedEmbedding.load(path, copy=copy)
+    make(random, 5, 4, np.float16).save(path)
+    assert (opened.to_numpy() == embedding.to_numpy()).all()
+    opened.save(path)
+    assert (CompressedEmbedding.load(path).to_numpy() == embedding.to_numpy()).all()
