@@ -64,6 +64,8 @@ def write_codes(
             if tokens is not None:
                 named = zip(tokens[start : start + len(block)], lines, strict=True)
                 lines = [f"{token}\t{line}" for token, line in named]
+                if start == 0 and lines[0].startswith("\ufeff"):
+                    lines[0] = f"\ufeff{lines[0]}"  # readers take one off, as a byte-order mark
             file.write("\n".join(lines) + "\n")
             bar.update(len(block))
 

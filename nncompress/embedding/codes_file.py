@@ -15,8 +15,10 @@ import numpy as np
 
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
+from nncompress.formats.files import what_is
 from nncompress.formats.npy import map_npy
 from nncompress.sources.hugging_face import read_tokens
+from nncompress.sources.lines import MOST_LINE_BYTES, text_lines, too_long, without_mark
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.version import __version__
 
@@ -56,7 +58,8 @@ def read_codes(
 
     Raises:
         InputError: A file is missing or something else, or there are tokens in the file and
-            ``words`` too.
+            ``words`` too, or ``words`` is empty. Fewer or more words than rows are a warning, and
+            so are codes that leave half of the codebook out.
     """
     codes, codebook = Path(codes), Path(codebook)
     lines = _Lines(codes)
@@ -68,6 +71,15 @@ def read_codes(
     if isinstance(words, (str, os.PathLike)):
         words = read_tokens(Path(words))
     read, tokens = lines.read(len(vectors) // lines.num_codebooks)
+    if words is not None and len(words) == 0:
+        raise InputError(f"no word is given for the {len(read)} rows of {codes}; leave words out")
+    if words is not None and len(words) < len(read):
+        warnings.warn(
+            f"{len(words)} words for the {len(read)} rows of {codes}: "
+            f"{len(read) - len(words)} at the end have no word, and are reached by number",
+            stacklevel=3,
+        )
+    _warn_of_unused(codes, read, len(vectors) // lines.num_codebooks)
     if words is not None and len(words) > len(read):
         warnings.warn(
             f"{len(words)} words for the {len(read)} rows of {codes}: the first {len(read)} words "
@@ -80,6 +92,18 @@ def read_codes(
         "source": f"{_text(codes.name)}, {_text(codebook.name)}",
     }
     return ReadCodes(read, vectors, tokens if lines.have_tokens else words, provenance)
+
+
+def _warn_of_unused(path: Path, codes: np.ndarray, num_codewords: int) -> None:
+    """Warns of codes that leave half the codebook out, as lines that were cut do."""
+    num_rows, num_codebooks = codes.shape
+    if num_rows >= 8 * num_codewords >= 32 and codes.max() < num_codewords // 2:
+        warnings.warn(
+            f"{path} has {num_codebooks} codes a line, which with this codebook makes "
+            f"M={num_codebooks} and K={num_codewords}, and no code is above {codes.max()}; if M "
+            "is larger, its lines were cut",
+            stacklevel=4,
+        )
 
 
 def _text(name: str) -> str:
@@ -116,12 +140,11 @@ class _Lines:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            seen = "is a directory" if path.is_dir() else "does not exist"
-            raise InputError(f"{path} {seen}; wanted a text file of codes")
+            raise InputError(f"{path} {what_is(path)}; wanted a text file of codes")
         self._path = path
         with path.open("rb") as file:
-            first = file.readline()
-        if not first:
+            first = next(text_lines(file, path), None)
+        if first is None:
             raise InputError(f"{path} is empty; {_WANTED}")
         if first.startswith(b"\x93NUMPY"):
             raise InputError(
@@ -164,9 +187,17 @@ class _Lines:
 
     def _blocks(self) -> Iterator[bytes]:
         """Yields blocks of whole lines, without the last line break."""
+        num_lines = 0
         with self._path.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
-                yield (block + file.readline()).removesuffix(b"\n")
+                rest = file.readline(MOST_LINE_BYTES + 1)
+                if len(rest) > MOST_LINE_BYTES:
+                    raise too_long(self._path, num_lines + block.count(b"\n") + 1)
+                block += rest
+                if num_lines == 0:
+                    block = without_mark(block, self._path)
+                num_lines += block.count(b"\n")
+                yield block.removesuffix(b"\n")
 
     def _parse_block(
         self, lines: list[bytes], num_codewords: int
@@ -202,7 +233,7 @@ class _Lines:
             raise InputError(
                 f"{where}: invalid UTF-8 ({error.reason} at byte {error.start}); wanted UTF-8 text"
             ) from None
-        fields = numbers.split()
+        fields = [field.lstrip(b"0") or field[:1] for field in numbers.split()]
         if len(fields) != self.num_codebooks:
             raise InputError(
                 f"{where}: {len(fields)} codes; wanted {self.num_codebooks}, as in line 1"
@@ -214,7 +245,7 @@ class _Lines:
                     f"{where}: {shown!r} is no code; wanted an integer from 0 to "
                     f"{num_codewords - 1}"
                 )
-            if len(field.lstrip(b"0")) > _MOST_DIGITS or int(field) >= num_codewords:
+            if len(field) > _MOST_DIGITS or int(field) >= num_codewords:
                 raise InputError(
                     f"{where}: there is a code {shown}; wanted 0 to {num_codewords - 1}, for "
                     f"the codebook has {num_codewords} rows for each of {self.num_codebooks} codes"

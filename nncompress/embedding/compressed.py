@@ -101,12 +101,12 @@ class CompressedEmbedding:
             codes: Text, a row a line: a token, a tab and M integers, or M integers alone.
             codebook: A ``.npy`` file, ``(M*K, D)``.
             words: The words of codes without tokens: a list with None for rows without, or the
-                path of a file with one a line. More than there are rows are left out, which a
-                warning says; rows past the last have none.
+                path of a file with one a line. More than there are rows are left out, and with
+                fewer the last rows have none; a warning says either.
 
         Raises:
             InputError: A file is missing or something else, which the message says by file and
-                line, or there are tokens in the file and ``words`` too.
+                line, or there are tokens in the file and ``words`` too, or ``words`` is empty.
         """
         read = read_codes(codes, codebook, words)
         return cls.from_codes(read.codes, read.codebook, read.words, provenance=read.provenance)

@@ -58,6 +58,8 @@ class SymbolTable:
             FormatError: The bytes are something else.
         """
         symbols, place = [], 0
+        if len(data) > LITERAL * (1 + _LONGEST):
+            raise FormatError("the vocabulary's symbol table is damaged")
         while place < len(data):
             length = data[place]
             symbols.append(data[place + 1 : place + 1 + length])

@@ -6,6 +6,9 @@ Bell, "Managing Gigabytes", 1999, section 4.1). A block begins with its first wo
 with the word before it (at most 31), and its other bytes. These further words are compressed
 together by a symbol table. Bytes below 32 within words are written ``FF`` and the byte plus 64,
 so that the counts, which are below 32, mark where words begin: ``FF`` is never part of UTF-8.
+
+What is read is bounded by what can have been written, block by block: a damaged or hostile file
+takes no more memory or time than a good one of its size, and gives wrong words or a FormatError.
 """
 
 import itertools
@@ -18,7 +21,7 @@ import numpy as np
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.symbol_table import SymbolTable
 from nncompress.errors import FormatError, InputError
-from nncompress.sources.vocabulary import check_words
+from nncompress.sources.vocabulary import MOST_WORD_BYTES, check_words
 
 BLOCK_WORDS = 16
 _GROUP = 8  # row numbers are packed in groups that fill whole bytes
@@ -26,6 +29,9 @@ _MOST_SHARED = 31
 _SAMPLE_BLOCKS = 2_048
 # How many first words are kept in memory once a word is looked up: the top of the binary search.
 _ROOT = 1_024
+# A further word has a count, and at most two bytes for each of its own; a literal takes two codes.
+_MOST_BLOCK_BYTES = 4 * BLOCK_WORDS * (MOST_WORD_BYTES + 1)
+_NOT_CONTROL = bytes(range(32, 256))
 _FURTHER_WORD = re.compile(rb"[\x00-\x1f][^\x00-\x1f]*")
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _ESCAPED = re.compile(rb"\xff(.)", re.DOTALL)
@@ -67,6 +73,7 @@ class Vocabulary:
         self._offsets, self._blocks, self._rows = (
             sections[name].data for name in ("offsets", "blocks", "rows")
         )
+        self._end = len(self._blocks)
         self._symbols: SymbolTable | None = None
         self._root: list[bytes] | None = None
         self._positions: np.ndarray | None = None
@@ -133,16 +140,19 @@ class Vocabulary:
         if position < 0:
             return None
         word = self._block(position // BLOCK_WORDS)[position % BLOCK_WORDS]
-        return word.decode("utf-8", "replace")
+        return self._decoded(word)
 
     def words(self) -> list[str | None]:
         """Returns the word of each row, or None."""
         self._refuse_disorder()
-        words = [
-            word.decode("utf-8", "replace")
-            for block in range(self._num_blocks)
-            for word in self._block(block)
-        ]
+        words: list[str] = []
+        last = b""
+        for block in range(self._num_blocks):
+            coded = self._block(block)
+            if block and coded[0] <= last:
+                raise _damaged(f"block {block} does not come after the one before it")
+            last = coded[-1]
+            words.extend(map(self._decoded, coded))
         return [None if place < 0 else words[place] for place in self.positions.tolist()]
 
     @property
@@ -155,19 +165,20 @@ class Vocabulary:
             groups = np.frombuffer(self._rows, np.uint8).reshape(-1, self._rows_packing.row_bytes)
             rows = self._rows_packing.unpack(groups).reshape(-1)[: self.num_words]
             if self.num_words and int(rows.max()) >= self._num_rows:
-                raise FormatError(
-                    f"the vocabulary names row {rows.max()} of {self._num_rows}; it is damaged"
-                )
+                raise _damaged(f"it names row {rows.max()} of {self._num_rows}")
+            places = np.arange(self.num_words, dtype=np.int32)
             positions = np.full(self._num_rows, -1, dtype=np.int32)
-            positions[rows] = np.arange(self.num_words, dtype=np.int32)
+            positions[rows] = places
+            if (positions[rows] != places).any():
+                raise _damaged("two words name one row")
             self._positions = positions
         return self._positions
 
     def _refuse_disorder(self) -> None:
         """Refuses blocks that overlap: together they would be larger than the file."""
         offsets = self.sections["offsets"]
-        if (offsets[1:] < offsets[:-1]).any() or int(offsets[-1]) > len(self._blocks):
-            raise FormatError("the vocabulary's blocks overlap; it is damaged")
+        if (offsets[1:] < offsets[:-1]).any() or int(offsets[-1]) > self._end:
+            raise _damaged("its blocks overlap")
 
     def __reduce__(self) -> tuple:
         sections = {name: np.array(section) for name, section in self.sections.items()}
@@ -179,43 +190,64 @@ class Vocabulary:
         group = int.from_bytes(self._rows[start : start + bits], "little")
         row = group >> position % _GROUP * bits & (1 << bits) - 1
         if row >= self._num_rows:
-            raise FormatError(f"the vocabulary names row {row} of {self._num_rows}; it is damaged")
+            raise _damaged(f"it names row {row} of {self._num_rows}")
         return row
 
-    def _split(self, block: int) -> tuple[bytes, bytes]:
-        """Returns a block's first word, and what is stored of the others."""
-        data = bytes(self._blocks[self._offsets[block] : self._offsets[block + 1]])
-        length, place = 0, 0
-        for byte in data[:5]:
-            length |= (byte & 0x7F) << 7 * place
-            place += 1
-            if byte < 0x80:
-                break
-        return data[place : place + length], data[place + length :]
+    @staticmethod
+    def _decoded(word: bytes) -> str:
+        try:
+            return word.decode("utf-8")
+        except UnicodeDecodeError:
+            raise _damaged("a word is not UTF-8") from None
+
+    def _place(self, block: int) -> tuple[int, int, int]:
+        """Returns where a block's first word begins and ends, and where the block ends."""
+        begin, end = self._offsets[block], self._offsets[block + 1]
+        if not begin < end <= self._end or end - begin > _MOST_BLOCK_BYTES:
+            raise _damaged(f"block {block} is said to be bytes {begin} to {end}")
+        length = self._blocks[begin]
+        first = begin + 1
+        shift = 7
+        while length >> shift and shift < 21 and first < end:  # another byte follows
+            length += (self._blocks[first] - 1) << shift
+            first += 1
+            shift += 7
+        if length > MOST_WORD_BYTES or first + length > end:
+            raise _damaged(f"block {block} begins with a word of {length} bytes")
+        return first, first + length, end
 
     def _head(self, block: int) -> bytes:
-        return self._split(block)[0]
+        begin, end, _ = self._place(block)
+        return bytes(self._blocks[begin:end])
 
     def _block(self, block: int) -> list[bytes]:
         """Returns the words of a block."""
         if self._symbols is None:
             self._symbols = SymbolTable.from_bytes(self.sections["symbols"].tobytes())
-        word, rest = self._split(block)
+        begin, middle, end = self._place(block)
+        word = bytes(self._blocks[begin:middle])
         words = [word]
-        rest = self._symbols.expand(rest)
+        rest = self._symbols.expand(bytes(self._blocks[middle:end]))
+        wanted = min(BLOCK_WORDS, self.num_words - block * BLOCK_WORDS)
+        held = 1 + len(rest.translate(None, _NOT_CONTROL))
+        if held != wanted or rest[:1] > b"\x1f":
+            raise _damaged(f"block {block} holds {held} words; wanted {wanted}")
         escaped = b"\xff" in rest
         for further in _FURTHER_WORD.findall(rest):
             suffix = further[1:]
             if escaped:
                 suffix = _ESCAPED.sub(lambda match: bytes([match[1][0] - 64 & 0x1F]), suffix)
-            word = word[: further[0]] + suffix
+            previous, word = word, word[: further[0]] + suffix
+            if word <= previous:
+                raise _damaged(f"block {block} has words out of order")
             words.append(word)
-        wanted = min(BLOCK_WORDS, self.num_words - block * BLOCK_WORDS)
-        if len(words) != wanted:
-            raise FormatError(
-                f"block {block} of the vocabulary holds {len(words)} words; wanted {wanted}"
-            )
+        if len(rest) + _MOST_SHARED > MOST_WORD_BYTES and max(map(len, words)) > MOST_WORD_BYTES:
+            raise _damaged(f"block {block} has a word that is longer than any")
         return words
+
+
+def _damaged(how: str) -> FormatError:
+    return FormatError(f"the vocabulary is damaged: {how}; get the file again")
 
 
 def _front_coded(words: Sequence[bytes]) -> dict[str, np.ndarray]:

@@ -28,6 +28,13 @@ _staging: set[Path] = set()
 _cleared: set[Path] = set()
 
 
+def what_is(path: Path) -> str:
+    """Returns what stands at a path where an ordinary file was wanted, as messages say it."""
+    if path.is_dir():
+        return "is a directory"
+    return "is no ordinary file" if path.exists() else "does not exist"
+
+
 def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None:
     """Refuses an output that cannot be written, before long work is done for it.
 

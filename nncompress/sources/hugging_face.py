@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nncompress.errors import FormatError, InputError
+from nncompress.formats.files import what_is
 from nncompress.formats.safetensors import map_tensors
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import read_lines
@@ -171,12 +172,12 @@ def _some(names) -> str:
 
 def _read_json(path: Path) -> object:
     if not path.is_file():
-        raise InputError(f"{path} does not exist")
+        raise InputError(f"{path} {what_is(path)}; wanted a JSON file")
     if path.stat().st_size > _MOST_JSON_BYTES:
         raise FormatError(
             f"{path} has {path.stat().st_size} bytes; wanted a JSON file below 256 MiB"
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not JSON: {error}") from None

@@ -1,30 +1,39 @@
 """Files of vectors as streams of bytes, whatever they are compressed with."""
 
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 from nncompress.errors import InputError
+from nncompress.formats.files import what_is
 from nncompress.progress import progress_bar
+from nncompress.sources.lines import text_lines
 
 COMPRESSED = (".gz", ".xz", ".zip")
 # What reading a damaged file raises.
 _DAMAGED = (
     *(OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile),
-    NotImplementedError,  # a way of compressing that zipfile does not know
+    NotImplementedError,  # a zip of a later version than zipfile knows
 )
 _STEP = 1 << 20
+# xz allocates what a file asks for, up to 4 GiB; its highest preset takes 65 MiB.
+_MOST_XZ_BYTES = 256 << 20
+# Within a zip, zipfile hands out the others' data in pieces of any size.
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Numbers in text shrink to a third when they are compressed. What expands far more than that is
+# refused, unless it is small, so that no small file fills the memory or the disk.
+_MOST_EXPANSION = 50
+_SMALL_BYTES = 64 << 20
 
 
 class _Bytes(Protocol):
     """A file of bytes, as it is or decompressed by ``gzip``, ``lzma`` or ``zipfile``."""
-
-    def __iter__(self) -> Iterator[bytes]: ...
 
     def read(self, count: int, /) -> bytes: ...
 
@@ -34,25 +43,33 @@ class _Bytes(Protocol):
 class Stream:
     """A stream that reads on, by line or by number of bytes, under a progress bar.
 
+    What it reads is bounded: lines by ``lines.MOST_LINE_BYTES``, and all together by 64 MiB or 50
+    times the file's size, whichever is more.
+
     Args:
         text: The decompressed stream to read.
         raw: The file itself, whose place the bar follows.
         path: The file's path.
+
+    Raises:
+        InputError: From each way of reading: there is more than these bounds.
     """
 
     def __init__(self, text: _Bytes, raw: BinaryIO, path: Path) -> None:
-        self._text, self._raw = text, raw
-        self._bar = progress_bar(path.stat().st_size, f"Reading {path.name}", "B", unit_scale=True)
+        self._text, self._raw, self._path = text, raw, path
+        size = path.stat().st_size
+        self._left = max(_SMALL_BYTES, _MOST_EXPANSION * size)
+        self._bar = progress_bar(size, f"Reading {path.name}", "B", unit_scale=True)
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self._text:
+        for line in text_lines(self._text, self._path):
+            self._count(line)
             yield line
-            self._show()
 
     def read(self, count: int) -> bytes:
         """Returns as many bytes, or fewer at the end."""
         data = self._text.read(count)
-        self._show()
+        self._count(data)
         return data
 
     def readline(self, limit: int) -> bytes:
@@ -63,7 +80,13 @@ class Stream:
         """Takes the bar away."""
         self._bar.close()
 
-    def _show(self) -> None:
+    def _count(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            raise InputError(
+                f"{self._path} expands to more than {_MOST_EXPANSION} times its size, as no word "
+                "vectors do that are not made to; decompress it first if it is what you want"
+            )
         if (moved := self._raw.tell() - self._bar.n) > _STEP:
             self._bar.update(moved)
 
@@ -79,8 +102,7 @@ def locate(path: Path) -> tuple[Path, str | None]:
     for parent in path.parents:
         if parent.suffix == ".zip" and parent.is_file():
             return parent, path.relative_to(parent).as_posix()
-    seen = "is a directory" if path.is_dir() else "does not exist"
-    raise InputError(f"{path} {seen}; wanted word vectors in a file")
+    raise InputError(f"{path} {what_is(path)}; wanted word vectors in a file")
 
 
 @contextmanager
@@ -94,7 +116,8 @@ def open_stream(path: Path) -> Iterator[Stream]:
         The stream.
 
     Raises:
-        InputError: There is no such file, a zip holds several, or the file is damaged.
+        InputError: There is no such file, a zip holds several or compresses them with another
+            method than deflate, or the file is damaged.
     """
     file, member = locate(path)
     with file.open("rb") as raw:
@@ -116,10 +139,14 @@ def _decompressed(raw: BinaryIO, path: Path, member: str | None) -> Iterator[_By
         with gzip.GzipFile(fileobj=raw) as text:
             yield text
     elif path.suffix == ".xz":
-        with lzma.LZMAFile(raw) as text:
+        with io.BufferedReader(_Xz(raw), _STEP) as text:
             yield text
     elif path.suffix == ".zip":
-        with zipfile.ZipFile(raw) as archive, archive.open(_member(archive, path, member)) as text:
+        with (
+            zipfile.ZipFile(raw) as archive,
+            archive.open(_member(archive, path, member)) as packed,
+            io.BufferedReader(cast(io.RawIOBase, packed), _STEP) as text,
+        ):
             yield text
     else:
         yield raw
@@ -136,4 +163,44 @@ def _member(archive: zipfile.ZipFile, path: Path, wanted: str | None) -> zipfile
         )
     if files[wanted].flag_bits & 1:
         raise InputError(f"{path}/{wanted} is encrypted; extract it first")
+    if files[wanted].compress_type not in _ZIP_METHODS:
+        raise InputError(
+            f"{path}/{wanted} is compressed with another method than deflate; extract it first"
+        )
     return files[wanted]
+
+
+class _Xz(io.RawIOBase):
+    """A file of xz streams, one after the other, as the bytes that they hold.
+
+    ``lzma.LZMAFile`` sets no bound to the memory that a file asks for.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._stream = lzma.LZMADecompressor(memlimit=_MOST_XZ_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        into = memoryview(buffer)
+        while True:
+            if self._stream.eof:
+                rest = self._stream.unused_data.lstrip(b"\0")  # padding between streams
+                while not rest and (more := self._raw.read(_STEP)):
+                    rest = more.lstrip(b"\0")
+                if not rest:
+                    return 0
+                self._stream = lzma.LZMADecompressor(memlimit=_MOST_XZ_BYTES)
+                data = self._stream.decompress(rest, len(into))
+            elif self._stream.needs_input:
+                packed = self._raw.read(_STEP)
+                if not packed:
+                    raise EOFError("it ends before its end mark")
+                data = self._stream.decompress(packed, len(into))
+            else:
+                data = self._stream.decompress(b"", len(into))
+            if data:
+                into[: len(data)] = data
+                return len(data)

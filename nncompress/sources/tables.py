@@ -1,6 +1,7 @@
 """Opening an embedding matrix and its words, in whatever form people have them."""
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def open_table(
 
     Raises:
         InputError: The source is missing, of no known kind, or damaged, or there are more words
-            than rows.
+            than rows, or none though some were to be there. Fewer words than rows are a warning.
     """
     options = {"limit": limit, "unit_rows": unit_rows}
     with scratch_directory() as scratch:
@@ -82,6 +83,11 @@ def open_table(
             else:
                 found = list(words)
         if found is not None:
+            if not found:
+                raise InputError(
+                    f"there is no word for the {matrix.total_rows} rows of {matrix.name}; wanted "
+                    "a word for each, or no file or list of words"
+                )
             if len(found) > matrix.total_rows:
                 raise InputError(
                     f"{matrix.name} has {matrix.total_rows} rows for {len(found)} words; wanted a "
@@ -89,6 +95,12 @@ def open_table(
                 )
             found = found[: len(matrix)]
             check_words(found)
+            if wordless := len(matrix) - len(found):
+                warnings.warn(
+                    f"{len(found)} words for {len(matrix)} rows of {matrix.name}: "
+                    f"{wordless} at the end have no word, and are reached by number",
+                    stacklevel=3,
+                )
         yield SourceTable(matrix, found)
         del matrix  # a file that is mapped cannot be removed everywhere
 
@@ -155,10 +167,13 @@ def _convert(
     locate(path)
     _refuse_others(path)
     read = read_word2vec_binary if is_word2vec_binary(path) else read_text
-    lines: list[bytes] = []
+    words: list[str | None] = []
     columns = _Columns()
-    write_npy(matrix_path, columns.watch(read(path)), lines.append)
-    words: list[str | None] = [*b"".join(lines).decode("utf-8").split("\n")[:-1]]
+    write_npy(
+        matrix_path,
+        columns.watch(read(path)),
+        lambda lines: words.extend(lines.decode("utf-8").split("\n")[:-1]),
+    )
     # What is handed out later is what went by, unless rows are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
     known = columns.statistics if as_they_are and columns.finite else None

@@ -15,7 +15,9 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_paths
 from nncompress.formats.npy import BLOCK_BYTES, MOST_COLUMNS, Rows, write_npy
+from nncompress.sources.lines import shown
 from nncompress.sources.streams import COMPRESSED, Stream, locate, open_stream
+from nncompress.sources.vocabulary import MOST_WORD_BYTES, LineWriter
 
 _PROBED_LINES = 100
 
@@ -58,9 +60,11 @@ def convert_text(
     matrix_path, word_path = output_paths(path)
     with (
         atomic_paths(matrix_path, word_path) as (matrix, word_file),
-        word_file.open("wb") as words,
+        word_file.open("wb") as file,
     ):
+        words = LineWriter(file)
         shape = write_npy(matrix, read_text(path, dim), words.write)
+        words.finish()
     return matrix_path, word_path, shape
 
 
@@ -96,18 +100,23 @@ def read_text(path: Path, expected_dim: int | None = None) -> Rows:
 
 def _probe(path: Path, lines: Stream) -> tuple[int | None, int]:
     """Finds word2vec's row count, if the first line is such a header, and the dimension D."""
-    probed = [_fields(line) for line in islice(lines, _PROBED_LINES + 1)]
-    if not probed:
+    first: list[bytes] = []
+    lengths = []
+    for line in islice(lines, _PROBED_LINES + 1):
+        fields = line.rstrip(b" \r\n").split(b" ")
+        first = first or fields
+        lengths.append(len(fields))
+    if not first:
         raise InputError(f"{path} is empty; wanted a token and its numbers on each line")
     # Tokens with spaces are rare, and only make a line longer: the usual length tells D.
-    first, following = probed[0], probed[1:]
+    following = lengths[1:]
     if len(first) == 2 and all(field.isdigit() and len(field) <= 18 for field in first):
         rows, header_dim = map(int, first)
         if 0 < header_dim <= MOST_COLUMNS and (
             not following or header_dim == _usual_dim(following)
         ):
             return rows, header_dim
-    dim = _usual_dim(probed)
+    dim = _usual_dim(lengths)
     if dim < 1:
         raise InputError(
             f"{path}: {len(first[0])} characters and no number in a line; wanted a token and its "
@@ -116,12 +125,8 @@ def _probe(path: Path, lines: Stream) -> tuple[int | None, int]:
     return None, dim
 
 
-def _usual_dim(lines: list[list[bytes]]) -> int:
-    return Counter(len(fields) for fields in lines).most_common(1)[0][0] - 1
-
-
-def _fields(line: bytes) -> list[bytes]:
-    return line.rstrip(b" \r\n").split(b" ")
+def _usual_dim(lengths: list[int]) -> int:
+    return Counter(lengths).most_common(1)[0][0] - 1
 
 
 def _parse(path: Path, lines: Stream, header: int | None, dim: int) -> Rows:
@@ -148,6 +153,11 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
             f"{path}, line {number}: {len(fields) - 1} numbers; wanted a token and {dim} numbers"
         )
     token = fields[0]
+    if len(token) > MOST_WORD_BYTES:
+        raise InputError(
+            f"{path}, line {number}: a token of {len(token)} bytes before {dim} numbers; "
+            f"wanted at most {MOST_WORD_BYTES}"
+        )
     try:
         with np.errstate(over="ignore"):
             row = np.array(fields[1:], dtype=np.float64).astype(np.float32)
@@ -166,7 +176,7 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
             f"{path}, line {number}: the token is not valid UTF-8; wanted UTF-8"
         ) from None
     if "\t" in text:
-        raise InputError(f"{path}, line {number}: the token {text!r} holds a tab; replace it")
+        raise InputError(f"{path}, line {number}: the token {shown(text)} holds a tab; replace it")
     return token, row
 
 

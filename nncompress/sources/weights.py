@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.formats.files import what_is
 from nncompress.formats.npy import map_npy
+from nncompress.sources.lines import text_lines
 from nncompress.sources.matrix import EmbeddingMatrix
 
 
@@ -83,10 +85,10 @@ def _read_array(path: Path) -> np.ndarray:
 
 def _read_numbers(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise InputError(f"{path} does not exist; wanted weights, one number a line")
+        raise InputError(f"{path} {what_is(path)}; wanted weights, one number a line")
     numbers = []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+    with path.open("rb") as file:
+        for number, line in enumerate(text_lines(file, path), 1):
             try:
                 numbers.append(float(line))
             except ValueError:

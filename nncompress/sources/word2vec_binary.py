@@ -10,10 +10,12 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.formats.npy import BLOCK_BYTES, MOST_COLUMNS, Rows
+from nncompress.sources.lines import shown
 from nncompress.sources.streams import Stream, open_stream
+from nncompress.sources.vocabulary import MOST_WORD_BYTES
 
 _CHUNK = 1 << 20
-_LONGEST_LINE, _LONGEST_TOKEN = 64, 1 << 16
+_LONGEST_LINE = 64
 _PROBED_BYTES = 1 << 16
 _CONTROL = bytes(set(range(32)) - {9, 10, 13})
 
@@ -54,7 +56,7 @@ def read_word2vec_binary(path: Path) -> Rows:
         for first in range(0, num_rows, block_rows):
             tokens, rows = [], []
             for number in range(first + 1, min(first + block_rows, num_rows) + 1):
-                token = buffer.until(b" ", _LONGEST_TOKEN)
+                token = buffer.until(b" ", MOST_WORD_BYTES)
                 row = b"" if token is None else buffer.take(4 * dim)
                 if token is None or len(row) < 4 * dim:
                     raise InputError(
@@ -83,7 +85,8 @@ def _checked(path: Path, number: int, token: bytes) -> bytes:
         ) from None
     if "\t" in text or "\n" in text:
         raise InputError(
-            f"{path}, row {number}: the token {text!r} holds a tab or a line break; replace it"
+            f"{path}, row {number}: the token {shown(text)} holds a tab or a line break; "
+            "replace it"
         )
     return token
 

@@ -80,8 +80,10 @@ def test_npy_is_read_with_the_words_beside_it(tmp_path):
     np.save(tmp_path / "v.npy", ROWS.astype(">f8"))
     check(tmp_path / "v.npy", words=None)
     (tmp_path / "other.txt").write_text("\n".join("abcd"))
-    rows, words = read(tmp_path / "v.npy", words=tmp_path / "other.txt")
+    with pytest.warns(UserWarning, match="4 words for 6 rows of .* 2 at the end have no word"):
+        rows, words = read(tmp_path / "v.npy", words=tmp_path / "other.txt")
     assert words == list("abcd")
+    assert read(tmp_path / "v.npy", words=tmp_path / "other.txt", limit=4)[1] == list("abcd")
     (tmp_path / "v.word").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     check(tmp_path / "v.npy")
     rows, words = read(str(tmp_path / "v.npy"), limit=2)
@@ -91,8 +93,9 @@ def test_npy_is_read_with_the_words_beside_it(tmp_path):
 
 def test_arrays_and_their_like_are_taken():
     check(ROWS, words=None)
-    _, words = read(ROWS, words=["a", None, "c"])
-    assert words == ["a", None, "c"]
+    some = ["a", None, "c", "d", None, None]
+    _, words = read(ROWS, words=some)
+    assert words == some
     check(SimpleNamespace(vectors=ROWS, index_to_key=WORDS))
     unit, _ = read(ROWS, unit_rows=True)
     np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
@@ -115,6 +118,7 @@ def save_tokenizer(folder, model):
     (folder / "tokenizer.json").write_text(json.dumps(content))
 
 
+@pytest.mark.filterwarnings("ignore:.* at the end have no word")
 def test_a_hugging_face_folder_is_read_with_its_tokens(tmp_path):
     save_model(tmp_path)
     check(tmp_path, words=None)
@@ -137,7 +141,15 @@ def test_a_hugging_face_folder_is_read_with_its_tokens(tmp_path):
 def test_a_model2vec_folder_is_read(tmp_path):
     write_tensors(tmp_path / "model.safetensors", {"embeddings": ROWS.astype(np.float16)}, {})
     save_tokenizer(tmp_path, {"type": "WordPiece", "vocab": TOKENS})
-    check(tmp_path, ROWS.astype(np.float16).astype(np.float32), [*TOKENS, "<added>"])
+    with pytest.warns(UserWarning, match="5 words for 6 rows of .* 1 at the end have no word"):
+        check(tmp_path, ROWS.astype(np.float16).astype(np.float32), [*TOKENS, "<added>"])
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_no_word_at_all_is_refused(tmp_path, as_file):
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(InputError, match="no word for the 6 rows of"):
+        read(ROWS, words=tmp_path / "empty" if as_file else [])
 
 
 def bfloat16(rows):

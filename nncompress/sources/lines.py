@@ -1,0 +1,65 @@
+"""Lines of text: bounded, in UTF-8, without a byte-order mark."""
+
+import codecs
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+from nncompress.errors import InputError
+
+# The longest line that is read. A row of 300,000 numbers fits; what is longer is no text of rows,
+# and may be a few bytes that decompress to gigabytes.
+MOST_LINE_BYTES = 4 << 20
+BYTE_ORDER_MARK = codecs.BOM_UTF8
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # that of UTF-32 begins with them, or zeros
+_MOST_SHOWN = 40
+
+
+class _Readable(Protocol):
+    def readline(self, limit: int, /) -> bytes: ...
+
+
+def text_lines(file: _Readable, path: Path) -> Iterator[bytes]:
+    """Yields lines with their line breaks, the first one without a byte-order mark.
+
+    Args:
+        file: The stream, at its beginning.
+        path: Its name in messages.
+
+    Raises:
+        InputError: A line is longer than ``MOST_LINE_BYTES``, or the text is UTF-16.
+    """
+    for number in count(1):
+        line = file.readline(MOST_LINE_BYTES + 1)
+        if not line:
+            return
+        if len(line) > MOST_LINE_BYTES:
+            raise too_long(path, number)
+        yield without_mark(line, path) if number == 1 else line
+
+
+def without_mark(start: bytes, path: Path) -> bytes:
+    """Returns the beginning of a text without UTF-8's byte-order mark.
+
+    Raises:
+        InputError: The mark is UTF-16's.
+    """
+    if start.startswith(_UTF_16):
+        raise InputError(
+            f"{path} is UTF-16 text; wanted UTF-8, as iconv -f UTF-16 -t UTF-8 writes it"
+        )
+    return start.removeprefix(BYTE_ORDER_MARK)
+
+
+def too_long(path: Path, number: int) -> InputError:
+    """Returns the error for a line, numbered from 1, that is longer than ``MOST_LINE_BYTES``."""
+    return InputError(
+        f"{path}, line {number}: more than {MOST_LINE_BYTES >> 20} MiB without a line break; "
+        "wanted text with a row in each line"
+    )
+
+
+def shown(token: str) -> str:
+    """Returns a token as messages have it: in quotes, and only the beginning of a long one."""
+    return repr(token if len(token) <= _MOST_SHOWN else token[:_MOST_SHOWN] + "...")
