@@ -448,3 +448,11 @@ def test_a_run_that_goes_on_still_ends_with_its_best_model(commands, matrix_path
     learned = session.run()
     assert learned.iteration == int(best.stem[5:])
     assert (learned.chain.codebook.array == snapshot_arrays(best)["codebook"]).all()
+
+
+def test_losses_are_numbers_where_their_squares_leave_float32(commands, matrix, tmp_path):
+    np.save(tmp_path / "m.npy", np.ldexp(matrix, 100))
+    run = train(commands, tmp_path / "m.npy", tmp_path / "out", "-e", "2")
+    for entry in json.loads((run / "chainer_report_epoch.log").read_text()):
+        assert 1e58 < entry["main/loss"] < 1e64
+        assert 1e58 < entry["validation/main/loss"] < 1e64
