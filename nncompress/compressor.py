@@ -160,6 +160,8 @@ class EmbeddingCompressor:
 
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
+            Diverged: A loss or a parameter is not finite. The file holds the model of the last
+                epoch whose line has a star, if there was one.
         """
         matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         if weights is not None:
@@ -192,18 +194,22 @@ class EmbeddingCompressor:
             report or (lambda line: None),
             starred=lambda chain: save_model(self._snapshot, chain),
         )
-        chain = learn(
+        learned = learn(
             matrix, settings, self._machine,
             weights=weights, optimizer=theirs, extensions=[progress, *extensions],
             out=self.model_path.parent,
-        ).chain  # fmt: skip
+        )  # fmt: skip
+        chain = learned.chain
         self._model = _Model(chain, chain.export_codebook(), None, b"")
         if refined:
             coded = code(
                 chain, matrix, self._machine,
                 refinement=refinement or RefinementSettings(), weights=weights, seed=seed,
             )  # fmt: skip
+            coded.warn_if_poor(matrix, weights)
             self._model = _Model(chain, coded.codebook, coded.codes, matrix.digest())
+        else:
+            learned.warn_if_poor()
         save_model(self._snapshot, chain, self._model.refined_arrays())
         self._trained_on = matrix
         self._facts = {"recipe": recipe, "seed": seed, "weighted": weights is not None}

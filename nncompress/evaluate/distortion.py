@@ -1,5 +1,6 @@
 """The distance of a compressed table from the original."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,6 +17,8 @@ CODEBOOK_DTYPES = ("auto", "float16", "float32")
 # A codebook is kept in float16 where that adds less than this share of the loss, and takes less
 # than this from the mean cosine, which shows what becomes of rows that add little to the loss.
 _ADDED_LOSS, _LOST_COSINE = 1e-3, 1e-3
+# A loss this many times that of the mean row is not as good for rounding alone.
+_WORSE = 1.005
 _BLOCK_ROWS = 8_192
 
 
@@ -124,6 +127,21 @@ def choose_codebook(
     if dtype == "float16" or (is_near and narrow.cosine >= exact.cosine - _LOST_COSINE):
         return small, narrow, exact
     return table, exact, exact
+
+
+def warn_if_poor(loss: float, mean_row_loss: float) -> None:
+    """Warns of a result that is farther from the rows than their mean is.
+
+    Args:
+        loss: The result's loss.
+        mean_row_loss: That of a table which has the mean for every row; 0 where all are the same.
+    """
+    if loss > _WORSE * mean_row_loss > 0:
+        warnings.warn(
+            f"the result is worse than the mean row alone (error {loss / mean_row_loss:.3g} times "
+            "the table's variance): train longer, or with a lower learning rate (--lr)",
+            stacklevel=3,
+        )
 
 
 class _GpuDecoder:

@@ -262,3 +262,15 @@ def test_a_failed_save_leaves_the_old_file(embedding, tmp_path):
         embedding.save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_provenance_that_is_no_json_is_refused_and_one_that_is_there_is_read(table, tmp_path):
+    path = tmp_path / "x.nnc"
+    embedding = CompressedEmbedding.from_codes(*table, provenance={"loss": float("nan")})
+    with pytest.raises(InputError, match="the provenance is not what JSON can hold"):
+        embedding.save(path)
+    assert not path.exists()
+    embedding.provenance["loss"] = 12345.25
+    embedding.save(path)
+    path.write_bytes(path.read_bytes().replace(b"12345.25", b"Infinity"))
+    assert CompressedEmbedding.load(path).provenance["loss"] is None
