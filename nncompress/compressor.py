@@ -14,7 +14,7 @@ from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.errors import InputError
+from nncompress.errors import Diverged, InputError
 from nncompress.evaluate.distortion import measure
 from nncompress.formats.files import check_output
 from nncompress.machine import Machine
@@ -189,16 +189,22 @@ class EmbeddingCompressor:
                 "leave it out"
             )
         check_output(self._snapshot)
-        progress = EpochReport(
-            settings.iterations,
-            report or (lambda line: None),
-            starred=lambda chain: save_model(self._snapshot, chain),
-        )
-        learned = learn(
-            matrix, settings, self._machine,
-            weights=weights, optimizer=theirs, extensions=[progress, *extensions],
-            out=self.model_path.parent,
-        )  # fmt: skip
+        kept = ""
+
+        def keep(chain: CompositionalAutoencoder) -> None:
+            nonlocal kept
+            save_model(self._snapshot, chain)
+            kept = f"the last good model is {self._snapshot}"
+
+        progress = EpochReport(settings.iterations, report or (lambda line: None), starred=keep)
+        try:
+            learned = learn(
+                matrix, settings, self._machine,
+                weights=weights, optimizer=theirs, extensions=[progress, *extensions],
+                out=self.model_path.parent,
+            )  # fmt: skip
+        except Diverged as error:
+            raise Diverged(error.seen, error.advice, kept) from None
         chain = learned.chain
         self._model = _Model(chain, chain.export_codebook(), None, b"")
         if refined:

@@ -32,6 +32,10 @@ def test_chainers_steps_that_diverge_end_training(matrix):
         learn(matrix, settings, optimizer=optimizer)
 
 
+def _nan_codebook(chain):
+    chain.codebook.array[:] = np.nan
+
+
 def spoiling(what, iteration):
     """An extension that puts a number that is not finite where kernels may not meet it."""
 
@@ -89,6 +93,10 @@ def test_the_library_raises_and_writes_nothing(matrix, tmp_path):
     with pytest.raises(Diverged):
         compressor.train(matrix, 2, learning_rate=1e30, report=None)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(Diverged, match=rf"; the last good model is {tmp_path}/model.npz; "):
+        compressor.train(matrix, 3, extensions=[spoiling(_nan_codebook, 6)], report=None)
+    assert all(np.isfinite(array).all() for array in np.load(tmp_path / "model.npz").values())
+    (tmp_path / "model.npz").unlink()
     with pytest.raises(InputError, match="train a model first"):
         compressor.encode(matrix)
 
