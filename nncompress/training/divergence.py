@@ -57,19 +57,17 @@ class Divergence(chainer.training.Extension):
 
 
 def _advice(settings: TrainingSettings, has_own_rate: bool) -> str:
+    """Returns what may keep training from diverging, the likeliest first."""
     usual = RECIPES[settings.recipe].learning_rate
+    ways = [f"choose a lower learning rate (--lr) than {settings.learning_rate:g}"]
     if has_own_rate:
-        first = "give the optimizer a lower learning rate"
+        ways = ["give the optimizer a lower learning rate"]
     elif settings.learning_rate > usual:
-        first = (
-            f"choose a lower learning rate (--lr) than {settings.learning_rate:g}, such as the "
-            f"recipe's own {usual:g}"
-        )
-    else:
-        first = f"choose a lower learning rate (--lr) than {settings.learning_rate:g}"
-    ways = [first]
+        ways[0] += f", such as the recipe's own {usual:g}"
     if settings.max_grad_norm is None and not has_own_rate:
         ways.append("clip gradients (--max-grad-norm)")
     if not settings.normalize:
-        ways.append("use the recipe fast, which scales the table")
+        # With the recipe's own rate it is the table's numbers that are too large.
+        place = 0 if settings.learning_rate <= usual and not has_own_rate else len(ways)
+        ways.insert(place, "use the recipe fast, which scales the table")
     return ", or ".join(ways)
