@@ -115,6 +115,14 @@ def test_rows_that_float32_would_lose_are_refused(matrix, dtype):
     assert len(EmbeddingMatrix(rows, limit=17)) == 17
 
 
+def test_rows_of_bfloat16_that_float32_would_lose_are_refused():
+    """Its numbers are the upper halves of float32's: 0x3f80 is 1, and 0x0001 is 9.2e-41."""
+    rows = np.full((5, 3), 0x3F80, dtype=np.uint16)
+    rows[2, 0] = rows[3] = 0x8001
+    with pytest.raises(InputError, match=r"no number larger than 9\.18e-41 in row 3 "):
+        EmbeddingMatrix(rows, bfloat16=True)
+
+
 @pytest.mark.parametrize("number", ["1e-320", "1e-40"])
 def test_rows_of_text_that_float32_would_lose_are_refused(tmp_path, number):
     path = tmp_path / "v.txt"
