@@ -12,7 +12,7 @@ _LOSSES = ("main/loss", "main/weighted_loss", _VALIDATION_LOSS, "validation/main
 
 
 class Divergence(chainer.training.Extension):
-    """Ends training when a loss or a parameter is not finite: neither becomes so again.
+    """Ends training when a loss or a parameter is not finite.
 
     It looks at losses after each update, and at parameters after each validation, before anything
     keeps them.
