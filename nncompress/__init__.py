@@ -12,6 +12,7 @@ from nncompress.version import __version__
 _HOME = {
     "CompositionalAutoencoder": "nncompress.autoencoder.chain",
     "CompressedEmbedding": "nncompress.embedding.compressed",
+    "Diverged": "nncompress.errors",
     "EmbeddingCompressor": "nncompress.compressor",
     "FormatError": "nncompress.errors",
     "InputError": "nncompress.errors",
@@ -25,6 +26,7 @@ _HOME = {
 __all__ = [
     "CompositionalAutoencoder",
     "CompressedEmbedding",
+    "Diverged",
     "EmbeddingCompressor",
     "FormatError",
     "InputError",

@@ -14,7 +14,7 @@ from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.errors import InputError
+from nncompress.errors import Diverged, InputError
 from nncompress.evaluate.distortion import measure
 from nncompress.formats.files import atomic_paths, check_output
 from nncompress.machine import Machine
@@ -160,6 +160,8 @@ class EmbeddingCompressor:
 
         Raises:
             InputError: The matrix or a setting cannot be used. Nothing has been written then.
+            Diverged: A loss or a parameter is not finite. The file holds the model of the last
+                epoch whose line has a star, if there was one.
         """
         matrix = EmbeddingMatrix.of(_either(matrix, embed_matrix, "matrix", "embed_matrix"))
         if weights is not None:
@@ -187,23 +189,33 @@ class EmbeddingCompressor:
                 "leave it out"
             )
         check_output(self._snapshot)
-        progress = EpochReport(
-            settings.iterations,
-            report or (lambda line: None),
-            starred=lambda chain: save_model(self._snapshot, chain),
-        )
-        chain = learn(
-            matrix, settings, self._machine,
-            weights=weights, optimizer=theirs, extensions=[progress, *extensions],
-            out=self.model_path.parent,
-        ).chain  # fmt: skip
+        kept = ""
+
+        def keep(chain: CompositionalAutoencoder) -> None:
+            nonlocal kept
+            save_model(self._snapshot, chain)
+            kept = f"the last good model is {self._snapshot}"
+
+        progress = EpochReport(settings.iterations, report or (lambda line: None), starred=keep)
+        try:
+            learned = learn(
+                matrix, settings, self._machine,
+                weights=weights, optimizer=theirs, extensions=[progress, *extensions],
+                out=self.model_path.parent,
+            )  # fmt: skip
+        except Diverged as error:
+            raise Diverged(error.seen, error.advice, kept) from None
+        chain = learned.chain
         self._model = _Model(chain, chain.export_codebook(), None, b"")
         if refined:
             coded = code(
                 chain, matrix, self._machine,
                 refinement=refinement or RefinementSettings(), weights=weights, seed=seed,
             )  # fmt: skip
+            coded.warn_if_poor(matrix, weights)
             self._model = _Model(chain, coded.codebook, coded.codes, matrix.digest())
+        else:
+            learned.warn_if_poor()
         save_model(self._snapshot, chain, self._model.refined_arrays())
         self._trained_on = matrix
         self._facts = {"recipe": recipe, "seed": seed, "weighted": weights is not None}

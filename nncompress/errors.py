@@ -27,6 +27,27 @@ class OutputError(OSError):
         self.errno = number
 
 
+class Diverged(ArithmeticError):
+    """Training whose loss or parameters are not finite any more.
+
+    The command lines print it as one line and exit with status 3.
+
+    Args:
+        seen: What is not finite, and when.
+        advice: What to do about it.
+        kept: What there is to go on with; nothing by default.
+
+    Attributes:
+        seen: As given.
+        advice: As given.
+    """
+
+    def __init__(self, seen: str, advice: str, kept: str = "") -> None:
+        super().__init__("; ".join(filter(None, (seen, kept, advice))))
+        self.seen = seen
+        self.advice = advice
+
+
 class Interrupted(KeyboardInterrupt):
     """Work that a signal ended, in whatever state it was.
 

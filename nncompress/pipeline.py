@@ -16,7 +16,12 @@ from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
-from nncompress.evaluate.distortion import Distortion, check_codebook_dtype, choose_codebook
+from nncompress.evaluate.distortion import (
+    Distortion,
+    check_codebook_dtype,
+    choose_codebook,
+    warn_if_poor,
+)
 from nncompress.formats.files import check_output
 from nncompress.machine import Machine
 from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
@@ -42,6 +47,16 @@ class Coded:
     codes: np.ndarray
     codebook: np.ndarray
     refined: Refined | None = None
+
+    def warn_if_poor(self, matrix: EmbeddingMatrix, weights: np.ndarray | None) -> None:
+        """Warns if the rows' mean is nearer to them than their refined codes are.
+
+        Args:
+            matrix: The rows, ``(N, D)``.
+            weights: The weight of each row in refinement, float64 ``(N,)``; None: all the same.
+        """
+        if self.refined is not None and self.refined.losses:
+            warn_if_poor(self.refined.losses[-1], matrix.mean_row_loss(weights))
 
 
 def compress(
@@ -92,6 +107,7 @@ def compress(
 
     Raises:
         InputError: Something given cannot be used. No file has been written then.
+        Diverged: A loss or a parameter is not finite. No file has been written then.
 
     .. admonition:: Example
 
@@ -147,6 +163,7 @@ def compress_table(
 
     Raises:
         InputError: Something given cannot be used.
+        Diverged: A loss or a parameter is not finite.
     """
     matrix = table.matrix
     settings = options.resolve(len(matrix), *size)
@@ -165,6 +182,10 @@ def compress_table(
     )  # fmt: skip
     facts = facts_of(settings.recipe, settings.seed, coded, weights)
     embedding, _ = make_embedding(matrix, coded, table.words, codebook_dtype, facts, machine)
+    if coded.refined is not None:
+        coded.warn_if_poor(matrix, weights)
+    else:
+        learned.warn_if_poor()
     if output is None:
         return embedding
     embedding.save(output)

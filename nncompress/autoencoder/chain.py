@@ -141,12 +141,13 @@ class CompositionalAutoencoder(chainer.Chain):
         losses = 0.5 * F.sum(F.square(reconstruction - rows), axis=1)
         objective = F.average(losses)
         observed = {
-            "loss": objective.array * scale**2,
+            # In float64, as float32 ends at the square of 1.8e19.
+            "loss": objective.array.astype(np.float64) * scale**2,
             "maxp": probabilities.array.max(axis=2).mean(),
         }
         if weights is not None:
             objective = F.average(losses * xp.asarray(weights, dtype=x.dtype))
-            observed["weighted_loss"] = objective.array * scale**2
+            observed["weighted_loss"] = objective.array.astype(np.float64) * scale**2
         chainer.report(observed, self)
         return objective
 

@@ -108,6 +108,11 @@ def load_model(
                 f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
                 f"{shape} for M={num_codebooks} and K={num_codewords}"
             )
+        if not np.isfinite(arrays[key]).all():
+            raise InputError(
+                f"{path}: {key} has numbers that are not finite, as training leaves them that has "
+                "diverged; wanted another snapshot, or train with a lower learning rate (--lr)"
+            )
     # Encoding on a GPU needs none of its kernels, which are not tried for it.
     kind = autoencoder_for(machine) if machine.runtime is None else CompositionalAutoencoder
     chain = kind(dim, num_codebooks, num_codewords)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from nncompress.errors import InputError, Interrupted
+from nncompress.errors import Diverged, InputError, Interrupted
 
 
 def run(main: Callable[[], object], program: str | None = None) -> None:
@@ -15,8 +15,8 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
 
     Args:
         main: The command. A user's mistake (``InputError``, ``ImportError``, ``OSError``) and a
-            lack of memory end it with status 2 and one line; SIGINT with status 130 and SIGTERM
-            with 143, and one line. Warnings are a line each.
+            lack of memory end it with status 2 and one line; training that diverges with status
+            3; SIGINT with status 130 and SIGTERM with 143, and one line. Warnings are a line each.
         program: Name that the lines begin with; by default the script's.
     """
     program = program or Path(sys.argv[0]).name
@@ -35,6 +35,9 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
     except (InputError, ImportError, OSError) as error:
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except Diverged as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        sys.exit(3)
     except MemoryError as error:
         print(f"{program}: error: not enough memory: {error}", file=sys.stderr)
         sys.exit(2)

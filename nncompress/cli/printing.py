@@ -1,12 +1,12 @@
 """Common parts of commands: the printing of results, and some arguments."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.formats.strict_json import strict_json
 
 
 def format_bytes(count: int) -> str:
@@ -39,7 +39,7 @@ def print_facts(
 ) -> None:
     """Prints facts as a JSON object if that is asked for, or as lines."""
     if arguments.json:
-        print(json.dumps(facts))
+        print(strict_json(facts))
     else:
         print_rows(list(lines.items()), right=False)
 

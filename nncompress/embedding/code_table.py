@@ -1,6 +1,8 @@
 """Packed codes and a codebook, and what can be computed from them without decoding all rows."""
 
+import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +16,9 @@ _BLOCK_BYTES = 8 << 20
 _BLOCK_ROWS = 65_536
 # Rows shorter than this share of their codewords' lengths are what rounding left of zeros.
 _ROUNDING = 1e-6
+# Exponents of 2 of the largest number in a codebook between which float32 holds sums of products
+# with a unit vector, for the large rows and the small rows of a table alike.
+_LEAST_EXPONENT, _MOST_EXPONENT = -60, 100
 
 
 class CodeTable:
@@ -43,7 +48,6 @@ class CodeTable:
         self.packing = Packing(num_codebooks, bits_for(self.num_codewords))
         self._codewords: np.ndarray | None = None
         self._half_codewords: np.ndarray | None = None
-        self._inverse_norms: np.ndarray | None = None
 
     @classmethod
     def of_codes(cls, codes: np.ndarray, codebook: np.ndarray) -> "CodeTable":
@@ -143,9 +147,10 @@ class CodeTable:
                 times as large.
             num_rows: n, how many leading rows; all by default.
         """
-        products = (self.codewords @ query).reshape(self.num_codebooks, -1)
+        scaled = np.ldexp(query, self._exponent)
+        products = (self.codewords @ scaled).reshape(self.num_codebooks, -1)
         look_up = self._look_up_tables(products)
-        inverse = self.inverse_norms
+        inverse = self._scaled_inverse_norms
         num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
         scores = np.empty(num_rows, dtype=np.float32)
         for first in range(0, num_rows, self._scan_rows):
@@ -159,21 +164,45 @@ class CodeTable:
 
         It is computed when it is first needed, from the inner products of codewords, and kept.
         """
-        if self._inverse_norms is None:
-            squares = np.empty(self.num_rows, dtype=np.float64)
-            if len(self.codewords) <= _MOST_GRAM_CODEWORDS:
-                self._look_up_squares(squares)
-            else:
-                for first, rows in self.blocks():
-                    part = squares[first : first + len(rows)]
-                    np.einsum("nd,nd->n", rows, rows, out=part, dtype=np.float64)
-            with np.errstate(divide="ignore"):
-                inverse = 1.0 / np.sqrt(np.maximum(squares, 0.0))
-            lengths = np.sqrt(np.einsum("ld,ld->l", self.codewords, self.codewords))
-            longest = lengths.reshape(self.num_codebooks, -1).max(axis=1).sum(dtype=np.float64)
-            inverse[squares <= (_ROUNDING * longest) ** 2] = 0.0
-            self._inverse_norms = inverse.astype(np.float32)
-        return self._inverse_norms
+        with np.errstate(over="ignore"):  # of rows shorter than 3e-39
+            return np.ldexp(self._scaled_inverse_norms, self._exponent)
+
+    @cached_property
+    def _exponent(self) -> int:
+        """The exponent of the power of 2 that queries are multiplied by; 0 for most tables.
+
+        It keeps products with the largest codewords, or with the smallest, within float32.
+        """
+        exponent = math.frexp(float(np.abs(self.codewords).max()))[1]
+        if exponent > _MOST_EXPONENT:
+            return _MOST_EXPONENT - exponent
+        return min(-exponent, _MOST_EXPONENT) if exponent < _LEAST_EXPONENT else 0
+
+    @cached_property
+    def _scaled_inverse_norms(self) -> np.ndarray:
+        """One over each row's length and over ``2**_exponent``, float32 ``(N,)``; 0 for zeros."""
+        squares = np.empty(self.num_rows, dtype=np.float64)
+        if len(self.codewords) <= _MOST_GRAM_CODEWORDS:
+            self._look_up_squares(squares)
+        else:
+            for first, rows in self.blocks():
+                part = squares[first : first + len(rows)]
+                np.einsum("nd,nd->n", rows, rows, out=part, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            inverse = 1.0 / np.sqrt(np.maximum(squares, 0.0))
+        inverse[self._zeros(squares)] = 0.0
+        return np.ldexp(inverse, -self._exponent).astype(np.float32)
+
+    def _zeros(self, squares: np.ndarray) -> np.ndarray:
+        """Returns the numbers of the rows that are zeros but for rounding, given their squares."""
+        lengths = np.sqrt(
+            np.einsum("ld,ld->l", self.codewords, self.codewords, dtype=np.float64)
+        ).reshape(self.num_codebooks, -1)
+        longest = lengths.max(axis=1).sum()
+        short = np.flatnonzero(squares <= (_ROUNDING * longest) ** 2)
+        codes = self.codes(short)
+        own = sum(of_group[chosen] for of_group, chosen in zip(lengths, codes.T, strict=True))
+        return short[squares[short] <= (_ROUNDING * own) ** 2]
 
     def _look_up_squares(self, squares: np.ndarray) -> None:
         codewords = self.codewords.astype(np.float64)

@@ -114,7 +114,7 @@ def _text(name: str) -> str:
 def _open_codebook(path: Path, codes: Path, num_codebooks: int) -> np.ndarray:
     """Maps a codebook, after a check of it."""
     vectors = map_npy(path, "a codebook")
-    matrix = EmbeddingMatrix(vectors, str(path))  # it refuses what is no matrix of numbers
+    matrix = EmbeddingMatrix(vectors, str(path), tiny_rows=True)  # it refuses what is no matrix
     num_codewords, left = divmod(len(matrix), num_codebooks)
     if left or not 2 <= num_codewords <= 1 << 16:
         raise InputError(

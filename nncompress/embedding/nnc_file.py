@@ -146,7 +146,8 @@ def _provenance(metadata: dict[str, str]) -> dict[str, object]:
 
 def _json_object(metadata: dict[str, str], name: str) -> dict[str, object]:
     try:
-        value = json.loads(metadata.get(name, "{}"))
+        # What is not finite is no JSON, though Python's reader and writer have names for it.
+        value = json.loads(metadata.get(name, "{}"), parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -156,7 +157,7 @@ def _json_object(metadata: dict[str, str], name: str) -> dict[str, object]:
 
 def _as_json(provenance: dict[str, object]) -> str:
     try:
-        return json.dumps(provenance, sort_keys=True)
+        return json.dumps(provenance, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"the provenance is not what JSON can hold: {error}") from None
 

@@ -135,7 +135,12 @@ class Similarity:
                 vector = unit(self._table.vector(given[-1]))
             else:
                 vector = self._checked(part)
-            total += weight * vector
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += weight * vector
+        if not np.isfinite(total).all():
+            raise InputError(
+                "the weighted sum of what is to compare with is not finite; wanted smaller weights"
+            )
         return unit(total).astype(np.float32), given
 
     def _checked(self, vector: np.ndarray) -> np.ndarray:
@@ -146,9 +151,11 @@ class Similarity:
                 f"a vector of type {vector.dtype} and shape {vector.shape} to compare with; "
                 f"wanted numbers of shape {wanted}, or a key"
             )
+        with np.errstate(over="ignore"):  # of a type that is larger
+            vector = vector.astype(np.float64)
         if not np.isfinite(vector).all():
             raise InputError("a vector to compare with is not finite")
-        return vector.astype(np.float64)
+        return vector
 
 
 def largest(scores: np.ndarray, count: int) -> np.ndarray:
@@ -177,8 +184,21 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
 
 def unit(vector: np.ndarray) -> np.ndarray:
     """Returns a vector divided by its length; zeros as they are."""
+    vector = moderate(vector)
     length = float(np.sqrt(np.einsum("d,d->", vector, vector, dtype=np.float64)))
     return vector / length if length > 0 else vector
+
+
+def moderate(vectors: np.ndarray) -> np.ndarray:
+    """Returns vectors times the powers of 2 that make their largest numbers about 1.
+
+    That changes no digit, and squares neither overflow nor vanish.
+
+    Args:
+        vectors: Floats, ``(..., D)``.
+    """
+    exponents = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True))[1]
+    return np.ldexp(vectors, -exponents)
 
 
 def _listed(queries: Query | Sequence[Query] | None) -> Sequence[Query]:

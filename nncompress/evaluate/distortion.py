@@ -1,5 +1,6 @@
 """The distance of a compressed table from the original."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,8 +14,11 @@ from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 
 CODEBOOK_DTYPES = ("auto", "float16", "float32")
-# A codebook is kept in float16 where that adds less than this share of the loss.
-_ADDED_LOSS = 1e-3
+# A codebook is kept in float16 where that adds less than this share of the loss, and takes less
+# than this from the mean cosine, which shows what becomes of rows that add little to the loss.
+_ADDED_LOSS, _LOST_COSINE = 1e-3, 1e-3
+# A loss this many times that of the mean row is not as good for rounding alone.
+_WORSE = 1.005
 _BLOCK_ROWS = 8_192
 
 
@@ -97,7 +101,7 @@ def choose_codebook(
         matrix: ``(N, D)``, what the table stands for.
         table: Codes and a codebook in float32.
         dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds less than 0.1%
-            to the loss.
+            to the loss, and takes less than 0.001 from the mean cosine.
         xp: The array library to compare with: NumPy, or CuPy for the current GPU.
 
     Returns:
@@ -119,9 +123,25 @@ def choose_codebook(
         (exact,) = measure(matrix, [table], xp)
         return table, exact, exact
     exact, narrow = measure(matrix, [table, small], xp)
-    if dtype == "float16" or narrow.loss <= (1.0 + _ADDED_LOSS) * exact.loss:
+    is_near = narrow.loss <= (1.0 + _ADDED_LOSS) * exact.loss
+    if dtype == "float16" or (is_near and narrow.cosine >= exact.cosine - _LOST_COSINE):
         return small, narrow, exact
     return table, exact, exact
+
+
+def warn_if_poor(loss: float, mean_row_loss: float) -> None:
+    """Warns of a result that is farther from the rows than their mean is.
+
+    Args:
+        loss: The result's loss.
+        mean_row_loss: That of a table which has the mean for every row; 0 where all are the same.
+    """
+    if loss > _WORSE * mean_row_loss > 0:
+        warnings.warn(
+            f"the result is worse than the mean row alone (error {loss / mean_row_loss:.3g} times "
+            "the table's variance): train longer, or with a lower learning rate (--lr)",
+            stacklevel=3,
+        )
 
 
 class _GpuDecoder:

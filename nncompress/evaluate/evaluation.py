@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.similarity import largest
+from nncompress.embedding.similarity import largest, moderate
 from nncompress.embedding.word_tests import WordTable, evaluate_word_pairs
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import Distortion, distances
@@ -127,6 +127,7 @@ def _neighbours_kept(
 
 
 def _units(rows: np.ndarray) -> np.ndarray:
+    rows = moderate(rows)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1.0)
 

@@ -8,7 +8,7 @@ Quantization for Extreme Vector Compression", CVPR 2014 (beam search, least squa
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -40,6 +40,8 @@ _WARM = 1.7
 _CODEWORDS_OF_FULL_LENGTH = 1_024
 # The shares of limited time after which the probe's annealing ends, and that of all.
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
+# The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
+_MOST_EXPONENT = 40
 
 
 # After each use a BLAS's own threads wait for more work, and keep ours from theirs.
@@ -204,6 +206,7 @@ def improve_codes(
         InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(machine or Machine()))
+    rows = _with_moderate_codebook(rows)
     annealed = rows.with_codebook(rows.codebook)
     passes = settings.rounds + 3
     with progress_bar(passes * len(matrix), "Encoding") as bar:
@@ -214,6 +217,19 @@ def improve_codes(
         for _ in range(settings.rounds):
             rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
     return rows.codes
+
+
+def _with_moderate_codebook(rows: CodedRows) -> CodedRows:
+    """Returns rows in other units where their own are too small for squares of codewords."""
+    exponent = math.frexp(float(np.abs(rows.codebook).max()))[1]
+    if exponent <= _MOST_EXPONENT:
+        return rows
+    scale = math.ldexp(rows.normalization.scale, exponent)
+    return replace(
+        rows,
+        normalization=replace(rows.normalization, scale=scale),
+        codebook=np.ldexp(rows.codebook, -exponent),
+    )
 
 
 class _Clock:

@@ -90,9 +90,11 @@ class CodedRows:
         Rows without a weight are left out.
         """
         rows = spaced_rows(num_rows, len(self.matrix), self.weights)
+        sample = self.normalized(self.matrix.take(rows))
         return replace(
             self,
-            matrix=EmbeddingMatrix(self.normalized(self.matrix.take(rows)), self.matrix.name),
+            # Next to the centre a row is as good as 0.
+            matrix=EmbeddingMatrix(sample, self.matrix.name, tiny_rows=True),
             is_normalized=True,
             weights=self.weights[rows],
             codes=self.codes[rows],

@@ -10,7 +10,7 @@ from nncompress.autoencoder.encoding import ENCODING_BATCH, require_same_width
 from nncompress.autoencoder.snapshot import load_model
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import InputError
-from nncompress.evaluate.distortion import check_codebook_dtype
+from nncompress.evaluate.distortion import check_codebook_dtype, warn_if_poor
 from nncompress.formats.files import atomic_paths
 from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
@@ -104,15 +104,16 @@ def decode(
             log(f"Refinement began from {coded.refined.start} codebooks")
             rounds = ", ".join(f"{loss:.6g}" for loss in coded.refined.losses)
             log(f"{'Loss' if weights is None else 'Weighted loss'} after each round: {rounds}")
+        # What cannot be stored ends here, before anything is written.
+        facts = facts_of(recipe, seed, coded, weights)
+        embedding, exact = make_embedding(
+            matrix, coded, tokens, choices.codebook_dtype, facts, machine
+        )
         written = {
             "codes": snapshot.with_name(f"{snapshot.name}.codes"),
             "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
             "embedding": snapshot.with_name(f"{snapshot.name}.nnc"),
         }
-        facts = facts_of(recipe, seed, coded, weights)
-        embedding, exact = make_embedding(
-            matrix, coded, tokens, choices.codebook_dtype, facts, machine
-        )
         with atomic_paths(*written.values()) as (codes_path, codebook_path, embedding_path):
             write_codes(codes_path, coded.codes, tokens)
             write_codebook(codebook_path, coded.codebook)
@@ -120,6 +121,10 @@ def decode(
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
         log(f"Mean euclidean distance: {exact.distance:.9g}")
+        if refined:
+            coded.warn_if_poor(matrix, weights)
+        elif data.weights is None:  # of a weighted run only training knows the rows' weights
+            warn_if_poor(exact.loss, matrix.mean_row_loss())
     return exact.distance
 
 

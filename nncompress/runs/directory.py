@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
+from nncompress.formats.strict_json import strict_json
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
 CONFIG_FILE = "config.json"
@@ -55,7 +56,7 @@ def create_run_directory(
 def write_config(directory: Path, config: dict[str, object]) -> None:
     """Writes ``config.json``."""
     with atomic_path(directory / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(config, indent=4, sort_keys=True) + "\n")
+        temporary.write_text(strict_json(config, indent=4, sort_keys=True) + "\n")
 
 
 def read_config(directory: Path) -> dict[str, object]:

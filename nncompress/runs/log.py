@@ -15,7 +15,7 @@ from pathlib import Path
 import logzero
 from logzero import logger
 
-from nncompress.errors import TrainingInterrupted
+from nncompress.errors import Diverged, TrainingInterrupted
 
 _PACKAGES = ("numpy", "chainer")
 _CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
@@ -28,8 +28,8 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
     Args:
         path: The log file; what it holds stays, so that a resumed run continues it.
         started: The time at which the work began.
-        farewell: The first of the closing lines; that of a ``TrainingInterrupted`` is its
-            message.
+        farewell: The first of the closing lines; that of a ``TrainingInterrupted`` or
+            ``Diverged`` is its message.
 
     Yields:
         A function that logs one message.
@@ -48,8 +48,8 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
     try:
         yield logger.info
         close(farewell)
-    except TrainingInterrupted as interruption:
-        close(str(interruption))
+    except (TrainingInterrupted, Diverged) as end:
+        close(str(end))
         raise
     finally:
         logger.removeHandler(handler)

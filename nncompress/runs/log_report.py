@@ -1,12 +1,13 @@
 """A log that grows by appending, and how observations become its entries."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
+from nncompress.formats.strict_json import strict_json
 from nncompress.training.stops import Stops
 
 _END = b"\n]\n"
@@ -32,7 +33,7 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
     """Chainer's ``LogReport``, except that it appends to its file.
 
     Chainer's writes the whole log anew for each entry, which takes longer and longer. The file is
-    the same JSON list after every entry.
+    the same JSON list after every entry, with null for what is not finite.
 
     Args:
         trigger: Trigger that adds an entry, a ``WindowSummary`` of what was observed since the
@@ -65,13 +66,37 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
     def _write(self, path: Path) -> None:
         if not self._appending:  # what a resumed run has not kept may be in the file
             with atomic_path(path) as temporary:
-                entries = ",\n".join(map(json.dumps, self._log))
+                entries = ",\n".join(map(strict_json, self._log))
                 temporary.write_bytes(b"[\n" + entries.encode() + _END)
             self._appending = True
             return
-        with path.open("r+b") as file:
-            file.seek(-len(_END), os.SEEK_END)
-            file.write(b",\n" + json.dumps(self._log[-1]).encode() + _END)
+        with path.open("r+b", buffering=0) as file:
+            try:
+                append(file, strict_json(self._log[-1]).encode())
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from error
 
     def _init_summary(self) -> None:
         self._summary = WindowSummary()
+
+
+def append(file: BinaryIO, entry: bytes) -> None:
+    """Appends an entry to a JSON list, which stays as it was where that fails.
+
+    Args:
+        file: The list, not empty, in a file without a buffer.
+        entry: The entry as JSON.
+
+    Raises:
+        OSError: It cannot be written, for lack of space for instance.
+    """
+    end = file.seek(-len(_END), os.SEEK_END)
+    rest = b",\n" + entry + _END
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.seek(end)
+        file.write(_END)  # in the place that it had
+        file.truncate()
+        raise

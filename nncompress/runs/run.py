@@ -13,11 +13,11 @@ import numpy as np
 
 from nncompress.autoencoder.snapshot import read_arrays
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.errors import InputError
+from nncompress.errors import Diverged, InputError
 from nncompress.evaluate.pictures import plot_rate_distortion
 from nncompress.evaluate.sizing import HEADING, Point, Target, choose_size
 from nncompress.machine import Machine
-from nncompress.runs.best_snapshots import snapshot_name
+from nncompress.runs.best_snapshots import best_snapshot, snapshot_name
 from nncompress.runs.data import TrainingData
 from nncompress.runs.directory import (
     CONFIG_FILE,
@@ -102,6 +102,8 @@ class TrainingRun:
         Raises:
             TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is
                 needed to continue.
+            Diverged: A loss or a parameter is not finite. The run directory has the best models
+                from before.
         """
         with (
             self.interruption.listen(),
@@ -109,7 +111,13 @@ class TrainingRun:
         ):
             log_provenance(log)
             log(f"Hyperparameters: {self.config}")
-            self.session.run()
+            try:
+                learned = self.session.run()
+            except Diverged as error:
+                best = best_snapshot(self.directory)
+                kept = "no model was saved" if best is None else f"the last good model is {best}"
+                raise Diverged(error.seen, error.advice, kept) from None
+            learned.warn_if_poor()
 
 
 def new_run(choices: RunChoices, started: datetime) -> TrainingRun:

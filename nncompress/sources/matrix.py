@@ -14,6 +14,8 @@ from nncompress.sources.normalization import Normalization, Statistics
 
 _BLOCK_BYTES = 32 << 20
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
+# Below it float32 has fewer and fewer digits.
+SMALLEST_NORMAL = np.finfo(np.float32).tiny
 
 
 class EmbeddingMatrix:
@@ -31,7 +33,10 @@ class EmbeddingMatrix:
             a table whose vectors' directions alone matter.
         bfloat16: True if the array holds the upper halves of float32 numbers.
         statistics: Statistics of the rows that will be handed out, from whoever has gone through
-            them already and found them finite; by default the rows are gone through here, once.
+            them already and found nothing to refuse; by default the rows are gone through here,
+            once.
+        tiny_rows: True to take rows that float32 has few digits of or none: such as are no
+            vectors of a table, for which another row stands in.
 
     Attributes:
         num_rows: N, the number of rows in use.
@@ -39,8 +44,9 @@ class EmbeddingMatrix:
         total_rows: The number of rows before ``limit``.
 
     Raises:
-        InputError: The array has another number of dimensions, another type, no entries, or a
-            value that is not finite in float32; or ``limit`` is not positive.
+        InputError: The array has another number of dimensions, another type, no entries, a value
+            that is not finite in float32, or a row other than 0 with no number that float32 has
+            all digits of (the least is about 1.2e-38); or ``limit`` is not positive.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class EmbeddingMatrix:
         unit_rows: bool = False,
         bfloat16: bool = False,
         statistics: Statistics | None = None,
+        tiny_rows: bool = False,
     ) -> None:
         if not (hasattr(array, "__array__") or isinstance(array, (list, tuple))):
             instead = "; its to_numpy() is one" if hasattr(array, "to_numpy") else ""
@@ -80,6 +87,7 @@ class EmbeddingMatrix:
         self.total_rows = array.shape[0]
         self._array = array if limit is None else array[:limit]
         self.num_rows, self.dim = self._array.shape
+        self._tiny_rows = tiny_rows
         self._statistics = self._examine() if statistics is None else statistics
         self._digest: bytes | None = None
 
@@ -132,6 +140,21 @@ class EmbeddingMatrix:
     def normalization(self) -> Normalization:
         """The map that centres the columns and scales all by one number."""
         return self._statistics.normalization
+
+    def mean_row_loss(self, weights: np.ndarray | None = None) -> float:
+        """Returns half the mean squared distance between the rows and their mean.
+
+        That is the loss of a table which has the mean for every row.
+
+        Args:
+            weights: The weight of each row in both means, float64 ``(N,)``; None: all the same.
+        """
+        statistics = self._statistics
+        if weights is not None:
+            statistics = Statistics(self.dim)
+            for start, rows in self.batches():
+                statistics.add(rows, weights[start : start + len(rows)])
+        return statistics.mean_row_loss
 
     def digest(self) -> bytes:
         """Returns a fingerprint of shape and rows, whatever type they are stored in."""
@@ -193,7 +216,7 @@ class EmbeddingMatrix:
         return max(1, _BLOCK_BYTES // (4 * self.dim))
 
     def _examine(self) -> Statistics:
-        """Goes through the rows once: refuses what is not finite, and measures the columns."""
+        """Goes through the rows once: refuses what is no vector, and measures the columns."""
         statistics = Statistics(self.dim)
         with (
             progress_bar(self.num_rows, "Checking rows") as bar,
@@ -203,7 +226,8 @@ class EmbeddingMatrix:
                 # Rows as they are stored: one of infinite length has no direction.
                 stored = self._array[start : start + self._block_rows]
                 rows = self._floats(stored).astype(np.float32)
-                finite = np.isfinite(rows).all(axis=1)
+                magnitudes = magnitudes_of(rows)
+                finite = np.isfinite(magnitudes)
                 if not finite.all():
                     row = start + int(np.argmin(finite))
                     values = self._floats(np.asarray(self._array[row]))
@@ -212,9 +236,32 @@ class EmbeddingMatrix:
                         f"{self.name} has {values[column]} in row {row}, column {column} "
                         "(counted from 0); wanted numbers that are finite in float32"
                     )
+                if not self._tiny_rows:
+                    self._refuse_tiny(start, stored, magnitudes)
                 statistics.add(self._handed_out(stored) if self.unit_rows else rows)
                 bar.update(len(rows))
         return statistics
+
+    def _refuse_tiny(self, start: int, stored: np.ndarray, magnitudes: np.ndarray) -> None:
+        """Refuses rows as they are stored, given their magnitudes in float32, that get lost."""
+        few_digits = np.flatnonzero(magnitudes < SMALLEST_NORMAL)
+        exact = magnitudes_of(self._floats(stored[few_digits]))
+        for index in few_digits[exact > 0][:1]:
+            row, largest = start + index, exact[exact > 0][0]
+            raise InputError(
+                f"{self.name} has no number larger than {largest:.3g} in row {row} (counted from "
+                f"0), and float32 has all its digits from {SMALLEST_NORMAL:.3g} on; multiply the "
+                "table by a number that makes its rows about 1 long"
+            )
+
+
+def magnitudes_of(rows: np.ndarray) -> np.ndarray:
+    """Returns the largest magnitude in each row, ``(n,)``; NaN where there is one.
+
+    Args:
+        rows: Numbers, ``(n, D)``.
+    """
+    return np.maximum(rows.max(axis=1), -rows.min(axis=1))
 
 
 def spaced_rows(count: int, num_rows: int, weights: np.ndarray | None = None) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The centre and scale that make training independent of a matrix's units."""
 
+import math
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -7,6 +8,8 @@ import numpy as np
 
 # A column whose deviation is this small against its mean is constant: float64 sums round so.
 _ROUNDING = 1e-12
+# Exponents of 2 of constant tables whose units may stay as they are.
+_LEAST_EXPONENT, _MOST_EXPONENT = -32, 32
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,27 @@ class Statistics:
     """
 
     def __init__(self, dim: int) -> None:
-        self._count = 0
+        self._count = 0.0
         self._total = np.zeros(dim)
         self._squares = np.zeros(dim)  # of deviations from the mean
 
-    def add(self, rows: np.ndarray) -> None:
-        """Takes a block of rows in, float32 ``(n, D)``."""
-        count, total = len(rows), rows.sum(axis=0, dtype=np.float64)
-        deviations = rows - total / count
-        self._squares += np.einsum("nd,nd->d", deviations, deviations)
+    def add(self, rows: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Takes a block of rows in.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            weights: The weight of each, float64 ``(n,)``; None: all 1.
+        """
+        if weights is None:
+            count, total = float(len(rows)), rows.sum(axis=0, dtype=np.float64)
+            deviations = rows - total / count
+            self._squares += np.einsum("nd,nd->d", deviations, deviations)
+        else:
+            count, total = float(weights.sum()), weights @ rows
+            if count == 0.0:
+                return
+            deviations = rows - total / count
+            self._squares += np.einsum("n,nd,nd->d", weights, deviations, deviations)
         if self._count:
             apart = total / count - self._total / self._count
             self._squares += apart**2 * (self._count * count / (self._count + count))
@@ -66,8 +81,25 @@ class Statistics:
     def normalization(self) -> Normalization:
         """The map that centres each column and scales all by one number.
 
-        That is the root of the mean column variance, or 1 if that is 0.
+        That is the root of the mean column variance. Where that is 0, it is 1, or a power of 2 for
+        a table of very large or very small numbers.
         """
+        mean, variance = self._moments()
+        scale = float(np.sqrt(variance.mean())) or _unit_of(float(np.abs(mean).max()))
+        return Normalization(mean.astype(np.float32), scale)
+
+    @property
+    def mean_row_loss(self) -> float:
+        """Half the mean squared distance between the rows and their mean."""
+        return 0.5 * float(self._moments()[1].sum())
+
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean and variance of each column, float64 ``(D,)``."""
         mean, variance = self._total / self._count, self._squares / self._count
         variance[np.sqrt(variance) <= _ROUNDING * np.abs(mean)] = 0.0
-        return Normalization(mean.astype(np.float32), float(np.sqrt(variance.mean())) or 1.0)
+        return mean, variance
+
+
+def _unit_of(magnitude: float) -> float:
+    exponent = math.frexp(magnitude)[1]
+    return 1.0 if _LEAST_EXPONENT <= exponent <= _MOST_EXPONENT else math.ldexp(1.0, exponent)

@@ -13,7 +13,7 @@ from nncompress.errors import InputError
 from nncompress.formats.files import clear_up, scratch_directory
 from nncompress.formats.npy import Rows, map_npy, write_npy
 from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
-from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.matrix import SMALLEST_NORMAL, EmbeddingMatrix, magnitudes_of
 from nncompress.sources.normalization import Statistics
 from nncompress.sources.streams import locate, open_stream
 from nncompress.sources.text_vectors import read_text
@@ -176,7 +176,7 @@ def _convert(
     )
     # What is handed out later is what went by, unless rows are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
-    known = columns.statistics if as_they_are and columns.finite else None
+    known = columns.statistics if as_they_are and columns.usable else None
     return EmbeddingMatrix(map_npy(matrix_path), str(path), **options, statistics=known), words
 
 
@@ -185,14 +185,16 @@ class _Columns:
 
     def __init__(self) -> None:
         self.statistics: Statistics | None = None
-        self.finite = True
+        self.usable = True
 
     def watch(self, rows: Rows) -> Rows:
         for tokens, values in rows:
             if self.statistics is None:
                 self.statistics = Statistics(values.shape[1])
-            self.finite = self.finite and bool(np.isfinite(values).all())
-            if self.finite:
+            magnitudes = magnitudes_of(values)
+            good = (magnitudes == 0) | (magnitudes >= SMALLEST_NORMAL) & (magnitudes < np.inf)
+            self.usable = self.usable and bool(good.all())
+            if self.usable:
                 self.statistics.add(values)
             yield tokens, values
 

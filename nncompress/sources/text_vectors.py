@@ -160,7 +160,8 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
         )
     try:
         with np.errstate(over="ignore"):
-            row = np.array(fields[1:], dtype=np.float64).astype(np.float32)
+            exact = np.array(fields[1:], dtype=np.float64)
+            row = exact.astype(np.float32)
     except ValueError:
         bad = next(field for field in fields[1:] if not _is_number(field))
         raise InputError(
@@ -169,6 +170,11 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
         ) from None
     if not np.isfinite(row).all():
         raise InputError(f"{path}, line {number}: a number is not finite in float32")
+    if not row.any() and exact.any():  # one that float32 has at all is refused with the matrix
+        raise InputError(
+            f"{path}, line {number}: no number is larger than {np.abs(exact).max():.3g}, which is "
+            "0 in float32; multiply the table by a number that makes its rows about 1 long"
+        )
     try:
         text = token.decode("utf-8")
     except UnicodeDecodeError:

@@ -12,7 +12,8 @@ from nncompress.chainer_support.compatibility import chainer
 class BestParameters(chainer.training.Extension):
     """Keeps a copy of the parameters whenever the validation loss is the least so far.
 
-    Where rows have weights, the weighted loss is meant.
+    Where rows have weights, the weighted loss is meant. Losses and parameters are finite whenever
+    it is called: ``Divergence`` comes before.
 
     Args:
         chain: The autoencoder.
@@ -39,8 +40,7 @@ class BestParameters(chainer.training.Extension):
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Looks at the validation loss just observed."""
         loss = validation_objective(trainer.observation)
-        # The first parameters are kept whatever their loss is, so that a run ends with some.
-        if self.iteration >= 0 and not loss < self.loss:
+        if not loss < self.loss:
             return
         self.loss, self.iteration = loss, trainer.updater.iteration
         self._arrays = {name: p.array.copy() for name, p in self._chain.namedparams()}

@@ -12,8 +12,14 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.best import BestParameters
+from nncompress.training.divergence import Divergence
 from nncompress.training.settings import TrainingSettings
-from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, StopTrigger
+from nncompress.training.triggers import (
+    REPORT_INTERVAL,
+    ReportTrigger,
+    StopTrigger,
+    UpdateTrigger,
+)
 from nncompress.training.updater import AutoencoderUpdater
 from nncompress.training.validation import Validation
 
@@ -26,11 +32,17 @@ class Learned:
         chain: The autoencoder with its best parameters, on the machine's device.
         loss: Its validation loss in the units of the matrix, weighted if rows have weights.
         iteration: The iteration that they are from.
+        validation: The trainer's validation.
     """
 
     chain: CompositionalAutoencoder
     loss: float
     iteration: int
+    validation: Validation
+
+    def warn_if_poor(self) -> None:
+        """Warns if the mean row is nearer to the validation rows than their codes are."""
+        self.validation.warn_if_poor()
 
 
 @dataclass(frozen=True)
@@ -41,17 +53,23 @@ class TrainingSession:
         chain: The autoencoder.
         trainer: Trains it; it validates already, and takes further extensions.
         best: The best parameters so far.
+        validation: The trainer's validation.
     """
 
     chain: CompositionalAutoencoder
     trainer: chainer.training.Trainer
     best: BestParameters
+    validation: Validation
 
     def run(self) -> Learned:
-        """Trains to the end, and returns the best that was found."""
-        self.trainer.run()
+        """Trains to the end, and returns the best that was found.
+
+        Raises:
+            Diverged: A loss or a parameter is not finite.
+        """
+        self.trainer.run(show_loop_exception_msg=False)  # whoever called prints it
         self.best.restore()
-        return Learned(self.chain, self.best.loss, self.best.iteration)
+        return Learned(self.chain, self.best.loss, self.best.iteration, self.validation)
 
 
 def learn(
@@ -76,6 +94,9 @@ def learn(
             not apply to it.
         extensions: Chainer's or your own, with triggers of their own.
         out: Directory for the files that they write.
+
+    Raises:
+        Diverged: A loss or a parameter is not finite.
     """
     session = make_session(
         EmbeddingMatrix.of(matrix), settings, machine or Machine(),
@@ -123,10 +144,13 @@ def make_session(
     updater = updater_for(machine)(matrix, chain, settings, machine, weights, optimizer)
     trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
     often = ReportTrigger(settings.iterations, iterations=REPORT_INTERVAL, epochs=True)
-    trainer.extend(Validation(matrix, chain, settings.tau, machine, weights), trigger=often)
+    validation = Validation(matrix, chain, settings.tau, machine, weights)
+    trainer.extend(validation, trigger=often)
+    divergence = Divergence(chain, settings, has_own_rate=optimizer is not None)
+    trainer.extend(divergence, trigger=UpdateTrigger())
     best = BestParameters(chain)
     trainer.extend(best, trigger=often)
-    return TrainingSession(chain, trainer, best)
+    return TrainingSession(chain, trainer, best, validation)
 
 
 def updater_for(machine: Machine) -> type[AutoencoderUpdater]:

@@ -4,10 +4,13 @@ import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.embedding.codes import reconstruct
+from nncompress.evaluate.distortion import distances, warn_if_poor
 from nncompress.machine import Machine
 from nncompress.random.noise import Stream
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
+from nncompress.sources.normalization import Statistics
 
 VALIDATION_ROWS = 2_000
 
@@ -38,8 +41,19 @@ class Validation(chainer.training.extensions.Evaluator):
         super().__init__({}, chain)
         self._tau = tau
         rows = spaced_rows(VALIDATION_ROWS, len(matrix), weights)
-        self._rows = machine.device.send(matrix.take(rows))
+        self._host_rows = matrix.take(rows)
+        self._host_weights = None if weights is None else weights[rows]
+        self._rows = machine.device.send(self._host_rows)
         self._weights = None if weights is None else machine.device.send(weights[rows])
+
+    def warn_if_poor(self) -> None:
+        """Warns if these rows' mean is nearer to them than the codes that the chain chooses."""
+        chain = self.get_target("main")
+        codes = chainer.backends.cuda.to_cpu(chain.encode(self._rows))
+        losses, _, _ = distances(self._host_rows, reconstruct(codes, chain.export_codebook()))
+        statistics = Statistics(chain.dim)
+        statistics.add(self._host_rows, self._host_weights)
+        warn_if_poor(np.average(losses, weights=self._host_weights), statistics.mean_row_loss)
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss and maxp over the validation rows, as the chain reports them."""

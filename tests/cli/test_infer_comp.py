@@ -245,3 +245,24 @@ def test_weights_for_another_number_of_rows_are_refused(commands, run, tmp_path)
     (tmp_path / "w.txt").write_text("1\n2\n")
     with pytest.raises(InputError, match=r"has 2 weights and .* 300 rows"):
         commands.infer(["--model", str(run), "--weights", str(tmp_path / "w.txt")])
+
+
+def test_a_model_that_is_not_finite_is_refused_before_anything_is_written(commands, run):
+    snapshot = best_snapshot(run)
+    arrays = dict(np.load(snapshot))
+    before = sorted(run.iterdir())
+    for name, number, message in [
+        ("l1/W", np.nan, "l1/W has numbers that are not finite"),
+        ("codebook", -np.inf, "codebook has numbers that are not finite"),
+        ("scale", 1e39, "codebook has numbers that are not finite"),
+    ]:
+        spoiled = {key: value.copy() for key, value in arrays.items()}
+        spoiled[name][...] = number
+        np.savez(snapshot, **spoiled)
+        with (
+            warnings.catch_warnings(action="ignore"),
+            pytest.raises(InputError, match=message),
+        ):
+            commands.infer(["--model", str(run), "--no-refine"])
+        written = [path for path in run.iterdir() if path not in before]
+        assert all(path.suffix == ".log" for path in written)

@@ -2,15 +2,16 @@ import io
 import json
 import re
 import warnings
+from datetime import datetime
 
 import numpy as np
 import pytest
 
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.errors import InputError
+from nncompress.errors import Diverged, InputError
 from nncompress.machine import Machine
-from nncompress.runs.run import RunChoices, continued_run
+from nncompress.runs.run import RunChoices, continued_run, new_run
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.validation import Validation
 
@@ -419,7 +420,7 @@ def test_a_tau_alone_says_that_annealing_is_off(commands, matrix_path, tmp_path)
     with pytest.warns(UserWarning, match=r"--tau alone keeps the temperature at 0\.5"):
         train(commands, matrix_path, tmp_path, "-e", "1", "--tau", "0.5")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", "--tau alone")
         train(commands, matrix_path, tmp_path, "-e", "1", "--tau", "0.5", "--tau-start", "1")
         train(commands, matrix_path, tmp_path, "-e", "1", "--tau", "0.5", "--recipe", "paper")
 
@@ -448,3 +449,52 @@ def test_a_run_that_goes_on_still_ends_with_its_best_model(commands, matrix_path
     learned = session.run()
     assert learned.iteration == int(best.stem[5:])
     assert (learned.chain.codebook.array == snapshot_arrays(best)["codebook"]).all()
+
+
+def test_losses_are_numbers_where_their_squares_leave_float32(commands, matrix, tmp_path):
+    np.save(tmp_path / "m.npy", np.ldexp(matrix, 100))
+    run = train(commands, tmp_path / "m.npy", tmp_path / "out", "-e", "2")
+    for entry in json.loads((run / "chainer_report_epoch.log").read_text()):
+        assert 1e58 < entry["main/loss"] < 1e64
+        assert 1e58 < entry["validation/main/loss"] < 1e64
+
+
+def test_a_run_that_diverges_ends_with_status_3_and_its_last_good_model(
+    process, commands, matrix_path, tmp_path
+):
+    arguments = ["--input-matrix", matrix_path, *SMALL, "-e", "3", "--lr", "1e30"]
+    ended = process("train_comp.py", *arguments, "--out", tmp_path / "out")
+    assert ended.returncode == 3
+    (run,) = (tmp_path / "out").iterdir()
+    *_, log, line = ended.stderr.splitlines()
+    assert re.match(r"train_comp.py: error: training has diverged: .*; no model was saved; ", line)
+    assert log.startswith("[I ")  # no traceback
+    assert not list(run.glob("iter_*"))
+    assert "training has diverged" in (run / "train.log").read_text()
+
+
+def test_a_run_that_diverges_later_names_its_last_good_model(matrix_path, tmp_path):
+    choices = RunChoices(
+        data={"matrix": matrix_path}, options={"epochs": 3, "batch_size": 50},
+        num_codebooks=4, num_codewords=8, out=tmp_path, extensions=[_spoil],
+    )  # fmt: skip
+    run = new_run(choices, datetime.now())
+    with pytest.raises(Diverged, match=rf"; the last good model is {run.directory}/iter_6.npz; "):
+        run.train(datetime.now())
+    assert [path.name for path in run.directory.glob("iter_*")] == ["iter_6.npz"]
+    json.loads(
+        (run.directory / "chainer_report_epoch.log").read_text(), parse_constant=pytest.fail
+    )
+
+
+@chainer.training.make_extension(trigger=(1, "epoch"), priority=-1)
+def _spoil(trainer):
+    trainer.updater.chain.codebook.array[:] = np.nan
+
+
+def test_a_run_worse_than_the_mean_row_says_so(commands, matrix_path, tmp_path):
+    arguments = ["-e", "3", "--recipe", "paper", "--lr", "1e6"]
+    with pytest.warns(UserWarning, match="the result is worse than the mean row alone"):
+        run = train(commands, matrix_path, tmp_path / "out", *arguments)
+    with pytest.warns(UserWarning, match="the result is worse than the mean row alone"):
+        commands.infer(["--model", str(run)])

@@ -284,3 +284,15 @@ def test_a_file_may_be_replaced_while_it_is_read(random, tmp_path, copy):
     assert (opened.to_numpy() == embedding.to_numpy()).all()
     opened.save(path)
     assert (CompressedEmbedding.load(path).to_numpy() == embedding.to_numpy()).all()
+
+
+def test_a_provenance_that_is_no_json_is_refused_and_one_that_is_there_is_read(table, tmp_path):
+    path = tmp_path / "x.nnc"
+    embedding = CompressedEmbedding.from_codes(*table, provenance={"loss": float("nan")})
+    with pytest.raises(InputError, match="the provenance is not what JSON can hold"):
+        embedding.save(path)
+    assert not path.exists()
+    embedding.provenance["loss"] = 12345.25
+    embedding.save(path)
+    path.write_bytes(path.read_bytes().replace(b"12345.25", b"Infinity"))
+    assert CompressedEmbedding.load(path).provenance["loss"] is None

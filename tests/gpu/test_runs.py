@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import train_comp
-from nncompress.errors import InputError, TrainingInterrupted
+from nncompress.errors import Diverged, InputError, TrainingInterrupted
 from tests.gpu.conftest import emulate
 
 
@@ -81,6 +81,26 @@ def test_an_interrupted_run_can_be_continued(gpu, matrix_path, tmp_path):
     for key in wanted:
         if key.startswith("updater/"):
             assert (found[key] == wanted[key]).all(), key
+
+
+def test_a_run_that_diverges_ends(gpu, matrix_path, tmp_path):
+    with pytest.raises(Diverged, match="at iteration 6; no model was saved; choose a lower"):
+        train(gpu, matrix_path, tmp_path, "-e", "3", "--lr", "1e30")
+    assert not list((tmp_path / "result").glob("*/iter_*"))
+
+
+def test_a_table_in_other_units_is_learned_alike(gpu, matrix, tmp_path):
+    """A power of 2 changes no digit; squares of these numbers leave float32."""
+    snapshots, losses = [], []
+    for exponent in (0, -100, 100):
+        np.save(tmp_path / "m.npy", np.ldexp(matrix, exponent))
+        directory = train(gpu, tmp_path / "m.npy", tmp_path, "-e", "2")
+        snapshots.append(dict(np.load(directory / "iter_12.npz")))
+        losses.append(np.ldexp(log_of(directory)[-1]["validation/main/loss"], -2 * exponent))
+    assert losses == [pytest.approx(losses[0])] * 3
+    for key in ("codebook", "l1/W", "l2/b"):
+        assert (snapshots[0][key] == snapshots[1][key]).all()
+        assert (snapshots[0][key] == snapshots[2][key]).all()
 
 
 def test_settings_of_a_gpu_are_kept_with_the_run(gpu, matrix_path, tmp_path):

@@ -11,11 +11,14 @@ def test_centre_and_scale_follow_their_definition(matrix):
     assert fitted.scale == pytest.approx(np.sqrt(exact.var(axis=0).mean()), rel=1e-9)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, -1e-20, 3.3e7])
-def test_the_scale_of_a_constant_matrix_is_1(value):
+@pytest.mark.parametrize(
+    ("value", "scale"),
+    [(0.0, 1.0), (0.1, 1.0), (3.3e7, 1.0), (-(2.0**-67), 2.0**-66), (1.5 * 2.0**99, 2.0**100)],
+)
+def test_the_scale_of_a_constant_matrix_is_1_unless_its_numbers_are_far_from_it(value, scale):
     constant = np.full((1_000, 7), value, np.float32)
     fitted = EmbeddingMatrix(constant).normalization
-    assert fitted.scale == 1.0
+    assert fitted.scale == scale
     assert (fitted.centre == np.float32(value)).all()
 
 

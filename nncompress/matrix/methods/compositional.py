@@ -54,7 +54,7 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         """Returns the codebook ``(M*K, n)`` and packed codes, uint8 ``(m, row_bytes)``."""
         host, xp = self._checked(a_matrix)
         num_codebooks = self.num_codebooks(host.shape, host.dtype)
-        rows = EmbeddingMatrix(host, "the weight matrix")
+        rows = EmbeddingMatrix(host, "the weight matrix", tiny_rows=True)
         machine = Machine(-1 if xp is np else a_matrix.device.id)
         found = quantize(rows, num_codebooks, self._spec.num_codewords, machine=machine)
         table = CodeTable.of_codes(found.codes, found.codebook)
