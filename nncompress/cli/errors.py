@@ -43,6 +43,8 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
             _flush()
         if in_main_thread:
             signals.at_once(program)
+    except BrokenPipeError:
+        sys.exit(_BROKEN_PIPE)
     except (InputError, ImportError, OSError) as error:
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -61,8 +63,8 @@ def _flush() -> None:
     """Writes out what was printed.
 
     Raises:
+        BrokenPipeError: Nobody reads it any more.
         OutputError: It cannot be written.
-        SystemExit: Nobody reads it any more.
     """
     if sys.stdout is None:
         return
@@ -71,5 +73,5 @@ def _flush() -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
         if isinstance(error, BrokenPipeError):
-            raise SystemExit(_BROKEN_PIPE) from None
+            raise
         raise OutputError(f"what is printed cannot be written: {error.strerror}") from None

@@ -214,11 +214,20 @@ errors.run(main, "x")
     assert (process.returncode, errors) == (130, "x: interrupted\n")
 
 
-def test_nobody_who_reads_is_no_error(start):
-    process = start("-m", "nncompress", "--help")
-    process.stdout.close()
-    assert process.wait(timeout=30) == 141
-    assert process.stderr.read() == ""
+@pytest.mark.parametrize("option", ["-u", "-B"], ids=["unbuffered", "buffered"])
+def test_nobody_who_reads_is_no_error(option):
+    script = "from nncompress.cli import errors; errors.run(lambda: print('x'), 'x')"
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, option, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
 
 
 def test_what_cannot_be_printed_is_one_line(start, tmp_path):
