@@ -214,28 +214,29 @@ errors.run(main, "x")
     assert (process.returncode, errors) == (130, "x: interrupted\n")
 
 
-@pytest.mark.parametrize("option", ["-u", "-B"], ids=["unbuffered", "buffered"])
-def test_nobody_who_reads_is_no_error(option):
+def print_to(stdout, *options):
+    """Prints a line as a command does, and returns its status and what it says of it."""
     script = "from nncompress.cli import errors; errors.run(lambda: print('x'), 'x')"
-    reader, writer = os.pipe()
-    os.close(reader)
     result = subprocess.run(
-        [sys.executable, option, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=writer,
+        [sys.executable, *options, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+        stdout=stdout,
         stderr=subprocess.PIPE,
         check=False,
     )
+    return result.returncode, result.stderr.decode()
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_nobody_who_reads_is_no_error(options):
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert print_to(writer, *options) == (141, "")
     os.close(writer)
-    assert (result.returncode, result.stderr) == (141, b"")
 
 
-def test_what_cannot_be_printed_is_one_line(start, tmp_path):
-    script = "import os; f = open('/dev/full', 'w'); os.dup2(f.fileno(), 1)\n"
-    script += "from nncompress.cli.entry import run; run()"
-    process = start("-c", script, "--version")
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert errors == (
-        "nncompress: error: what is printed cannot be written: No space left on device\n"
-    )
+def test_what_cannot_be_printed_is_one_line():
+    with open("/dev/full", "w") as full:
+        status, errors = print_to(full)
+    assert status == 2
+    assert errors == "x: error: what is printed cannot be written: No space left on device\n"
