@@ -1,6 +1,11 @@
 #!/usr/bin/env python
 """Train the compositional autoencoder: ``nncompress train`` as a script."""
 
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
 from functools import partial
 
 from nncompress.cli import alone, errors, train

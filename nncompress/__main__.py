@@ -1,5 +1,5 @@
 """``python -m nncompress`` is the command ``nncompress``."""
 
-from nncompress.cli.main import run
+from nncompress.cli.entry import run
 
 run()

@@ -55,7 +55,7 @@ class Interrupted(KeyboardInterrupt):
     command lines print it as one line and exit with 128 and the signal's number.
 
     Args:
-        number: The signal: ``signal.SIGINT`` or ``signal.SIGTERM``.
+        number: The signal: ``signal.SIGINT``, ``signal.SIGTERM`` or ``signal.SIGHUP``.
         message: The line.
 
     Attributes:

@@ -7,6 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
 from nncompress.cli import errors
 from nncompress.sources.text_vectors import convert_text
 

@@ -4,9 +4,14 @@
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
+import numpy as np
 
 from nncompress import CompressedEmbedding, compress
 from nncompress.cli import errors

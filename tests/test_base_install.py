@@ -65,7 +65,7 @@ print(emb["w4"].tobytes().hex(), engine._choice)
 def test_the_command_looks_into_files_with_numpy_alone(path, tmp_path):
     (tmp_path / "m.codes").write_text("0 1\n1 0\n")
     np.save(tmp_path / "m.npy", np.eye(4))
-    script = f"{WITHOUT}\nfrom nncompress.cli.main import run\nrun()"
+    script = f"{WITHOUT}\nfrom nncompress.cli.entry import run\nrun()"
     for arguments in (
         ["info", path, "--verify"],
         ["import", tmp_path / "m.codes", tmp_path / "m.npy", tmp_path / "m.nnc"],

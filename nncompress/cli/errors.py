@@ -1,5 +1,6 @@
 """The end of a command: a user's mistake and an interruption as one line and an exit status."""
 
+import os
 import signal
 import sys
 import threading
@@ -7,7 +8,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from nncompress.errors import Diverged, InputError, Interrupted
+from nncompress.cli import signals
+from nncompress.errors import Diverged, InputError, Interrupted, OutputError
+
+_BROKEN_PIPE = 141  # as a shell shows a process that SIGPIPE ended
 
 
 def run(main: Callable[[], object], program: str | None = None) -> None:
@@ -16,7 +20,9 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
     Args:
         main: The command. A user's mistake (``InputError``, ``ImportError``, ``OSError``) and a
             lack of memory end it with status 2 and one line; training that diverges with status
-            3; SIGINT with status 130 and SIGTERM with 143, and one line. Warnings are a line each.
+            3; SIGINT with status 130, SIGTERM with 143 and SIGHUP with 129, and one line. Where
+            nobody reads what it prints any more, it ends with status 141 and no line. Warnings are
+            a line each.
         program: Name that the lines begin with; by default the script's.
     """
     program = program or Path(sys.argv[0]).name
@@ -26,12 +32,20 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
 
     warnings.showwarning = show
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # words that a terminal cannot show
+        if stream is not None:  # it is closed
+            stream.reconfigure(errors="backslashreplace")  # words that a terminal cannot show
     in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    if in_main_thread:
+        signals.in_order(program)
     try:
-        main()
+        try:
+            main()
+        finally:
+            _flush()
+        if in_main_thread:
+            signals.at_once(program)
+    except BrokenPipeError:
+        sys.exit(_BROKEN_PIPE)
     except (InputError, ImportError, OSError) as error:
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -44,12 +58,24 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
     except KeyboardInterrupt as error:
         interrupted = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
         if in_main_thread:  # nothing is left to do in good order: another signal just ends it
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-        line_end = "\n" if sys.stderr.isatty() else ""  # that of the ^C on a terminal
-        print(f"{line_end}{program}: {interrupted}", file=sys.stderr)
+            signals.at_once(program)
+        signals.end_line(program, str(interrupted))
         sys.exit(128 + interrupted.signal)
 
 
-def _terminate(number: int, frame: object) -> None:
-    raise Interrupted(number)
+def _flush() -> None:
+    """Writes out what was printed.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+        OutputError: It cannot be written.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputError(f"what is printed cannot be written: {error.strerror}") from None

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_json(parser)
     add("file", type=Path)
-    add("output", type=Path)
+    add("output", type=Path, help="the file to write, which is replaced if it is there; .npy puts "
+        "the words beside it into .word, and gensim a large table's vectors into .vectors.npy: "
+        "these are never replaced by something else")  # fmt: skip
     add("--to", choices=FORMATS, required=True,
         help="word2vec is binary if the output's name ends in .bin")  # fmt: skip
 

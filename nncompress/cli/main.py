@@ -6,7 +6,6 @@ from nncompress.cli import (
     analogy,
     compress,
     decode,
-    errors,
     evaluate,
     export,
     import_codes,
@@ -47,11 +46,6 @@ def main(argv: list[str] | None = None) -> None:
             f"{error}: nncompress {arguments.command} needs more than is installed; "
             "pip install 'chainer-nncompress[train]'"
         ) from None
-
-
-def run() -> None:
-    """Runs the command as a program."""
-    errors.run(main, "nncompress")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,9 +10,15 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from nncompress.cpu import cache
 from nncompress.cpu.intrinsics import bits_to_float, float_to_bits
 
-JIT = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+JIT = {
+    "nogil": True,
+    "cache": bool(cache.DIRECTORY),
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz"},
+}
 # For sums, whose order the compiler may choose (and keeps).
 SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
 # For what loops call: compilers vectorize a loop only if all it calls is part of it.

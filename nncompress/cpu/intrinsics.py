@@ -7,6 +7,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from nncompress.cpu import cache
+
 
 @intrinsic
 def float_to_bits(typingctx, value):
@@ -61,7 +63,7 @@ _yield_processor = types.ExternalFunction(
 _SPINS = 2_000
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=bool(cache.DIRECTORY))
 def wait_for_all(barrier, passed, threads):
     """Waits until every thread of the team is here.
 

@@ -1,7 +1,7 @@
 """Writing a compressed embedding's rows, decoded, in formats that others read."""
 
+import filecmp
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,14 @@ import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_path, check_output
+from nncompress.formats.files import atomic_path, atomic_paths, check_output
 from nncompress.formats.npy import write_npy
 from nncompress.progress import progress_bar
 from nncompress.sources import write_vocabulary
 
 FORMATS = ("word2vec", "glove", "npy", "gensim")
 _BREAKS = "\t\n\r"
+_GENSIM_BESIDE = 10 << 20  # numbers from which on gensim puts vectors into a file beside
 
 
 def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> list[Path]:
@@ -27,13 +28,15 @@ def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> 
         path: The file. In word2vec's format it is binary if its name ends in ``.bin``, and text
             otherwise. Beside a ``.npy`` file the words go to one that ends in ``.word``.
         to: ``"word2vec"``, ``"glove"``, ``"npy"``, or ``"gensim"``: what ``KeyedVectors.load``
-            reads.
+            reads. gensim puts a large table's vectors beside the file.
 
     Returns:
-        The files that were written.
+        The files that were written. They appear together.
 
     Raises:
-        InputError: The format is another, or cannot hold a word.
+        InputError: The format is another, or cannot hold a word; or a file beside ``path`` that
+            would be written is there already and holds something else: only what is named is
+            replaced.
         ImportError: gensim is not installed.
     """
     path = Path(path)
@@ -74,23 +77,36 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
             words.pop()
         _refuse_words(words, "\n", "a .word file")
     rows = np.arange(embedding.table.num_rows)
-    with atomic_path(path) as temporary:
+    paths = [path, path.with_suffix(".word")] if embedding.has_words else [path]
+    with atomic_paths(*paths) as (temporary, *beside):
+        for words_file in beside:  # before the long work: another table's words are refused
+            write_vocabulary(words_file, words)
+            _refuse_replacing(words_file, path.with_suffix(".word"))
         blocks = _blocks(embedding, rows, [""] * len(rows))
         write_npy(temporary, (([b""] * len(part), part) for _, part in blocks), lambda _: None)
-        if embedding.has_words:
-            write_vocabulary(path.with_suffix(".word"), words)
-    return [path, *([path.with_suffix(".word")] if embedding.has_words else [])]
+    return paths
 
 
 def _export_gensim(embedding: CompressedEmbedding, path: Path) -> list[Path]:
-    """Writes what gensim makes, one file or two, under their names when they are complete."""
-    vectors = embedding.to_gensim()
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        vectors.save(str(Path(scratch) / path.name))
-        names = sorted(made.name for made in Path(scratch).iterdir())
-        for name in names:
-            (Path(scratch) / name).replace(path.parent / name)
-    return [path.parent / name for name in names]
+    """Writes what gensim makes, one file or two."""
+    keyed = embedding.to_gensim()
+    beside = path.with_name(f"{path.name}.vectors.npy")
+    is_large = keyed.vectors.size >= _GENSIM_BESIDE
+    paths = [path, beside] if is_large else [path]
+    with atomic_paths(*paths) as (temporary, *large):
+        keyed.save(str(temporary), separately=["vectors"] if is_large else [])
+        for vectors in large:
+            _refuse_replacing(vectors, beside)
+    return paths
+
+
+def _refuse_replacing(new: Path, existing: Path) -> None:
+    """Refuses to replace a file that the user has not named, unless it is the same."""
+    if existing.exists() and not filecmp.cmp(new, existing, shallow=False):
+        raise InputError(
+            f"{existing} is there already and would be replaced by another; move it away, or "
+            "name another output"
+        )
 
 
 def _named_rows(embedding: CompressedEmbedding) -> tuple[np.ndarray, list[str]]:

@@ -51,10 +51,13 @@ def start(tmp_path):
         started.append(process)
         return process
 
-    # A process begun in the background ignores SIGINT, and hands that on.
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A process begun in the background ignores SIGINT, one of nohup SIGHUP, and they hand that on.
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    for number in former:
+        signal.signal(number, lambda *_: None)  # a child's is the default
     yield start
-    signal.signal(signal.SIGINT, former)
+    for number, handler in former.items():
+        signal.signal(number, handler)
     for process in started:
         process.kill()
         process.communicate()
@@ -116,8 +119,9 @@ def test_an_interrupted_run_goes_on_to_the_same_end(start, tmp_path, commands, n
 def test_the_command_continues_with_the_command(start, tmp_path):
     process = start("-m", "nncompress", "train", *ARGUMENTS)
     wait_for(process, "epoch ")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGHUP)  # the terminal is closed
     _, errors = process.communicate(timeout=30)
+    assert process.returncode == 129
     (run,) = (tmp_path / "result").iterdir()
     last = errors.splitlines()[-1]
     assert last.startswith("nncompress: interrupted at iteration ")
@@ -153,3 +157,86 @@ def test_before_training_a_signal_leaves_nothing(start, tmp_path, number):
     assert errors.splitlines()[-1] == "train_comp.py: interrupted"
     assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["m.npy"]
+
+
+@pytest.mark.parametrize("module", ["nncompress.cli.signals", "numpy", "nncompress.cli.printing"])
+@pytest.mark.parametrize("number", [*SIGNALS, signal.SIGHUP])
+def test_a_signal_while_the_program_is_imported_is_one_line(start, module, number):
+    process = start("-v", "-m", "nncompress", "info", "x.nnc")
+    for line in process.stderr:
+        if line.startswith(f"import '{module}' "):
+            break
+    time.sleep(0.001)  # the first line of the next function
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "nncompress: interrupted\n" in errors
+    assert "Traceback" not in errors
+
+
+RAISED = """
+import os, signal
+os.kill(os.getpid(), signal.SIGINT)
+for _ in range(10):
+    pass
+"""
+DROPPED = f"""
+try:
+    exec({RAISED!r})
+except BaseException:
+    raise ImportError("half of it") from None
+"""
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "import dropped",
+        f"d = type('D', (), {{'__del__': lambda self: exec({RAISED!r})}})(); del d",
+    ],
+    ids=["import", "destructor"],
+)
+def test_a_signal_that_others_drop_comes_again(start, tmp_path, main):
+    (tmp_path / "dropped.py").write_text(DROPPED)
+    script = f"""
+from nncompress.cli import errors
+import time
+def main():
+    try:
+        {main}
+    except ImportError:
+        pass
+    time.sleep(20)
+errors.run(main, "x")
+"""
+    process = start("-c", script)
+    _, errors = process.communicate(timeout=15)
+    assert (process.returncode, errors) == (130, "x: interrupted\n")
+
+
+def print_to(stdout, *options):
+    """Prints a line as a command does, and returns its status and what it says of it."""
+    script = "from nncompress.cli import errors; errors.run(lambda: print('x'), 'x')"
+    result = subprocess.run(
+        [sys.executable, *options, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    return result.returncode, result.stderr.decode()
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_nobody_who_reads_is_no_error(options):
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert print_to(writer, *options) == (141, "")
+    os.close(writer)
+
+
+def test_what_cannot_be_printed_is_one_line():
+    with open("/dev/full", "w") as full:
+        status, errors = print_to(full)
+    assert status == 2
+    assert errors == "x: error: what is printed cannot be written: No space left on device\n"

@@ -82,3 +82,46 @@ def test_unknown_formats_and_names_are_refused(embedding, tmp_path):
         export(embedding, tmp_path / "x", "csv")
     with pytest.raises(InputError, match=r"does not end in \.npy"):
         export(embedding, tmp_path / "x", "npy")
+
+
+def test_only_the_file_that_is_named_is_replaced(table, tmp_path):
+    codes, codebook, words = table
+    embedding = CompressedEmbedding.from_codes(codes, codebook, words)
+    npy, word = tmp_path / "x.npy", tmp_path / "x.word"
+    npy.write_text("old")
+    word.write_text("another table's\n")
+    with pytest.raises(InputError, match=r"x\.word is there already"):
+        export(embedding, npy, "npy")
+    assert (npy.read_text(), word.read_text()) == ("old", "another table's\n")
+    word.unlink()
+    export(embedding, npy, "npy")
+    other = CompressedEmbedding.from_codes(codes, 2 * codebook, words)
+    export(other, npy, "npy")  # the words are the same
+    assert (np.load(npy) == other.to_numpy()).all()
+    with pytest.raises(InputError, match=r"x\.word is there already"):
+        export(CompressedEmbedding.from_codes(codes, codebook, words[::-1]), npy, "npy")
+    assert (np.load(npy) == other.to_numpy()).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npy", "x.word"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gensim's
+def test_gensim_has_its_two_files_together(random, tmp_path):
+    models = pytest.importorskip("gensim.models")
+    path, beside = tmp_path / "x.kv", tmp_path / "x.kv.vectors.npy"
+
+    def embedding():
+        codes = random.integers(4, size=(30_000, 2))
+        codebook = random.normal(size=(8, 400)).astype(np.float32)
+        return CompressedEmbedding.from_codes(codes, codebook)
+
+    beside.write_text("mine")
+    one = embedding()
+    with pytest.raises(InputError, match=r"vectors\.npy is there already"):
+        export(one, path, "gensim")
+    assert [file.name for file in tmp_path.iterdir()] == [beside.name]
+    beside.unlink()
+    for _ in range(2):
+        assert export(one, path, "gensim") == [path, beside]
+    with pytest.raises(InputError, match=r"vectors\.npy is there already"):
+        export(embedding(), path, "gensim")
+    assert (models.KeyedVectors.load(str(path)).vectors == one.to_numpy()).all()
