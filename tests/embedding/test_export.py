@@ -54,7 +54,8 @@ def test_rows_without_a_word_are_left_out_of_text_and_kept_in_npy(table, tmp_pat
     assert words == ["a", "c"]
     assert (rows == embedding[["a", "c"]]).all()
     export(embedding, tmp_path / "x.npy", "npy")
-    rows, words = read(tmp_path / "x.npy")
+    with pytest.warns(UserWarning, match="3 words for 700 rows"):
+        rows, words = read(tmp_path / "x.npy")
     assert words == ["a", "", "c"]
     assert (rows == embedding.to_numpy()).all()
 
