@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from nncompress.cli import memory
+
 
 def main(command: ModuleType, argv: list[str] | None = None, **options: object) -> object:
     """Parses a command line and runs a command.
@@ -18,11 +20,13 @@ def main(command: ModuleType, argv: list[str] | None = None, **options: object) 
         What the command's ``run`` returns.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: Something given cannot be used, or there is not enough memory.
     """
     parser = argparse.ArgumentParser(
         description=command.__doc__,
         epilog=f"example: python {Path(sys.argv[0]).name} {command.EXAMPLE}",
     )
     command.add_arguments(parser)
-    return command.run(parser.parse_args(argv), **options)
+    arguments = parser.parse_args(argv)
+    with memory.advising(command):
+        return command.run(arguments, **options)

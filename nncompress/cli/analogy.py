@@ -3,7 +3,14 @@
 import argparse
 from pathlib import Path
 
-from nncompress.cli.printing import add_json, cosines_of, key_of, print_facts, print_rows
+from nncompress.cli.printing import (
+    add_json,
+    check_topn,
+    cosines_of,
+    key_of,
+    print_facts,
+    print_rows,
+)
 from nncompress.embedding.compressed import CompressedEmbedding
 
 EXAMPLE = "glove.nnc man king woman"
@@ -20,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        InputError: Something given cannot be used.
+    """
+    check_topn(arguments.topn)
     embedding = CompressedEmbedding.load(arguments.file)
     a, b, c = (key_of(embedding, word) for word in (arguments.a, arguments.b, arguments.c))
     near = embedding.most_similar([b, c], [a], arguments.topn)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_json(parser)
     add_source(parser, "input", "text, word2vec .bin, .npy, .safetensors or Hugging Face folder")
-    add("output", type=Path, help="the .nnc file to write")
+    add("output", type=Path, help="the .nnc file to write, which replaces one that is there")
     add("-M", "--M", type=int, dest="num_codebooks", default=32, help="codebooks (default: 32)")
     add("-K", "--K", type=int, dest="num_codewords", default=16, help="codewords (default: 16)")
     add("--limit", type=int, help="use only the first n rows")
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     machine = Machine(arguments.gpu, arguments.threads)
     size = arguments.num_codebooks, arguments.num_codewords
     weights = None if arguments.weights is None else load_weights(arguments.weights)
-    if not arguments.dry_run:
+    if not arguments.dry_run or arguments.output.parent.is_dir():  # a dry run makes none
         inputs = [*files_of(arguments.input), arguments.words, arguments.weights]
         check_output(arguments.output, inputs)
     with open_table(

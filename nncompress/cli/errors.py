@@ -60,7 +60,8 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
         if in_main_thread:  # nothing is left to do in good order: another signal just ends it
             signals.at_once(program)
         signals.end_line(program, str(interrupted))
-        sys.exit(128 + interrupted.signal)
+        # Python would wait for its threads, and those of a team may wait for this one's part.
+        os._exit(128 + interrupted.signal)
 
 
 def _flush() -> None:

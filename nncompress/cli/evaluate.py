@@ -6,6 +6,7 @@ from pathlib import Path
 from nncompress.cli.printing import add_json, add_source, print_facts
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
+from nncompress.formats.files import check_output
 
 EXAMPLE = "glove.nnc --against glove.6B.300d.txt --plot glove.png"
 
@@ -33,10 +34,15 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: Something given cannot be used.
     """
     from nncompress.evaluate.evaluation import NEIGHBOURS, evaluate
-    from nncompress.sources.tables import open_table
+    from nncompress.sources.tables import files_of, open_table
 
-    if arguments.plot is not None and arguments.plot.suffix not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{arguments.plot} does not end in .png, .pdf or .svg")
+    if arguments.plot is not None:
+        from nncompress.evaluate.pictures import plot_evaluation
+
+        if arguments.plot.suffix not in (".png", ".pdf", ".svg"):
+            raise InputError(f"{arguments.plot} does not end in .png, .pdf or .svg")
+        inputs = [arguments.file, *files_of(arguments.against), arguments.words]
+        check_output(arguments.plot, inputs + (arguments.pairs or []))
     embedding = CompressedEmbedding.load(arguments.file)
     unit_rows = embedding.provenance.get("objective") == "cosine"
     with open_table(
@@ -56,8 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
         measured[name] = {"original": before, "compressed": after}
         lines[name] = f"{after:.4f} (original {before:.4f})"
     if arguments.plot is not None:
-        from nncompress.evaluate.pictures import plot_evaluation
-
         plot_evaluation(arguments.plot, result, arguments.file.name)
         measured["plot"] = lines["plot"] = str(arguments.plot)
     print_facts(arguments, measured, lines)

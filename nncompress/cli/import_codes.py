@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add("codes", type=Path, help="text: a row of codes a line, after a token and a tab or alone")
     add("codebook", type=Path, help="the .npy file of the codebook, (M*K, D)")
-    add("output", type=Path, help="the .nnc file to write")
+    add("output", type=Path, help="the .nnc file to write, which replaces one that is there")
     add("--words", type=Path, help="the words of codes without tokens: a token a line")
 
 

@@ -39,8 +39,10 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
         "M": table.num_codebooks,
         "K": table.num_codewords,
         "codebook_dtype": str(table.codebook.dtype),
-        "verified": getattr(arguments, "verify", False),
     }
+    facts.pop("verified", None)
+    if getattr(arguments, "verify", False):  # a file that is not right has been refused
+        facts["verified"] = True
     print_facts(arguments, facts, {name: _shown(value) for name, value in facts.items()})
 
 

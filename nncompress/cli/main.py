@@ -10,6 +10,7 @@ from nncompress.cli import (
     export,
     import_codes,
     info,
+    memory,
     quantize,
     similar,
     train,
@@ -36,7 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        with memory.advising(COMMANDS[arguments.command]):
+            arguments.run(arguments)
     except KeyError as error:  # a word that is not there
         raise InputError(error.args[0]) from None
     except ImportError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.errors import InputError
 from nncompress.formats.strict_json import strict_json
 
 
@@ -61,6 +62,16 @@ def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options:
         "--words", type=Path, help="its words: a token a line, or a tokenizer.json"
     )
     parser.add_argument("--tensor", help="the tensor's name in safetensors files")
+
+
+def check_topn(topn: int) -> None:
+    """Refuses to look for no words at all.
+
+    Raises:
+        InputError: The number of words is below 1.
+    """
+    if topn < 1:
+        raise InputError(f"-n is {topn}; wanted at least 1")
 
 
 def key_of(embedding: CompressedEmbedding, word: str) -> str | int:

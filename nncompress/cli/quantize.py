@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--matrix", type=Path, default=DEFAULT_MATRIX,
         help=f"embedding matrix in a .npy file (default: {DEFAULT_MATRIX})")  # fmt: skip
     add("--model", type=Path, default=_MODEL,
-        help=f"path of the model, without extension (default: {_MODEL})")  # fmt: skip
+        help="path of the model, without extension; files of that name are replaced "
+        f"(default: {_MODEL})")  # fmt: skip
     add("--limit", type=int, default=50_000, help="first n rows; 0 for all (default: 50000)")
     add("-M", "--M", type=int, default=32, help="number of codebooks (default: 32)")
     add("-K", "--K", type=int, default=16, help="codewords in each (default: 16)")

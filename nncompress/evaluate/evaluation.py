@@ -77,6 +77,7 @@ def evaluate(
             f"{matrix.name} has shape {matrix.shape}; the compressed table was made of one of "
             f"shape {(table.num_rows, table.dim)}"
         )
+    word_tests = _word_tests(embedding, matrix, pairs)  # first, for it may refuse a file
     parts = []
     usage = np.zeros((table.num_codebooks, 1 << table.packing.bits), dtype=np.int64)
     with progress_bar(len(matrix), "Measuring distances") as bar:
@@ -92,7 +93,7 @@ def evaluate(
         measured[1],
         _neighbours_kept(embedding, matrix, spaced_rows(num_queries, len(matrix))),
         usage[:, : table.num_codewords],
-        _word_tests(embedding, matrix, pairs),
+        word_tests,
     )
 
 

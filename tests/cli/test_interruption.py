@@ -240,3 +240,19 @@ def test_what_cannot_be_printed_is_one_line():
         status, errors = print_to(full)
     assert status == 2
     assert errors == "x: error: what is printed cannot be written: No space left on device\n"
+
+
+def test_threads_that_wait_for_the_interrupted_one_do_not_keep_the_process(start):
+    process = start(
+        "-c",
+        "import os, signal, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from nncompress.cli import errors\n"
+        "def main():\n"
+        "    ThreadPoolExecutor(1).submit(time.sleep, 60)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+        "errors.run(main, 'x')",
+    )
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (143, "x: interrupted\n")

@@ -168,7 +168,8 @@ def test_what_a_file_says_of_itself_is_shown_as_text_and_not_believed(ask, path)
     assert "\x1b" not in shown
     assert "10000" not in shown.replace(",", "")
     facts = json.loads(ask("info", path, "--json"))
-    assert (facts["rows"], facts["verified"]) == (500, False)
+    assert facts["rows"] == 500
+    assert "verified" not in facts
     assert json.loads(ask("info", path, "--json", "--verify"))["verified"] is True
 
 
@@ -219,3 +220,63 @@ def test_help_shows_an_example(command, capsys):
         main([command, "--help"])
     assert caught.value.code == 0
     assert f"example: nncompress {command}" in capsys.readouterr().out
+
+
+def test_outputs_and_pairs_are_checked_before_anything_is_measured(
+    ask, path, tmp_path, random, monkeypatch
+):
+    original = tmp_path / "original.npy"
+    np.save(original, random.normal(size=(500, 20)).astype(np.float32))
+
+    def never(*arguments):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("nncompress.evaluate.evaluation.distances", never)
+    (tmp_path / "p.png").mkdir()
+    for flag, wanted in (
+        (["--plot", tmp_path / "p.png"], "p.png is a directory"),
+        (["--plot", tmp_path / "none" / "x.jpg"], r"does not end in \.png"),
+        (["--pairs", tmp_path / "none.tsv"], "none.tsv does not exist"),
+        (["--pairs", original], "cannot be read as utf8 text"),
+    ):
+        with pytest.raises(InputError, match=wanted):
+            ask("evaluate", path, "--against", original, *flag)
+    with pytest.raises(InputError, match="is the input itself"):
+        ask("compress", original, original, "--dry-run")
+
+
+@pytest.mark.parametrize("command", [["similar", "w1"], ["analogy", "w1", "w2", "w3"]])
+def test_no_words_at_all_are_not_looked_for(ask, path, command):
+    name, *words = command
+    with pytest.raises(InputError, match="-n is 0; wanted at least 1"):
+        ask(name, path, *words, "-n", 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*refinement takes at most")
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_sizes_that_no_memory_holds_are_refused_before_anything_is_allocated(
+    ask, matrix_path, tmp_path, options
+):
+    sizes = ["-M", 1_000_000, "-K", 65_536]
+    with pytest.raises(InputError, match=r"takes [\d,]+ GB, and the machine has .*smaller M or K"):
+        ask("compress", matrix_path, tmp_path / "x.nnc", *sizes, *options)
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("Unable to allocate 9. TiB.", "not enough memory: Unable to allocate 9. TiB; fewer rows"),
+        ("", "not enough memory: the system has none left to give; fewer rows"),
+    ],
+)
+def test_a_lack_of_memory_names_the_flags_that_need_less(
+    ask, matrix_path, tmp_path, monkeypatch, asked, line
+):
+    def lacking(*arguments, **more):
+        raise MemoryError(*filter(None, [asked]))
+
+    monkeypatch.setattr("nncompress.pipeline.compress_table", lacking)
+    with pytest.raises(InputError) as raised:
+        ask("compress", matrix_path, tmp_path / "x.nnc")
+    assert str(raised.value).startswith(line)
+    assert "--limit" in str(raised.value)

