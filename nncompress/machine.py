@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nncompress.gpu.runtime import Runtime
 
 _CGROUP = Path("/sys/fs/cgroup")
+# More arrivals at barriers than there can be.
+_NOBODY_WAITS = 1 << 62
 
 
 class Machine:
@@ -150,10 +152,17 @@ class Team:
             arguments: Its further arguments, passed on.
         """
         self._barrier[0] = 0
-        others = [
-            self._pool.submit(function, thread, threads, self._barrier, *arguments)
-            for thread in range(1, threads)
-        ]
-        function(0, threads, self._barrier, *arguments)
-        for other in others:
-            other.result()
+        others: list[Future] = []
+        try:
+            for thread in range(1, threads):
+                others.append(
+                    self._pool.submit(function, thread, threads, self._barrier, *arguments)
+                )
+            function(0, threads, self._barrier, *arguments)
+            for other in others:
+                other.result()
+        except BaseException:
+            # An interruption may come before all have begun, whom the others would wait for.
+            self._barrier[0] = _NOBODY_WAITS
+            wait(others)
+            raise

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nncompress.cli import signals
 from nncompress.errors import Diverged, InputError, Interrupted, OutputError
+from nncompress.formats.files import tidy_up
 
 _BROKEN_PIPE = 141  # as a shell shows a process that SIGPIPE ended
 
@@ -59,6 +60,9 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
         interrupted = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
         if in_main_thread:  # nothing is left to do in good order: another signal just ends it
             signals.at_once(program)
+        # The interruption may have come between the making of a directory and the block that
+        # would remove it, and holds on to whatever was under way.
+        tidy_up()
         signals.end_line(program, str(interrupted))
         # Python would wait for its threads, and those of a team may wait for this one's part.
         os._exit(128 + interrupted.signal)

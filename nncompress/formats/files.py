@@ -193,6 +193,19 @@ def scratch_directory() -> Iterator[Path]:
         own.remove()
 
 
+def tidy_up() -> None:
+    """Removes what this process is about to leave behind, where it ends without unwinding.
+
+    Files that were complete already take their names.
+    """
+    for own in OwnDirectory.alive():
+        finished = _finish(own.path, own.path.parent) if (own.path / _NOTE).is_file() else []
+        if finished is None:
+            own.leave()
+        else:
+            own.remove()
+
+
 def _write_note(own: Path, finals: list[Path]) -> None:
     note = own / _NOTE
     note.write_text(json.dumps([[final.name, _identity(final)] for final in finals]))

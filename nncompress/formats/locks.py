@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 _LOCK_FILE = "lock"
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
@@ -104,9 +105,18 @@ class OwnDirectory:
         path: The directory, which nobody but this user may read.
     """
 
-    def __init__(self, path: Path, lock: Lock) -> None:
+    _alive: ClassVar[set["OwnDirectory"]] = set()
+
+    def __init__(self, path: Path, lock: Lock | None = None) -> None:
         self.path = path
         self._lock = lock
+        self._process = os.getpid()
+        self._alive.add(self)
+
+    @classmethod
+    def alive(cls) -> list["OwnDirectory"]:
+        """Returns those that this process has made or found, and neither removed nor left."""
+        return [own for own in cls._alive if own._process == os.getpid()]
 
     @classmethod
     def make(cls, parent: Path, prefix: str, suffix: str = "") -> "OwnDirectory":
@@ -122,16 +132,23 @@ class OwnDirectory:
         """
         while True:
             path = parent / f"{prefix}{secrets.token_hex(4)}{suffix}"
+            if os.path.lexists(path):
+                continue
+            own = cls(path)  # known before it is there, so that an interruption does not lose it
             try:
                 path.mkdir(mode=0o700)
                 # Somebody who clears up may take the lock first, or remove the directory.
-                lock = Lock.take(path / _LOCK_FILE, new=True)
-            except (FileExistsError, FileNotFoundError):
-                if not parent.is_dir():
+                own._lock = Lock.take(path / _LOCK_FILE, new=True)
+            except OSError as error:
+                cls._alive.discard(own)
+                if not isinstance(error, FileExistsError | FileNotFoundError) or (
+                    not parent.is_dir()
+                ):
                     raise
                 continue
-            if lock is not None:
-                return cls(path, lock)
+            if own._lock is not None:
+                return own
+            cls._alive.discard(own)
 
     @classmethod
     def abandoned(cls, parent: Path, prefix: str, suffix: str = "") -> Iterator["OwnDirectory"]:
@@ -169,7 +186,9 @@ class OwnDirectory:
 
     def leave(self) -> None:
         """Leaves the directory to whoever comes next."""
-        self._lock.leave()
+        self._alive.discard(self)
+        if self._lock is not None:
+            self._lock.leave()
 
     def remove(self) -> None:
         """Removes the directory with all that is in it."""
@@ -179,9 +198,11 @@ class OwnDirectory:
                     shutil.rmtree(entry, ignore_errors=True)
                 elif entry.name != _LOCK_FILE:
                     entry.unlink()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
         with suppress(OSError):
             self.path.rmdir()
+        self._alive.discard(self)
 
 
 def _is_ours(entry: os.DirEntry) -> bool:
