@@ -262,3 +262,9 @@ def test_a_failed_save_leaves_the_old_file(embedding, tmp_path):
         embedding.save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["x.codes", "x.codebook.npy"])
+def test_codes_in_text_are_named(tmp_path, name):
+    with pytest.raises(FormatError, match="make one of both with: nncompress import"):
+        CompressedEmbedding.load(tmp_path / name)
