@@ -149,7 +149,8 @@ def _of_index(path: Path, tensor: str | None) -> tuple[Path, str]:
     file = path.parent / places[tensor]
     if file.parent != path.parent or len(file.name) > _MOST_NAME_CHARACTERS:
         raise FormatError(
-            f"{path} places {shown(tensor)} in {shown(places[tensor])}; wanted a file of its folder"
+            f"{path} places {shown(tensor)} in {shown(places[tensor])}, outside its folder; "
+            "wanted a file beside it"
         )
     return file, tensor
 
