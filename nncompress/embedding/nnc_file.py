@@ -68,6 +68,11 @@ def read_nnc(path: str | os.PathLike, *, verify: bool = False, copy: bool = Fals
         InputError: There is no such file.
         FormatError: It is no such file, of another version, not complete, or altered.
     """
+    if os.fspath(path).endswith((".codes", ".codebook.npy")):
+        raise FormatError(
+            f"{path} is by its name one of the two files of a table in text; wanted {_WHAT}: make "
+            "one of both with: nncompress import"
+        )
     file = map_tensors(path, _WHAT, copy=copy)
     metadata, tensors = file.metadata, file.tensors
     if metadata.get("format") != FORMAT:

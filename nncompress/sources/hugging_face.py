@@ -11,12 +11,14 @@ from typing import Any
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.files import what_is
 from nncompress.formats.safetensors import map_tensors
+from nncompress.sources.lines import shown
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import read_lines
 
 INDEX = ".safetensors.index.json"
 _FLOATS = ("F16", "F32", "F64", "BF16")
 _MOST_JSON_BYTES = 256 << 20
+_MOST_NAME_CHARACTERS = 255  # what file systems take; more is an error of theirs
 _WHAT = "a safetensors file"
 # How the names of token embeddings end, the most telling first.
 _NAMES = (
@@ -145,8 +147,11 @@ def _of_index(path: Path, tensor: str | None) -> tuple[Path, str]:
     if tensor not in places:
         raise InputError(f"{path} has no tensor {tensor!r}; wanted one of {_some(places)}")
     file = path.parent / places[tensor]
-    if file.parent != path.parent:
-        raise FormatError(f"{path} places {tensor!r} in {places[tensor]!r}, outside its folder")
+    if file.parent != path.parent or len(file.name) > _MOST_NAME_CHARACTERS:
+        raise FormatError(
+            f"{path} places {shown(tensor)} in {shown(places[tensor])}, outside its folder; "
+            "wanted a file beside it"
+        )
     return file, tensor
 
 
@@ -167,7 +172,9 @@ def _choose(path: Path, names: list[str]) -> str:
 
 def _some(names) -> str:
     names = list(names)
-    return ", ".join(names[:12]) + (f", and {len(names) - 12} more" if len(names) > 12 else "")
+    return ", ".join(name[:99] for name in names[:12]) + (
+        f", and {len(names) - 12} more" if len(names) > 12 else ""
+    )
 
 
 def _read_json(path: Path) -> object:

@@ -130,7 +130,7 @@ def open_stream(path: Path) -> Iterator[Stream]:
                     stream.close()
         except _DAMAGED as error:
             verb = "decompressed" if file.suffix in COMPRESSED else "read"
-            raise InputError(f"{path} cannot be {verb}: {error}") from None
+            raise InputError(f"{path} cannot be {verb}: {error!s:.200}") from None
 
 
 @contextmanager
@@ -153,11 +153,11 @@ def _decompressed(raw: BinaryIO, path: Path, member: str | None) -> Iterator[_By
 
 
 def _member(archive: zipfile.ZipFile, path: Path, wanted: str | None) -> zipfile.ZipInfo:
-    files = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    files = {info.filename: info for info in archive.infolist() if info.filename[-1:] != "/"}
     if wanted is None and len(files) == 1:
         (wanted,) = files
     if wanted not in files:
-        names = ", ".join(list(files)[:10]) or "no file"
+        names = ", ".join(name[:99] for name in list(files)[:10]) or "no file"
         raise InputError(
             f"{path} holds {names}; name one of them, as in {path}/{next(iter(files), 'FILE')}"
         )

@@ -17,7 +17,7 @@ from nncompress.sources.lines import (
 )
 
 # The longest word of a table, in bytes of UTF-8.
-MOST_WORD_BYTES = 1 << 16
+MOST_WORD_BYTES = 1 << 14
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

@@ -204,3 +204,38 @@ def test_tokens_in_the_file_and_words_beside_it_are_refused(paths):
     write_codes(paths[0], CODES, ["v", "w", "x", "y", "z"])
     with pytest.raises(InputError, match="has a token in each line, and words are given too"):
         CompressedEmbedding.from_files(*paths, WORDS)
+
+
+def test_a_byte_order_mark_is_no_code_and_no_part_of_a_token(paths, codebook):
+    plain = paths[0].read_bytes()
+    paths[0].write_bytes(b"\xef\xbb\xbf" + plain)
+    read = CompressedEmbedding.from_files(*paths)
+    assert (read.to_numpy() == CompressedEmbedding.from_codes(CODES, codebook).to_numpy()).all()
+    words = ["\ufeffa", *WORDS[1:]]
+    write_codes(paths[0], CODES, words)
+    assert list(CompressedEmbedding.from_files(*paths)) == words
+    paths[0].write_bytes(plain.decode().encode("utf-16"))
+    with pytest.raises(InputError, match="UTF-16"):
+        CompressedEmbedding.from_files(*paths)
+
+
+def test_long_lines_and_many_zeros_are_no_tracebacks(paths):
+    paths[0].write_bytes(b"0 1 2\n0 1 " + b"0" * 6_000 + b"2\n")
+    assert CompressedEmbedding.from_files(*paths).table.num_rows == 2
+    paths[0].write_bytes(b"0 1 2\n" * 2 + b"0" * (9 << 20))
+    with pytest.raises(InputError, match="line 3: more than 4 MiB without a line break"):
+        CompressedEmbedding.from_files(*paths)
+
+
+def test_codes_that_leave_half_the_codebook_out_are_told(tmp_path, random):
+    write_codes(tmp_path / "x.codes", random.integers(0, 16, size=(300, 8)))
+    write_codebook(tmp_path / "x.npy", random.normal(size=(256, 3)))
+    with pytest.warns(UserWarning, match="M=8 and K=32, and no code is above 15; .* were cut"):
+        CompressedEmbedding.from_files(tmp_path / "x.codes", tmp_path / "x.npy")
+
+
+def test_no_word_at_all_is_refused(paths, tmp_path):
+    (tmp_path / "words").write_bytes(b"")
+    for words in ([], tmp_path / "words"):
+        with pytest.raises(InputError, match="no word is given for the 5 rows"):
+            CompressedEmbedding.from_files(*paths, words)

@@ -296,3 +296,9 @@ def test_a_provenance_that_is_no_json_is_refused_and_one_that_is_there_is_read(t
     embedding.save(path)
     path.write_bytes(path.read_bytes().replace(b"12345.25", b"Infinity"))
     assert CompressedEmbedding.load(path).provenance["loss"] is None
+
+
+@pytest.mark.parametrize("name", ["x.codes", "x.codebook.npy"])
+def test_codes_in_text_are_named(tmp_path, name):
+    with pytest.raises(FormatError, match="make one of both with: nncompress import"):
+        CompressedEmbedding.load(tmp_path / name)

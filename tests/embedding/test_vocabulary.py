@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nncompress.embedding.keys import Keys
 from nncompress.embedding.symbol_table import SymbolTable
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
 from nncompress.errors import FormatError, InputError
@@ -24,6 +27,7 @@ def reopened(vocabulary, num_rows):
     return Vocabulary(sections, len(vocabulary), num_rows)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(WORDS, st.integers(0, 5))
 @example([], 1)
 @example(CONTROL, 0)
@@ -141,3 +145,76 @@ def test_overlapping_blocks_are_refused_and_take_no_memory():
     for look in (lambda: overlapping.find("a"), overlapping.words):
         with pytest.raises(FormatError, match="blocks overlap"):
             look()
+
+
+def altered(words, **changes):
+    """A vocabulary with some of its sections replaced."""
+    sections = Vocabulary.of_words(words, len(words)).sections
+    for name, data in changes.items():
+        sections[name] = np.frombuffer(data, sections[name].dtype)
+    return Vocabulary(sections, len(words), len(words))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"blocks": b"\x01b\xff\x00\xff\x61"}, "out of order"),
+        ({"blocks": b"\x01a\xff\x00\xff\x61"}, "out of order"),  # the same word twice
+        ({"blocks": b"\x09a\xff\x00\xff\x62"}, "begins with a word of 9 bytes"),
+        ({"blocks": b"\xff\xff\xff\xff\x0f\x00"}, "begins with a word of"),
+        ({"blocks": b"\x01a\xff\x62\xff\x00"}, "holds 2 words; wanted 2"),
+        ({"blocks": b"\x01a\xff\x00\xff\x80"}, "not UTF-8"),
+        ({"rows": b"\x00"}, "two words name one row"),
+    ],
+)
+def test_damage_is_told_wherever_words_are_all_read(changes, message):
+    vocabulary = altered(
+        ["a", "b"],
+        offsets=np.array([0, 6], "<u4").tobytes(),
+        **{"blocks": b"\x01a\xff\x00\xff\x62", **changes},
+    )
+    keys = Keys(vocabulary, 2)
+    with pytest.raises(FormatError, match=message):
+        dict(keys.key_to_index)
+    with pytest.raises(FormatError, match=message):
+        list(keys.index_to_key)
+
+
+def test_blocks_out_of_order_are_told():
+    words = [f"{i:02}" for i in range(32)]
+    blocks = Vocabulary.of_words(words, 32).sections["blocks"].copy()
+    assert blocks[:3].tobytes() == b"\x0200"
+    blocks[1] = ord("9")
+    with pytest.raises(FormatError, match="out of order"):
+        altered(words, blocks=blocks.tobytes()).words()
+    blocks = Vocabulary.of_words(words, 32).sections["blocks"].copy()
+    half = len(blocks) // 2
+    swapped = np.concatenate([blocks[half:], blocks[:half]])
+    with pytest.raises(FormatError, match=r"damaged"):
+        altered(words, blocks=swapped.tobytes()).words()
+
+
+@pytest.mark.parametrize("filling", [b"\x00", b"\x01", b"\xff", b"\xff\x00"])
+def test_a_giant_block_takes_no_memory(filling):
+    """Each code may stand for eight bytes, and each of these for a word."""
+    blocks = b"\x01a\x02" + filling * (8 << 20)
+    symbols = b"\x08" + bytes(8) + b"\x08abcdefgh\x01\x00"
+    offsets = np.array([0, len(blocks)], "<u4").tobytes()
+    giant = altered(["a", "b"], blocks=blocks, symbols=symbols, offsets=offsets)
+    tracemalloc.start()
+    try:
+        for look in (lambda: giant.find("a"), giant.words, lambda: giant.word(1)):
+            with pytest.raises(FormatError, match="damaged"):
+                look()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_word_longer_than_any_is_refused():
+    blocks = b"\x01a" + b"\x00" + b"\x01" * 4_000
+    symbols = b"\x01\x00\x08abcdefgh"
+    offsets = np.array([0, len(blocks)], "<u4").tobytes()
+    long = altered(["a", "b"], blocks=blocks, symbols=symbols, offsets=offsets)
+    with pytest.raises(FormatError, match="longer than any"):
+        long.find("a")

@@ -50,6 +50,16 @@ def test_windows_line_ends(tmp_path):
     check(path)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_token(tmp_path):
+    path = tmp_path / "v.txt"
+    for header in (None, "4 3"):
+        path.write_bytes(as_text(ROWS, header).encode("utf-8-sig"))
+        check(path)
+    rows = [("\ufeffa\r", [1]), ("b\r", [2])]
+    path.write_bytes(as_text(rows).encode("utf-8-sig"))
+    check(path, rows)  # and the .word file gives back what it was made of
+
+
 def test_gzip_text_loses_both_extensions(tmp_path):
     path = tmp_path / "v.3d.txt.gz"
     path.write_bytes(gzip.compress(as_text(ROWS).encode()))
@@ -107,6 +117,19 @@ def test_bad_bytes_are_refused(tmp_path):
         convert_text(path)
     path.write_bytes(b"not gzip")
     with pytest.raises(InputError, match="cannot be decompressed"):
+        convert_text(path)
+
+
+def test_lines_and_tokens_are_bounded(tmp_path):
+    path = tmp_path / "v.txt.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(64):
+            file.write(b"1 " * (1 << 20))
+    with pytest.raises(InputError, match="line 1: more than 4 MiB without a line break"):
+        convert_text(path)
+    path = tmp_path / "w.txt"
+    path.write_bytes(b"a 1 2\n" + b"b" * 16_385 + b" 1 2\n")
+    with pytest.raises(InputError, match="line 2: a token of 16385 bytes before 2 numbers"):
         convert_text(path)
 
 
