@@ -3,19 +3,17 @@
 import os
 import shutil
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from nncompress.autoencoder.snapshot import read_arrays
+from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.evaluate.pictures import plot_rate_distortion
 from nncompress.evaluate.sizing import HEADING, Point, Target, choose_size
+from nncompress.formats.npz import NpzFile
 from nncompress.machine import Machine
 from nncompress.runs.best_snapshots import snapshot_name
 from nncompress.runs.data import TrainingData
@@ -203,7 +201,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
         matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
     )
     try:
-        with np.load(snapshot, allow_pickle=False) as archive:
+        with NpzFile(snapshot, "a trainer snapshot of this run") as archive:
             done = int(archive["updater/iteration"])
             if done > settings.iterations:
                 raise InputError(
@@ -213,11 +211,11 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             chainer.serializers.NpzDeserializer(archive).load(session.trainer)
     except InputError:
         raise
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
     best = directory / snapshot_name(session.best.iteration)
     if best.is_file():
-        session.best.adopt(read_arrays(best))
+        session.best.adopt(read_parameters(best, settings.num_codebooks, settings.num_codewords))
     config |= _config(settings, data, matrix, machine.gpu)
     write_config(directory, config)
     return TrainingRun(directory, config, session, interruption)
