@@ -88,10 +88,10 @@ def _is_path(value: object) -> bool:
     if not isinstance(value, str) or not value or "\0" in value:
         return False
     try:
-        os.fsencode(value)
+        encoded = os.fsencode(value)
     except UnicodeEncodeError:
         return False
-    return True
+    return len(encoded) < 4_096 and all(len(part) < 256 for part in encoded.split(b"/"))
 
 
 POSITIVE = Rule("a positive number", _is_positive)
