@@ -24,7 +24,8 @@ from pathlib import Path
 from nncompress.errors import InputError
 
 KINDS = Path(__file__).with_name("kinds")
-SECONDS = 2  # for one input
+SECONDS = 2  # of a processor, for one input
+MOST_SECONDS = 60  # of the clock, should an input wait for something
 MEMORY = 512 << 20  # above what a worker has at its start
 _NUMBERS = (0, 1, 2, 127, 128, 255, 256, 32767, 65535, 65536, 1 << 31, (1 << 32) - 1, 1 << 62)
 _TEXTS = (
@@ -232,8 +233,8 @@ def _other_value(value: object, random: random.Random) -> object:
 def run(kind: Kind, count: int, seed: int, directory: Path, workers: int = 1) -> Report:
     """Uses mutated inputs in processes of their own.
 
-    An input fails if its use ends its process, takes more than 2 seconds or 512 MiB, warns, or
-    raises what is not allowed.
+    An input fails if its use ends its process, takes more than 2 seconds of a processor or more
+    than 512 MiB, warns, or raises what is not allowed.
 
     Args:
         kind: The kind.
@@ -297,7 +298,8 @@ class _Worker:
 
 
 def _work(kind, originals, seed, directory, scratch, numbers, sender) -> None:
-    signal.signal(signal.SIGALRM, _out_of_time)
+    for number in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(number, _out_of_time)
     warnings.simplefilter("error")
     os.environ["TQDM_DISABLE"] = "1"
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -307,11 +309,11 @@ def _work(kind, originals, seed, directory, scratch, numbers, sender) -> None:
         path = _write_input(kind, originals, seed, number, scratch)
         report = Report(1)
         try:
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            _set_timers(SECONDS, MOST_SECONDS)
             try:
                 kind.use(path)
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                _set_timers(0, 0)
             report.accepted = 1
         except kind.allowed as refusal:
             report.refused[type(refusal).__name__] += 1
@@ -358,6 +360,11 @@ def _made(directory: Path) -> Path:
 
 def _memory_directory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _set_timers(processor: float, clock: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, processor)
+    signal.setitimer(signal.ITIMER_REAL, clock)
 
 
 def _out_of_time(number: int, frame: object) -> None:
