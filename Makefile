@@ -1,14 +1,15 @@
 # `make demo` compresses GloVe 6B 50d; `make test` runs the tests and the lint.
-# Both set up .venv on their first run and reuse it afterwards. `make test-bridges` installs the
-# libraries that a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB)
-# and runs the tests that need them.
+# Both set up .venv on their first run and reuse it afterwards. `make test-long` gives the readers a
+# hundred thousand damaged inputs of each kind. `make test-bridges` installs the libraries that a
+# compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB) and runs the tests
+# that need them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-bridges lint setup clean
+.PHONY: demo test test-long test-bridges lint setup clean
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/fetch_vectors.py glove.6B.50d
@@ -16,6 +17,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest -n 2
+
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -m long tests/reliability -n 2
 
 test-bridges: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench]"

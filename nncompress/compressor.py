@@ -10,13 +10,14 @@ import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode, require_same_width
-from nncompress.autoencoder.snapshot import load_model, read_arrays, save_model
+from nncompress.autoencoder.snapshot import load_model, save_model
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import Diverged, InputError
 from nncompress.evaluate.distortion import measure
 from nncompress.formats.files import atomic_paths, check_output
+from nncompress.formats.npz import NpzFile
 from nncompress.machine import Machine
 from nncompress.pipeline import Coded, code, make_embedding, refines
 from nncompress.refinement.refine import RefinementSettings, improve_codes
@@ -327,13 +328,7 @@ class EmbeddingCompressor:
             chain = load_model(
                 self._snapshot, self.num_codebooks, self.num_codewords, self._machine
             )
-            arrays = read_arrays(self._snapshot)
-            self._model = _Model(
-                chain,
-                arrays.get("refined/codebook", chain.export_codebook()),
-                arrays.get("refined/codes"),
-                arrays.get("refined/digest", np.empty(0, np.uint8)).tobytes(),
-            )
+            self._model = _read_refined(self._snapshot, chain)
         return self._model
 
 
@@ -362,6 +357,36 @@ class _Model:
             "refined/codes": self.codes,
             "refined/digest": np.frombuffer(self.digest, dtype=np.uint8),
         }
+
+
+def _read_refined(path: Path, chain: CompositionalAutoencoder) -> _Model:
+    """Reads what a model's file holds beside the autoencoder, if it does."""
+    codebook = chain.export_codebook()
+    with NpzFile(path, "a model") as file:
+        if "refined/codes" not in file:
+            return _Model(chain, codebook, None, b"")
+        missing = [name for name in ("refined/codebook", "refined/digest") if name not in file]
+        if missing:
+            raise InputError(f"{path} lacks {', '.join(missing)}; wanted a model that is complete")
+        rows = file.header("refined/codes").shape[:1]
+        wanted = {
+            "refined/codebook": (codebook.shape, "f"),
+            "refined/codes": ((*rows, chain.num_codebooks), "u"),
+        }
+        for name, (shape, kind) in wanted.items():
+            header = file.header(name)
+            if (header.shape, header.dtype.kind) != (shape, kind):
+                raise InputError(
+                    f"{path}: {name} is {header.dtype} {header.shape}; wanted the shape {shape}"
+                )
+        refined, codes = (file[name] for name in wanted)
+        digest = file["refined/digest"].tobytes()
+    if not np.isfinite(refined).all() or codes.max(initial=0) >= chain.num_codewords:
+        raise InputError(
+            f"{path} has codes of {chain.num_codewords} or more, or codewords that are not finite"
+            "; wanted a model that is undamaged"
+        )
+    return _Model(chain, refined, codes, digest)
 
 
 def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:

@@ -9,6 +9,8 @@ from nncompress import (
     compress,
     learn,
 )
+from nncompress.autoencoder.chain import CompositionalAutoencoder
+from nncompress.autoencoder.snapshot import save_model
 from nncompress.refinement.refine import RefinementSettings
 
 
@@ -157,3 +159,24 @@ def test_a_trained_matrix_becomes_a_compressed_embedding(matrix, tmp_path):
     again = EmbeddingCompressor(4, 8, tmp_path / "m").to_embedding(None, matrix[:100])
     assert isinstance(again, CompressedEmbedding)
     assert len(again) == 100
+
+
+def test_what_a_models_file_holds_beside_the_autoencoder_is_checked(matrix, tmp_path):
+    chain = CompositionalAutoencoder(12, 4, 8, seed=1)
+    good = {
+        "refined/codebook": chain.export_codebook(),
+        "refined/codes": np.zeros((300, 4), np.uint8),
+        "refined/digest": np.zeros(16, np.uint8),
+    }
+    for changes, message in [
+        ({"refined/codes": np.full((300, 4), 8, np.uint8)}, "codes of 8 or more"),
+        ({"refined/codes": np.zeros((300, 5), np.uint8)}, r"wanted the shape \(300, 4\)"),
+        ({"refined/codes": np.zeros((300, 4))}, "refined/codes is float64"),
+        ({"refined/codebook": np.zeros((32, 11))}, r"wanted the shape \(32, 12\)"),
+        ({"refined/codebook": np.full((32, 12), np.inf)}, "codewords that are not finite"),
+        ({"refined/digest": None}, "lacks refined/digest"),
+    ]:
+        beside = {name: array for name, array in (good | changes).items() if array is not None}
+        save_model(tmp_path / "m.npz", chain, beside)
+        with pytest.raises(InputError, match=message):
+            EmbeddingCompressor(4, 8, tmp_path / "m").encode(matrix)

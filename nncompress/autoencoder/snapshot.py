@@ -1,10 +1,7 @@
 """The model's file: parameters, centre and scale in an uncompressed ``.npz``."""
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +11,7 @@ from nncompress.autoencoder.forms import autoencoder_for
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
+from nncompress.formats.npz import NpzFile
 from nncompress.machine import Machine
 
 _PARAMETERS = ("l1/W", "l1/b", "l2/W", "l2/b", "codebook")
@@ -38,28 +36,6 @@ def save_model(
         np.savez(file, **serializer.target, **beside)
 
 
-def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads all arrays of an ``.npz`` file, and never unpickles.
-
-    Raises:
-        InputError: The file is missing or is no such archive.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; wanted a snapshot, iter_<n>.npz")
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise InputError(f"{path} is not a snapshot; wanted an .npz archive")
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a snapshot: {error}") from None
-    return arrays
-
-
 def load_model(
     path: str | os.PathLike,
     num_codebooks: int,
@@ -80,42 +56,62 @@ def load_model(
     Raises:
         InputError: The file is missing or is no snapshot of a model with this M and K.
     """
-    path = Path(path)
-    arrays = read_arrays(path)
-    missing = [key for key in _PARAMETERS if key not in arrays]
-    if missing:
-        raise InputError(
-            f"{path} is not a snapshot of this model: it lacks {', '.join(missing)}; "
-            f"it has {', '.join(sorted(arrays)[:8])}"
-        )
-    dim = arrays["codebook"].shape[-1] if arrays["codebook"].ndim == 2 else 0
-    num_units = num_codebooks * num_codewords
-    num_hidden = hidden_units(num_codebooks, num_codewords)
-    arrays.setdefault("centre", np.zeros(dim, np.float32))
-    arrays.setdefault("scale", np.ones(()))
-    wanted = {
-        "l1/W": (num_hidden, dim),
-        "l1/b": (num_hidden,),
-        "l2/W": (num_units, num_hidden),
-        "l2/b": (num_units,),
-        "codebook": (num_units, dim),
-        "centre": (dim,),
-        "scale": (),
-    }
-    for key, shape in wanted.items():
-        if arrays[key].shape != shape or arrays[key].dtype.kind != "f":
-            raise InputError(
-                f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}; wanted float "
-                f"{shape} for M={num_codebooks} and K={num_codewords}"
-            )
-        if not np.isfinite(arrays[key]).all():
-            raise InputError(
-                f"{path}: {key} has numbers that are not finite, as training leaves them that has "
-                "diverged; wanted another snapshot, or train with a lower learning rate (--lr)"
-            )
+    arrays = read_parameters(path, num_codebooks, num_codewords)
+    dim = arrays["codebook"].shape[1]
     # Encoding on a GPU needs none of its kernels, which are not tried for it.
     kind = autoencoder_for(machine) if machine.runtime is None else CompositionalAutoencoder
     chain = kind(dim, num_codebooks, num_codewords)
     chain.serialize(chainer.serializers.NpzDeserializer(arrays))
     chain.to_device(machine.device)
     return chain
+
+
+def read_parameters(
+    path: str | os.PathLike, num_codebooks: int, num_codewords: int
+) -> dict[str, np.ndarray]:
+    """Reads the arrays of a snapshot by name; see ``load_model``.
+
+    No numbers are read before the shapes of all are found to fit M and K.
+
+    Returns:
+        ``l1/W``, ``l1/b``, ``l2/W``, ``l2/b``, ``codebook``, ``centre`` and ``scale``.
+
+    Raises:
+        InputError: The file is missing or is no snapshot of a model with this M and K.
+    """
+    num_units = num_codebooks * num_codewords
+    num_hidden = hidden_units(num_codebooks, num_codewords)
+    with NpzFile(path, "a snapshot, iter_<n>.npz") as file:
+        missing = [name for name in _PARAMETERS if name not in file]
+        if missing:
+            raise InputError(
+                f"{path} is not a snapshot of this model: it lacks {', '.join(missing)}; "
+                f"it has {', '.join(sorted(file)[:8])}"
+            )
+        codebook = file.header("codebook").shape
+        dim = codebook[1] if len(codebook) == 2 else 0
+        wanted = {
+            "l1/W": (num_hidden, dim),
+            "l1/b": (num_hidden,),
+            "l2/W": (num_units, num_hidden),
+            "l2/b": (num_units,),
+            "codebook": (num_units, dim),
+            "centre": (dim,),
+            "scale": (),
+        }
+        for name in file.keys() & wanted.keys():
+            header = file.header(name)
+            if header.shape != wanted[name] or header.dtype.kind != "f":
+                raise InputError(
+                    f"{path}: {name} is {header.dtype} {header.shape}; wanted float "
+                    f"{wanted[name]} for M={num_codebooks} and K={num_codewords}"
+                )
+        arrays = {name: file[name] for name in wanted if name in file}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} has numbers that are not finite; wanted finite ones")
+    arrays.setdefault("centre", np.zeros(dim, np.float32))
+    arrays.setdefault("scale", np.ones(()))
+    if not arrays["scale"] > 0:
+        raise InputError(f"{path}: scale is {arrays['scale']}; wanted a positive number")
+    return arrays

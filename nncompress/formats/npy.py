@@ -1,18 +1,46 @@
-"""NumPy's ``.npy`` files: written row by row, and mapped."""
+"""NumPy's ``.npy`` files: written row by row, and mapped after a check of the whole header.
 
+The header is a Python literal with three entries. It is matched, never evaluated, and nothing is
+unpickled.
+"""
+
+import math
+import os
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Literal
 
 import numpy as np
 
-from nncompress.errors import InputError
+from nncompress.errors import FormatError, InputError
 
 # Blocks of tokens, valid UTF-8, and their rows, float32 (n, D).
 Rows = Iterator[tuple[list[bytes], np.ndarray]]
 BLOCK_BYTES = 4 << 20
 # More columns than any table has: a first line that promises more is none.
 MOST_COLUMNS = 1 << 24
+_MAGIC = b"\x93NUMPY"
+_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}  # by version
+# The longest header that is read. NumPy writes 118 bytes for two dimensions, and itself reads no
+# more than 10,000.
+_MOST_HEADER_BYTES = 10_000
+_MOST_DIMENSIONS = 32
+_MOST_BYTES = 1 << 62
+# What NumPy and others write: the entries in any order, with either quote, and with the L that
+# Python 2 gave long integers.
+_VALUES = {
+    "descr": r"""(?:'[^'"\\]*+'|"[^'"\\]*+")""",
+    "fortran_order": r"(?:True|False)",
+    "shape": r"\(\s*+(?:\d++L?\s*+(?:,\s*+|(?=\))))*+\)",
+}
+_ENTRY = re.compile(
+    r"""\s*+(?P<quote>['"])(?P<name>\w++)(?P=quote)\s*+:\s*+(?P<value>"""
+    + "|".join(_VALUES.values())
+    + r")\s*+(?:,|(?=\}))"
+)
+_NUMBERS_AND_TEXT = re.compile(r"[<>=|]?(?:\?|b1|[iufc]\d{1,2}|[SU]\d{1,9})")
 
 
 def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) -> tuple[int, int]:
@@ -40,10 +68,102 @@ def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) ->
     return num_rows, dim
 
 
-def _write_header(file: BinaryIO, num_rows: int, dim: int) -> None:
+def _write_header(file: IO[bytes], num_rows: int, dim: int) -> None:
     """Writes a header, whose length NumPy keeps the same while the number of rows grows."""
     header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, dim)}
     np.lib.format.write_array_header_1_0(file, header)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of an array says.
+
+    Attributes:
+        shape: The array's shape.
+        dtype: Numbers, booleans or text of a fixed length.
+        fortran_order: Whether the first index is the one that changes fastest.
+        num_bytes: Size of the header itself.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    fortran_order: bool
+    num_bytes: int
+
+    @property
+    def data_bytes(self) -> int:
+        """Size of the array's numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(file: IO[bytes], name: object, what: str) -> Header:
+    """Reads the header of an array, and leaves the file at its numbers.
+
+    Args:
+        file: The file or stream.
+        name: Its name, for messages.
+        what: Name of its expected content, for messages.
+
+    Raises:
+        FormatError: This is no header of an array of numbers or text.
+    """
+    start = file.read(8)
+    version = start[6:]
+    if len(start) < 8 or start[:6] != _MAGIC or version not in _LENGTH_BYTES:
+        raise FormatError(
+            f"{name} is not a .npy file: it begins with {start!r}; wanted {what} saved by "
+            "numpy.save"
+        )
+    field = file.read(_LENGTH_BYTES[version])
+    length = int.from_bytes(field, "little")
+    if length > _MOST_HEADER_BYTES:
+        raise FormatError(
+            f"{name} has a header of {length} bytes; wanted {what} saved by numpy.save, whose "
+            f"header has at most {_MOST_HEADER_BYTES}"
+        )
+    text = file.read(length)
+    if len(text) < length or not length:
+        raise FormatError(f"{name} is not a .npy file: it ends in its header; wanted {what}")
+    try:
+        shape, dtype, fortran_order = _parse(text.decode("latin-1"))
+    except _HeaderError as error:
+        raise FormatError(
+            f"{name} {error}; wanted {what} of numbers, saved by numpy.save"
+        ) from None
+    return Header(shape, dtype, fortran_order, 8 + len(field) + length)
+
+
+class _HeaderError(Exception):
+    """A fault in a header."""
+
+
+def _parse(text: str) -> tuple[tuple[int, ...], np.dtype, bool]:
+    entries: dict[str, str] = {}
+    text = text.strip()
+    place = 1
+    while match := _ENTRY.match(text, place):
+        entries[match["name"]] = match["value"]
+        place = match.end()
+    well_formed = entries.keys() == _VALUES.keys() and all(
+        re.fullmatch(_VALUES[name], value) for name, value in entries.items()
+    )
+    if not (text.startswith("{") and text[place:].strip() == "}" and well_formed):
+        raise _HeaderError(f"has the header {text[:80]!r}, which describes no array of numbers")
+    code = entries["descr"][1:-1]
+    if code.lstrip("<>=|").startswith("O"):
+        raise _HeaderError("holds Python objects")
+    shape = tuple(int(digits) for digits in re.findall(r"\d+", entries["shape"][:2_000]))
+    try:
+        if not _NUMBERS_AND_TEXT.fullmatch(code):
+            raise TypeError
+        dtype = np.dtype(code)
+    except (TypeError, ValueError):
+        raise _HeaderError(f"holds elements of the type {code[:40]!r}") from None
+    # An array without elements may still be too large for NumPy.
+    size = math.prod(max(1, count) for count in shape) * dtype.itemsize
+    if len(shape) > _MOST_DIMENSIONS or not 0 < size < _MOST_BYTES:
+        raise _HeaderError(f"has the shape {entries['shape'][:80]} of {code}")
+    return shape, dtype, entries["fortran_order"] == "True"
 
 
 def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
@@ -53,29 +173,47 @@ def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
         path: The file to map.
         what: Name of its expected content, for messages.
 
+    Returns:
+        An array of numbers, booleans or text of a fixed length. What the file has after the array
+        is passed over.
+
     Raises:
-        InputError: The file is missing, is no ``.npy`` file, or holds Python objects.
+        InputError: The file is missing, or its name cannot be one.
+        FormatError: It is no ``.npy`` file, is cut short, or holds Python objects or records.
     """
-    if not path.is_file():
-        seen = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {seen}; wanted {what} in a .npy file")
+    with open_file(path, f"{what} in a .npy file") as file:
+        header = read_header(file, path, what)
+        size = os.fstat(file.fileno()).st_size
+        if size - header.num_bytes < header.data_bytes:
+            raise FormatError(
+                f"{path} has {size:,} bytes, and an array of {header.dtype} {header.shape} takes "
+                f"{header.num_bytes + header.data_bytes:,}; wanted {what} that is complete"
+            )
+        order: Literal["C", "F"] = "F" if header.fortran_order else "C"
+        if header.data_bytes == 0:  # an empty array cannot be mapped
+            return np.empty(header.shape, header.dtype, order)
+        return np.memmap(file, header.dtype, "r", header.num_bytes, header.shape, order)
+
+
+def open_file(path: Path, what: str) -> IO[bytes]:
+    """Opens an ordinary file for reading.
+
+    Args:
+        path: The file.
+        what: What is expected, for messages.
+
+    Raises:
+        InputError: There is no ordinary file of this name.
+        OSError: It cannot be opened.
+    """
     try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            shape, dtype = read_header(file)[::2] if read_header else (None, None)
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} is not a .npy file ({error}); wanted {what} saved by numpy.save"
-        ) from None
-    if dtype is not None and dtype.hasobject:
-        raise InputError(f"{path} holds Python objects; wanted float16, float32 or float64")
-    if shape is not None and 0 in shape:
-        return np.empty(shape, dtype)  # an empty file cannot be mapped
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a .npy file: {error}") from None
+        if path.is_file():
+            return path.open("rb")
+        seen = "does not exist"
+        if path.exists():
+            seen = "is a directory" if path.is_dir() else "is no ordinary file"
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise
+        seen = f"cannot be opened ({error.strerror})"
+    raise InputError(f"{path} {seen}; wanted {what}")

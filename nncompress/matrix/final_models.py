@@ -5,9 +5,9 @@ import os
 import numpy as np
 from logzero import logger
 
-from nncompress.autoencoder.snapshot import read_arrays
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
+from nncompress.formats.npz import NpzFile
 from nncompress.matrix.compression_op import STATE
 from nncompress.matrix.op_interface import CompressionOpInterface
 
@@ -51,7 +51,6 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
             another model. The model is as it was then.
     """
     ops = _ops_of(model)
-    stored = read_arrays(path)
     final = chainer.serializers.DictionarySerializer()
     final.save(model)
     wanted = dict(final.target)
@@ -59,18 +58,19 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
         if link in ops:
             for name in ("a_matrix", *STATE):
                 wanted.pop(f"{prefix}/{name}".lstrip("/"), None)
-    for name in sorted({*stored, *wanted}):
-        seen, expected = (
-            np.shape(arrays[name]) if name in arrays else None for arrays in (stored, wanted)
-        )
-        if seen != expected:
-            raise InputError(
-                f"{path} has shape {seen} for {name!r}, and the model {expected}; wanted the file "
-                "of a final model with the same hyperparameters"
-            )
+    with NpzFile(path, "a final model") as file:
+        stored = {name: file.header(name).shape for name in file}
+        for name in sorted({*stored, *wanted}):
+            expected = np.shape(wanted[name]) if name in wanted else None
+            if stored.get(name) != expected:
+                raise InputError(
+                    f"{path} has shape {stored.get(name)} for {name!r}, and the model {expected}; "
+                    "wanted the file of a final model with the same hyperparameters"
+                )
+        arrays = {name: file[name] for name in wanted}
     for op in ops:
         op.drop_matrix()
-    chainer.serializers.load_npz(os.fspath(path), model)
+    chainer.serializers.NpzDeserializer(arrays).load(model)
 
 
 def compression_table(ops: list[CompressionOpInterface]) -> str:

@@ -3,13 +3,13 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import read_weights
-from nncompress.training.settings import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,25 @@ class TrainingData:
     weights: Path | None = None
 
     @classmethod
-    def of_config(cls, config: dict[str, object], where: Path) -> "TrainingData":
+    def of_config(cls, config: dict[str, Any], where: Path) -> "TrainingData":
         """Takes the data from a configuration that ``config`` made.
 
         Args:
-            config: The contents of ``config.json``.
+            config: What ``read_config`` returned.
             where: The file, for messages.
 
         Raises:
-            InputError: It names no matrix, or an objective that is not known.
+            InputError: It names no matrix.
         """
-        matrix, weights = config.get("input_matrix"), config.get("weights")
-        objective = config.get("objective", "distance")
-        if not isinstance(matrix, str):
+        if "input_matrix" not in config:
             raise InputError(f"{where} names no input_matrix; wanted one")
-        if objective not in OBJECTIVES:
-            raise InputError(
-                f"{where} has the objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}"
-            )
-        return cls(Path(matrix), config.get("limit"), objective, weights and Path(weights))
+        weights = config.get("weights")
+        return cls(
+            Path(config["input_matrix"]),
+            config.get("limit"),
+            config.get("objective", "distance"),
+            None if weights is None else Path(weights),
+        )
 
     def config(self) -> dict[str, object]:
         """Returns the entries for ``config.json``, with absolute paths."""

@@ -16,8 +16,8 @@ from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
 from nncompress.runs.best_snapshots import best_snapshot
+from nncompress.runs.config import CONFIG_FILE, read_config
 from nncompress.runs.data import TrainingData
-from nncompress.runs.directory import CONFIG_FILE, read_config
 from nncompress.runs.log import log_provenance, log_to
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.training.settings import check_code_size
@@ -196,7 +196,7 @@ def _code_size(
     """Returns M and K: those given, of the run's configuration, or of its directory's name."""
     known = _size_in_name(snapshot)
     told = [tuple(config.get(name) for name in names) for names in _SIZE_NAMES] if config else []
-    told = [size for size in told if all(type(number) is int for number in size)]
+    told = [size for size in told if None not in size]
     if len(set(told)) > 1:
         raise InputError(
             f"{snapshot.parent / CONFIG_FILE} tells two sizes, M and K of {told[0]} and of "
@@ -240,10 +240,10 @@ def _data_of(
         return TrainingData(matrix, limit, weights=weights)
     if matrix is not None:
         config = config | {"input_matrix": str(matrix), "weights": None}
-    elif not Path(str(config.get("input_matrix"))).exists():
-        raise InputError(
-            f"the run was trained on {config.get('input_matrix')}, which does not exist here; "
-            "name the matrix with --matrix"
-        )
     data = TrainingData.of_config(config, snapshot.parent / CONFIG_FILE)
+    if matrix is None and not data.matrix.exists():
+        raise InputError(
+            f"the run was trained on {data.matrix}, which does not exist here; name the matrix "
+            "with --matrix"
+        )
     return replace(data, limit=limit, weights=weights or data.weights)

@@ -1,16 +1,12 @@
-"""A run's directory: its name and its configuration."""
+"""A run's directory and its name."""
 
-import json
 import os
 from datetime import datetime
 from pathlib import Path
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_path
-from nncompress.formats.strict_json import strict_json
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
-CONFIG_FILE = "config.json"
 LOG_FILE = "train.log"
 
 
@@ -51,27 +47,3 @@ def create_run_directory(
             raise InputError(f"{parent} is not a directory; wanted one for the runs") from None
         else:
             return path
-
-
-def write_config(directory: Path, config: dict[str, object]) -> None:
-    """Writes ``config.json``."""
-    with atomic_path(directory / CONFIG_FILE) as temporary:
-        temporary.write_text(strict_json(config, indent=4, sort_keys=True) + "\n")
-
-
-def read_config(directory: Path) -> dict[str, object]:
-    """Reads ``config.json``.
-
-    Raises:
-        InputError: It is missing or is not a JSON object.
-    """
-    path = directory / CONFIG_FILE
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; wanted a run directory of train_comp.py")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path} holds a {type(config).__name__}; wanted a JSON object")
-    return config

@@ -3,29 +3,22 @@
 import os
 import shutil
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from nncompress.autoencoder.snapshot import read_arrays
+from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import Diverged, InputError
 from nncompress.evaluate.pictures import plot_rate_distortion
 from nncompress.evaluate.sizing import HEADING, Point, Target, choose_size
+from nncompress.formats.npz import NpzFile
 from nncompress.machine import Machine
 from nncompress.runs.best_snapshots import best_snapshot, snapshot_name
+from nncompress.runs.config import CONFIG_FILE, CONFIG_NAMES, read_config, write_config
 from nncompress.runs.data import TrainingData
-from nncompress.runs.directory import (
-    CONFIG_FILE,
-    LOG_FILE,
-    create_run_directory,
-    read_config,
-    write_config,
-)
+from nncompress.runs.directory import LOG_FILE, create_run_directory
 from nncompress.runs.interruption import Interruption
 from nncompress.runs.log import log_provenance, log_to
 from nncompress.runs.trainer import TRAINER_SNAPSHOT, make_run_session
@@ -35,14 +28,6 @@ from nncompress.training.settings import TrainingOptions, TrainingSettings
 
 # Options that a run may be continued with another of.
 _MAY_DIFFER = ("epochs", "full_precision", "matrix_dtype")
-# What the configuration file calls some settings.
-_CONFIG_NAMES = {
-    "num_codebooks": "M",
-    "num_codewords": "K",
-    "full_precision": "fp32",
-    "batch_size": "batchsize",
-    "epochs": "epoch",
-}
 
 
 @dataclass(frozen=True)
@@ -211,7 +196,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
         matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
     )
     try:
-        with np.load(snapshot, allow_pickle=False) as archive:
+        with NpzFile(snapshot, "a trainer snapshot of this run") as archive:
             done = int(archive["updater/iteration"])
             if done > settings.iterations:
                 raise InputError(
@@ -221,11 +206,11 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             chainer.serializers.NpzDeserializer(archive).load(session.trainer)
     except InputError:
         raise
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
     best = directory / snapshot_name(session.best.iteration)
     if best.is_file():
-        session.best.adopt(read_arrays(best))
+        session.best.adopt(read_parameters(best, settings.num_codebooks, settings.num_codewords))
     config |= _config(settings, data, matrix, machine.gpu)
     write_config(directory, config)
     return TrainingRun(directory, config, session, interruption)
@@ -268,7 +253,7 @@ def _refuse_other_parts(
 def _config(
     settings: TrainingSettings, data: TrainingData, matrix: EmbeddingMatrix, gpu: int
 ) -> dict[str, object]:
-    config = {_CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
+    config = {CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
     return (
         config
         | data.config()
@@ -289,7 +274,7 @@ def _settings_of(
                 each.name: config[name]
                 for each in fields(TrainingSettings)
                 # Runs from before a setting was there have its default.
-                if (name := _CONFIG_NAMES.get(each.name, each.name)) in config
+                if (name := CONFIG_NAMES.get(each.name, each.name)) in config
                 or each.default is MISSING
             }
         )
@@ -320,9 +305,9 @@ def _refuse_changes(choices: RunChoices, config: dict[str, object], directory: P
         for name, value in choices.data.items()
     }
     for name, value in given.items():
-        known = config.get(_CONFIG_NAMES.get(name, name))
+        known = config.get(CONFIG_NAMES.get(name, name))
         if value != known:
             raise InputError(
-                f"{_CONFIG_NAMES.get(name, name)} is {value}, and the run in {directory} has "
+                f"{CONFIG_NAMES.get(name, name)} is {value}, and the run in {directory} has "
                 f"{known}; leave it out to continue that run, or start a new one"
             )

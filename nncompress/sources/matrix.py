@@ -220,7 +220,7 @@ class EmbeddingMatrix:
         statistics = Statistics(self.dim)
         with (
             progress_bar(self.num_rows, "Checking rows") as bar,
-            np.errstate(over="ignore"),
+            np.errstate(over="ignore", invalid="ignore"),  # invalid: signalling NaNs
         ):
             for start in range(0, self.num_rows, self._block_rows):
                 # Rows as they are stored: one of infinite length has no direction.

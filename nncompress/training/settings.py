@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from nncompress.errors import InputError
 from nncompress.machine import Machine
+from nncompress.training.rules import POSITIVE, TRUTH, Rule, one_of, optional, whole
 
 MAX_CODEWORDS = 65_536
 OPTIMIZERS = ("Adam", "SGD")
@@ -156,6 +157,31 @@ class TrainingSettings:
         return self.tau_start * (self.tau / self.tau_start) ** progress
 
 
+# What the settings may be, by their names in ``TrainingOptions`` and ``TrainingSettings``.
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "recipe": one_of(RECIPES),
+        "num_codebooks": whole(1, wanted="at least 1 codebook"),
+        "num_codewords": whole(2, MAX_CODEWORDS, f"2 to {MAX_CODEWORDS:,} codewords"),
+        "optimizer": one_of(OPTIMIZERS),
+        "seed": whole(0, 1 << 128, "a whole number of 0 or more"),
+        "batch_size": whole(1),
+        "epochs": whole(1),
+        "iterations": whole(1),
+        "learning_rate": POSITIVE,
+        "cosine": TRUTH,
+        "tau_start": POSITIVE,
+        "tau": POSITIVE,
+        "max_grad_norm": optional(POSITIVE),
+        "normalize": TRUTH,
+        "init": one_of(recipe.init for recipe in RECIPES.values()),
+        "short_batches": TRUTH,
+        "full_precision": TRUTH,
+        "matrix_dtype": one_of(MATRIX_DTYPES),
+    }
+)
+
+
 def _iterations(epochs: int, num_rows: int, batch_size: int, short_batches: bool) -> int:
     if short_batches:
         return epochs * math.ceil(num_rows / batch_size)
@@ -168,10 +194,8 @@ def check_code_size(num_codebooks: int, num_codewords: int) -> None:
     Raises:
         InputError: M is below 1, or K below 2 or above 65,536.
     """
-    if num_codebooks < 1:
-        raise InputError(f"M is {num_codebooks}; wanted at least 1 codebook")
-    if not 2 <= num_codewords <= MAX_CODEWORDS:
-        raise InputError(f"K is {num_codewords}; wanted 2 to {MAX_CODEWORDS:,} codewords")
+    RULES["num_codebooks"].check("M", num_codebooks)
+    RULES["num_codewords"].check("K", num_codewords)
 
 
 @dataclass(frozen=True)
@@ -209,25 +233,22 @@ class TrainingOptions:
     matrix_dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("recipe", self.recipe, RECIPES),
-            ("optimizer", self.optimizer, OPTIMIZERS),
-            ("matrix's type", self.matrix_dtype, MATRIX_DTYPES),
-        ):
-            if value not in known:
-                raise InputError(f"the {name} is {value!r}; wanted one of {', '.join(known)}")
-        if self.seed < 0:
-            raise InputError(f"the seed is {self.seed}; wanted 0 or more")
-        for name, number in {
-            "batch size": self.batch_size,
-            "number of epochs": self.epochs,
-            "learning rate": self.learning_rate,
-            "tau": self.tau,
-            "starting tau": self.tau_start,
-            "gradient norm to clip to": self.max_grad_norm,
+        for name, words in {
+            "recipe": "recipe",
+            "optimizer": "optimizer",
+            "matrix_dtype": "matrix's type",
+            "seed": "seed",
+            "batch_size": "batch size",
+            "epochs": "number of epochs",
+            "learning_rate": "learning rate",
+            "tau": "tau",
+            "tau_start": "starting tau",
+            "max_grad_norm": "gradient norm to clip to",
+            "full_precision": "full precision",
         }.items():
-            if number is not None and not (number > 0 and math.isfinite(number)):
-                raise InputError(f"the {name} is {number}; wanted a positive number")
+            value = getattr(self, name)
+            if value is not None:  # left to the recipe
+                RULES[name].check(f"the {words}", value)
 
     def check_machine(self, machine: Machine) -> None:
         """Refuses on a CPU what only a GPU does.

@@ -47,11 +47,31 @@ def test_what_is_no_snapshot_is_refused(tmp_path, chain):
         load_model(path, 4, 5, CPU)
     for content in (b"", b"hello", b"PK\x03\x04"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="is not a snapshot"):
+        with pytest.raises(InputError, match=r"is not an \.npz file"):
             load_model(path, 4, 5, CPU)
     save_model(path, chain)
     with pytest.raises(InputError, match=r"for M=4 and K=6"):
         load_model(path, 4, 6, CPU)
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(InputError, match="is not a snapshot"):
+    with pytest.raises(InputError, match=r"is not an \.npz file"):
+        load_model(path, 4, 5, CPU)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l1/b": np.full(10, np.nan)}, "l1/b has numbers that are not finite"),
+        ({"scale": np.zeros(())}, "scale is 0.0; wanted a positive number"),
+        ({"centre": np.zeros(7)}, r"centre is float64 \(7,\); wanted float \(6,\)"),
+        ({"codebook": np.zeros((20, 6), int)}, r"codebook is int64 \(20, 6\); wanted float"),
+        ({"codebook": np.zeros(())}, r"codebook is float64 \(\); wanted float \(20, 0\)"),
+    ],
+)
+def test_a_snapshot_whose_numbers_cannot_be_used_is_refused(tmp_path, chain, changes, message):
+    path = tmp_path / "iter_1.npz"
+    save_model(path, chain)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays | changes)
+    with pytest.raises(InputError, match=message):
         load_model(path, 4, 5, CPU)

@@ -75,7 +75,7 @@ def test_files_that_are_no_matrices_are_refused(tmp_path, matrix):
         EmbeddingMatrix.open(path)
     np.save(path, matrix)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="wanted a matrix that is complete"):
         EmbeddingMatrix.open(path)
 
 
@@ -93,3 +93,11 @@ def test_unit_rows_keep_directions_alone(random, dtype):
     source, indices = rows.source_of(chosen)
     np.testing.assert_allclose(source[indices], exact[chosen], rtol=1e-6)
     assert rows.digest() != EmbeddingMatrix(stored).digest()
+
+
+def test_a_signalling_nan_is_refused_without_a_warning(tmp_path):
+    matrix = np.ones((3, 2))
+    matrix.view(np.uint64)[1, 1] = 0x7FF0000000000001
+    np.save(tmp_path / "x.npy", matrix)
+    with pytest.raises(InputError, match="has nan in row 1, column 1"):
+        EmbeddingMatrix.open(tmp_path / "x.npy")

@@ -1,6 +1,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from nncompress.errors import InputError
@@ -95,3 +96,20 @@ def test_values_out_of_range_are_named(changes, message):
 
 def test_the_largest_k_is_accepted():
     assert TrainingOptions().resolve(10, 1, 65_536).num_codewords == 65_536
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"batch_size": 64.5}, {"batch_size": True}, {"epochs": "3"}, {"seed": 1.5}, {"tau": "1"},
+        {"learning_rate": 10**400}, {"recipe": ["fast"]}, {"full_precision": 1},
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused(given):
+    with pytest.raises(InputError, match="wanted"):
+        TrainingOptions(**given)
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = TrainingOptions(batch_size=np.int32(8), learning_rate=np.float32(0.5))
+    assert options.resolve(100, np.int64(4), 8).batch_size == 8
