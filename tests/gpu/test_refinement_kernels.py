@@ -276,7 +276,7 @@ def test_rows_are_sent_once(runtime, monkeypatch):
 
     monkeypatch.setattr(EmbeddingMatrix, "batches", batches)
     rows.relax([1.0])
-    rows.with_codebook(rows.codebook).fit()
+    rows.with_codebook(rows.codebook, "copy").fit()
 
 
 @needs_compiler
