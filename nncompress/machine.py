@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nncompress.gpu.runtime import Runtime
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMORY = Path("/proc/meminfo")
+_CACHED = ("active_file", "inactive_file")  # the kernel takes these back where it has to
 
 
 class Machine:
@@ -107,6 +109,40 @@ def resolve_threads(threads: int | None) -> int:
     if threads < 1:
         raise InputError(f"the number of threads is {threads}; wanted at least 1")
     return threads
+
+
+def free_memory() -> int | None:
+    """Returns the bytes of memory that can still be had; None where that is not known.
+
+    It is the less of what the system has free and what is left of the cgroup's limit, with what
+    either can take back from caches of files.
+    """
+    found = [count for count in (_available(), _left_in_cgroup()) if count is not None]
+    return min(found, default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = _MEMORY.read_text().splitlines()
+        (kilobytes,) = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kilobytes) << 10
+    except (OSError, ValueError):
+        return None
+
+
+def _left_in_cgroup() -> int | None:
+    names = "memory.max", "memory.current"  # cgroup version 2
+    directory = _CGROUP
+    if not (_CGROUP / names[0]).is_file():
+        names = "memory.limit_in_bytes", "memory.usage_in_bytes"  # version 1
+        directory = _CGROUP / "memory"
+    try:
+        limit, used = (int((directory / name).read_text()) for name in names)
+        fields = (line.split() for line in (directory / "memory.stat").read_text().splitlines())
+        cached = sum(int(count) for name, count in fields if name in _CACHED)
+    except (OSError, ValueError):
+        return None  # no limit, which version 2 calls "max"
+    return max(0, limit - used + cached)
 
 
 def _cgroup_quota() -> float | None:

@@ -4,10 +4,13 @@ Each step is a function on values in memory. ``compress`` takes them all; the co
 ``EmbeddingCompressor`` take them one by one, and add files.
 """
 
+import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,14 +18,18 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.errors import InputError
+from nncompress.errors import InputError, OutputError
 from nncompress.evaluate.distortion import Distortion, check_codebook_dtype, choose_codebook
 from nncompress.formats.files import check_output
+from nncompress.formats.rescue import write_or_rescue
+from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
+from nncompress.needs import check_needs
 from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, files_of, open_table
 from nncompress.sources.weights import check_weights
+from nncompress.training.checkpoint import forget
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.session import learn
 from nncompress.training.settings import OBJECTIVES, TrainingOptions
@@ -63,6 +70,7 @@ def compress(
     gpu: int = -1,
     threads: int | None = None,
     report: Callable[[str], None] | None = print,
+    work: str | os.PathLike | None = None,
 ) -> CompressedEmbedding:
     """Compresses a table of vectors.
 
@@ -86,6 +94,8 @@ def compress(
         gpu: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
         report: A function that takes a line for each epoch; None for silence.
+        work: A directory in which what is computed is kept until the end, so that the same call
+            continues one that was interrupted, and comes to the same result; None for none.
 
     Returns:
         The compressed embedding, opened from the file if one was written.
@@ -111,13 +121,65 @@ def compress(
     if objective not in OBJECTIVES:
         raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
     unit_rows = objective == "cosine"
-    with open_table(source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows) as table:
+    size = num_codebooks, num_codewords
+    with (
+        open_work(work, size, options, machine, refinement, {
+            "limit": limit, "tensor": tensor, "objective": objective,
+            "codebook_dtype": codebook_dtype,
+        }) as kept,
+        open_table(
+            source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows, work=kept
+        ) as table,
+    ):  # fmt: skip
         if weights is not None:
             weights = check_weights(weights, table.matrix)
         return compress_table(
-            table, output, (num_codebooks, num_codewords), options, machine,
-            weights=weights, refinement=refinement, codebook_dtype=codebook_dtype, report=report,
+            table, output, size, options, machine, weights=weights, refinement=refinement,
+            codebook_dtype=codebook_dtype, report=report, work=kept,
         )  # fmt: skip
+
+
+@contextmanager
+def open_work(
+    path: str | os.PathLike | None,
+    size: tuple[int, int],
+    options: TrainingOptions,
+    machine: Machine,
+    refinement: RefinementSettings,
+    others: Mapping[str, object],
+) -> Iterator[WorkDirectory | None]:
+    """Opens the directory in which a job of ``compress_table`` is kept.
+
+    Args:
+        path: The directory; None for none.
+        size: M and K.
+        options: The settings that training is asked for.
+        machine: The machine to compute on.
+        refinement: The settings of refinement.
+        others: Further settings that the result depends on, by name.
+
+    Yields:
+        The directory; None for none.
+
+    Raises:
+        InputError: It holds the work of another job, or is used by one, or the job has a time
+            budget.
+    """
+    if path is None:
+        yield None
+        return
+    if refinement.seconds is not None:
+        raise InputError(
+            "a time budget (--time-budget) and a work directory (--work) were given; what a time "
+            "budget reaches is never the same twice, so leave one of them out"
+        )
+    with WorkDirectory.open(path) as work:
+        work.require({
+            "version": __version__, "M": size[0], "K": size[1],
+            "device": "CPU" if machine.gpu < 0 else "GPU",
+            **asdict(options), **asdict(refinement), **others,
+        })  # fmt: skip
+        yield work
 
 
 def compress_table(
@@ -131,6 +193,7 @@ def compress_table(
     refinement: RefinementSettings = RefinementSettings(),
     codebook_dtype: str = "auto",
     report: Callable[[str], None] | None = None,
+    work: WorkDirectory | None = None,
 ) -> CompressedEmbedding:
     """Compresses a table that is open already, as ``compress`` does.
 
@@ -144,9 +207,11 @@ def compress_table(
         refinement: The settings of refinement.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         report: A function that takes a line for each epoch; None for silence.
+        work: The directory in which the job is kept until its end; see ``open_work``.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: Something given cannot be used, or the disk has no room for the result.
+        OutputError: The file cannot be written. The message says where the result is instead.
     """
     matrix = table.matrix
     settings = options.resolve(len(matrix), *size)
@@ -156,19 +221,67 @@ def compress_table(
             f"a time budget is for refinement, and the recipe {settings.recipe} with these sizes "
             "is not refined; leave it out"
         )
-    progress = [] if report is None else [EpochReport(settings.iterations, report)]
-    learned = learn(matrix, settings, machine, weights=weights, extensions=progress)
-    coded = code(
-        learned.chain, matrix, machine,
+    output = None if output is None else Path(output)
+    check_needs(
+        matrix.shape, size, table.words, refined=refined, output=output,
+        work=None if work is None else work.path,
+    )  # fmt: skip
+    if work is not None:
+        work.require({"the weights' SHA-256": _sum_of(weights)})
+
+    def learn_and_encode() -> tuple[np.ndarray, np.ndarray]:
+        progress = [] if report is None else [EpochReport(settings.iterations, report)]
+        learned = learn(matrix, settings, machine, weights=weights, extensions=progress, work=work)
+        return encode(learned.chain, matrix, machine), learned.chain.export_codebook()
+
+    if work is None:
+        codes, codebook = learn_and_encode()
+    else:
+        codes, codebook = _kept(work, learn_and_encode)
+    coded = refine_codes(
+        matrix, codes, codebook, machine,
         refinement=refinement if refined else None,
-        weights=weights, seed=settings.seed,
+        weights=weights, seed=settings.seed, work=work,
     )  # fmt: skip
     facts = facts_of(settings.recipe, settings.seed, coded, weights)
     embedding, _ = make_embedding(matrix, coded, table.words, codebook_dtype, facts, machine)
-    if output is None:
-        return embedding
-    embedding.save(output)
-    return CompressedEmbedding.load(output)
+    if output is not None:
+        _save(embedding, output, work)
+        embedding = CompressedEmbedding.load(output)
+    if work is not None:
+        work.finish()
+    return embedding
+
+
+def _kept(
+    work: WorkDirectory, compute: Callable[[], tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns codes and codebook of training, which are computed once."""
+    state = work.load("trained")
+    if state is not None:
+        return state.arrays["codes"], state.arrays["codebook"]
+    codes, codebook = compute()
+    work.save("trained", {"codes": codes, "codebook": codebook}, {})
+    forget(work)
+    return codes, codebook
+
+
+def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | None) -> None:
+    if work is None:
+        write_or_rescue(output.parent, lambda place: embedding.save(place / output.name))
+        return
+    try:
+        embedding.save(output)
+    except OutputError as error:
+        raise OutputError(
+            f"{error}; what was computed is in {work.path}, so give the command again with more "
+            "room or another output",
+            error.errno,
+        ) from error
+
+
+def _sum_of(weights: np.ndarray | None) -> str | None:
+    return None if weights is None else hashlib.sha256(weights.data).hexdigest()
 
 
 def refines(recipe: str, num_codebooks: int, num_codewords: int) -> bool:
@@ -214,12 +327,44 @@ def code(
             codewords than refinement takes.
     """
     codes = encode(chain, matrix, machine, batch_size)
-    codebook = chain.export_codebook()
+    return refine_codes(
+        matrix, codes, chain.export_codebook(), machine,
+        refinement=refinement, weights=weights, seed=seed,
+    )  # fmt: skip
+
+
+def refine_codes(
+    matrix: EmbeddingMatrix,
+    codes: np.ndarray,
+    codebook: np.ndarray,
+    machine: Machine,
+    *,
+    refinement: RefinementSettings | None,
+    weights: np.ndarray | None = None,
+    seed: int = 0,
+    work: WorkDirectory | None = None,
+) -> Coded:
+    """Refines codes and codebook, if that is asked for.
+
+    Args:
+        matrix: The rows, ``(N, D)``.
+        codes: Their codes, ``(N, M)``.
+        codebook: float32 ``(M*K, D)``, in the units of the matrix.
+        machine: The machine to compute on.
+        refinement: The settings of refinement; None for none.
+        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+        seed: Seed of everything random.
+        work: Where passes are kept; None: nowhere.
+
+    Raises:
+        InputError: There are more codewords than refinement takes.
+    """
     if refinement is None:
         return Coded(codes, codebook)
     refined = refine(
-        matrix, codes, codebook, weights=weights, seed=seed, machine=machine, settings=refinement
-    )
+        matrix, codes, codebook,
+        weights=weights, seed=seed, machine=machine, settings=refinement, work=work,
+    )  # fmt: skip
     return Coded(refined.codes, refined.codebook, refined)
 
 

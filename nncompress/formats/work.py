@@ -9,7 +9,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,21 +164,6 @@ class WorkDirectory:
     def is_due(self) -> bool:
         """Tells whether the last ``save`` is so long ago that work should be saved again."""
         return time.monotonic() >= self._due
-
-    def phase(self, name: str, compute: Callable[[], Mapping[str, np.ndarray]]) -> State:
-        """Returns what a phase of the job computes, which it does once.
-
-        Args:
-            name: The phase.
-            compute: Returns arrays by name.
-        """
-        state = self.load(name)
-        if state is None:
-            self.save(name, compute(), {})
-            state = self.load(name)
-        if state is None:
-            raise OutputError(f"{self.state_path(name)} is not what was written to it")
-        return state
 
     def state_path(self, name: str) -> Path:
         """Returns the file of a name."""

@@ -9,9 +9,11 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.forms import autoencoder_for, trains_by_kernels
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.best import BestParameters
+from nncompress.training.checkpoint import Checkpoint
 from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import REPORT_INTERVAL, ReportTrigger, StopTrigger
 from nncompress.training.updater import AutoencoderUpdater
@@ -63,8 +65,11 @@ def learn(
     optimizer: chainer.GradientMethod | None = None,
     extensions: Sequence[object] = (),
     out: str | os.PathLike = ".",
+    work: WorkDirectory | None = None,
 ) -> Learned:
-    """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
+    """Trains an autoencoder on a matrix.
+
+    Nothing is written but by the extensions given, and to the work directory.
 
     Args:
         matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
@@ -76,6 +81,7 @@ def learn(
             not apply to it.
         extensions: Chainer's or your own, with triggers of their own.
         out: Directory for the files that they write.
+        work: Where the trainer is kept every so often, and goes on from; None: nowhere.
     """
     session = make_session(
         EmbeddingMatrix.of(matrix), settings, machine or Machine(),
@@ -83,6 +89,10 @@ def learn(
     )  # fmt: skip
     for extension in extensions:
         session.trainer.extend(extension)
+    if work is not None:
+        checkpoint = Checkpoint(work, settings.iterations)
+        checkpoint.restore(session.trainer)
+        session.trainer.extend(checkpoint)
     return session.run()
 
 
