@@ -105,7 +105,7 @@ class Record:
 
     def keep(self, rows: "CodedRows") -> None:
         """Keeps what all passes so far have come to, unless that is known already."""
-        if self._losses != self._past:
+        if len(self._losses) > len(self._past):
             self._save(rows, {}, None)
 
     def _save(
