@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from nncompress.formats.work import WorkDirectory
+
 
 @pytest.fixture
 def random():
@@ -37,3 +39,37 @@ def decoded(table):
     """The table's rows, by the definition, in float64."""
     codes, codebook, _ = table
     return np.eye(11)[codes].reshape(700, -1) @ codebook.astype(np.float64)
+
+
+class Stopped(BaseException):
+    """The end of a job in the middle of it."""
+
+
+@pytest.fixture
+def stop_and_go(monkeypatch):
+    """Runs a job again and again, which each time ends after so many saved states, until it ends.
+
+    It takes a function, and the number of states; it returns what the job does and how often it
+    was stopped.
+    """
+    save = WorkDirectory.save
+    saved = []
+
+    def run(job, states):
+        def counted(*arguments):
+            save(*arguments)
+            saved.append(arguments[1])
+            if len(saved) == states:
+                raise Stopped
+
+        monkeypatch.setattr(WorkDirectory, "is_due", lambda work: True)
+        monkeypatch.setattr(WorkDirectory, "save", counted)
+        stops = 0
+        while True:
+            saved.clear()
+            try:
+                return job(), stops
+            except Stopped:
+                stops += 1
+
+    return run
