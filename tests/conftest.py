@@ -1,5 +1,7 @@
 """Matrices that the tests share."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,20 +51,20 @@ class Stopped(BaseException):
 def stop_and_go(monkeypatch):
     """Runs a job again and again, which each time ends after so many saved states, until it ends.
 
-    It takes a function, and the number of states; it returns what the job does and how often it
-    was stopped.
+    It takes a function, the number of states, and of how many moments at which a state may be
+    saved one is taken; it returns what the job does and how often it was stopped.
     """
     save = WorkDirectory.save
-    saved = []
+    saved, moments = [], itertools.count(1)
 
-    def run(job, states):
+    def run(job, states, one_of=1):
         def counted(*arguments):
             save(*arguments)
             saved.append(arguments[1])
             if len(saved) == states:
                 raise Stopped
 
-        monkeypatch.setattr(WorkDirectory, "is_due", lambda work: True)
+        monkeypatch.setattr(WorkDirectory, "is_due", lambda work: next(moments) % one_of == 0)
         monkeypatch.setattr(WorkDirectory, "save", counted)
         stops = 0
         while True:

@@ -93,6 +93,8 @@ class WorkDirectory:
             work = cls(path, is_new)
             yield work
         finally:
+            if work is not None and not any(path.glob("*" + _STATE)):
+                work.finish()  # there is nothing to continue
             lock.release()
             if work is None or work._is_new:
                 with suppress(OSError):  # there is something to continue
