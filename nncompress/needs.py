@@ -108,7 +108,8 @@ def _work_bytes(num_rows: int, dim: int, size: tuple[int, int], refined: bool) -
     num_codebooks, num_codewords = size
     num_units = num_codebooks * num_codewords
     codes = num_rows * num_codebooks * code_dtype(num_codewords).itemsize
+    trainer = 32 * _num_parameters(dim, size)  # twice: parameters, two moments, and the best
     if not refined:
-        return codes + 32 * _num_parameters(dim, size)
-    # Codebooks and the normal equations are in float64.
-    return _STATES * (codes + 8 * num_units * (num_units + 2 * dim))
+        return codes + trainer
+    # Codebooks and the normal equations are in float64, the latter twice where they are replaced.
+    return max(trainer, _STATES * codes + 16 * num_units * (num_units + 2 * dim))
