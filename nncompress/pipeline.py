@@ -4,12 +4,10 @@ Each step is a function on values in memory. ``compress`` takes them all; the co
 ``EmbeddingCompressor`` take them one by one, and add files.
 """
 
-import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +21,13 @@ from nncompress.evaluate.distortion import Distortion, check_codebook_dtype, cho
 from nncompress.formats.files import check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.formats.work import WorkDirectory
+from nncompress.job import has_trained, open_work, require_weights, trained_once
 from nncompress.machine import Machine
 from nncompress.needs import check_needs
 from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, files_of, open_table
 from nncompress.sources.weights import check_weights
-from nncompress.training.checkpoint import forget
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.session import learn
 from nncompress.training.settings import OBJECTIVES, TrainingOptions
@@ -139,49 +137,6 @@ def compress(
         )  # fmt: skip
 
 
-@contextmanager
-def open_work(
-    path: str | os.PathLike | None,
-    size: tuple[int, int],
-    options: TrainingOptions,
-    machine: Machine,
-    refinement: RefinementSettings,
-    others: Mapping[str, object],
-) -> Iterator[WorkDirectory | None]:
-    """Opens the directory in which a job of ``compress_table`` is kept.
-
-    Args:
-        path: The directory; None for none.
-        size: M and K.
-        options: The settings that training is asked for.
-        machine: The machine to compute on.
-        refinement: The settings of refinement.
-        others: Further settings that the result depends on, by name.
-
-    Yields:
-        The directory; None for none.
-
-    Raises:
-        InputError: It holds the work of another job, or is used by one, or the job has a time
-            budget.
-    """
-    if path is None:
-        yield None
-        return
-    if refinement.seconds is not None:
-        raise InputError(
-            "a time budget (--time-budget) and a work directory (--work) were given; what a time "
-            "budget reaches is never the same twice, so leave one of them out"
-        )
-    with WorkDirectory.open(path) as work:
-        work.require({
-            "version": __version__, "M": size[0], "K": size[1],
-            "device": "CPU" if machine.gpu < 0 else "GPU",
-            **asdict(options), **asdict(refinement), **others,
-        })  # fmt: skip
-        yield work
-
-
 def compress_table(
     table: SourceTable,
     output: str | os.PathLike | None,
@@ -207,7 +162,7 @@ def compress_table(
         refinement: The settings of refinement.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         report: A function that takes a line for each epoch; None for silence.
-        work: The directory in which the job is kept until its end; see ``open_work``.
+        work: The directory in which the job is kept until its end; see ``job.open_work``.
 
     Raises:
         InputError: Something given cannot be used, or the disk has no room for the result.
@@ -224,10 +179,10 @@ def compress_table(
     output = None if output is None else Path(output)
     check_needs(
         matrix.shape, size, table.words, refined=refined, output=output,
-        work=None if work is None else work.path,
+        work=None if work is None or has_trained(work) else work.path,
     )  # fmt: skip
     if work is not None:
-        work.require({"the weights' SHA-256": _sum_of(weights)})
+        require_weights(work, weights)
 
     def learn_and_encode() -> tuple[np.ndarray, np.ndarray]:
         progress = [] if report is None else [EpochReport(settings.iterations, report)]
@@ -237,7 +192,7 @@ def compress_table(
     if work is None:
         codes, codebook = learn_and_encode()
     else:
-        codes, codebook = _kept(work, learn_and_encode)
+        codes, codebook = trained_once(work, learn_and_encode)
     coded = refine_codes(
         matrix, codes, codebook, machine,
         refinement=refinement if refined else None,
@@ -253,19 +208,6 @@ def compress_table(
     return embedding
 
 
-def _kept(
-    work: WorkDirectory, compute: Callable[[], tuple[np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns codes and codebook of training, which are computed once."""
-    state = work.load("trained")
-    if state is not None:
-        return state.arrays["codes"], state.arrays["codebook"]
-    codes, codebook = compute()
-    work.save("trained", {"codes": codes, "codebook": codebook}, {})
-    forget(work)
-    return codes, codebook
-
-
 def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | None) -> None:
     if work is None:
         write_or_rescue(output.parent, lambda place: embedding.save(place / output.name))
@@ -278,10 +220,6 @@ def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | No
             "room or another output",
             error.errno,
         ) from error
-
-
-def _sum_of(weights: np.ndarray | None) -> str | None:
-    return None if weights is None else hashlib.sha256(weights.data).hexdigest()
 
 
 def refines(recipe: str, num_codebooks: int, num_codewords: int) -> bool:

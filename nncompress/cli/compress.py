@@ -58,8 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: Something given cannot be used.
     """
     from nncompress.forecast import forecast
+    from nncompress.job import open_work
     from nncompress.machine import Machine
-    from nncompress.pipeline import compress_table, open_work
+    from nncompress.pipeline import compress_table
     from nncompress.refinement.refine import RefinementSettings
     from nncompress.sources.tables import files_of, open_table
     from nncompress.sources.weights import check_weights, load_weights
