@@ -164,13 +164,17 @@ def _cgroup_quota() -> float | None:
 class Team:
     """Threads that run one compiled function together.
 
+    One of them leads. The calling thread only waits: a signal may end it at any moment, and the
+    others would wait for it at a barrier for ever.
+
     Args:
-        threads: Size of the team, the calling thread included.
+        threads: Size of the team.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._barrier = np.zeros(1, dtype=np.int64)
+        self._lead = ThreadPoolExecutor(1, thread_name_prefix="nncompress")
         self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
 
     def __reduce__(self) -> tuple[type["Team"], tuple[int]]:
@@ -185,6 +189,14 @@ class Team:
             threads: Number of the team's threads that take part.
             arguments: Its further arguments, passed on.
         """
+        if threads == 1:
+            function(0, 1, self._barrier, *arguments)
+        else:
+            self._lead.submit(self._run_together, function, threads, *arguments).result()
+
+    def _run_together(
+        self, function: Callable[..., None], threads: int, *arguments: object
+    ) -> None:
         self._barrier[0] = 0
         others = [
             self._pool.submit(function, thread, threads, self._barrier, *arguments)

@@ -1,4 +1,7 @@
 import os
+import signal
+import threading
+import time
 
 import pytest
 
@@ -67,3 +70,32 @@ def test_free_memory_is_the_least_of_the_systems_and_the_cgroups(
     monkeypatch.setattr(machine, "_CGROUP", tmp_path)
     monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
     assert machine.free_memory() == expected
+
+
+def test_a_team_whose_caller_is_interrupted_still_meets():
+    """A member that waited for one that is gone would wait for ever."""
+    met, lock = [], threading.Lock()
+
+    def meet(thread, threads, barrier):
+        if thread == 0:
+            time.sleep(0.3)
+        with lock:
+            barrier[0] += 1
+        late = time.monotonic() + 5
+        while barrier[0] < threads:
+            time.sleep(0.001)
+            if time.monotonic() > late:
+                return
+        met.append(thread)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    team = machine.Team(3)
+    former = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        team.run(meet, 3)
+    signal.signal(signal.SIGALRM, former)
+    team.run(meet, 3)
+    assert sorted(met) == [0, 0, 1, 1, 2, 2]
