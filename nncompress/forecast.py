@@ -3,20 +3,17 @@
 import time
 from dataclasses import dataclass
 
-from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.machine import Machine
+from nncompress.needs import memory_bytes, table_bytes
 from nncompress.pipeline import refines
 from nncompress.refinement.forecast import forecast_seconds
-from nncompress.refinement.refine import SAMPLE_ROWS, RefinementSettings
+from nncompress.refinement.refine import RefinementSettings
 from nncompress.sources.tables import SourceTable
 from nncompress.training.session import make_session
 from nncompress.training.settings import TrainingOptions
 
 _TIMED = 0.5  # seconds of training that are timed
-_LIBRARIES_BYTES = 200 << 20
-_COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed ones, and those of a snapshot
-_WORD_OBJECT_BYTES = 150  # a string, its bytes, and places in lists and a dictionary
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,8 @@ def forecast(
     """
     matrix = table.matrix
     num_rows, dim = matrix.shape
-    num_codebooks, num_codewords = size
     settings = options.resolve(num_rows, *size)
-    num_units = num_codebooks * num_codewords
-    row_bytes = Packing(num_codebooks, bits_for(num_codewords)).row_bytes
-    file_bytes = num_rows * row_bytes + 2 * num_units * dim
+    file_bytes = table_bytes(num_rows, dim, size)
     if table.words is not None:
         sections = Vocabulary.of_words(table.words, num_rows).sections
         file_bytes += sum(array.nbytes for array in sections.values())
@@ -75,10 +69,8 @@ def forecast(
     updater.wait()
     elapsed = time.perf_counter() - started
     seconds = settings.iterations * elapsed / max(1, updater.iteration - first)
-    memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
-    memory += 4 * _COPIES_OF_PARAMETERS * session.chain.count_params()
-    memory += _WORD_OBJECT_BYTES * len(table.words or ())
-    if refines(settings.recipe, *size):
-        seconds += forecast_seconds(matrix, num_codebooks, num_codewords, refinement, machine)
-        memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
+    refined = refines(settings.recipe, *size)
+    if refined:
+        seconds += forecast_seconds(matrix, *size, refinement, machine)
+    memory = memory_bytes(num_rows, dim, size, len(table.words or ()), refined=refined)
     return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nncompress.gpu.runtime import Runtime
 
 _CGROUP = Path("/sys/fs/cgroup")
-# More arrivals at barriers than there can be.
-_NOBODY_WAITS = 1 << 62
+_MEMORY = Path("/proc/meminfo")
+_CACHED = ("active_file", "inactive_file")  # the kernel takes these back where it has to
 
 
 class Machine:
@@ -111,6 +111,40 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
+def free_memory() -> int | None:
+    """Returns the bytes of memory that can still be had; None where that is not known.
+
+    It is the less of what the system has free and what is left of the cgroup's limit, with what
+    either can take back from caches of files.
+    """
+    found = [count for count in (_available(), _left_in_cgroup()) if count is not None]
+    return min(found, default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = _MEMORY.read_text().splitlines()
+        (kilobytes,) = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kilobytes) << 10
+    except (OSError, ValueError):
+        return None
+
+
+def _left_in_cgroup() -> int | None:
+    names = "memory.max", "memory.current"  # cgroup version 2
+    directory = _CGROUP
+    if not (_CGROUP / names[0]).is_file():
+        names = "memory.limit_in_bytes", "memory.usage_in_bytes"  # version 1
+        directory = _CGROUP / "memory"
+    try:
+        limit, used = (int((directory / name).read_text()) for name in names)
+        fields = (line.split() for line in (directory / "memory.stat").read_text().splitlines())
+        cached = sum(int(count) for name, count in fields if name in _CACHED)
+    except (OSError, ValueError):
+        return None  # no limit, which version 2 calls "max"
+    return max(0, limit - used + cached)
+
+
 def _cgroup_quota() -> float | None:
     try:
         fields = (_CGROUP / "cpu.max").read_text().split()  # cgroup version 2
@@ -130,13 +164,17 @@ def _cgroup_quota() -> float | None:
 class Team:
     """Threads that run one compiled function together.
 
+    One of them leads. The calling thread only waits: a signal may end it at any moment, and the
+    others would wait for it at a barrier for ever.
+
     Args:
-        threads: Size of the team, the calling thread included.
+        threads: Size of the team.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._barrier = np.zeros(1, dtype=np.int64)
+        self._lead = ThreadPoolExecutor(1, thread_name_prefix="nncompress")
         self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
 
     def __reduce__(self) -> tuple[type["Team"], tuple[int]]:
@@ -151,18 +189,19 @@ class Team:
             threads: Number of the team's threads that take part.
             arguments: Its further arguments, passed on.
         """
+        if threads == 1:
+            function(0, 1, self._barrier, *arguments)
+        else:
+            self._lead.submit(self._run_together, function, threads, *arguments).result()
+
+    def _run_together(
+        self, function: Callable[..., None], threads: int, *arguments: object
+    ) -> None:
         self._barrier[0] = 0
-        others: list[Future] = []
-        try:
-            for thread in range(1, threads):
-                others.append(
-                    self._pool.submit(function, thread, threads, self._barrier, *arguments)
-                )
-            function(0, threads, self._barrier, *arguments)
-            for other in others:
-                other.result()
-        except BaseException:
-            # An interruption may come before all have begun, whom the others would wait for.
-            self._barrier[0] = _NOBODY_WAITS
-            wait(others)
-            raise
+        others = [
+            self._pool.submit(function, thread, threads, self._barrier, *arguments)
+            for thread in range(1, threads)
+        ]
+        function(0, threads, self._barrier, *arguments)
+        for other in others:
+            other.result()

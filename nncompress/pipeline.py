@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.errors import InputError
+from nncompress.errors import InputError, OutputError
 from nncompress.evaluate.distortion import (
     Distortion,
     check_codebook_dtype,
@@ -23,7 +24,11 @@ from nncompress.evaluate.distortion import (
     warn_if_poor,
 )
 from nncompress.formats.files import check_output
+from nncompress.formats.rescue import write_or_rescue
+from nncompress.formats.work import WorkDirectory
+from nncompress.job import has_trained, open_work, require_weights, trained_once
 from nncompress.machine import Machine
+from nncompress.needs import check_needs
 from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, files_of, open_table
@@ -78,6 +83,7 @@ def compress(
     gpu: int = -1,
     threads: int | None = None,
     report: Callable[[str], None] | None = print,
+    work: str | os.PathLike | None = None,
 ) -> CompressedEmbedding:
     """Compresses a table of vectors.
 
@@ -101,6 +107,8 @@ def compress(
         gpu: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
         report: A function that takes a line for each epoch; None for silence.
+        work: A directory in which what is computed is kept until the end, so that the same call
+            continues one that was interrupted, and comes to the same result; None for none.
 
     Returns:
         The compressed embedding, opened from the file if one was written.
@@ -127,12 +135,21 @@ def compress(
     if objective not in OBJECTIVES:
         raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
     unit_rows = objective == "cosine"
-    with open_table(source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows) as table:
+    size = num_codebooks, num_codewords
+    with (
+        open_work(work, size, options, machine, refinement, {
+            "limit": limit, "tensor": tensor, "objective": objective,
+            "codebook_dtype": codebook_dtype,
+        }) as kept,
+        open_table(
+            source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows, work=kept
+        ) as table,
+    ):  # fmt: skip
         if weights is not None:
             weights = check_weights(weights, table.matrix)
         return compress_table(
-            table, output, (num_codebooks, num_codewords), options, machine,
-            weights=weights, refinement=refinement, codebook_dtype=codebook_dtype, report=report,
+            table, output, size, options, machine, weights=weights, refinement=refinement,
+            codebook_dtype=codebook_dtype, report=report, work=kept,
         )  # fmt: skip
 
 
@@ -147,6 +164,7 @@ def compress_table(
     refinement: RefinementSettings = RefinementSettings(),
     codebook_dtype: str = "auto",
     report: Callable[[str], None] | None = None,
+    work: WorkDirectory | None = None,
 ) -> CompressedEmbedding:
     """Compresses a table that is open already, as ``compress`` does.
 
@@ -160,9 +178,11 @@ def compress_table(
         refinement: The settings of refinement.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         report: A function that takes a line for each epoch; None for silence.
+        work: The directory in which the job is kept until its end; see ``job.open_work``.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: Something given cannot be used, or the disk has no room for the result.
+        OutputError: The file cannot be written. The message says where the result is instead.
         Diverged: A loss or a parameter is not finite.
     """
     matrix = table.matrix
@@ -173,23 +193,53 @@ def compress_table(
             f"a time budget is for refinement, and the recipe {settings.recipe} with these sizes "
             "is not refined; leave it out"
         )
-    progress = [] if report is None else [EpochReport(settings.iterations, report)]
-    learned = learn(matrix, settings, machine, weights=weights, extensions=progress)
-    coded = code(
-        learned.chain, matrix, machine,
+    output = None if output is None else Path(output)
+    check_needs(
+        matrix.shape, size, table.words, refined=refined, output=output,
+        work=None if work is None or has_trained(work) else work.path,
+    )  # fmt: skip
+    if work is not None:
+        require_weights(work, weights)
+
+    def learn_and_encode() -> tuple[np.ndarray, np.ndarray]:
+        progress = [] if report is None else [EpochReport(settings.iterations, report)]
+        learned = learn(matrix, settings, machine, weights=weights, extensions=progress, work=work)
+        if not refined:
+            learned.warn_if_poor()
+        return encode(learned.chain, matrix, machine), learned.chain.export_codebook()
+
+    if work is None:
+        codes, codebook = learn_and_encode()
+    else:
+        codes, codebook = trained_once(work, learn_and_encode)
+    coded = refine_codes(
+        matrix, codes, codebook, machine,
         refinement=refinement if refined else None,
-        weights=weights, seed=settings.seed,
+        weights=weights, seed=settings.seed, work=work,
     )  # fmt: skip
     facts = facts_of(settings.recipe, settings.seed, coded, weights)
     embedding, _ = make_embedding(matrix, coded, table.words, codebook_dtype, facts, machine)
-    if coded.refined is not None:
-        coded.warn_if_poor(matrix, weights)
-    else:
-        learned.warn_if_poor()
-    if output is None:
-        return embedding
-    embedding.save(output)
-    return CompressedEmbedding.load(output)
+    coded.warn_if_poor(matrix, weights)
+    if output is not None:
+        _save(embedding, output, work)
+        embedding = CompressedEmbedding.load(output)
+    if work is not None:
+        work.finish()
+    return embedding
+
+
+def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | None) -> None:
+    if work is None:
+        write_or_rescue(output.parent, lambda place: embedding.save(place / output.name))
+        return
+    try:
+        embedding.save(output)
+    except OutputError as error:
+        raise OutputError(
+            f"{error}; what was computed is in {work.path}, so give the command again with more "
+            "room or another output",
+            error.errno,
+        ) from error
 
 
 def refines(recipe: str, num_codebooks: int, num_codewords: int) -> bool:
@@ -235,12 +285,44 @@ def code(
             codewords than refinement takes.
     """
     codes = encode(chain, matrix, machine, batch_size)
-    codebook = chain.export_codebook()
+    return refine_codes(
+        matrix, codes, chain.export_codebook(), machine,
+        refinement=refinement, weights=weights, seed=seed,
+    )  # fmt: skip
+
+
+def refine_codes(
+    matrix: EmbeddingMatrix,
+    codes: np.ndarray,
+    codebook: np.ndarray,
+    machine: Machine,
+    *,
+    refinement: RefinementSettings | None,
+    weights: np.ndarray | None = None,
+    seed: int = 0,
+    work: WorkDirectory | None = None,
+) -> Coded:
+    """Refines codes and codebook, if that is asked for.
+
+    Args:
+        matrix: The rows, ``(N, D)``.
+        codes: Their codes, ``(N, M)``.
+        codebook: float32 ``(M*K, D)``, in the units of the matrix.
+        machine: The machine to compute on.
+        refinement: The settings of refinement; None for none.
+        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+        seed: Seed of everything random.
+        work: Where passes are kept; None: nowhere.
+
+    Raises:
+        InputError: There are more codewords than refinement takes.
+    """
     if refinement is None:
         return Coded(codes, codebook)
     refined = refine(
-        matrix, codes, codebook, weights=weights, seed=seed, machine=machine, settings=refinement
-    )
+        matrix, codes, codebook,
+        weights=weights, seed=seed, machine=machine, settings=refinement, work=work,
+    )  # fmt: skip
     return Coded(refined.codes, refined.codebook, refined)
 
 

@@ -1,7 +1,11 @@
 """Matrices that the tests share."""
 
+import itertools
+
 import numpy as np
 import pytest
+
+from nncompress.formats.work import WorkDirectory
 
 
 @pytest.fixture
@@ -37,3 +41,37 @@ def decoded(table):
     """The table's rows, by the definition, in float64."""
     codes, codebook, _ = table
     return np.eye(11)[codes].reshape(700, -1) @ codebook.astype(np.float64)
+
+
+class Stopped(BaseException):
+    """The end of a job in the middle of it."""
+
+
+@pytest.fixture
+def stop_and_go(monkeypatch):
+    """Runs a job again and again, which each time ends after so many saved states, until it ends.
+
+    It takes a function, the number of states, and of how many moments at which a state may be
+    saved one is taken; it returns what the job does and how often it was stopped.
+    """
+    save = WorkDirectory.save
+    saved, moments = [], itertools.count(1)
+
+    def run(job, states, one_of=1):
+        def counted(*arguments):
+            save(*arguments)
+            saved.append(arguments[1])
+            if len(saved) == states:
+                raise Stopped
+
+        monkeypatch.setattr(WorkDirectory, "is_due", lambda work: next(moments) % one_of == 0)
+        monkeypatch.setattr(WorkDirectory, "save", counted)
+        stops = 0
+        while True:
+            saved.clear()
+            try:
+                return job(), stops
+            except Stopped:
+                stops += 1
+
+    return run

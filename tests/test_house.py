@@ -6,8 +6,18 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "nncompress"
 # From the top of the house down; a room imports rooms below it alone.
 ROOMS = [
-    *("cli", "runs", "forecast", "compressor", "pipeline", "matrix", "training", "evaluate"),
-    *("refinement", "autoencoder", "embedding", "gpu", "cpu", "sources", "random", "formats"),
+    *("cli", "runs", "forecast", "compressor", "pipeline", "needs", "matrix", "training"),
+    *(
+        "evaluate",
+        "refinement",
+        "autoencoder",
+        "embedding",
+        "gpu",
+        "cpu",
+        "sources",
+        "random",
+        "formats",
+    ),
     *("chainer_support", "machine", "progress", "errors", "version"),
 ]
 # Imports within functions that go up: doors that open only when somebody comes through.

@@ -1,16 +1,21 @@
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import nncompress
-from nncompress import CompressedEmbedding, InputError
+from nncompress import CompressedEmbedding, InputError, needs, pipeline
+from nncompress.embedding import compressed
 from nncompress.embedding.codes import write_codebook, write_codes
+from nncompress.errors import OutputError
 from nncompress.forecast import forecast
+from nncompress.formats import rescue, space
 from nncompress.formats.safetensors import write_tensors
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
 from nncompress.refinement import refine
+from nncompress.refinement.engines import cpu
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.sources import EmbeddingMatrix, tables
 from nncompress.sources.tables import open_table
@@ -131,3 +136,149 @@ def test_what_is_compressed_already_is_refused_by_name(matrix, tmp_path):
         with pytest.raises(InputError, match=rf"{name} is by its name .* with: nncompress import"):
             nncompress.compress(tmp_path / name, tmp_path / "x.nnc")
     assert not (tmp_path / "x.nnc").exists()
+
+
+@pytest.fixture
+def binary(matrix, tmp_path):
+    path = tmp_path / "v.bin"
+    rows = [f"w{i} ".encode() + row.tobytes() + b"\n" for i, row in enumerate(matrix)]
+    path.write_bytes(b"300 12\n" + b"".join(rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipe", "states"),
+    [("text", "fast", 8), ("binary", "paper", 3), ("array", "fast", 9)],
+)
+def test_a_job_that_is_stopped_goes_on_to_the_same_file(
+    kind, recipe, states, request, matrix, tmp_path, stop_and_go
+):
+    source = matrix if kind == "array" else request.getfixturevalue(kind)
+    whole, output, work = tmp_path / "whole.nnc", tmp_path / "v.nnc", tmp_path / "w"
+    options = QUICK | {"recipe": recipe, "objective": "cosine", "weights": np.arange(300)}
+    nncompress.compress(source, whole, **options)
+    _, stops = stop_and_go(
+        lambda: nncompress.compress(source, output, work=work, **options), states, 10
+    )
+    assert stops >= 1
+    assert output.read_bytes() == whole.read_bytes()
+    assert not work.exists()
+
+
+def interrupted(source, work, monkeypatch, **options):
+    """Runs a job up to refinement."""
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "refine", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            nncompress.compress(source, work=work, **(QUICK | options))
+    return {path.name: path.read_bytes() for path in work.iterdir()}
+
+
+def raise_interrupt(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, monkeypatch):
+    work = tmp_path / "w"
+    before = interrupted(text, work, monkeypatch)
+    assert set(before) == {"matrix.state", "table.state", "trained.state", "work.json"}
+    for options, message in [
+        ({"seed": 1}, "with seed 0; here it is 1; give that job's command to continue it"),
+        ({"num_codewords": 16}, "with K 8; here it is 16"),
+        ({"limit": 10}, "with limit None; here it is 10"),
+        ({"objective": "cosine"}, "with objective distance; here it is cosine"),
+        ({"weights": np.arange(300)}, "with the weights' SHA-256 None; here it is"),
+        ({"words": ["a"] * 300}, "with the words' SHA-256 "),
+        ({"time_budget": 9}, r"a time budget \(--time-budget\) and a work directory"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            nncompress.compress(text, work=work, **(QUICK | options))
+    text.write_text(text.read_text() + "more" + " 1" * 12 + "\n")
+    with pytest.raises(InputError, match=r"with the source v\.txt of [0-9,]+ bytes, changed "):
+        nncompress.compress(text, work=work, **QUICK)
+    assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+    other = tmp_path / "w2"
+    interrupted(matrix, other, monkeypatch)
+    with pytest.raises(InputError, match="with the matrix's digest "):
+        nncompress.compress(matrix + 1, work=other, **QUICK)
+
+
+def test_what_is_there_is_not_read_or_learnt_again(text, tmp_path, monkeypatch):
+    interrupted(text, tmp_path / "w", monkeypatch)
+    monkeypatch.setattr(tables, "read_text", None)
+    monkeypatch.setattr(pipeline, "learn", None)
+    nncompress.compress(text, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
+    assert len(CompressedEmbedding.load(tmp_path / "v.nnc")) == 300
+
+
+def test_a_damaged_matrix_is_read_again(text, tmp_path, monkeypatch):
+    interrupted(text, tmp_path / "w", monkeypatch)
+    path = tmp_path / "w" / "matrix.state"
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    with pytest.warns(UserWarning, match=r"matrix\.state is damaged; that part of the work is"):
+        nncompress.compress(text, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
+    nncompress.compress(text, tmp_path / "whole.nnc", **QUICK)
+    assert (tmp_path / "v.nnc").read_bytes() == (tmp_path / "whole.nnc").read_bytes()
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """The file system has no room for .nnc files in a directory of this name."""
+    write = compressed.write_nnc
+
+    def refuse(path, contents):
+        if path.parent.name == "full":
+            raise OutputError(f"{path} cannot be written: No space left on device", 28)
+        write(path, contents)
+
+    monkeypatch.setattr(compressed, "write_nnc", refuse)
+
+
+def test_a_result_that_cannot_be_written_is_kept_elsewhere(text, tmp_path, full, monkeypatch):
+    monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    with pytest.raises(OutputError, match=r"full/v\.nnc cannot be written: .*; what was computed"):
+        nncompress.compress(text, tmp_path / "full" / "v.nnc", **QUICK)
+    (kept,) = (tmp_path / "tmp").rglob("*.nnc")
+    nncompress.compress(text, tmp_path / "v.nnc", **QUICK)
+    assert kept.read_bytes() == (tmp_path / "v.nnc").read_bytes()
+
+
+def test_a_result_that_cannot_be_written_stays_in_the_work_directory(
+    text, tmp_path, full, monkeypatch
+):
+    work = tmp_path / "w"
+    with pytest.raises(OutputError, match=r"full/v\.nnc .*; what was computed is in .*w, so give"):
+        nncompress.compress(text, tmp_path / "full" / "v.nnc", work=work, **QUICK)
+    for name in ("relax", "improve", "search", "tally"):
+        monkeypatch.setattr(cpu._CpuPass, name, None)
+    nncompress.compress(text, tmp_path / "v.nnc", work=work, **QUICK)
+    assert len(CompressedEmbedding.load(tmp_path / "v.nnc")) == 300
+
+
+def test_no_room_is_told_before_anything_is_learnt(text, matrix, tmp_path, monkeypatch):
+    usage = SimpleNamespace(free=2_000)
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(pipeline, "learn", None)
+    with pytest.raises(InputError, match=r"the matrix of v\.txt needs 1\d,\d+ bytes in .* 2,000 "):
+        nncompress.compress(text, tmp_path / "v.nnc", **QUICK)
+    with pytest.raises(InputError, match=r"a table of 300 rows needs 2,\d+ bytes in .*v\.nnc, wh"):
+        nncompress.compress(matrix, tmp_path / "v.nnc", **(QUICK | {"num_codebooks": 8}))
+    with pytest.raises(
+        InputError, match=r"a table of 300 rows needs [\d,]+ bytes in .*v\.nnc and"
+    ):
+        nncompress.compress(matrix, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
+
+
+def test_too_little_memory_is_told_before_anything_is_learnt(matrix, monkeypatch):
+    monkeypatch.setattr(needs, "free_memory", lambda: 100 << 20)
+    monkeypatch.setattr(pipeline, "learn", raise_interrupt)
+    with (
+        pytest.warns(UserWarning, match=r"M=4 and K=8 takes about 2\d\d,\d+,\d+ bytes of memory, "
+                     r"and 104,857,600 are free; a smaller M or K \(-M, -K\) or fewer rows"),
+        pytest.raises(KeyboardInterrupt),
+    ):  # fmt: skip
+        nncompress.compress(matrix, **QUICK)

@@ -1,11 +1,17 @@
 """Compress a table of vectors."""
 
 import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nncompress.cli.info import print_info
 from nncompress.cli.printing import add_json, add_source, format_bytes, format_seconds, print_facts
+from nncompress.errors import InputError, Interrupted
 from nncompress.formats.files import check_output
 from nncompress.training.settings import RECIPES
 
@@ -40,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
+    add("--work", type=Path, metavar="DIR",
+        help="keep what is computed there, so that the same command continues it")  # fmt: skip
     add("--dry-run", action="store_true", help="print the expected size, time and memory only")
 
 
@@ -50,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: Something given cannot be used.
     """
     from nncompress.forecast import forecast
+    from nncompress.job import open_work
     from nncompress.machine import Machine
     from nncompress.pipeline import compress_table
     from nncompress.refinement.refine import RefinementSettings
@@ -67,10 +76,22 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.dry_run or arguments.output.parent.is_dir():  # a dry run makes none
         inputs = [*files_of(arguments.input), arguments.words, arguments.weights]
         check_output(arguments.output, inputs)
-    with open_table(
-        arguments.input, words=arguments.words, tensor=arguments.tensor, limit=arguments.limit,
-        unit_rows=arguments.objective == "cosine",
-    ) as table:  # fmt: skip
+    if arguments.dry_run and arguments.work is not None:
+        raise InputError("a dry run keeps no work; leave --dry-run or --work out")
+    settings = {
+        "limit": arguments.limit,
+        "tensor": arguments.tensor,
+        "objective": arguments.objective,
+        "codebook_dtype": arguments.codebook_dtype,
+    }
+    with (
+        _continuable(arguments.work),
+        open_work(arguments.work, size, options, machine, refinement, settings) as work,
+        open_table(
+            arguments.input, words=arguments.words, tensor=arguments.tensor,
+            limit=arguments.limit, unit_rows=arguments.objective == "cosine", work=work,
+        ) as table,
+    ):  # fmt: skip
         if weights is not None:
             weights = check_weights(weights, table.matrix, str(arguments.weights))
         if arguments.dry_run:
@@ -79,9 +100,22 @@ def run(arguments: argparse.Namespace) -> None:
         embedding = compress_table(
             table, arguments.output, size, options, machine, weights=weights,
             refinement=refinement, codebook_dtype=arguments.codebook_dtype,
-            report=None if arguments.json else print,
+            report=None if arguments.json else print, work=work,
         )  # fmt: skip
     print_info(arguments, arguments.output, embedding)
+
+
+@contextmanager
+def _continuable(work: Path | None) -> Iterator[None]:
+    """Has an interruption say how the work goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if work is None:
+            raise
+        number = error.signal if isinstance(error, Interrupted) else signal.SIGINT
+        command = shlex.join(["nncompress", *sys.argv[1:]])
+        raise Interrupted(number, f"interrupted; continue with: {command}") from None
 
 
 def _print_forecast(arguments: argparse.Namespace, expected: "Forecast") -> None:

@@ -15,11 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
+from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.refinement.annealing import anneal, falling_temperatures
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.engines.interface import Engine
+from nncompress.refinement.record import Record
 from nncompress.refinement.residual import residual_start
 from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
@@ -107,6 +109,7 @@ def refine(
     seed: int = 0,
     machine: Machine | None = None,
     settings: RefinementSettings = RefinementSettings(),
+    work: WorkDirectory | None = None,
 ) -> Refined:
     """Lowers the mean squared distance between rows and their reconstructions.
 
@@ -118,6 +121,7 @@ def refine(
         seed: Seed of everything random.
         machine: The machine to compute on; None: the CPU, with all usable cores.
         settings: The settings of refinement.
+        work: Where passes are kept, so that an interrupted job can be continued; None: nowhere.
 
     Returns:
         Codes and codebook, no worse than those given.
@@ -128,6 +132,8 @@ def refine(
     clock = _Clock(settings.seconds)
     engine = make_engine(machine or Machine())
     rows = prepare_rows(matrix, codes, codebook, weights, seed, engine)
+    if work is not None:
+        rows.record = Record(work, "trained_rows")
     return _refine(rows, settings, clock)
 
 
@@ -138,9 +144,11 @@ def _refine(trained: CodedRows, settings: RefinementSettings, clock: "_Clock") -
         rows, start = _new_start(trained, settings, clock)
         for candidate in (rows, trained):
             candidate.improve(_PROBE_TRIALS, _WARM * candidate.temperature)
+            candidate.keep()
         if rows.loss > trained.loss:
             rows, start = trained, "trained"
     losses = _rounds(rows, settings, clock, searching=start == "residual")
+    rows.keep()
     return Refined(rows.codes, rows.export_codebook(), start, losses)
 
 
@@ -207,7 +215,7 @@ def improve_codes(
     """
     rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(machine or Machine()))
     rows = _with_moderate_codebook(rows)
-    annealed = rows.with_codebook(rows.codebook)
+    annealed = rows.with_codebook(rows.codebook, "annealed_rows")
     passes = settings.rounds + 3
     with progress_bar(passes * len(matrix), "Encoding") as bar:
         rows.search(WIDTHS[-1], solve=False, bar=bar)
@@ -283,13 +291,16 @@ def _new_start(
     many, codes are hard to find, and groups of falling size, through which beam search finds its
     way, do better.
     """
-    sample = trained.sample(min(SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim)))
-    probe = sample.sample(PROBE_ROWS)
-    others = probe.sample(PROBE_ROWS)
+    sample_rows = min(SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim))
+    sample = trained.sample(sample_rows, "sample")
+    probe = sample.sample(PROBE_ROWS, "annealed_probe")
+    others = probe.sample(PROBE_ROWS, "grown_probe")
     anneal(probe, PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
     probe.improve(_PROBE_TRIALS, _WARM * probe.temperature)
+    probe.keep()
     _grow(others, PROBE_WIDTHS, clock)
     others.improve(_PROBE_TRIALS, _WARM * others.temperature)
+    others.keep()
     start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
     if start == "annealed":
         # A round costs more than its rows where there are many codewords.
@@ -298,9 +309,10 @@ def _new_start(
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
     else:
         _grow(sample, WIDTHS, clock)
+    sample.keep()
     if len(sample.matrix) == len(trained.matrix):
         return sample, start
-    rows = trained.with_codebook(sample.codebook)
+    rows = trained.with_codebook(sample.codebook, "rows")
     if start == "annealed":
         rows.relax(falling_temperatures(sample.temperature))
     else:

@@ -22,6 +22,12 @@ def residual_start(rows: CodedRows) -> None:
     Args:
         rows: A sample that fits in memory.
     """
+    if rows.record is None or not rows.record.has_more:
+        _quantize_residuals(rows)
+    rows.fit()
+
+
+def _quantize_residuals(rows: CodedRows) -> None:
     random = generator(rows.seed, Stream.RESIDUAL_START)
     engine, num_codewords = rows.engine, rows.num_codewords
     residuals = engine.take(rows, np.arange(len(rows.matrix)))
@@ -32,7 +38,6 @@ def residual_start(rows: CodedRows) -> None:
         own = slice(group * num_codewords, (group + 1) * num_codewords)
         rows.codebook[own] = engine.to_host(codewords)
         rows.codes[:, group] = engine.to_host(codes)
-    rows.fit()
 
 
 def _k_means(

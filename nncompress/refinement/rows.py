@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from nncompress.random.noise import Stream, generator
 from nncompress.refinement.engines.interface import Array, Draw, Engine, Pass
+from nncompress.refinement.record import Record
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.normalization import Normalization
@@ -35,6 +36,8 @@ class CodedRows:
         is_normalized: True if the matrix is normalized already.
         loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
         passes: Number of passes made so far.
+        record: What keeps codes and codebook for a job that is interrupted; None for nothing.
+        squares: The weighted sum of the normalized rows' squared lengths, after the first pass.
     """
 
     matrix: EmbeddingMatrix
@@ -47,11 +50,11 @@ class CodedRows:
     is_normalized: bool = False
     loss: float = np.inf
     passes: int = 0
+    record: Record | None = None
+    squares: float | None = field(init=False, default=None)
     _noise: np.ndarray = field(init=False)
-    _squares: float | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._squares = None
         draws = generator(self.seed, Stream.PERTURBATION).gumbel(
             size=_NOISE_PLACES + self.num_codewords
         )
@@ -84,10 +87,14 @@ class CodedRows:
         shift = self.normalization.centre.astype(np.float64) / self.codes.shape[1]
         return (self.codebook * self.normalization.scale + shift).astype(np.float32)
 
-    def sample(self, num_rows: int) -> "CodedRows":
+    def sample(self, num_rows: int, name: str) -> "CodedRows":
         """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more.
 
         Rows without a weight are left out.
+
+        Args:
+            num_rows: The most rows.
+            name: The name of its record, if there is one.
         """
         rows = spaced_rows(num_rows, len(self.matrix), self.weights)
         sample = self.normalized(self.matrix.take(rows))
@@ -99,11 +106,27 @@ class CodedRows:
             weights=self.weights[rows],
             codes=self.codes[rows],
             codebook=self.codebook.copy(),
+            record=self._record_of(name),
         )
 
-    def with_codebook(self, codebook: np.ndarray) -> "CodedRows":
-        """Returns the same rows with another codebook and a copy of the codes."""
-        return replace(self, codes=self.codes.copy(), codebook=codebook.copy())
+    def with_codebook(self, codebook: np.ndarray, name: str) -> "CodedRows":
+        """Returns the same rows with another codebook and a copy of the codes.
+
+        Args:
+            codebook: ``(M*K, D)``, for normalized rows.
+            name: The name of its record, if there is one.
+        """
+        return replace(
+            self,
+            codes=self.codes.copy(),
+            codebook=codebook.copy(),
+            record=self._record_of(name),
+        )
+
+    def keep(self) -> None:
+        """Keeps codes and codebook for a job that is interrupted, if there is a record."""
+        if self.record is not None:
+            self.record.keep(self)
 
     def normalized(self, rows: np.ndarray) -> np.ndarray:
         """Returns rows of the matrix in normalized units, float32."""
@@ -177,6 +200,9 @@ class CodedRows:
             current = group * self.num_codewords + int(self.codes[sample[index], group])
             self.codebook[unit] = self.codebook[current] + residual
 
+    def _record_of(self, name: str) -> Record | None:
+        return None if self.record is None else self.record.beside(name)
+
     def _draw(self) -> Draw:
         return Draw(self.seed, int(Stream.PERTURBATION), self.passes, self._noise)
 
@@ -194,25 +220,36 @@ class CodedRows:
             solve: True to make the codebook the best one for the new codes.
             bar: A progress bar that is told of the rows that are done, or None.
         """
+        record = self.record
+        if record is not None and record.repeat(self):
+            if bar is not None:
+                bar.update(len(self.matrix))
+            return
         engine = self.engine
         work = engine.begin(self)
-        squares = weight = 0.0
+        done, squares, weight = (0, 0.0, 0.0) if record is None else record.go_on(self, work)
+        if bar is not None:
+            bar.update(done)
         for part, x in engine.blocks(self):
+            if part.start < done:
+                continue
             codes, weights = engine.upload(self.codes[part]), self.weights[part]
             if change is not None:
                 change(work, x, codes, part.start)
             work.tally(x, codes, weights)
             if change is not None:
                 self.codes[part] = engine.to_host(codes.astype(self.codes.dtype))
-            if self._squares is None:
+            if self.squares is None:
                 squares += engine.squares(x, weights)
             weight += float(weights.sum())
             if bar is not None:
                 bar.update(len(x))
-        if self._squares is None:
-            self._squares = squares
+            if record is not None:
+                record.note_block(self, work, (part.stop, squares, weight))
+        if self.squares is None:
+            self.squares = squares
         equations = work.equations()
-        equations.squares, equations.weight = self._squares, weight
+        equations.squares, equations.weight = self.squares, weight
         self.passes += 1
         codebook = engine.xp.asarray(self.codebook)
         if solve:
@@ -221,3 +258,5 @@ class CodedRows:
         self.loss = equations.loss(codebook)
         if solve:
             self.revive(engine.to_host(equations.used))
+        if record is not None:
+            record.note(self)

@@ -12,6 +12,7 @@ from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import check_codebook_dtype, warn_if_poor
 from nncompress.formats.files import atomic_paths
+from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
@@ -114,10 +115,15 @@ def decode(
             "codebook": snapshot.with_name(f"{snapshot.name}.codebook.npy"),
             "embedding": snapshot.with_name(f"{snapshot.name}.nnc"),
         }
-        with atomic_paths(*written.values()) as (codes_path, codebook_path, embedding_path):
-            write_codes(codes_path, coded.codes, tokens)
-            write_codebook(codebook_path, coded.codebook)
-            embedding.save(embedding_path)
+
+        def write(directory: Path) -> None:
+            finals = [directory / path.name for path in written.values()]
+            with atomic_paths(*finals) as (codes_path, codebook_path, embedding_path):
+                write_codes(codes_path, coded.codes, tokens)
+                write_codebook(codebook_path, coded.codebook)
+                embedding.save(embedding_path)
+
+        write_or_rescue(snapshot.parent, write)
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
         log(f"Mean euclidean distance: {exact.distance:.9g}")

@@ -1,6 +1,7 @@
 """The centre and scale that make training independent of a matrix's units."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -76,6 +77,23 @@ class Statistics:
             self._squares += apart**2 * (self._count * count / (self._count + count))
         self._total += total
         self._count += count
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is known so far, by name; ``of_arrays`` takes it back."""
+        return {
+            "count": np.array(self._count),
+            "total": self._total,
+            "squares": self._squares,
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Statistics":
+        """Returns statistics as they were when ``arrays`` told them."""
+        statistics = cls(len(arrays["total"]))
+        statistics._count = float(arrays["count"])
+        statistics._total, statistics._squares = arrays["total"].copy(), arrays["squares"].copy()
+        return statistics
 
     @property
     def normalization(self) -> Normalization:

@@ -1,25 +1,32 @@
 """Opening an embedding matrix and its words, in whatever form people have them."""
 
+import hashlib
+import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from nncompress.errors import InputError
-from nncompress.formats.files import clear_up, scratch_directory
+from nncompress.errors import InputError, OutputError
+from nncompress.formats.files import atomic_path, clear_up, scratch_directory
 from nncompress.formats.npy import Rows, map_npy, write_npy
+from nncompress.formats.space import check_space
+from nncompress.formats.work import WorkDirectory
 from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
 from nncompress.sources.matrix import SMALLEST_NORMAL, EmbeddingMatrix, magnitudes_of
 from nncompress.sources.normalization import Statistics
-from nncompress.sources.streams import locate, open_stream
+from nncompress.sources.streams import COMPRESSED, locate, open_stream
 from nncompress.sources.text_vectors import read_text
 from nncompress.sources.vocabulary import check_words
 from nncompress.sources.word2vec_binary import is_word2vec_binary, read_word2vec_binary
 
+# What is kept of a file that was converted.
+_MATRIX, _TABLE = "matrix", "table"
 _FASTTEXT_MAGIC = (793_712_314).to_bytes(4, "little")
 
 
@@ -44,6 +51,7 @@ def open_table(
     tensor: str | None = None,
     limit: int | None = None,
     unit_rows: bool = False,
+    work: WorkDirectory | None = None,
 ) -> Iterator[SourceTable]:
     """Opens an embedding matrix and its words.
 
@@ -63,6 +71,8 @@ def open_table(
         tensor: The name of the tensor in safetensors files.
         limit: Number of leading rows to use.
         unit_rows: True to divide rows by their lengths.
+        work: Where a matrix that is converted stays for the next time; the same table is required
+            then. None: nowhere.
 
     Yields:
         The table. A matrix that was converted lies in a temporary file for as long.
@@ -74,7 +84,7 @@ def open_table(
     options = {"limit": limit, "unit_rows": unit_rows}
     with scratch_directory() as scratch:
         if isinstance(source, (str, os.PathLike)):
-            matrix, found = _open_path(Path(source), scratch, tensor, options)
+            matrix, found = _open_path(Path(source), scratch, tensor, options, work)
         else:
             matrix, found = _wrap(source, options)
         if words is not None:
@@ -101,6 +111,10 @@ def open_table(
                     f"{wordless} at the end have no word, and are reached by number",
                     stacklevel=3,
                 )
+        if work is not None:
+            work.require({"the words' SHA-256": _sum_of_words(found)})
+            if not work.state_path(_MATRIX).is_file():
+                work.require({"the matrix's digest": matrix.digest().hex()})
         yield SourceTable(matrix, found)
         del matrix  # a file that is mapped cannot be removed everywhere
 
@@ -137,8 +151,12 @@ def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str | No
     return EmbeddingMatrix(np.asanyarray(source), **options), None
 
 
+def _sum_of_words(words: list[str | None] | None) -> str:
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
 def _open_path(
-    path: Path, scratch: Path, tensor: str | None, options: dict
+    path: Path, scratch: Path, tensor: str | None, options: dict, work: WorkDirectory | None
 ) -> tuple[EmbeddingMatrix, list[str | None] | None]:
     if path.is_dir() or path.suffix == ".safetensors" or path.name.endswith(INDEX):
         matrix = open_tensor(path, tensor, **options)
@@ -157,27 +175,103 @@ def _open_path(
         matrix = EmbeddingMatrix.open(path, **options)
         words = path.with_suffix(".word")
         return matrix, read_tokens(words) if words.is_file() else None
-    return _convert(path, scratch / "matrix.npy", options)
+    return _convert(path, scratch, options, work)
 
 
 def _convert(
-    path: Path, matrix_path: Path, options: dict
+    path: Path, scratch: Path, options: dict, work: WorkDirectory | None
 ) -> tuple[EmbeddingMatrix, list[str | None]]:
-    """Converts text or word2vec's binary format to a temporary ``.npy`` file."""
-    locate(path)
+    """Converts text or word2vec's binary format to a ``.npy`` file that is kept for a while."""
+    file, _ = locate(path)
     _refuse_others(path)
-    read = read_word2vec_binary if is_word2vec_binary(path) else read_text
-    words: list[str | None] = []
-    columns = _Columns()
-    write_npy(
-        matrix_path,
-        columns.watch(read(path)),
-        lambda lines: words.extend(lines.decode("utf-8").split("\n")[:-1]),
-    )
+    arrays: Mapping[str, np.ndarray]
+    if work is None:
+        place = scratch / "matrix.npy"
+        _check_room(path, scratch.parent)
+        with _naming(place):
+            arrays = _write_matrix(path, place)
+    else:
+        place = work.state_path(_MATRIX)
+        status = file.stat()
+        changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(" ")
+        work.require({"the source": f"{path.name} of {status.st_size:,} bytes, changed {changed}"})
+        arrays = _kept(work) or _keep(work, path)
+    words: list[str | None] = [*arrays["words"].tobytes().decode("utf-8").split("\n")[:-1]]
     # What is handed out later is what went by, unless rows are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
-    known = columns.statistics if as_they_are and columns.usable else None
-    return EmbeddingMatrix(map_npy(matrix_path), str(path), **options, statistics=known), words
+    known = Statistics.of_arrays(arrays) if as_they_are and "total" in arrays else None
+    return EmbeddingMatrix(map_npy(place), str(path), **options, statistics=known), words
+
+
+def _write_matrix(path: Path, place: Path) -> dict[str, np.ndarray]:
+    """Writes the ``.npy`` file; returns the words' bytes, and statistics of finite columns."""
+    read = read_word2vec_binary if is_word2vec_binary(path) else read_text
+    lines: list[bytes] = []
+    columns = _Columns()
+    write_npy(place, columns.watch(read(path)), lines.append)
+    statistics = columns.statistics.arrays if columns.usable and columns.statistics else {}
+    return {"words": np.frombuffer(b"".join(lines), np.uint8), **statistics}
+
+
+@contextmanager
+def _naming(place: Path) -> Iterator[None]:
+    """Turns an error in writing a temporary file into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (None, place, os.fspath(place)):
+            raise
+        raise OutputError(
+            f"{place} cannot be written: {error.strerror}; wanted room for the converted matrix, "
+            "so name another place for temporary files (TMPDIR) or for work files (--work)",
+            error.errno,
+        ) from error
+
+
+def _keep(work: WorkDirectory, path: Path) -> dict[str, np.ndarray]:
+    """Converts a file, and keeps what comes out."""
+    _check_room(path, work.path)
+    place = work.state_path(_MATRIX)
+    with atomic_path(place) as temporary:
+        arrays = _write_matrix(path, temporary)
+    work.save(_TABLE, arrays, {"matrix": _sum_of_file(place)})
+    return arrays
+
+
+def _kept(work: WorkDirectory) -> Mapping[str, np.ndarray] | None:
+    """Returns what was kept; None if that is not all, or not intact."""
+    state, place = work.load(_TABLE), work.state_path(_MATRIX)
+    if state is None or not place.is_file():
+        return None
+    if _sum_of_file(place) == state.facts["matrix"]:
+        return state.arrays
+    work.discard_damaged(_MATRIX)
+    return None
+
+
+def _sum_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_room(path: Path, directory: Path) -> None:
+    check_space({directory: _converted_bytes(path)}, f"the matrix of {path.name}")
+
+
+def _converted_bytes(path: Path) -> int:
+    """Returns about how large a matrix is in float32; 0 where that cannot be told."""
+    file, member = locate(path)
+    size = file.stat().st_size
+    if member is not None or file.suffix in COMPRESSED:
+        return 0
+    if is_word2vec_binary(path):
+        return size
+    with open_stream(path) as stream:
+        text = stream.read(1 << 16)
+    lines = text.splitlines()[1:-1] or [text]  # the first may be a header, the last is cut
+    return (
+        4 * size * sum(line.count(b" ") for line in lines) // (sum(map(len, lines)) + len(lines))
+    )
 
 
 class _Columns:

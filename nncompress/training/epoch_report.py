@@ -45,6 +45,10 @@ class EpochReport(chainer.training.Extension):
         """Returns where updates must end for it."""
         return self._trigger.update_stops()
 
+    def initialize(self, trainer: chainer.training.Trainer) -> None:
+        """Takes note of where training begins."""
+        self._iteration = trainer.updater.iteration
+
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Takes the iteration's observation in, and reports if it ends an epoch."""
         self._summary.add(trainer.observation)

@@ -9,9 +9,11 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.forms import autoencoder_for, trains_by_kernels
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.best import BestParameters
+from nncompress.training.checkpoint import Checkpoint
 from nncompress.training.divergence import Divergence
 from nncompress.training.memory import check_memory
 from nncompress.training.settings import TrainingSettings
@@ -82,8 +84,11 @@ def learn(
     optimizer: chainer.GradientMethod | None = None,
     extensions: Sequence[object] = (),
     out: str | os.PathLike = ".",
+    work: WorkDirectory | None = None,
 ) -> Learned:
-    """Trains an autoencoder on a matrix. Nothing is written but by the extensions given.
+    """Trains an autoencoder on a matrix.
+
+    Nothing is written but by the extensions given, and to the work directory.
 
     Args:
         matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
@@ -95,6 +100,7 @@ def learn(
             not apply to it.
         extensions: Chainer's or your own, with triggers of their own.
         out: Directory for the files that they write.
+        work: Where the trainer is kept every so often, and goes on from; None: nowhere.
 
     Raises:
         Diverged: A loss or a parameter is not finite.
@@ -105,6 +111,10 @@ def learn(
     )  # fmt: skip
     for extension in extensions:
         session.trainer.extend(extension)
+    if work is not None:
+        checkpoint = Checkpoint(work, settings.iterations)
+        checkpoint.restore(session.trainer)
+        session.trainer.extend(checkpoint)
     return session.run()
 
 

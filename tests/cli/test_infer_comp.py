@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
+from nncompress.errors import OutputError
+from nncompress.formats import rescue
+from nncompress.runs import decoding
 from nncompress.runs.best_snapshots import best_snapshot
 
 
@@ -56,6 +59,29 @@ def check_embedding(path, words, codes, codebook, matrix):
     assert embedding.provenance["source_shape"] == [300, 12]
     loss = 0.5 * ((matrix - embedding.to_numpy().astype(np.float64)) ** 2).sum(axis=1).mean()
     assert embedding.provenance["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_files_that_cannot_be_written_are_kept_elsewhere(commands, run, tmp_path, monkeypatch):
+    snapshot = best_snapshot(run)
+    write = decoding.write_codes
+
+    def full(path, *arguments):
+        if path.parent.parent == run:
+            raise OSError(28, "No space left on device")
+        write(path, *arguments)
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(decoding, "write_codes", full)
+    with pytest.raises(OutputError, match=r"cannot be written: No space .*; what was computed is"):
+        commands.infer(["--model", str(run)])
+    assert not list(run.glob("*.nnc"))
+    monkeypatch.setattr(decoding, "write_codes", write)
+    commands.infer(["--model", str(run)])
+    (kept,) = (tmp_path / "tmp").iterdir()
+    for path in kept.iterdir():
+        assert path.read_bytes() == (run / path.name).read_bytes()
+    assert len(list(kept.glob(f"{snapshot.name}.*"))) == 3
 
 
 def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run, matrix):

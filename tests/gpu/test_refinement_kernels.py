@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine, Team
 from nncompress.refinement import refine as refinement
 from nncompress.refinement.engines.cpu import CpuEngine
 from nncompress.refinement.engines.gpu import GpuEngine
+from nncompress.refinement.record import Record
 from nncompress.refinement.refine import RefinementSettings, improve_codes, quantize, refine
 from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
@@ -267,6 +269,29 @@ def test_rows_that_do_not_fit_are_sent_in_every_pass_with_the_same_results(monke
     assert_same(in_blocks, everything(EmulatedRuntime(free_bytes=0)))
 
 
+def test_a_pass_that_is_stopped_goes_on_to_the_same_end(
+    runtime, tmp_path, stop_and_go, monkeypatch
+):
+    monkeypatch.setattr("nncompress.refinement.engines.gpu._BLOCK_NUMBERS", 16 * 96)
+
+    def passes(work):
+        rows = coded_rows(GpuEngine(runtime), (101, 13, 5, 8), weighted=True)
+        rows.record = work and Record(work, "rows")
+        rows.measure()
+        rows.relax([2.0, 0.7])
+        rows.improve(3, 1.2)
+        return rows.codes, rows.codebook, rows.loss
+
+    def job():
+        with WorkDirectory.open(tmp_path / "w") as work:
+            work.require({"seed": 0})
+            return passes(work)
+
+    found, stops = stop_and_go(job, 2)
+    assert stops > 3
+    assert_same(found, passes(None))
+
+
 def test_rows_are_sent_once(runtime, monkeypatch):
     rows = coded_rows(GpuEngine(runtime), (30, 6, 4, 8))
     rows.measure()
@@ -276,7 +301,7 @@ def test_rows_are_sent_once(runtime, monkeypatch):
 
     monkeypatch.setattr(EmbeddingMatrix, "batches", batches)
     rows.relax([1.0])
-    rows.with_codebook(rows.codebook).fit()
+    rows.with_codebook(rows.codebook, "copy").fit()
 
 
 @needs_compiler

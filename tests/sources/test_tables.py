@@ -1,3 +1,4 @@
+import errno
 import gzip
 import json
 import lzma
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 
 from nncompress import FormatError, InputError
+from nncompress.errors import OutputError
 from nncompress.formats.safetensors import write_tensors
+from nncompress.formats.work import WorkDirectory
+from nncompress.sources import tables
 from nncompress.sources.tables import open_table
 
 WORDS = ["the", "\u00a0é", "", "1", "a" * 300, "\u2028"]
@@ -317,3 +321,36 @@ def test_a_matrix_object_keeps_its_own_settings():
 def test_words_that_are_no_text_are_refused_at_once(bad):
     with pytest.raises(InputError, match="row 1 has the word"):
         read(ROWS, words=["a", bad])
+
+
+def test_a_full_disk_names_the_converted_matrix(tmp_path, monkeypatch):
+    (tmp_path / "v.txt").write_bytes(as_text())
+
+    def full(path, rows, write_words):
+        next(rows)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tables, "write_npy", full)
+    with pytest.raises(
+        OutputError,
+        match=r"matrix\.npy cannot be written: No space .* files \(TMPDIR\) or for work",
+    ):
+        read(tmp_path / "v.txt")
+    with (
+        WorkDirectory.open(tmp_path / "w") as work,
+        pytest.raises(OutputError, match=r"w/matrix\.state cannot be written: No space left on"),
+    ):
+        read(tmp_path / "v.txt", work=work)
+
+
+def test_the_room_for_a_matrix_is_told_from_a_files_size(tmp_path, random):
+    rows = random.normal(size=(3_000, 20)).astype(np.float32)
+    path = tmp_path / "v.txt"
+    lines = [f"w{i} {' '.join(map(str, row))}" for i, row in enumerate(rows.tolist())]
+    for header in ([], ["3000 20"]):
+        path.write_text("\n".join([*header, *lines, ""]))
+        assert tables._converted_bytes(path) == pytest.approx(rows.nbytes, rel=0.02)
+    path.write_bytes(as_binary())
+    assert tables._converted_bytes(path) >= ROWS.nbytes
+    path.write_bytes(b"")
+    assert tables._converted_bytes(path) == 0

@@ -133,6 +133,14 @@ class _CpuPass:
             tally.tally, x, weights, codes, self._num_codewords, equations.counts, equations.sums
         )
 
+    def sums(self) -> dict[str, np.ndarray]:
+        equations = self._equations
+        return {"counts": equations.counts, "sums": equations.sums, "used": equations.used}
+
+    def add(self, sums: dict[str, np.ndarray]) -> None:
+        for name, own in self.sums().items():
+            own[...] = sums[name]
+
     def equations(self) -> LeastSquares:
         return self._equations
 

@@ -211,6 +211,17 @@ class _GpuPass:
         )
         self._sums.add(x, weights, xp.ascontiguousarray(codes.T))
 
+    def sums(self) -> dict[str, np.ndarray]:
+        to_host = np.asarray if self._xp is np else self._xp.asnumpy
+        return {name: to_host(array) for name, array in self._parts().items()}
+
+    def add(self, sums: dict[str, np.ndarray]) -> None:
+        for name, own in self._parts().items():
+            own[...] = self._xp.asarray(sums[name])
+
+    def _parts(self) -> dict[str, Array]:
+        return {"counts": self._counts, "sums": self._sums.parts, "used": self._used}
+
     def equations(self) -> LeastSquares:
         equations = LeastSquares(*self._codebook.shape, self._xp)
         self._xp.multiply(self._counts, 1.0 / self._units, out=equations.counts)
@@ -257,6 +268,9 @@ class _Sums:
         num_codebooks: M.
         num_units: L = M*K.
         dim: D.
+
+    Attributes:
+        parts: The sums of parts of the rows, float64 ``(slices, L, D)``.
     """
 
     def __init__(
@@ -270,7 +284,7 @@ class _Sums:
         # The rows are cut into parts by these sizes alone, whatever the GPU.
         slices = max(1, min(_MOST_SLICES, _ADDING_BLOCKS // blocks))
         self._blocks = blocks * slices
-        self._sums = xp.zeros((slices, num_units, dim))
+        self.parts = xp.zeros((slices, num_units, dim))
         self._sizes = num_codebooks, num_codewords, self._tile, slices
 
     def add(self, x: Array, weights: Array, codes: Array) -> None:
@@ -285,10 +299,10 @@ class _Sums:
             "add_rows",
             self._blocks,
             self._threads,
-            [x, weights, codes, self._sums, *map(np.int32, (*x.shape, *self._sizes))],
+            [x, weights, codes, self.parts, *map(np.int32, (*x.shape, *self._sizes))],
             8 * self._tile * self._threads,
         )
 
     def total(self) -> Array:
         """Returns the sums, float64 ``(L, D)``."""
-        return self._sums.sum(axis=0)
+        return self.parts.sum(axis=0)

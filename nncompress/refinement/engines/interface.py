@@ -115,6 +115,12 @@ class Pass(Protocol):
             weights: The weights of its rows, float64 ``(n,)``.
         """
 
+    def sums(self) -> dict[str, np.ndarray]:
+        """Returns what the blocks so far add up to, by name, as ``add`` takes it."""
+
+    def add(self, sums: dict[str, np.ndarray]) -> None:
+        """Adds what blocks have added up to before; the pass has no others so far."""
+
     def equations(self) -> LeastSquares:
         """Returns the normal equations of the blocks so far, without squares and weight."""
 

@@ -1,0 +1,45 @@
+"""Results of long work that cannot be written where they belong, and are kept elsewhere."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from nncompress.errors import OutputError
+
+_PREFIX = "nncompress-saved-"
+
+
+def write_or_rescue(directory: Path, write: Callable[[Path], object]) -> None:
+    """Writes results to a directory; where that fails, to another one, so that they are not lost.
+
+    The other is a new directory among the temporary files, or else in the home directory.
+
+    Args:
+        directory: The directory in which they belong.
+        write: Writes them to the directory that it is given.
+
+    Raises:
+        OutputError: They cannot be written where they belong. The message says where they are
+            instead, if they could be written anywhere.
+    """
+    try:
+        write(directory)
+    except OutputError as error:
+        place = _written_elsewhere(write)
+        if place is None:
+            raise
+        raise OutputError(f"{error}; what was computed is in {place}", error.errno) from error
+
+
+def _written_elsewhere(write: Callable[[Path], object]) -> Path | None:
+    for parent in (tempfile.gettempdir, Path.home):
+        with suppress(OSError, RuntimeError):  # there may be no home
+            place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent()))
+            try:
+                write(place)
+            except OSError:
+                place.rmdir()
+                continue
+            return place
+    return None

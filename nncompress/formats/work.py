@@ -1,0 +1,229 @@
+"""A directory in which a long job keeps what it has computed, so that it can be continued.
+
+Whatever is kept has a SHA-256 sum, and appears complete or not at all. What is damaged is as if
+it had never been computed, which a warning says.
+"""
+
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.errors import InputError, OutputError
+from nncompress.formats.files import atomic_path, clear_up
+from nncompress.formats.locks import Lock
+from nncompress.formats.safetensors import map_tensors, write_tensors
+
+_JOB, _STATE = "work.json", ".state"
+_HIDDEN = ".nncompress-"  # the lock, and what is being written
+# Seconds between two states of work that goes on, and the share of the time that keeping them may
+# take.
+_SELDOM, _SHARE = 30.0, 0.01
+_SUM = "sha256"
+
+
+@dataclass(frozen=True)
+class State:
+    """Something that was computed.
+
+    Attributes:
+        arrays: By name; read-only.
+        facts: By name, whatever JSON can hold.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, object]
+
+
+class WorkDirectory:
+    """What a job has computed so far, and what its result depends on.
+
+    ``open`` makes or opens one.
+
+    Attributes:
+        path: The directory.
+    """
+
+    def __init__(self, path: Path, is_new: bool) -> None:
+        self.path = path
+        self._is_new = is_new
+        self._facts: dict[str, object] = {}
+        self._due = time.monotonic() + _SELDOM
+        clear_up(path)
+        self._read_job()
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: str | os.PathLike) -> Iterator["WorkDirectory"]:
+        """Opens a directory for this process alone, while the block runs.
+
+        Args:
+            path: A directory of a job that is to be continued, an empty one, or a new name.
+
+        Raises:
+            InputError: It holds other files, or is in use by another process.
+            OutputError: It cannot be made.
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is no directory; wanted one for the work (--work)")
+        is_new = not path.exists()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_others(path)
+            lock = Lock.take(path / f"{_HIDDEN}lock")
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be used for the work (--work): {error.strerror}", error.errno
+            ) from None
+        if lock is None:
+            raise InputError(
+                f"{path} is in use by another process; wait for its end, or name another "
+                "directory for the work (--work)"
+            )
+        work = None
+        try:
+            work = cls(path, is_new)
+            yield work
+        finally:
+            if work is not None and not any(path.glob("*" + _STATE)):
+                work.finish()  # there is nothing to continue
+            lock.release()
+            if work is None or work._is_new:
+                with suppress(OSError):  # there is something to continue
+                    path.rmdir()
+
+    def require(self, facts: Mapping[str, object]) -> None:
+        """Notes what the job depends on, or compares it with what was noted.
+
+        Args:
+            facts: By name, whatever JSON can hold.
+
+        Raises:
+            InputError: One differs. What the directory holds is untouched.
+        """
+        facts = json.loads(json.dumps(facts))
+        for name, value in facts.items():
+            if self._facts.get(name, value) != value:
+                raise InputError(
+                    f"{self.path} holds the work of another job, with {name} {self._facts[name]}; "
+                    f"here it is {value}; give that job's command to continue it, or name another "
+                    "directory (--work)"
+                )
+        if not facts.keys() <= self._facts.keys():
+            self._facts |= facts
+            self._write_job()
+
+    def load(self, name: str) -> State | None:
+        """Returns what was saved under a name; None if nothing was, or it is damaged.
+
+        Args:
+            name: The name.
+        """
+        path = self.state_path(name)
+        if not path.is_file():
+            return None
+        try:
+            file = map_tensors(path)
+            facts = json.loads(file.metadata["facts"])
+            intact = file.metadata[_SUM] == _sum_of(file.metadata["facts"], file.tensors)
+        except (InputError, KeyError, ValueError, OSError):
+            intact = False
+        if intact:
+            return State(file.tensors, facts)
+        self.discard_damaged(name)
+        return None
+
+    def save(
+        self, name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, object]
+    ) -> None:
+        """Saves something in place of what had the name.
+
+        Args:
+            name: The name.
+            arrays: By name.
+            facts: By name, whatever JSON can hold.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        started = time.monotonic()
+        text = json.dumps(dict(facts))
+        ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize))
+        write_tensors(
+            self.state_path(name), ordered, {"facts": text, _SUM: _sum_of(text, ordered)}
+        )
+        now = time.monotonic()
+        self._due = now + max(_SELDOM, (now - started) / _SHARE)
+
+    def is_due(self) -> bool:
+        """Tells whether the last ``save`` is so long ago that work should be saved again."""
+        return time.monotonic() >= self._due
+
+    def state_path(self, name: str) -> Path:
+        """Returns the file of a name."""
+        return self.path / f"{name}{_STATE}"
+
+    def discard(self, name: str) -> None:
+        """Removes what was saved under a name, and is not needed any more."""
+        self.state_path(name).unlink(missing_ok=True)
+
+    def discard_damaged(self, name: str) -> None:
+        """Removes what was saved under a name, and says so."""
+        path = self.state_path(name)
+        warnings.warn(f"{path} is damaged; that part of the work is done again", stacklevel=3)
+        path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Removes what was kept; ``open`` then removes the directory, if it made it."""
+        for entry in self.path.iterdir():
+            if entry.name == _JOB or entry.suffix == _STATE:
+                entry.unlink()
+
+    def _read_job(self) -> None:
+        path = self.path / _JOB
+        if not path.is_file():
+            return
+        try:
+            job = json.loads(path.read_text(encoding="utf-8"))
+            if job.pop(_SUM) == _sum_of(json.dumps(job), {}):
+                self._facts, self._is_new = job["facts"], job["is new"]
+                return
+        except (OSError, ValueError, KeyError, AttributeError):
+            pass
+        warnings.warn(f"{path} is damaged; all of the work is done again", stacklevel=4)
+        self.finish()
+
+    def _write_job(self) -> None:
+        job = {"facts": self._facts, "is new": self._is_new}
+        job[_SUM] = _sum_of(json.dumps(job), {})
+        with atomic_path(self.path / _JOB) as temporary:
+            temporary.write_text(json.dumps(job, indent=1), encoding="utf-8")
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuses a directory that is somebody else's."""
+    names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
+    if _JOB in names:
+        names = [name for name in names if name != _JOB and not name.endswith(_STATE)]
+    if names:
+        raise InputError(
+            f"{path} holds other files ({', '.join(names[:3])}); wanted a new or empty directory "
+            "for the work (--work), or that of the job to continue"
+        )
+
+
+def _sum_of(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Returns the SHA-256 sum of a text and of arrays, with their names, types and shapes."""
+    state = hashlib.sha256(text.encode("utf-8"))
+    for name, array in sorted(arrays.items()):
+        state.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return state.hexdigest()

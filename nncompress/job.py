@@ -1,0 +1,99 @@
+"""A job of compressing that can be continued: what it depends on, and what is kept of training."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.formats.work import WorkDirectory
+from nncompress.machine import Machine
+from nncompress.refinement.refine import RefinementSettings
+from nncompress.training.checkpoint import forget
+from nncompress.training.settings import TrainingOptions
+from nncompress.version import __version__
+
+_TRAINED = "trained"
+
+
+@contextmanager
+def open_work(
+    path: str | os.PathLike | None,
+    size: tuple[int, int],
+    options: TrainingOptions,
+    machine: Machine,
+    refinement: RefinementSettings,
+    others: Mapping[str, object],
+) -> Iterator[WorkDirectory | None]:
+    """Opens the directory in which a job of ``compress_table`` is kept.
+
+    Args:
+        path: The directory; None for none.
+        size: M and K.
+        options: The settings that training is asked for.
+        machine: The machine to compute on.
+        refinement: The settings of refinement.
+        others: Further settings that the result depends on, by name.
+
+    Yields:
+        The directory; None for none.
+
+    Raises:
+        InputError: It holds the work of another job, or is used by one, or the job has a time
+            budget.
+    """
+    if path is None:
+        yield None
+        return
+    if refinement.seconds is not None:
+        raise InputError(
+            "a time budget (--time-budget) and a work directory (--work) were given; what a time "
+            "budget reaches is never the same twice, so leave one of them out"
+        )
+    with WorkDirectory.open(path) as work:
+        work.require({
+            "version": __version__, "M": size[0], "K": size[1],
+            "device": "CPU" if machine.gpu < 0 else "GPU",
+            **asdict(options), **asdict(refinement), **others,
+        })  # fmt: skip
+        yield work
+
+
+def require_weights(work: WorkDirectory, weights: np.ndarray | None) -> None:
+    """Requires the weights that the job began with.
+
+    Args:
+        work: The job's directory.
+        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+
+    Raises:
+        InputError: They are others.
+    """
+    digest = None if weights is None else hashlib.sha256(weights.data).hexdigest()
+    work.require({"the weights' SHA-256": digest})
+
+
+def has_trained(work: WorkDirectory) -> bool:
+    """Tells whether training is over, if what it ended with is intact."""
+    return work.state_path(_TRAINED).is_file()
+
+
+def trained_once(
+    work: WorkDirectory, train: Callable[[], tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns codes and codebook of training, which is done once.
+
+    Args:
+        work: The job's directory.
+        train: Returns codes ``(N, M)`` and codebook ``(M*K, D)``.
+    """
+    state = work.load(_TRAINED)
+    if state is not None:
+        return state.arrays["codes"], state.arrays["codebook"]
+    codes, codebook = train()
+    work.save(_TRAINED, {"codes": codes, "codebook": codebook}, {})
+    forget(work)
+    return codes, codebook
