@@ -14,6 +14,7 @@ from nncompress.autoencoder.forms import autoencoder_for
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
+from nncompress.formats.npz_writing import write_npz
 from nncompress.machine import Machine
 
 _PARAMETERS = ("l1/W", "l1/b", "l2/W", "l2/b", "codebook")
@@ -29,13 +30,14 @@ def save_model(
     Args:
         path: The file.
         chain: The autoencoder.
-        beside: Other arrays to keep in the file; ``load_model`` passes them over.
+        beside: Arrays that the file has in place of the chain's, and others, which ``load_model``
+            passes over.
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(chain)
     serializer.target.pop(NOISE_CALLS, None)  # of a chain that goes on, not of the model
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **serializer.target, **beside)
+    with atomic_path(path) as temporary:
+        write_npz(temporary, serializer.target | dict(beside))
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -2,15 +2,19 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
+from nncompress.formats.locks import Lock
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
 CONFIG_FILE = "config.json"
 LOG_FILE = "train.log"
+_LOCK_FILE = "train.lock"
 
 
 def create_run_directory(
@@ -50,6 +54,25 @@ def create_run_directory(
             raise InputError(f"{parent} is not a directory; wanted one for the runs") from None
         else:
             return path
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Keeps other processes from training in a run directory while the block runs.
+
+    Raises:
+        InputError: Another process does.
+    """
+    lock = Lock.take(directory / _LOCK_FILE)
+    if lock is None:
+        raise InputError(
+            f"another process trains in {directory}; wait for its end, or stop it, and continue "
+            "the run then"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_config(directory: Path, config: dict[str, object]) -> None:

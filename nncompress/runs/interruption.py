@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import TrainingInterrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)]))
 
 
 class Interruption(chainer.training.Extension):
-    """Ends training after the update under way, when SIGINT (Ctrl-C) or SIGTERM has come.
+    """Ends training after the update under way, when SIGINT (Ctrl-C), SIGTERM or SIGHUP has come.
 
     It is to be the last extension of all, with a trigger that fires after each update, so that
     whatever is saved then is complete.

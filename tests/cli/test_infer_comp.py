@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
-from nncompress.runs.best_snapshots import best_snapshot
+from nncompress.runs.best_file import best_snapshot
 
 
 @pytest.fixture

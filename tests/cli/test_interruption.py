@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.runs.trainer_snapshots import trainer_snapshots
+
 ROOT = Path(__file__).resolve().parents[2]
-SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 ARGUMENTS = ["--M", "4", "--K", "8", "-b", "50", "-e", "300", "--input-matrix", "m.npy"]
 # The command with an extension that takes its time and tells so.
 SLOW = f"""
@@ -69,8 +71,12 @@ def wait_for(process, beginning):
 
 
 def arrays_of(run):
-    with np.load(run / "trainer_snapshot.npz") as archive:
+    with np.load(trainer_snapshots(run)[0]) as archive:
         return {key: archive[key] for key in archive.files if key.startswith("updater/")}
+
+
+def names_in(run):
+    return {path.name for path in run.iterdir()}
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -110,7 +116,9 @@ def test_an_interrupted_run_goes_on_to_the_same_end(start, tmp_path, commands, n
     assert expected.keys() == arrays.keys()
     for key in expected:
         assert (expected[key] == arrays[key]).all(), key
-    assert {path.name for path in whole.iterdir()} == {path.name for path in run.iterdir()}
+    assert names_in(run) == names_in(whole) - {"trainer_snapshot_0.npz"} | {
+        f"trainer_snapshot_{iteration}.npz"
+    }
 
 
 def test_the_command_continues_with_the_command(start, tmp_path):
@@ -138,7 +146,8 @@ def test_a_second_signal_stops_at_once(start, tmp_path, number):
     assert "Traceback" not in errors
     assert errors.splitlines()[-1] == "train_comp.py: interrupted"
     (run,) = (tmp_path / "result").iterdir()
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "train.log"]
+    names = ["config.json", "train.log", "trainer_snapshot_0.npz"]
+    assert sorted(path.name for path in run.iterdir()) == names
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -1,0 +1,48 @@
+"""Whether there is room on the disk for what is going to be written."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from nncompress.errors import InputError
+
+
+def check_space(needs: Mapping[Path, int], what: str) -> None:
+    """Refuses work whose files do not fit on the disk, before it begins.
+
+    Needs on the same file system are added up. Where the operating system does not tell how much
+    is free, nothing is refused.
+
+    Args:
+        needs: The bytes to be written at each place: a file or a directory, there or not yet.
+        what: What they are for, for the message: "the compressed table".
+
+    Raises:
+        InputError: A file system has fewer bytes free than are needed there.
+    """
+    together: dict[int, list[Path]] = {}
+    for place in needs:
+        together.setdefault(_device(_existing(place)), []).append(place)
+    for places in together.values():
+        needed = sum(needs[place] for place in places)
+        try:
+            free = shutil.disk_usage(_existing(places[0])).free
+        except OSError:
+            continue
+        if needed > free:
+            raise InputError(
+                f"{what} needs {needed:,} bytes in {' and '.join(map(str, places))}, where "
+                f"{free:,} are free; free some, or name another place for the output, for "
+                "temporary files (TMPDIR) or for work files (--work)"
+            )
+
+
+def _existing(place: Path) -> Path:
+    """Returns the nearest of a place and its parents that exists."""
+    place = Path(os.path.abspath(place))
+    return next(parent for parent in (place, *place.parents) if parent.exists())
+
+
+def _device(path: Path) -> int:
+    return os.stat(path).st_dev
