@@ -14,6 +14,7 @@ from tests.runs.conftest import ARGUMENTS, contents
 FORKING = """
 import json, os, signal, sys
 from pathlib import Path
+import matplotlib.backends.backend_agg, matplotlib.figure
 import train_comp
 from nncompress.runs import run
 from nncompress.training import fused_updater
@@ -34,7 +35,7 @@ def die_at(number):
 
 for number, out, arguments in json.loads(sys.argv[1]):
     if out is not None:
-        runs = [path for path in Path(out).iterdir() if (path / "config.json").exists()]
+        runs = [path.parent for path in Path(out).glob("*/config.json")]
         if not runs:
             continue
         arguments = ["--resume", str(runs[0])]
@@ -75,7 +76,7 @@ def test_a_run_killed_at_any_call_goes_on_to_the_same_end(fork, matrix_path, tmp
     calls = fork([(0, None, [*arguments, str(tmp_path / "whole")])])
     (whole,) = (tmp_path / "whole").iterdir()
     moments = range(3, calls, max(1, calls // MOMENTS))
-    jobs = []
+    jobs = []  # killed, killed again where it goes on, and left to its end
     for moment in moments:
         out = str(tmp_path / f"killed_{moment}")
         jobs.append((moment, None, [*arguments, out]))
@@ -84,13 +85,14 @@ def test_a_run_killed_at_any_call_goes_on_to_the_same_end(fork, matrix_path, tmp
     fork(jobs)
     continued = 0
     for moment in moments:
-        (run,) = (tmp_path / f"killed_{moment}").iterdir()
-        if (run / "config.json").exists():
+        for run in tmp_path.glob(f"killed_{moment}/*"):
+            if not (run / "config.json").exists():
+                continue
             assert contents(run) == contents(whole), moment
             left = {path.name for path in run.iterdir()}
             assert left == {path.name for path in whole.iterdir()}, moment
             continued += 1
-    assert continued >= len(moments) - 2
+    assert continued >= len(moments) - 1
 
 
-MOMENTS = int(os.environ.get("MOMENTS", "10"))
+MOMENTS = int(os.environ.get("MOMENTS", "5"))
