@@ -10,6 +10,7 @@ import pytest
 
 from tests.runs.conftest import ARGUMENTS, contents
 
+MOMENTS = 5
 # Trains with each argument list in a process of its own, which dies at a call of that number.
 FORKING = """
 import json, os, signal, sys
@@ -93,6 +94,3 @@ def test_a_run_killed_at_any_call_goes_on_to_the_same_end(fork, matrix_path, tmp
             assert left == {path.name for path in whole.iterdir()}, moment
             continued += 1
     assert continued >= len(moments) - 1
-
-
-MOMENTS = int(os.environ.get("MOMENTS", "5"))
