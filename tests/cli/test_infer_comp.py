@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
-from nncompress.runs.best_file import best_snapshot
+from nncompress.runs import decoding
+from nncompress.runs.best_file import best_snapshot, read_best, snapshot_name, write_best
 
 
 @pytest.fixture
@@ -76,7 +77,6 @@ def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run,
 
 def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, monkeypatch):
     from nncompress import pipeline
-    from nncompress.runs import decoding
 
     commands.infer(["--model", str(run), "--no-refine"])
     (path,) = run.glob("*.codes")
@@ -245,3 +245,26 @@ def test_weights_for_another_number_of_rows_are_refused(commands, run, tmp_path)
     (tmp_path / "w.txt").write_text("1\n2\n")
     with pytest.raises(InputError, match=r"has 2 weights and .* 300 rows"):
         commands.infer(["--model", str(run), "--weights", str(tmp_path / "w.txt")])
+
+
+def test_a_snapshot_that_training_replaces_meanwhile_is_not_missed(commands, run, monkeypatch):
+    best, *others = read_best(run)
+    original = decoding.load_model
+
+    def replaced(path, *arguments):
+        if path.name == snapshot_name(best.iteration):
+            write_best(run / "best.json", others)
+            path.unlink()
+        return original(path, *arguments)
+
+    monkeypatch.setattr(decoding, "load_model", replaced)
+    commands.infer(["--model", str(run)])
+    name = snapshot_name(others[0].iteration)
+    assert [path.name for path in run.glob("*.nnc")] == [f"{name}.nnc"]
+
+
+def test_a_list_of_the_best_that_cannot_be_read_is_told(commands, run):
+    (run / "best.json").write_text("{")
+    with pytest.raises(InputError, match=r"best\.json does not tell the best snapshots"):
+        commands.infer(["--model", str(run)])
+    commands.infer(["--model", str(next(run.glob("iter_*.npz")))])
