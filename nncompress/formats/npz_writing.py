@@ -8,7 +8,7 @@ import numpy as np
 
 
 def write_npz(path: Path, arrays: Mapping[str, object]) -> None:
-    """Writes an uncompressed archive without the time, and never pickles.
+    """Writes an uncompressed archive, sorted and without the time, and never pickles.
 
     Args:
         path: The file.
@@ -20,9 +20,9 @@ def write_npz(path: Path, arrays: Mapping[str, object]) -> None:
     """
     archive = zipfile.ZipFile(path, "w")
     try:
-        for name, array in arrays.items():
+        for name in sorted(arrays):
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(arrays[name]), allow_pickle=False)
         archive.close()
     except BaseException:
         # Closing would write too, and fail for another reason than the first.
