@@ -12,6 +12,7 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
 from nncompress.formats.npz import NpzFile
+from nncompress.formats.npz_writing import write_npz
 from nncompress.machine import Machine
 
 _PARAMETERS = ("l1/W", "l1/b", "l2/W", "l2/b", "codebook")
@@ -27,13 +28,14 @@ def save_model(
     Args:
         path: The file.
         chain: The autoencoder.
-        beside: Other arrays to keep in the file; ``load_model`` passes them over.
+        beside: Arrays that the file has in place of the chain's, and others, which ``load_model``
+            passes over.
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(chain)
     serializer.target.pop(NOISE_CALLS, None)  # of a chain that goes on, not of the model
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **serializer.target, **beside)
+    with atomic_path(path) as temporary:
+        write_npz(temporary, serializer.target | dict(beside))
 
 
 def load_model(
@@ -109,7 +111,10 @@ def read_parameters(
         arrays = {name: file[name] for name in wanted if name in file}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} has numbers that are not finite; wanted finite ones")
+            raise InputError(
+                f"{path}: {name} has numbers that are not finite, as training that has diverged "
+                "leaves them; wanted another snapshot, or train with a lower learning rate (--lr)"
+            )
     arrays.setdefault("centre", np.zeros(dim, np.float32))
     arrays.setdefault("scale", np.ones(()))
     if not arrays["scale"] > 0:

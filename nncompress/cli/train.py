@@ -14,6 +14,7 @@ from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, 
 
 if TYPE_CHECKING:
     from nncompress.evaluate.sizing import Target
+    from nncompress.runs.run import RunChoices, TrainingRun
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
 EXAMPLE = "--M 32 --K 16 --input-matrix data/glove.6B.50d.npy"
@@ -49,7 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=MATRIX_DTYPES,
         help="on a GPU: type of the matrix there (default: float32)",
     )
-    add("-r", "--resume", type=Path, metavar="RUN", help="run directory to continue")
+    add(
+        "-r",
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="run directory to continue, or its trainer_snapshot_<n>.npz",
+    )
+    add(
+        "--snapshot-every",
+        metavar="PERIOD",
+        help="save what --resume needs every 30s, 5m or 1h, or so many iterations (default: 30s)",
+    )
     add("-O", "--optimizer", choices=OPTIMIZERS, help="(default: Adam)")
     add("--learning-rate", "--lr", type=float, help="(fast: 5e-3 at its peak, others: 1e-4)")
     add("-M", "--M", type=int, dest="num_codebooks", help="number of codebooks (default: 32)")
@@ -94,15 +106,18 @@ def run(
 
     Raises:
         InputError: Something given cannot be used.
-        TrainingInterrupted: SIGINT or SIGTERM came while training; the message tells how to go on.
+        OutputError: Something could not be written.
+        TrainingInterrupted: A signal came while training; the message tells how to go on.
     """
     started = datetime.now()
-    resumed, matrix = arguments.resume, arguments.input_matrix
+    resumed, matrix, every = arguments.resume, arguments.input_matrix, arguments.snapshot_every
     if resumed is None and matrix is None:
         require_default_matrix("--input-matrix")
         matrix = DEFAULT_MATRIX
 
-    from nncompress.runs.run import RunChoices, continued_run, new_run
+    from nncompress.runs.directory import alone_in
+    from nncompress.runs.run import RunChoices, continued_run, new_run, run_directory_of
+    from nncompress.runs.snapshot_period import SnapshotPeriod
 
     choices = RunChoices(
         data=_given(
@@ -121,16 +136,33 @@ def run(
         extensions=extensions,
         out=arguments.out,
         prefix=arguments.dir_prefix,
+        period=None if every is None else SnapshotPeriod.of(every),
     )
-    fresh = resumed is None
-    training = new_run(choices, started) if fresh else continued_run(resumed, choices)
-    if fresh:
-        _tell_of_tau(arguments)
+    if resumed is not None:
+        with alone_in(run_directory_of(resumed)):
+            return _train(continued_run(resumed, choices), arguments, started, choices)
+    training = new_run(choices, started)
+    _tell_of_tau(arguments)
+    with alone_in(training.directory):
+        return _train(training, arguments, started, choices)
+
+
+def _train(
+    training: "TrainingRun",
+    arguments: argparse.Namespace,
+    started: datetime,
+    choices: "RunChoices",
+) -> Path:
+    """Trains to the end, and says how to go on if that is interrupted."""
     try:
         training.train(started)
     except TrainingInterrupted as error:
         command = _continuing(arguments, training.directory)
-        own = ", with the same optimizer and extensions" if optimizer or extensions else ""
+        own = (
+            ", with the same optimizer and extensions"
+            if choices.optimizer or choices.extensions
+            else ""
+        )
         message = f"{error}; continue with: {command}{own}"
         raise TrainingInterrupted(error.signal, message) from None
     return training.directory

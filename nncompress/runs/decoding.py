@@ -16,10 +16,11 @@ from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
 from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
-from nncompress.runs.best_snapshots import best_snapshot
+from nncompress.runs.best_file import best_snapshot
 from nncompress.runs.config import CONFIG_FILE, read_config
 from nncompress.runs.data import TrainingData
 from nncompress.runs.log import log_provenance, log_to
+from nncompress.runs.unwritten import Unwritten
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.training.settings import check_code_size
 
@@ -77,14 +78,22 @@ def decode(
 
     Raises:
         InputError: Something given cannot be used. No file has been written then.
+        OutputError: A file cannot be written.
     """
     if choices.batch_size < 1:
         raise InputError(f"the batch size is {choices.batch_size}; wanted at least 1")
     check_codebook_dtype(choices.codebook_dtype)
-    snapshot = _snapshot_of(model)
-    config = _config_of(snapshot)
-    size = _code_size(snapshot, config, choices)
-    chain = load_model(snapshot, *size, machine)
+    while True:
+        snapshot = _snapshot_of(model)
+        config = _config_of(snapshot)
+        size = _code_size(snapshot, config, choices)
+        try:
+            chain = load_model(snapshot, *size, machine)
+            break  # nothing more is read of the file, which training may remove
+        except InputError:
+            if snapshot.exists() or snapshot == model:
+                raise
+            continue  # training has put a better one in its place
     known = config or {}
     recipe, seed = known.get("recipe", "unknown"), known.get("seed", 0)
     refined = _is_refined(choices, recipe, size)
@@ -94,7 +103,8 @@ def decode(
     tokens = None if choices.vocabulary is None else _tokens(choices.vocabulary, matrix)
 
     log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
-    with log_to(log_path, started, "Inference complete!!") as log:
+    unwritten = Unwritten()
+    with log_to(log_path, started, "Inference complete!!", unwritten) as log:
         log_provenance(log)
         coded = code(
             chain, matrix, machine,
@@ -131,6 +141,7 @@ def decode(
             coded.warn_if_poor(matrix, weights)
         elif data.weights is None:  # of a weighted run only training knows the rows' weights
             warn_if_poor(exact.loss, matrix.mean_row_loss())
+    unwritten.check("decoding is complete", "the codes are written, and nothing else is lost")
     return exact.distance
 
 

@@ -1,13 +1,17 @@
 """A run's directory and its name."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from nncompress.errors import InputError
+from nncompress.formats.locks import Lock
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
 LOG_FILE = "train.log"
+_LOCK_FILE = "train.lock"
 
 
 def create_run_directory(
@@ -47,3 +51,22 @@ def create_run_directory(
             raise InputError(f"{parent} is not a directory; wanted one for the runs") from None
         else:
             return path
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Keeps other processes from training in a run directory while the block runs.
+
+    Raises:
+        InputError: Another process does.
+    """
+    lock = Lock.take(directory / _LOCK_FILE)
+    if lock is None:
+        raise InputError(
+            f"another process trains in {directory}; wait for its end, or stop it, and continue "
+            "the run then"
+        )
+    try:
+        yield
+    finally:
+        lock.release()

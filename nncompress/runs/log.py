@@ -16,13 +16,42 @@ import logzero
 from logzero import logger
 
 from nncompress.errors import Diverged, TrainingInterrupted
+from nncompress.runs.unwritten import Unwritten
 
 _PACKAGES = ("numpy", "chainer")
 _CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that begins on a line of its own, and is told of where it cannot be written."""
+
+    def __init__(self, path: Path, unwritten: Unwritten) -> None:
+        is_cut = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+        super().__init__(path, encoding="utf-8")
+        self._unwritten = unwritten
+        self._what = path.name
+        if is_cut:  # the process that wrote it was killed
+            self.stream.write("\n")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a line."""
+        with self._unwritten.trying(self._what):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Lets ``emit`` see what went wrong: it is called while the error is handled."""
+        raise
+
+    def close(self) -> None:
+        """Writes what is left, and closes the file."""
+        with self._unwritten.trying(self._what):
+            super().close()
+
+
 @contextmanager
-def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[str], None]]:
+def log_to(
+    path: Path, started: datetime, farewell: str, unwritten: Unwritten
+) -> Iterator[Callable[[str], None]]:
     """Logs to the console and to a file, and closes with when the work ended and how long it took.
 
     Args:
@@ -30,11 +59,12 @@ def log_to(path: Path, started: datetime, farewell: str) -> Iterator[Callable[[s
         started: The time at which the work began.
         farewell: The first of the closing lines; that of a ``TrainingInterrupted`` or
             ``Diverged`` is its message.
+        unwritten: Takes note where the file cannot be written.
 
     Yields:
         A function that logs one message.
     """
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, unwritten)
     handler.setFormatter(logzero.LogFormatter(color=False))
     logger.addHandler(handler)
 

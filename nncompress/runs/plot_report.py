@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
 from nncompress.runs.log_report import WindowSummary
+from nncompress.runs.unwritten import Unwritten
 from nncompress.training.stops import Stops
 
 
@@ -21,6 +22,7 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
             last.
         draw_trigger: Trigger that draws, asked whenever a point has been added.
         filename: Name of the PNG file in the trainer's output directory.
+        unwritten: Takes note of a picture that cannot be written.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
         trigger: Callable[[chainer.training.Trainer], bool],
         draw_trigger: Callable[[chainer.training.Trainer], bool],
         filename: str,
+        unwritten: Unwritten,
     ) -> None:
         super().__init__(y_keys, trigger=trigger, filename=filename)
+        self._unwritten = unwritten
         self._draw_trigger = draw_trigger
 
     def update_stops(self) -> Stops:
@@ -64,7 +68,8 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
         axes.set_xlabel("iteration")
         axes.grid()
         axes.legend()
-        with atomic_path(Path(trainer.out) / self._file_name) as temporary:
+        path = Path(trainer.out) / self._file_name
+        with self._unwritten.trying(path.name), atomic_path(path) as temporary:
             figure.savefig(temporary)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:

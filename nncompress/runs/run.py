@@ -10,19 +10,29 @@ from pathlib import Path
 
 from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.errors import Diverged, InputError
+from nncompress.errors import Diverged, InputError, TrainingInterrupted
 from nncompress.evaluate.pictures import plot_rate_distortion
 from nncompress.evaluate.sizing import HEADING, Point, Target, choose_size
-from nncompress.formats.npz import NpzFile
+from nncompress.formats.files import clear_up
 from nncompress.machine import Machine
-from nncompress.runs.best_snapshots import best_snapshot, snapshot_name
+from nncompress.runs.best_file import best_snapshot, snapshot_name, snapshots_by_name
 from nncompress.runs.config import CONFIG_FILE, CONFIG_NAMES, read_config, write_config
 from nncompress.runs.data import TrainingData
 from nncompress.runs.directory import LOG_FILE, create_run_directory
 from nncompress.runs.interruption import Interruption
 from nncompress.runs.log import log_provenance, log_to
-from nncompress.runs.trainer import TRAINER_SNAPSHOT, make_run_session
+from nncompress.runs.snapshot_period import DEFAULT_PERIOD, SnapshotPeriod
+from nncompress.runs.space import check_run_space
+from nncompress.runs.trainer import make_run_session
+from nncompress.runs.trainer_snapshots import (
+    is_trainer_snapshot,
+    newest_trainer_snapshot,
+    read_trainer_snapshot,
+    remove_later,
+)
+from nncompress.runs.unwritten import Unwritten
 from nncompress.sources import EmbeddingMatrix
+from nncompress.training.best import BestParameters
 from nncompress.training.session import TrainingSession
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
@@ -44,6 +54,7 @@ class RunChoices:
         threads: Threads to compute with on a CPU.
         out: Directory that run directories are made in.
         prefix: A word in the run directory's name.
+        period: The time between two of the trainer's snapshots.
         optimizer: An optimizer of Chainer's in place of the one that the options name, set up on
             no link yet.
         extensions: Chainer's or your own, beside those that fill the run directory.
@@ -58,6 +69,7 @@ class RunChoices:
     threads: int | None = None
     out: Path | None = None
     prefix: str | None = None
+    period: SnapshotPeriod | None = None
     optimizer: chainer.GradientMethod | None = None
     extensions: Sequence[object] = ()
 
@@ -71,12 +83,14 @@ class TrainingRun:
         config: The contents of ``config.json``.
         session: Chain and trainer.
         interruption: An extension of the trainer that ends training when a signal comes.
+        unwritten: Takes note of files that cannot be written.
     """
 
     directory: Path
     config: dict[str, object]
     session: TrainingSession
     interruption: Interruption
+    unwritten: Unwritten
 
     def train(self, started: datetime) -> None:
         """Trains to the end, with everything logged.
@@ -85,24 +99,36 @@ class TrainingRun:
             started: The time at which the command began.
 
         Raises:
-            TrainingInterrupted: SIGINT or SIGTERM has come. The run directory has all that is
-                needed to continue.
+            TrainingInterrupted: SIGINT, SIGTERM or SIGHUP has come. The run directory has all that
+                is needed to continue.
             Diverged: A loss or a parameter is not finite. The run directory has the best models
                 from before.
+            OutputError: Training is complete, and a file could not be written.
         """
-        with (
-            self.interruption.listen(),
-            log_to(self.directory / LOG_FILE, started, "Training complete!!") as log,
-        ):
-            log_provenance(log)
-            log(f"Hyperparameters: {self.config}")
-            try:
-                learned = self.session.run()
-            except Diverged as error:
-                best = best_snapshot(self.directory)
-                kept = "no model was saved" if best is None else f"the last good model is {best}"
-                raise Diverged(error.seen, error.advice, kept) from None
-            learned.warn_if_poor()
+        log_path = self.directory / LOG_FILE
+        try:
+            with (
+                self.interruption.listen(),
+                log_to(log_path, started, "Training complete!!", self.unwritten) as log,
+            ):
+                log_provenance(log)
+                log(f"Hyperparameters: {self.config}")
+                try:
+                    learned = self.session.run()
+                except Diverged as error:
+                    best = best_snapshot(self.directory)
+                    kept = (
+                        "no model was saved" if best is None else f"the last good model is {best}"
+                    )
+                    raise Diverged(error.seen, error.advice, kept) from None
+                learned.warn_if_poor()
+        except TrainingInterrupted as error:
+            parts = filter(None, (str(error), self.unwritten.told()))
+            raise TrainingInterrupted(error.signal, "; ".join(parts)) from None
+        self.unwritten.check(
+            "training is complete",
+            f"make room and continue the run in {self.directory}, which writes it",
+        )
 
 
 def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
@@ -122,23 +148,26 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     matrix, weights = data.open()
     size, points, chosen = _sizes(choices, matrix, options.seed, machine)
     settings = options.resolve(len(matrix), *size)
+    check_run_space(choices.out or Path("result"), settings, *matrix.shape)
     directory = create_run_directory(
         choices.out or Path("result"), choices.prefix or "model", settings, started
     )
+    period, unwritten = choices.period or DEFAULT_PERIOD, Unwritten()
     try:
-        config = _config(settings, data, matrix, machine.gpu)
+        config = _config(settings, data, matrix, machine.gpu, period)
         if chosen is not None:
             config["rate_distortion"] = [asdict(point) for point in points]
             plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
         config |= _own_parts(choices)
         write_config(directory, config)
         session = make_run_session(
-            matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
-        )
+            matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions,
+            period, unwritten,
+        )  # fmt: skip
     except BaseException:
         shutil.rmtree(directory)
         raise
-    return TrainingRun(directory, config, *session)
+    return TrainingRun(directory, config, *session, unwritten)
 
 
 def _sizes(
@@ -159,22 +188,29 @@ def _sizes(
 def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
     """Makes a run that was begun earlier ready to go on.
 
+    Snapshots of what came after the iteration that it goes on from are removed.
+
     Args:
-        resumed: The run directory, or a file in it.
+        resumed: The run directory, whose newest sound trainer snapshot is meant, or one of its
+            trainer snapshots.
         choices: The user's choices; most must agree with the run.
 
     Raises:
         InputError: There is no such run, or something cannot be used. Nothing has been written
             then.
     """
-    directory = resumed if resumed.is_dir() else resumed.parent
-    snapshot = directory / TRAINER_SNAPSHOT
-    if not snapshot.is_file():
-        raise InputError(
-            f"{snapshot} does not exist; wanted a run directory of train_comp.py that has a "
-            "trainer snapshot to continue from"
-        )
+    directory = run_directory_of(resumed)
     config = read_config(directory)
+    clear_up(directory)
+    if resumed == directory:
+        source, arrays = newest_trainer_snapshot(directory) or (None, None)
+    else:
+        source, arrays = resumed, read_trainer_snapshot(resumed)
+    if arrays is None and snapshots_by_name(directory):
+        raise InputError(
+            f"{directory} has no trainer snapshot (trainer_snapshot_<n>.npz) to continue from; "
+            "train anew"
+        )
     _refuse_other_parts(choices, config, directory)
     settings, data = _settings_of(directory, config)
     _refuse_changes(choices, config | data.config(), directory)
@@ -192,28 +228,76 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
     if epochs is not None:
         iterations = settings.iterations_of(epochs, len(matrix))
         settings = replace(settings, iterations=iterations)
+    done = 0 if arrays is None else int(arrays["updater/iteration"])
+    if done > settings.iterations:
+        raise InputError(
+            f"the run in {directory} has made {done} steps already; "
+            f"wanted more than that and not {settings.iterations}"
+        )
+    check_run_space(directory, settings, *matrix.shape)
+    period, unwritten = choices.period or _period_of(config, directory), Unwritten()
     session, interruption = make_run_session(
-        matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions
-    )
-    try:
-        with NpzFile(snapshot, "a trainer snapshot of this run") as archive:
-            done = int(archive["updater/iteration"])
-            if done > settings.iterations:
-                raise InputError(
-                    f"the run in {directory} has made {done} steps already; "
-                    f"wanted more than that and not {settings.iterations}"
-                )
-            chainer.serializers.NpzDeserializer(archive).load(session.trainer)
-    except InputError:
-        raise
-    except (ValueError, TypeError, LookupError, OverflowError) as error:
-        raise InputError(f"{snapshot} is not a trainer snapshot of this run: {error}") from None
-    best = directory / snapshot_name(session.best.iteration)
-    if best.is_file():
-        session.best.adopt(read_parameters(best, settings.num_codebooks, settings.num_codewords))
-    config |= _config(settings, data, matrix, machine.gpu)
+        matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions,
+        period, unwritten,
+    )  # fmt: skip
+    if arrays is not None:
+        try:
+            chainer.serializers.NpzDeserializer(arrays).load(session.trainer)
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise InputError(f"{source} is not a trainer snapshot of this run: {error}") from None
+    _complete_best(session.best, directory, settings)
+    remove_later(directory, done)
+    config |= _config(settings, data, matrix, machine.gpu, period)
     write_config(directory, config)
-    return TrainingRun(directory, config, session, interruption)
+    return TrainingRun(directory, config, session, interruption, unwritten)
+
+
+def run_directory_of(resumed: Path) -> Path:
+    """Returns the directory of a run that is to be continued.
+
+    Args:
+        resumed: The directory, or one of its trainer snapshots.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if resumed.is_dir():
+        directory = resumed
+    elif not resumed.exists():
+        raise InputError(f"{resumed} does not exist; wanted a run directory to continue")
+    elif is_trainer_snapshot(resumed):
+        directory = resumed.parent
+    else:
+        raise InputError(
+            f"{resumed} is no trainer snapshot; wanted the run directory {resumed.parent}, or a "
+            "file trainer_snapshot_<n>.npz in it"
+        )
+    if not (directory / CONFIG_FILE).is_file():
+        raise InputError(
+            f"{directory / CONFIG_FILE} does not exist; wanted a run directory of train_comp.py"
+        )
+    return directory
+
+
+def _complete_best(best: BestParameters, directory: Path, settings: TrainingSettings) -> None:
+    """Takes the best parameters from their own file, where the trainer's snapshot has none."""
+    if best.iteration < 0 or best.parameters():
+        return
+    path = directory / snapshot_name(best.iteration)
+    if path.is_file():
+        best.adopt(read_parameters(path, settings.num_codebooks, settings.num_codewords))
+    else:
+        best.forget()
+
+
+def _period_of(config: Mapping[str, object], directory: Path) -> SnapshotPeriod:
+    """Returns the time between trainer snapshots that a run was begun with."""
+    if "snapshot_every" not in config:
+        return DEFAULT_PERIOD
+    try:
+        return SnapshotPeriod.of(config["snapshot_every"])
+    except InputError as error:
+        raise InputError(f"{directory / CONFIG_FILE}: {error}") from None
 
 
 def _own_parts(choices: RunChoices) -> dict[str, object]:
@@ -251,7 +335,11 @@ def _refuse_other_parts(
 
 
 def _config(
-    settings: TrainingSettings, data: TrainingData, matrix: EmbeddingMatrix, gpu: int
+    settings: TrainingSettings,
+    data: TrainingData,
+    matrix: EmbeddingMatrix,
+    gpu: int,
+    period: SnapshotPeriod,
 ) -> dict[str, object]:
     config = {CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
     return (
@@ -261,6 +349,7 @@ def _config(
             "matrix_shape": list(matrix.shape),
             "epoch": round(settings.iterations * settings.batch_size / len(matrix), 3),
             "gpu": gpu,
+            "snapshot_every": period.text,
         }
     )
 

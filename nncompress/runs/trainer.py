@@ -12,8 +12,11 @@ from nncompress.machine import Machine
 from nncompress.runs.best_snapshots import BestSnapshots
 from nncompress.runs.console import report_on_console
 from nncompress.runs.interruption import Interruption
-from nncompress.runs.log_report import AppendingLogReport
 from nncompress.runs.plot_report import ThrottledPlotReport
+from nncompress.runs.run_log_report import RunLogReport
+from nncompress.runs.snapshot_period import SnapshotPeriod
+from nncompress.runs.trainer_snapshots import TrainerSnapshots
+from nncompress.runs.unwritten import Unwritten
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.session import TrainingSession, make_session
 from nncompress.training.settings import TrainingSettings
@@ -24,8 +27,7 @@ from nncompress.training.triggers import (
     UpdateTrigger,
 )
 
-TRAINER_SNAPSHOT = "trainer_snapshot.npz"
-_SELDOM = 30.0  # seconds between full snapshots, and between plots
+_SELDOM = 30.0  # seconds between plots
 _PRINTED = (
     "epoch",
     "iteration",
@@ -45,6 +47,8 @@ def make_run_session(
     weights: np.ndarray | None,
     optimizer: chainer.GradientMethod | None,
     extensions: Sequence[object],
+    period: SnapshotPeriod,
+    unwritten: Unwritten,
 ) -> tuple[TrainingSession, Interruption]:
     """Builds a session whose trainer logs, plots and saves into a run directory.
 
@@ -56,6 +60,8 @@ def make_run_session(
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name, or None.
         extensions: The user's own.
+        period: The time between two of the trainer's snapshots.
+        unwritten: Takes note of files that cannot be written.
 
     Returns:
         The session, and the extension that ends it in good order when a signal comes.
@@ -63,46 +69,51 @@ def make_run_session(
     session = make_session(
         matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory
     )
-    session.best.is_in_snapshots = False  # its files are the directory's iter_<n>.npz
     trainer = session.trainer
     last = settings.iterations
     often = ReportTrigger(last, iterations=REPORT_INTERVAL)
     each_epoch = ReportTrigger(last, epochs=True)
     each_update = UpdateTrigger()
 
+    def save_best(path: Path) -> None:
+        save_model(path, session.chain, session.best.parameters())
+
     trainer.extend(
-        BestSnapshots(session.best, directory, lambda path: save_model(path, session.chain)),
+        BestSnapshots(session.best, directory, save_best, unwritten),
         trigger=often,
     )
     for name, trigger in (("iteration", often), ("epoch", each_epoch)):
-        log = AppendingLogReport(trigger, f"chainer_report_{name}.log")
+        log = RunLogReport(trigger, f"chainer_report_{name}.log", unwritten)
         trainer.extend(log, name=f"LogReport_{name}")
-    plots = {quantity: _plot(quantity, last, often) for quantity in ("loss", "maxp")}
+    plots = {quantity: _plot(quantity, last, often, unwritten) for quantity in ("loss", "maxp")}
     for quantity, plot in plots.items():
         trainer.extend(plot, name=f"PlotReport_{quantity}")
     printed = _PRINTED if weights is None else (*_PRINTED, *_PRINTED_WITH_WEIGHTS)
     table, progress = report_on_console(trainer, printed, "LogReport_iteration", sys.stdout)
     trainer.extend(table, trigger=often)
     trainer.extend(progress, trigger=each_update)
-    snapshot = chainer.training.extensions.snapshot(
-        filename=TRAINER_SNAPSHOT,
-        writer=chainer.training.extensions.snapshot_writers.SimpleWriter(
-            savefun=lambda path, arrays: np.savez(path, **arrays)
-        ),
+    snapshots = TrainerSnapshots(directory, unwritten)
+    trainer.extend(
+        snapshots,
+        trigger=ThrottledTrigger(last, period.seconds)
+        if period.iterations is None
+        else ReportTrigger(last, iterations=period.iterations),
     )
-    trainer.extend(snapshot, trigger=ThrottledTrigger(last, _SELDOM))
     for extension in extensions:
         trainer.extend(extension)
-    interruption = Interruption(snapshot, *(plot.draw for plot in plots.values()))
+    interruption = Interruption(snapshots, *(plot.draw for plot in plots.values()))
     trainer.extend(interruption, trigger=each_update)
     return session, interruption
 
 
-def _plot(quantity: str, last: int, often: ReportTrigger) -> ThrottledPlotReport:
+def _plot(
+    quantity: str, last: int, often: ReportTrigger, unwritten: Unwritten
+) -> ThrottledPlotReport:
     """Makes the extension that plots a quantity in training and validation."""
     return ThrottledPlotReport(
         (f"main/{quantity}", f"validation/main/{quantity}"),
         trigger=often,
         draw_trigger=ThrottledTrigger(last, _SELDOM),
         filename=f"{quantity}.png",
+        unwritten=unwritten,
     )

@@ -22,8 +22,6 @@ class BestParameters(chainer.training.Extension):
         loss: The least validation loss so far; infinite before the first.
         iteration: The iteration that it was measured at; -1 before the first.
         observers: Called with each such iteration, while the chain has those parameters.
-        is_in_snapshots: Whether the trainer's snapshots hold the parameters; not so where a run
-            directory keeps them in files of their own.
     """
 
     priority = chainer.training.PRIORITY_EDITOR
@@ -35,7 +33,6 @@ class BestParameters(chainer.training.Extension):
         self.loss = np.inf
         self.iteration = -1
         self.observers: list[Callable[[int], None]] = []
-        self.is_in_snapshots = True
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Looks at the validation loss just observed."""
@@ -58,10 +55,17 @@ class BestParameters(chainer.training.Extension):
             name: device.send(arrays[name.lstrip("/")]) for name, _ in self._chain.namedparams()
         }
 
+    def forget(self) -> None:
+        """Takes the next parameters for the best, whatever their loss is."""
+        self.loss, self.iteration, self._arrays = np.inf, -1, {}
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Returns the best parameters by name, ``l1/W`` and so on, in main memory."""
+        numpy = chainer.get_device("@numpy")
+        return {name.lstrip("/"): numpy.send(array) for name, array in self._arrays.items()}
+
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the best parameters, their loss and iteration."""
-        if not self.is_in_snapshots:
-            return
         with suppress(KeyError):  # snapshots from before they were there
             self.loss = float(serializer("loss", self.loss))
             self.iteration = int(serializer("iteration", self.iteration))

@@ -65,7 +65,7 @@ class ReportTrigger:
 
 
 class ThrottledTrigger:
-    """Fires at the last iteration and, before it, at most once in so many seconds.
+    """Fires every so many seconds after it is first asked, and at the last iteration.
 
     What it times must not influence training: it follows the clock.
 
@@ -77,11 +77,13 @@ class ThrottledTrigger:
     def __init__(self, last_iteration: int, seconds: float) -> None:
         self._last_iteration = last_iteration
         self._seconds = seconds
-        self._fired_at = 0.0
+        self._fired_at: float | None = None
 
     def __call__(self, trainer: chainer.training.Trainer) -> bool:
         """Tells whether it is time again."""
         now = trainer.elapsed_time
+        if self._fired_at is None:
+            self._fired_at = now
         if (
             trainer.updater.iteration != self._last_iteration
             and now < self._fired_at + self._seconds

@@ -9,7 +9,7 @@ from nncompress import CompressedEmbedding, InputError
 from nncompress.errors import OutputError
 from nncompress.formats import rescue
 from nncompress.runs import decoding
-from nncompress.runs.best_snapshots import best_snapshot
+from nncompress.runs.best_file import best_snapshot, read_best, snapshot_name, write_best
 
 
 @pytest.fixture
@@ -102,7 +102,6 @@ def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run,
 
 def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, monkeypatch):
     from nncompress import pipeline
-    from nncompress.runs import decoding
 
     commands.infer(["--model", str(run), "--no-refine"])
     (path,) = run.glob("*.codes")
@@ -292,3 +291,26 @@ def test_a_model_that_is_not_finite_is_refused_before_anything_is_written(comman
             commands.infer(["--model", str(run), "--no-refine"])
         written = [path for path in run.iterdir() if path not in before]
         assert all(path.suffix == ".log" for path in written)
+
+
+def test_a_snapshot_that_training_replaces_meanwhile_is_not_missed(commands, run, monkeypatch):
+    best, *others = read_best(run)
+    original = decoding.load_model
+
+    def replaced(path, *arguments):
+        if path.name == snapshot_name(best.iteration):
+            write_best(run / "best.json", others)
+            path.unlink()
+        return original(path, *arguments)
+
+    monkeypatch.setattr(decoding, "load_model", replaced)
+    commands.infer(["--model", str(run)])
+    name = snapshot_name(others[0].iteration)
+    assert [path.name for path in run.glob("*.nnc")] == [f"{name}.nnc"]
+
+
+def test_a_list_of_the_best_that_cannot_be_read_is_told(commands, run):
+    (run / "best.json").write_text("{")
+    with pytest.raises(InputError, match=r"best\.json does not tell the best snapshots"):
+        commands.infer(["--model", str(run)])
+    commands.infer(["--model", str(next(run.glob("iter_*.npz")))])

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.runs.trainer_snapshots import trainer_snapshots
+
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 ARGUMENTS = ["--M", "4", "--K", "8", "-b", "50", "-e", "300", "--input-matrix", "m.npy"]
@@ -72,18 +74,22 @@ def wait_for(process, beginning):
 
 
 def arrays_of(run):
-    with np.load(run / "trainer_snapshot.npz") as archive:
+    with np.load(trainer_snapshots(run)[0]) as archive:
         return {key: archive[key] for key in archive.files if key.startswith("updater/")}
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+def names_in(run):
+    return {path.name for path in run.iterdir()}
+
+
+@pytest.mark.parametrize("number", [*SIGNALS, signal.SIGHUP])
 def test_an_interrupted_run_goes_on_to_the_same_end(start, tmp_path, commands, number):
     process = start(ROOT / "train_comp.py", *ARGUMENTS)
     wait_for(process, "epoch ")
     time.sleep(0.3)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == SIGNALS[number]
+    assert process.returncode == 128 + number
     assert "Traceback" not in errors
     last = errors.splitlines()[-1]
     found = re.fullmatch(
@@ -113,7 +119,9 @@ def test_an_interrupted_run_goes_on_to_the_same_end(start, tmp_path, commands, n
     assert expected.keys() == arrays.keys()
     for key in expected:
         assert (expected[key] == arrays[key]).all(), key
-    assert {path.name for path in whole.iterdir()} == {path.name for path in run.iterdir()}
+    assert names_in(run) == names_in(whole) - {"trainer_snapshot_0.npz"} | {
+        f"trainer_snapshot_{iteration}.npz"
+    }
 
 
 def test_the_command_continues_with_the_command(start, tmp_path):
@@ -142,7 +150,8 @@ def test_a_second_signal_stops_at_once(start, tmp_path, number):
     assert "Traceback" not in errors
     assert errors.splitlines()[-1] == "train_comp.py: interrupted"
     (run,) = (tmp_path / "result").iterdir()
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "train.log"]
+    names = ["config.json", "train.log", "trainer_snapshot_0.npz"]
+    assert sorted(path.name for path in run.iterdir()) == names
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -12,6 +12,7 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import Diverged, InputError
 from nncompress.machine import Machine
 from nncompress.runs.run import RunChoices, continued_run, new_run
+from nncompress.runs.trainer_snapshots import trainer_snapshots
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.validation import Validation
 
@@ -40,7 +41,9 @@ def test_a_run_leaves_what_the_design_says(commands, matrix_path, tmp_path, caps
         "chainer_report_epoch.log",
         "loss.png",
         "maxp.png",
-        "trainer_snapshot.npz",
+        "best.json",
+        "trainer_snapshot_0.npz",
+        "trainer_snapshot_18.npz",
     }
     snapshots = {name for name in files if re.fullmatch(r"iter_\d+\.npz", name)}
     assert 1 <= len(snapshots) <= 3
@@ -102,7 +105,7 @@ def test_the_validation_shown_at_an_iteration_is_the_one_measured_there(
     printed = capsys.readouterr().out
     config = json.loads((run / "config.json").read_text())
     chain = FusedAutoencoder(12, 4, 8)
-    snapshot = run / "trainer_snapshot.npz"
+    snapshot = trainer_snapshots(run)[0]
     chainer.serializers.load_npz(str(snapshot), chain, path="updater/model:main/")
     validation = Validation(EmbeddingMatrix(matrix), chain, config["tau"], Machine())
     reporter = chainer.Reporter()
@@ -172,7 +175,7 @@ def test_a_seed_makes_a_run_reproducible(commands, matrix_path, tmp_path, recipe
         train(commands, matrix_path, tmp_path, "-e", "2", "--recipe", recipe, "--seed", seed)
         for seed in (1, 1, 2)
     ]
-    first, same, other = (snapshot_arrays(run / "trainer_snapshot.npz") for run in runs)
+    first, same, other = (snapshot_arrays(trainer_snapshots(run)[0]) for run in runs)
     key = "updater/model:main/codebook"
     assert (first[key] == same[key]).all()
     assert not (first[key] == other[key]).all()
@@ -190,8 +193,8 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(commands, matrix_path, tmp_p
     part = train(commands, matrix_path, tmp_path / "b", "-e", "3", *arguments)
     resumed = commands.train(["--resume", str(part), "-e", "7"])
     assert resumed == part
-    expected = snapshot_arrays(whole / "trainer_snapshot.npz")
-    found = snapshot_arrays(part / "trainer_snapshot.npz")
+    expected = snapshot_arrays(trainer_snapshots(whole)[0])
+    found = snapshot_arrays(trainer_snapshots(part)[0])
     for key in expected:
         if key.startswith("updater/"):
             assert (expected[key] == found[key]).all(), key
@@ -203,11 +206,10 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(commands, matrix_path, tmp_p
 
 def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path, monkeypatch):
     """The fast recipe's schedules span the whole run, so it is cut short from outside."""
-    from nncompress.runs import trainer as trainer_module
     from nncompress.training.fused_updater import FusedUpdater
 
-    monkeypatch.setattr(trainer_module, "_SELDOM", 0.0)
-    whole = train(commands, matrix_path, tmp_path / "a", "-e", "7")
+    arguments = ["-e", "7", "--snapshot-every", "5"]
+    whole = train(commands, matrix_path, tmp_path / "a", *arguments)
     original = FusedUpdater.update
 
     def killed(self):
@@ -217,13 +219,13 @@ def test_a_killed_run_resumes_to_the_same_result(commands, matrix_path, tmp_path
 
     monkeypatch.setattr(FusedUpdater, "update", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(commands, matrix_path, tmp_path / "b", "-e", "7")
+        train(commands, matrix_path, tmp_path / "b", *arguments)
     monkeypatch.setattr(FusedUpdater, "update", original)
     (part,) = (tmp_path / "b").iterdir()
-    commands.train(["-r", str(part / "trainer_snapshot.npz")])
+    commands.train(["-r", str(trainer_snapshots(part)[0])])
 
-    expected = snapshot_arrays(whole / "trainer_snapshot.npz")
-    found = snapshot_arrays(part / "trainer_snapshot.npz")
+    expected = snapshot_arrays(trainer_snapshots(whole)[0])
+    found = snapshot_arrays(trainer_snapshots(part)[0])
     assert expected.keys() == found.keys()
     for key in expected:
         if key.startswith("updater/"):
@@ -250,7 +252,7 @@ def test_the_number_of_threads_changes_nothing(commands, matrix_path, tmp_path):
         train(commands, matrix_path, tmp_path, "-e", "5", "--threads", threads)
         for threads in (1, 2, 3)
     ]
-    first, *others = (snapshot_arrays(run / "trainer_snapshot.npz") for run in runs)
+    first, *others = (snapshot_arrays(trainer_snapshots(run)[0]) for run in runs)
     for other in others:
         for key in first:
             if key.startswith("updater/"):
@@ -367,7 +369,7 @@ def test_weights_have_a_column_of_their_own_and_survive_a_resumed_run(
 
     part = train(commands, matrix_path, halved, "-e", "2", *flags)
     commands.train(["--resume", str(part), "-e", "4"])
-    one, other = (snapshot_arrays(directory / "trainer_snapshot.npz") for directory in (run, part))
+    one, other = (snapshot_arrays(trainer_snapshots(directory)[0]) for directory in (run, part))
     for name in ("updater/model:main/codebook", "updater/model:main/l1/W"):
         assert (one[name] == other[name]).all()
 

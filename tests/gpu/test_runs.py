@@ -8,6 +8,7 @@ import pytest
 
 import train_comp
 from nncompress.errors import Diverged, InputError, TrainingInterrupted
+from nncompress.runs.trainer_snapshots import trainer_snapshots
 from tests.gpu.conftest import emulate
 
 
@@ -74,7 +75,7 @@ def test_an_interrupted_run_can_be_continued(gpu, matrix_path, tmp_path):
     train_comp.main(["-g", gpu, "--resume", str(part)], extensions=[interrupt])
     arrays = []
     for run in (whole, part):
-        with np.load(run / "trainer_snapshot.npz") as archive:
+        with np.load(trainer_snapshots(run)[0]) as archive:
             arrays.append({key: archive[key] for key in archive.files if "main/" in key})
     wanted, found = arrays
     assert any("codebook" in key for key in wanted)

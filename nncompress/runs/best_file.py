@@ -1,0 +1,144 @@
+"""``best.json``: which of a run's model snapshots are the best, and what is in them."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nncompress.errors import InputError
+from nncompress.formats.files import clear_up
+
+BEST_FILE = "best.json"
+_PREFIX = "iter_"
+
+
+@dataclass(frozen=True)
+class KeptSnapshot:
+    """A model's snapshot among the best.
+
+    Attributes:
+        iteration: The iteration that it is from.
+        loss: Its validation loss.
+        sha256: The SHA-256 of the file, in hexadecimal.
+    """
+
+    iteration: int
+    loss: float
+    sha256: str
+
+
+def snapshot_name(iteration: int) -> str:
+    """Returns the file name of the model's snapshot at an iteration."""
+    return f"{_PREFIX}{iteration}.npz"
+
+
+def snapshots_by_name(directory: Path) -> dict[int, Path]:
+    """Returns the model's snapshots in a run directory by their iterations."""
+    return {
+        int(digits): path
+        for path in directory.glob(f"{_PREFIX}*.npz")
+        if (digits := path.stem.removeprefix(_PREFIX)).isascii() and digits.isdecimal()
+    }
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_best(path: Path, kept: Sequence[KeptSnapshot]) -> None:
+    """Writes which snapshots are the best.
+
+    Args:
+        path: The file.
+        kept: The snapshots, the best first.
+    """
+    entries = [
+        {
+            "iteration": each.iteration,
+            "validation_loss": each.loss if math.isfinite(each.loss) else None,
+            "sha256": each.sha256,
+        }
+        for each in kept
+    ]
+    path.write_text(json.dumps({"snapshots": entries}, indent=4, allow_nan=False) + "\n")
+
+
+def read_best(directory: Path) -> list[KeptSnapshot] | None:
+    """Reads which snapshots are the best.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The snapshots, the best first; None if the directory does not say, as those of older runs.
+
+    Raises:
+        InputError: What it says cannot be read.
+    """
+    path = directory / BEST_FILE
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        kept = [_entry(each) for each in json.loads(text)["snapshots"]]
+        if not kept:
+            raise ValueError("no snapshot")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} does not tell the best snapshots ({type(error).__name__}: {error}); name a "
+            "snapshot iter_<n>.npz, or continue the run, which makes the file anew"
+        ) from None
+    return kept
+
+
+def best_snapshot(directory: str | os.PathLike) -> Path | None:
+    """Returns the best snapshot of a run directory.
+
+    Args:
+        directory: The run directory. Where nothing says which is best, as in those of older runs,
+            it is the latest, for only better ones were saved.
+
+    Returns:
+        The path; None if there is no snapshot.
+
+    Raises:
+        InputError: ``best.json`` cannot be read, or the snapshot is not the one that it means.
+    """
+    directory = Path(directory)
+    clear_up(directory)
+    kept = read_best(directory)
+    while kept is not None:
+        path = directory / snapshot_name(kept[0].iteration)
+        try:
+            found = sha256_of(path)
+        except FileNotFoundError:
+            found = None
+        if found == kept[0].sha256:
+            return path
+        # Training may have put better ones in its place meanwhile.
+        before, kept = kept, read_best(directory)
+        if kept == before:
+            seen = "is not there" if found is None else "has another content"
+            raise InputError(
+                f"{directory / BEST_FILE} names {path.name} as the best, which {seen}; name a "
+                "snapshot to decode, or continue the run, which makes both anew"
+            )
+    by_name = snapshots_by_name(directory)
+    return by_name[max(by_name)] if by_name else None
+
+
+def _entry(value: object) -> KeptSnapshot:
+    if not isinstance(value, dict):
+        raise TypeError("an entry is no object")
+    iteration, loss, digest = value["iteration"], value["validation_loss"], value["sha256"]
+    if type(iteration) is not int or iteration < 0:
+        raise ValueError(f"the iteration is {iteration!r}")
+    if not isinstance(digest, str):
+        raise TypeError("a SHA-256 is no string")
+    return KeptSnapshot(iteration, math.nan if loss is None else float(loss), digest)

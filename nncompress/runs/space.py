@@ -1,0 +1,53 @@
+"""The bytes that a run will write."""
+
+from pathlib import Path
+
+from nncompress.autoencoder.chain import hidden_units
+from nncompress.formats.space import check_space
+from nncompress.runs.best_file import snapshots_by_name
+from nncompress.runs.best_snapshots import KEPT_SNAPSHOTS
+from nncompress.runs.trainer_snapshots import KEPT_TRAINER_SNAPSHOTS, trainer_snapshots
+from nncompress.training.settings import TrainingSettings
+from nncompress.training.triggers import REPORT_INTERVAL
+
+_ENTRY = 300  # bytes of an entry of the JSON logs, roughly
+_CHARACTER = 4  # bytes of one in a snapshot, which holds the logs too
+_OTHERS = 1_000_000  # plots, the run's log, its configuration
+
+
+def check_run_space(directory: Path, settings: TrainingSettings, rows: int, dim: int) -> None:
+    """Refuses a run whose files do not fit on the disk.
+
+    Args:
+        directory: The run directory, or where it will be. The snapshots that it has already make
+            room for their successors.
+        settings: The run's settings.
+        rows: Rows of the matrix.
+        dim: Columns of the matrix.
+
+    Raises:
+        InputError: They do not fit.
+    """
+    needed = _bytes_of_run(settings, rows, dim)
+    if directory.is_dir():
+        there = [*trainer_snapshots(directory), *snapshots_by_name(directory).values()]
+        needed -= sum(path.stat().st_size for path in there)
+    check_space({directory: max(0, needed)}, "training")
+
+
+def _bytes_of_run(settings: TrainingSettings, rows: int, dim: int) -> int:
+    """Returns the bytes of all files while a snapshot more than are kept is being written."""
+    num_units = settings.num_codebooks * settings.num_codewords
+    num_hidden = hidden_units(settings.num_codebooks, settings.num_codewords)
+    numbers = num_hidden * (dim + 1) + num_units * (num_hidden + 1) + num_units * dim
+    model = 4 * (numbers + dim)
+    entries = (
+        settings.iterations // REPORT_INTERVAL
+        + settings.iterations * settings.batch_size // rows
+        + 2
+    )
+    logs = _ENTRY * entries
+    # Parameters, the best of them, and Adam's two moments.
+    trainer = 4 * model + _CHARACTER * logs
+    snapshots = (KEPT_SNAPSHOTS + 1) * model + (KEPT_TRAINER_SNAPSHOTS + 1) * trainer
+    return snapshots + logs + _OTHERS
