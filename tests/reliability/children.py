@@ -111,9 +111,7 @@ class Nursery:
             os.chdir(self.work)
             os.environ["TMPDIR"] = tempfile.tempdir = str(self.temporary)
             for number, handler in _HANDLERS:
-                signal.signal(
-                    number, signal.default_int_handler if number == 2 else signal.SIG_DFL
-                )
+                signal.signal(number, handler)
             warnings.simplefilter("default")  # and what was shown before is shown again
             arm(self.root, plan, descriptors[2])
             try:

@@ -7,33 +7,19 @@ nothing over. A run goes on by ``--resume`` to the end that it would have had.
 """
 
 import argparse
-import json
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 
 from tests.reliability.children import Nursery, Outcome
 from tests.reliability.ready import ready
+from tests.reliability.runs import UndisturbedRun
 from tests.reliability.shim import Plan, run_preloaded
-from tests.reliability.tasks import (
-    Task,
-    Templates,
-    command,
-    contents,
-    is_left_over,
-    names_below,
-    new_run,
-    resumed_run,
-    tasks,
-)
+from tests.reliability.tasks import Task, Templates, contents, new_run, tasks
 from tests.reliability.undisturbed import Undisturbed
 
 _KILLS = ("kill before", "kill after", "kill halfway")
-_RUN_FILES = ("codes", "codebook.npy", "nnc")
 
 
 class Killer:
@@ -101,119 +87,30 @@ def kill_training(
     """
     ends: Counter[str] = Counter()
     faults: list[str] = []
-    nursery.furnish(templates.base)
-    undisturbed = nursery.run(new_run)
-    if undisturbed.status:
-        raise RuntimeError(f"training fails undisturbed: {undisturbed.errors}")
-    expected = _run_contents(nursery)
-    expected_names = names_below(nursery.root)
+    undisturbed = UndisturbedRun(nursery, templates)
     for _ in range(count):
         nursery.furnish(templates.base)
         told: list[str] = []
-        end = _killed_run(killer, nursery, undisturbed, told)
+        body, end = new_run, "ended"
+        for _ in range(killer.random.choice((1, 1, 2))):
+            outcome, when = killer.run(body, undisturbed.outcome)
+            told.append(when)
+            if outcome.status >= 0:
+                break
+            body, end = undisturbed.next(nursery)
+            if end[:1].isupper():
+                break
         if not end[:1].isupper():
-            try:
-                found = _run_contents(nursery)
-            except Exception as error:
-                end = f"UNREADABLE: {error}"
+            if outcome.status > 0:
+                end = f"FAILED: {outcome.errors.strip()[-300:]}"
+            elif outcome.status < 0:
+                end = undisturbed.fault_of_rest(nursery, body) or end
             else:
-                differ = sorted(
-                    name for name in expected.keys() | found.keys()
-                    if expected.get(name) != found.get(name)
-                )  # fmt: skip
-                names = names_below(nursery.root) ^ expected_names
-                if differ:
-                    end = f"ANOTHER RESULT: {', '.join(differ)}"
-                elif names:
-                    end = f"LEFT: {sorted(names)}"
+                end = undisturbed.fault(nursery) or end
         ends[end.split(":")[0]] += 1
         if end[:1].isupper():
             faults.append(f"training {'; '.join(told)}: {end}")
     return ends, faults
-
-
-def _killed_run(killer: Killer, nursery: Nursery, undisturbed: Outcome, told: list[str]) -> str:
-    """Kills a run once or twice and sees it to its end."""
-    outcome, when = killer.run(new_run, undisturbed)
-    told.append(when)
-    if outcome.status >= 0:
-        return "ended before" if outcome.status == 0 else f"FAILED: {outcome.errors[-300:]}"
-    end = "went on"
-    twice = killer.random.random() < 0.3
-    while True:
-        runs = [p for p in (nursery.work / "out").glob("*") if not is_left_over(p.name)]
-        if len(runs) > 1:
-            return f"MORE RUNS: {[run.name for run in runs]}"
-        if not runs:
-            body, end = new_run, "nothing to resume"
-        elif not _trainer_snapshots(runs[0]):
-            refused = nursery.run(resumed_run(str(runs[0].relative_to(nursery.work))))
-            if refused.status != 2 or "Traceback" in refused.errors:
-                return f"NOT REFUSED: {refused.errors.strip()[-300:]}"
-            # Without a snapshot it is recognized as a run that never began.
-            for path in sorted(runs[0].rglob("*"), reverse=True):
-                path.rmdir() if path.is_dir() else path.unlink()
-            runs[0].rmdir()
-            body, end = new_run, "nothing to resume"
-        else:
-            body = resumed_run(str(runs[0].relative_to(nursery.work)))
-        if twice:
-            outcome, when = killer.run(body, undisturbed)
-            told.append(f"again {when}")
-            twice = False
-        else:
-            outcome = nursery.run(body)
-        if outcome.status > 0:
-            return f"NOT RESUMED: {outcome.errors.strip()[-300:]}"
-        if outcome.status == 0:
-            return end
-
-
-def _trainer_snapshots(run: Path) -> list[Path]:
-    return list(run.glob("trainer_snapshot*"))
-
-
-def _run_contents(nursery: Nursery) -> dict[str, object]:
-    """Returns all that a run has to say, but for times, and decodes it."""
-    (run,) = (p for p in (nursery.work / "out").iterdir() if not is_left_over(p.name))
-    found: dict[str, object] = {}
-    for path in sorted(run.iterdir()):
-        if path.suffix == ".npz":
-            for key, value in _arrays(path).items():
-                found[f"{path.name}:{key}"] = value
-        elif path.name == "config.json" or path.name.startswith("chainer_report"):
-            found[path.name] = _without_times(json.loads(path.read_text()))
-    best = max(run.glob("iter_*.npz"), key=lambda path: int(path.stem[5:]))
-    before = set(run.iterdir())
-    decode = command("decode", "--model", str(run.relative_to(nursery.work)), "--threads", "1")
-    outcome = nursery.run(decode)
-    if outcome.status:
-        raise RuntimeError(f"decoding fails: {outcome.errors}")
-    for ending in _RUN_FILES:
-        found[ending] = Path(f"{best}.{ending}").read_bytes()
-    for path in set(run.iterdir()) - before:
-        path.unlink()
-    return found
-
-
-def _arrays(path: Path) -> dict[str, object]:
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    found: dict[str, object] = {}
-    for key, value in arrays.items():
-        if key.endswith("elapsed_time"):
-            continue
-        if value.dtype.kind in "US" and str(value).startswith(("{", "[")):
-            found[key] = _without_times(json.loads(str(value)))
-        else:
-            found[key] = (value.dtype.str, value.shape, value.tobytes())
-    return found
-
-
-def _without_times(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if k != "elapsed_time"}
-    return [_without_times(each) for each in value] if isinstance(value, list) else value
 
 
 def main() -> None:

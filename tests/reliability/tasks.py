@@ -71,8 +71,16 @@ def _convert() -> None:
     errors.run(partial(script.main, ["table.txt"]), path.name)
 
 
+def _train_and_export() -> None:
+    from nncompress.compressor import EmbeddingCompressor
+
+    compressor = EmbeddingCompressor(2, 4, "q", threads=1)
+    compressor.train("m.npy", max_epochs=8, batch_size=16)
+    compressor.export("m.npy")
+
+
 def _quantize() -> None:
-    arguments = ["--matrix", "m.npy", "--model", "q", *SIZE, "--train", "--export"]
+    arguments = ["--matrix", "m.npy", "--model", "run/q", *SIZE, "--evaluate", "--export"]
     errors.run(partial(alone.main, quantize, arguments), "quantize_embed.py")
 
 
@@ -108,7 +116,11 @@ def tasks() -> dict[str, Task]:
             command("decode", "--model", model, "--vocab-path", "table.word", "--threads", "1"),
             ((f"{model}.codes", f"{model}.codebook.npy", f"{model}.nnc"),),
         ),
-        Task("compress", command("compress", "table.txt", "out.nnc", *SIZE), (("out.nnc",),)),
+        Task(
+            "compress",
+            command("compress", "table.txt", "out.nnc", *SIZE, "-e", "8"),
+            (("out.nnc",),),
+        ),
         Task(
             "import",
             command("import", "made.codes", "made.codebook.npy", "out.nnc"),
@@ -157,6 +169,7 @@ class Templates:
                 nursery.work / f"run/iter_best.npz.{suffix}", nursery.work / f"made.{suffix}"
             )
         (nursery.work / "run/iter_best.npz.nnc").unlink()
+        shutil.copy(nursery.work / "run/iter_best.npz", nursery.work / "run/q.npz")
         self._base = directory / "base"
         shutil.copytree(nursery.work, self._base)
 
