@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ def ready() -> Iterator[tuple[Nursery, tasks.Templates]]:
             (directory / name).mkdir()
         with _elsewhere(directory / "warm"), _silence():
             _warm_up()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the commands have had it for themselves
         nursery = Nursery(directory / "nursery")
         yield nursery, tasks.Templates(nursery, directory / "templates")
 

@@ -127,7 +127,13 @@ def tasks() -> dict[str, Task]:
             (("out.nnc",),),
         ),
         Task("convert", _convert, (("table.npy", "table.word"),)),
-        Task("quantize", _quantize, (("q.npz",), ("q.codes", "q.codebook.npy")), staged="q.npz"),
+        Task(
+            "compressor",
+            partial(errors.run, _train_and_export, "compressor"),
+            (("q.npz",), ("q.codes", "q.codebook.npy")),
+            staged="q.npz",
+        ),
+        Task("quantize", _quantize, (("run/q.codes", "run/q.codebook.npy"),)),
     ]
     exports = {"word2vec": "out.txt", "word2vec-binary": "out.bin", "glove": "out.txt"}
     for name, path in exports.items():
