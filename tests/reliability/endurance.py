@@ -39,18 +39,15 @@ def memory(directory: Path, size: int) -> str:
         resident.append(_resident_bytes())
 
     epochs = max(1, round(size / 1_000))
+    arguments = ["-M", "2", "-K", "4", "-b", "64", "-e", str(epochs), "--threads", "1"]
+    arguments += ["--input-matrix", str(directory / "m.npy"), "--out", str(directory / "out")]
     with (
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):
-        alone.main(
-            train,
-            [*["-M", "2", "-K", "4", "-b", "64", "--threads", "1", "--out"], str(directory / "out"), "-e",
-             str(epochs), "--input-matrix", str(directory / "m.npy")],
-            extensions=[look],
-        )  # fmt: skip
-    return _flat(resident, f"{epochs * 1_000:,} iterations")
+        alone.main(train, arguments, extensions=[look])
+    return _flat(resident[:-1], f"{epochs * 1_000:,} iterations")  # the end writes once more
 
 
 def opens(directory: Path, size: int) -> str:
