@@ -52,6 +52,7 @@ def memory(directory: Path, size: int) -> str:
 
 def opens(directory: Path, size: int) -> str:
     """Opens a file so many times, with a look at its rows."""
+    engine.use("numba")
     path = _table_file(directory)
     resident, descriptors = [], []
     for number in range(size):
@@ -67,7 +68,7 @@ def opens(directory: Path, size: int) -> str:
 
 def lookups(directory: Path, size: int) -> str:
     """Looks so many rows up, one hundred at a time and by their words."""
-    engine.use("numba")  # which it comes to, and stays with, where look-ups last
+    engine.use("numba")
     embedding = CompressedEmbedding.load(_table_file(directory))
     random = np.random.default_rng(1)
     resident, descriptors = [], []
