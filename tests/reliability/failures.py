@@ -173,7 +173,8 @@ def _tell(name: str, trials: Iterator[tuple[Plan, Outcome, str]], nursery: Nurse
         ends[str(plan.kind)]["fell" if is_fault else end] += 1
         if is_fault:
             place = outcome.hits[0][1].removeprefix(f"{nursery.root}/") if outcome.hits else "?"
-            what = _RANDOM.sub("*", f"{plan.kind} {plan.at}, {place}: {end}")
+            what = f"{plan.kind} {plan.at}, {place}: {' '.join(end.split())}"
+            what = _RANDOM.sub("*", what)
             faults[what].append(f"{errno.errorcode[plan.errno]} {plan.action}")
     for kind, counted in ends.items():
         told = ", ".join(f"{number} {end}" for end, number in sorted(counted.items()))

@@ -44,7 +44,10 @@ class Killer:
         at = self.random.randint(1, max(1, len(undisturbed.calls)))
         plan = Plan(self.random.choice(_KILLS), at)
         outcome = self._nursery.run(body, plan)
-        return outcome, f"{plan.action} at call {at} of {len(undisturbed.calls)}: {outcome.hits}"
+        told = f"{plan.action} at call {at} of {len(undisturbed.calls)}"
+        for kind, path in outcome.hits:
+            told += f", {kind} {path.removeprefix(f'{self._nursery.root}/')}"
+        return outcome, told
 
 
 def kill_command(
@@ -73,7 +76,8 @@ def kill_command(
             end = expected.fault_after(nursery) or end
         ends[end.split(":")[0]] += 1
         if end[:1].isupper():
-            faults.append(f"{task.name} over={over} {'; '.join(told)}: {end}")
+            over_others = ", over other files" if over else ""
+            faults.append(f"{task.name}{over_others}: {'; '.join(told)}: {' '.join(end.split())}")
     return ends, faults
 
 
@@ -109,7 +113,7 @@ def kill_training(
                 end = undisturbed.fault(nursery) or end
         ends[end.split(":")[0]] += 1
         if end[:1].isupper():
-            faults.append(f"training {'; '.join(told)}: {end}")
+            faults.append(f"training: {'; '.join(told)}: {' '.join(end.split())}")
     return ends, faults
 
 
