@@ -17,7 +17,7 @@ from tests.reliability.tasks import (
     resumed_run,
 )
 
-_ENDINGS = ("codes", "codebook.npy", "nnc")
+_ENDINGS = (".codes", ".codebook.npy", ".nnc")
 
 
 class UndisturbedRun:
@@ -90,15 +90,14 @@ def _run_contents(nursery: Nursery) -> dict[str, object]:
                 found[f"{path.name}:{key}"] = value
         elif path.name == "config.json" or path.name.startswith("chainer_report"):
             found[path.name] = _without_times(json.loads(path.read_text()))
-    best = max(run.glob("iter_*.npz"), key=lambda path: int(path.stem[5:]))
     before = set(run.iterdir())
     decode = command("decode", "--model", str(run.relative_to(nursery.work)), "--threads", "1")
     outcome = nursery.run(decode)
     if outcome.status:
         raise RuntimeError(f"decoding fails: {outcome.errors}")
-    for ending in _ENDINGS:
-        found[ending] = Path(f"{best}.{ending}").read_bytes()
     for path in set(run.iterdir()) - before:
+        if path.name.endswith(_ENDINGS):
+            found[path.name] = path.read_bytes()
         path.unlink()
     return found
 

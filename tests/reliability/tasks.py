@@ -1,5 +1,6 @@
 """What is killed and made to fail: the commands that write files, on small inputs."""
 
+import argparse
 import importlib.util
 import io
 import pickle
@@ -9,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from nncompress.cli import alone, errors, quantize
+from nncompress.cli import alone, compress, errors, quantize, train
 from nncompress.cli.main import main
 from tests.reliability.children import Nursery
 
@@ -84,25 +86,33 @@ def _quantize() -> None:
     errors.run(partial(alone.main, quantize, arguments), "quantize_embed.py")
 
 
-def often() -> None:
-    """Has a run take a snapshot at each report, where no flag asks for it."""
+def _takes(module: ModuleType, flag: str) -> bool:
+    """Tells whether a command has a flag."""
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return flag in parser.format_help()
+
+
+def _often() -> tuple[str, ...]:
+    """Has a run take many snapshots: returns the flags, where there are some for it."""
+    if _takes(train, "--snapshot-every"):
+        return ("--snapshot-every", "200")
     from nncompress.runs import trainer
 
     trainer._SELDOM = 0.0
+    return ()
 
 
 def new_run() -> None:
     """Begins the run."""
-    often()
-    command(*_RUN, "--out", "out")()
+    command(*_RUN, *_often(), "--out", "out")()
 
 
 def resumed_run(directory: str) -> Callable[[], None]:
     """Returns what goes on with the run."""
 
     def body() -> None:
-        often()
-        command("train", "--threads", "1", "--resume", directory)()
+        command("train", "--threads", "1", *_often(), "--resume", directory)()
 
     return body
 
@@ -135,6 +145,9 @@ def tasks() -> dict[str, Task]:
         ),
         Task("quantize", _quantize, (("run/q.codes", "run/q.codebook.npy"),)),
     ]
+    if _takes(compress, "--work"):
+        body = command("compress", "table.txt", "out.nnc", *SIZE, "-e", "8", "--work", "work")
+        made.append(Task("compress-work", body, (("out.nnc",),)))
     exports = {"word2vec": "out.txt", "word2vec-binary": "out.bin", "glove": "out.txt"}
     for name, path in exports.items():
         body = command("export", "table.nnc", path, "--to", name.removesuffix("-binary"))
