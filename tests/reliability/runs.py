@@ -53,7 +53,14 @@ class UndisturbedRun:
         goes_on = resumed_run(str(runs[0].relative_to(nursery.work)))
         if list(runs[0].glob("trainer_snapshot*.npz")):
             return goes_on, "went on"
+        kept = nursery.root.with_name("kept")
+        shutil.copytree(nursery.root, kept)
         refused = nursery.run(goes_on)
+        if refused.status == 0:  # a snapshot was complete, and had not taken its name
+            shutil.rmtree(nursery.root)
+            kept.rename(nursery.root)
+            return goes_on, "went on"
+        shutil.rmtree(kept)
         if refused.status != 2 or "Traceback" in refused.errors:
             return new_run, f"NOT REFUSED: {refused.errors.strip()[-300:]}"
         shutil.rmtree(runs[0])
