@@ -1,0 +1,61 @@
+"""What comes of a command that nothing disturbs, and how one that was disturbed compares."""
+
+from nncompress.formats.files import clear_up
+from tests.reliability.children import Nursery, Outcome
+from tests.reliability.tasks import Task, Templates, contents, names_below
+
+
+class Undisturbed:
+    """A command that nothing disturbs: what was before, and what comes of it.
+
+    Args:
+        task: The command.
+        over: Whether other files stand where it writes.
+        nursery: Where its children are born.
+        templates: What they begin with.
+
+    Attributes:
+        outcome: Its child.
+        old: What its files held before, by name.
+        new: What they hold after it.
+        names: All names after it.
+    """
+
+    def __init__(self, task: Task, over: bool, nursery: Nursery, templates: Templates) -> None:
+        self._task = task
+        nursery.furnish(templates.of(task, over))
+        self.old = contents(nursery.work, task)
+        self.outcome = nursery.run(task.body)
+        if self.outcome.status:
+            raise RuntimeError(f"{task.name} fails undisturbed: {self.outcome.errors}")
+        self.new = contents(nursery.work, task)
+        self.names = names_below(nursery.root)
+
+    def end_of(self, outcome: Outcome, found: dict[str, object]) -> str:
+        """Names the state that a disturbed child left: in capitals if it is a fault."""
+        for name, content in found.items():
+            is_whole = content in (self.old[name], self.new[name])
+            if not is_whole and not self._task.is_stage(name, content):
+                return f"TORN: {name}"
+        if outcome.status >= 0:
+            return "ended"
+        if found == self.old:
+            return "old"
+        return "new" if found == self.new else "between"
+
+    def fault_after(self, nursery: Nursery) -> str | None:
+        """Sees what the next commands make of it: says what is wrong with that, or None."""
+        for group in self._task.groups:
+            places = {(nursery.work / name).parent for name in group}
+            nursery.run(lambda places=places: [clear_up(place) for place in places])
+            found = contents(nursery.work, self._task)
+            new = [name for name in group if found[name] != self.old[name]]
+            if len(group) > 1 and new and any(found[n] != self.new[n] for n in group):
+                return f"SPLIT: {', '.join(new)} are new, and not all"
+        again = nursery.run(self._task.body)
+        if again.status:
+            return f"NOT AGAIN: {again.errors.strip()[-300:]}"
+        if contents(nursery.work, self._task) != self.new:
+            return "ANOTHER RESULT"
+        names = names_below(nursery.root)
+        return f"LEFT: {sorted(names ^ self.names)}" if names != self.names else None
