@@ -34,6 +34,7 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, files_of, open_table
 from nncompress.sources.weights import check_weights
 from nncompress.training.epoch_report import EpochReport
+from nncompress.training.memory import check_memory
 from nncompress.training.session import learn
 from nncompress.training.settings import OBJECTIVES, TrainingOptions
 from nncompress.version import __version__
@@ -194,6 +195,7 @@ def compress_table(
             "is not refined; leave it out"
         )
     output = None if output is None else Path(output)
+    check_memory(matrix.dim, *size)
     check_needs(
         matrix.shape, size, table.words, refined=refined, output=output,
         work=None if work is None or has_trained(work) else work.path,

@@ -13,8 +13,7 @@ if __name__ == "__main__":
     signals.at_once()
 
 from nncompress.cli import errors
-from nncompress.errors import InputError
-from nncompress.sources.text_vectors import convert_text, output_paths
+from nncompress.sources.text_vectors import convert_text
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,15 +26,10 @@ def main(argv: list[str] | None = None) -> None:
         "path",
         type=Path,
         help="word vectors, one token and its numbers a "
-        "line; the .npy and .word files beside it must not be there yet",
+        "line; .npy and .word files of other content beside it are not replaced",
     )
     parser.add_argument("--dim", type=int, help="numbers in a row; a file with others is refused")
     arguments = parser.parse_args(argv)
-    for path in output_paths(arguments.path):
-        if path.exists():
-            raise InputError(
-                f"{path} is there already and would be replaced; move it away, or rename the text"
-            )
     matrix_path, word_path, shape = convert_text(arguments.path, arguments.dim)
     print(f"{matrix_path}: {shape[0]:,} rows of {shape[1]} columns, float32")
     print(f"{word_path}: {shape[0]:,} tokens")

@@ -93,22 +93,23 @@ def read_parameters(
         codebook = file.header("codebook").shape
         dim = codebook[1] if len(codebook) == 2 else 0
         wanted = {
+            "codebook": (num_units, dim),
             "l1/W": (num_hidden, dim),
             "l1/b": (num_hidden,),
             "l2/W": (num_units, num_hidden),
             "l2/b": (num_units,),
-            "codebook": (num_units, dim),
             "centre": (dim,),
             "scale": (),
         }
-        for name in file.keys() & wanted.keys():
+        present = [name for name in wanted if name in file]
+        for name in present:
             header = file.header(name)
             if header.shape != wanted[name] or header.dtype.kind != "f":
                 raise InputError(
                     f"{path}: {name} is {header.dtype} {header.shape}; wanted float "
                     f"{wanted[name]} for M={num_codebooks} and K={num_codewords}"
                 )
-        arrays = {name: file[name] for name in wanted if name in file}
+        arrays = {name: file[name] for name in present}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InputError(

@@ -1,6 +1,5 @@
 """Writing a compressed embedding's rows, decoded, in formats that others read."""
 
-import filecmp
 import os
 import warnings
 from collections.abc import Iterator
@@ -10,7 +9,12 @@ import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_path, atomic_paths, check_output
+from nncompress.formats.files import (
+    atomic_path,
+    atomic_paths,
+    check_output,
+    refuse_replacing,
+)
 from nncompress.formats.npy import write_npy
 from nncompress.progress import progress_bar
 from nncompress.sources import write_vocabulary
@@ -77,11 +81,17 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
             words.pop()
         _refuse_words(words, "\n", "a .word file")
     rows = np.arange(embedding.table.num_rows)
-    paths = [path, path.with_suffix(".word")] if embedding.has_words else [path]
-    with atomic_paths(*paths) as (temporary, *beside):
-        for words_file in beside:  # before the long work: another table's words are refused
+    beside = path.with_suffix(".word")
+    if beside.exists() and not embedding.has_words:
+        raise InputError(
+            f"{beside} is there, and would be taken for the words of this table, which has none; "
+            "move it away, or name another output"
+        )
+    paths = [path, beside] if embedding.has_words else [path]
+    with atomic_paths(*paths) as (temporary, *others):
+        for words_file in others:  # before the long work: another table's words are refused
             write_vocabulary(words_file, words)
-            _refuse_replacing(words_file, path.with_suffix(".word"))
+            refuse_replacing(words_file, beside)
         blocks = _blocks(embedding, rows, [""] * len(rows))
         write_npy(temporary, (([b""] * len(part), part) for _, part in blocks), lambda _: None)
     return paths
@@ -96,17 +106,8 @@ def _export_gensim(embedding: CompressedEmbedding, path: Path) -> list[Path]:
     with atomic_paths(*paths) as (temporary, *large):
         keyed.save(str(temporary), separately=["vectors"] if is_large else [])
         for vectors in large:
-            _refuse_replacing(vectors, beside)
+            refuse_replacing(vectors, beside)
     return paths
-
-
-def _refuse_replacing(new: Path, existing: Path) -> None:
-    """Refuses to replace a file that the user has not named, unless it is the same."""
-    if existing.exists() and not filecmp.cmp(new, existing, shallow=False):
-        raise InputError(
-            f"{existing} is there already and would be replaced by another; move it away, or "
-            "name another output"
-        )
 
 
 def _named_rows(embedding: CompressedEmbedding) -> tuple[np.ndarray, list[str]]:

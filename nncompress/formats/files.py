@@ -8,6 +8,7 @@ a note is removed.
 """
 
 import errno
+import filecmp
 import json
 import os
 import shutil
@@ -173,6 +174,23 @@ def clear_up(directory: str | os.PathLike) -> None:
                 "them died, and have their names now",
                 stacklevel=3,
             )
+
+
+def refuse_replacing(new: Path, existing: Path) -> None:
+    """Refuses to replace a file whose name the user has not given, unless it is the same.
+
+    Args:
+        new: The file that would take its place.
+        existing: The file, which need not be there.
+
+    Raises:
+        InputError: It holds something else.
+    """
+    if existing.exists() and not filecmp.cmp(new, existing, shallow=False):
+        raise InputError(
+            f"{existing} is there already and would be replaced by another; move it away, or "
+            "name another output"
+        )
 
 
 @contextmanager

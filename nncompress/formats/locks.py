@@ -195,9 +195,16 @@ class OwnDirectory:
         with suppress(OSError):
             for entry in self.path.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry, ignore_errors=True)
+                    shutil.rmtree(entry)
                 elif entry.name != _LOCK_FILE:
                     entry.unlink()
+        try:
+            is_empty = not any(entry.name != _LOCK_FILE for entry in self.path.iterdir())
+        except OSError:
+            is_empty = False
+        if not is_empty:
+            self.leave()  # its lock's file is what the next process knows it by
+            return
         if self._lock is not None:
             self._lock.release()
         with suppress(OSError):

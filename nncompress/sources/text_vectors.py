@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_paths
+from nncompress.formats.files import atomic_paths, refuse_replacing
 from nncompress.formats.npy import BLOCK_BYTES, MOST_COLUMNS, Rows, write_npy
 from nncompress.sources.lines import shown
 from nncompress.sources.streams import COMPRESSED, Stream, locate, open_stream
@@ -52,8 +52,9 @@ def convert_text(
         The path of the float32 ``(N, D)`` matrix, the path of the vocabulary, and ``(N, D)``.
 
     Raises:
-        InputError: The file is missing or empty, its rows do not have ``dim`` numbers, or a line
-            (numbered from 1) cannot be read. The outputs appear only when everything was read.
+        InputError: The file is missing or empty, its rows do not have ``dim`` numbers, a line
+            (numbered from 1) cannot be read, or files of other content stand where the outputs are
+            to be. The outputs appear only when everything was read.
     """
     path = Path(path)
     locate(path)
@@ -65,6 +66,9 @@ def convert_text(
         words = LineWriter(file)
         shape = write_npy(matrix, read_text(path, dim), words.write)
         words.finish()
+        file.flush()
+        for new, existing in ((matrix, matrix_path), (word_file, word_path)):
+            refuse_replacing(new, existing)
     return matrix_path, word_path, shape
 
 

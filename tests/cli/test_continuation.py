@@ -33,9 +33,9 @@ def counted(*arguments):
 
 WorkDirectory.save = counted
 WorkDirectory.is_due = lambda work: next(moments) % 10 == 0
-from nncompress.cli import main
+from nncompress.cli import entry
 
-main.run()
+entry.run()
 """
 
 

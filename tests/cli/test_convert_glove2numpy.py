@@ -6,9 +6,13 @@ def test_conversion_says_what_it_wrote_and_names_a_bad_line(process, tmp_path):
         "v.npy: 2 rows of 2 columns, float32",
         "v.word: 2 tokens",
     ]
+    assert process("scripts/convert_glove2numpy.py", "v.txt").returncode == 0  # they are the same
+    before = (tmp_path / "v.npy").read_bytes()
+    (tmp_path / "v.txt").write_text("a 1 2\nb 3 5\n")
     result = process("scripts/convert_glove2numpy.py", "v.txt")
     assert result.returncode == 2
     assert "v.npy is there already and would be replaced" in result.stderr
+    assert (tmp_path / "v.npy").read_bytes() == before
     for name in ("v.npy", "v.word"):
         (tmp_path / name).unlink()
     (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\nc 5\n")

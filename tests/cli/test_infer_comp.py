@@ -288,7 +288,7 @@ def test_a_model_that_is_not_finite_is_refused_before_anything_is_written(comman
             warnings.catch_warnings(action="ignore"),
             pytest.raises(InputError, match=message),
         ):
-            commands.infer(["--model", str(run), "--no-refine"])
+            commands.infer(["--model", str(snapshot), "--no-refine"])
         written = [path for path in run.iterdir() if path not in before]
         assert all(path.suffix == ".log" for path in written)
 

@@ -126,3 +126,11 @@ def test_gensim_has_its_two_files_together(random, tmp_path):
     with pytest.raises(InputError, match=r"vectors\.npy is there already"):
         export(embedding(), path, "gensim")
     assert (models.KeyedVectors.load(str(path)).vectors == one.to_numpy()).all()
+
+
+def test_words_of_another_table_are_not_left_beside_one_without(table, tmp_path):
+    codes, codebook, _ = table
+    (tmp_path / "x.word").write_text("precious\n")
+    with pytest.raises(InputError, match=r"x\.word is there, and would be taken for the words"):
+        export(CompressedEmbedding.from_codes(codes, codebook), tmp_path / "x.npy", "npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.word"]

@@ -153,7 +153,7 @@ def main() -> None:
     fell = 0
     with ready() as (nursery, templates):
         for name in chosen:
-            for over in (False,) if name == "training" else (False, True):
+            for over in (False,) if name == "training" else tasks()[name].over:
                 draw = Draw(arguments.count, arguments.seed)
                 trials = (
                     fail_training(nursery, templates, draw)

@@ -60,9 +60,9 @@ def kill_command(
     """
     ends: Counter[str] = Counter()
     faults: list[str] = []
-    undisturbed = {over: Undisturbed(task, over, nursery, templates) for over in (False, True)}
+    undisturbed = {over: Undisturbed(task, over, nursery, templates) for over in task.over}
     for _ in range(count):
-        over = killer.random.random() < 0.5
+        over = killer.random.choice(task.over)
         expected = undisturbed[over]
         nursery.furnish(templates.of(task, over))
         told = []

@@ -34,6 +34,8 @@ class Task:
         groups: The files that it writes, by the groups whose files belong together.
         meaning: What a file's bytes mean, where they are not the same each time.
         staged: The file that holds complete earlier results before it holds the last.
+        over: Whether other files stand where it writes, each way that is tried. Files whose names
+            the user has not given are not replaced by others.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Task:
     groups: tuple[tuple[str, ...], ...]
     meaning: Callable[[bytes], object] = bytes
     staged: str | None = None
+    over: tuple[bool, ...] = (False, True)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -136,7 +139,7 @@ def tasks() -> dict[str, Task]:
             command("import", "made.codes", "made.codebook.npy", "out.nnc"),
             (("out.nnc",),),
         ),
-        Task("convert", _convert, (("table.npy", "table.word"),)),
+        Task("convert", _convert, (("table.npy", "table.word"),), over=(False,)),
         Task(
             "compressor",
             partial(errors.run, _train_and_export, "compressor"),
@@ -156,7 +159,7 @@ def tasks() -> dict[str, Task]:
         body = command("export", "table.nnc", "out.kv", "--to", "gensim")
         made.append(Task("export-gensim", body, (("out.kv",),), _vectors))
     body = command("export", "table.nnc", "out.npy", "--to", "npy")
-    made.append(Task("export-npy", body, (("out.npy", "out.word"),)))
+    made.append(Task("export-npy", body, (("out.npy", "out.word"),), over=(False,)))
     return {task.name: task for task in made}
 
 

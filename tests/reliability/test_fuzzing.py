@@ -7,14 +7,8 @@ import pytest
 
 from tests.reliability.fuzzing import Kind, load, mutate, names, run
 
-KINDS = [
-    # Damaged words that are found by no look-up.
-    pytest.param(name, marks=pytest.mark.xfail(strict=False)) if name == "nnc" else name
-    for name in names()
-]
 
-
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", names())
 def test_mutated_inputs_are_used_or_refused(name, tmp_path):
     report = run(load(name), 150, 0, tmp_path)
     assert report.tried == 150

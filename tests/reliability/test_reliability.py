@@ -32,8 +32,8 @@ def test_a_few_kills():
 
 @needs_shim
 def test_a_few_failures():
-    told = run("failures", "convert", "--count", 1)
-    assert "convert, over other files: fsync: 1 tried: 1 refused" in told
+    told = run("failures", "import", "--count", 1)
+    assert "import, over other files: fsync: 1 tried: 1 refused" in told
 
 
 @pytest.mark.parametrize("name", ENDURANCE)

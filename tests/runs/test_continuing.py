@@ -32,7 +32,7 @@ def test_a_damaged_snapshot_is_passed_over(train, resume):
     at = content.index(b"updater/model:main/codebook.npy") + 300
     content[at] ^= 1
     newest.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"_42\.npz .*; going on from .*trainer_snapshot_40\.npz"):
+    with pytest.warns(UserWarning, match=r"_42\.npz.*; going on from .*trainer_snapshot_40\.npz"):
         resume(run)
     assert contents(run) == expected
     read_trainer_snapshot(newest)
