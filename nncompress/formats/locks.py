@@ -141,6 +141,8 @@ class OwnDirectory:
                 own._lock = Lock.take(path / _LOCK_FILE, new=True)
             except OSError as error:
                 cls._alive.discard(own)
+                with suppress(OSError):
+                    path.rmdir()
                 if not isinstance(error, FileExistsError | FileNotFoundError) or (
                     not parent.is_dir()
                 ):

@@ -1,5 +1,6 @@
 """Results of long work that cannot be written where they belong, and are kept elsewhere."""
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,7 +40,9 @@ def _written_elsewhere(write: Callable[[Path], object]) -> Path | None:
             try:
                 write(place)
             except OSError:
-                place.rmdir()
+                shutil.rmtree(place, ignore_errors=True)
+                with suppress(OSError):
+                    place.rmdir()  # for which no descriptor has to be free
                 continue
             return place
     return None
