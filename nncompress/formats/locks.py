@@ -86,7 +86,8 @@ class Lock:
 
     def leave(self) -> None:
         """Gives the lock back; its file stays."""
-        os.close(self._descriptor)
+        with suppress(OSError):  # nothing was written to it
+            os.close(self._descriptor)
 
 
 def _is_the_file(path: Path, descriptor: int) -> bool:
