@@ -1,8 +1,9 @@
 # `make demo` compresses GloVe 6B 50d; `make test` runs the tests and the lint.
-# Both set up .venv on their first run and reuse it afterwards. `make test-long` gives the readers a
-# hundred thousand damaged inputs of each kind. `make test-bridges` installs the libraries that a
-# compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB) and runs the tests
-# that need them.
+# Both set up .venv on their first run and reuse it afterwards. `make test-long` runs for hours: it
+# kills commands, has their calls fail, gives the readers a hundred thousand damaged inputs of each
+# kind, and looks for growth (docs/reliability.md). `make test-bridges` installs the libraries that
+# a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB) and runs the
+# tests that need them.
 
 PYTHON ?= python3
 VENV := .venv

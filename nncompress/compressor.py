@@ -303,7 +303,7 @@ class EmbeddingCompressor:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file; by default the matrix that this object was trained on.
             codebook_dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds
-                less than 0.1% to the loss.
+                less than 0.1% to the loss, and takes less than 0.001 from the mean cosine.
 
         Raises:
             InputError: There is no model or no matrix, or something does not fit.

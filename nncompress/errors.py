@@ -2,6 +2,11 @@
 
 import signal
 
+# The signals that end a command in good order. Windows has no SIGHUP.
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
 
 class InputError(ValueError):
     """Input that cannot be used: the message says what was seen and what was wanted.

@@ -117,27 +117,47 @@ def free_memory() -> int | None:
     It is the less of what the system has free and what is left of the cgroup's limit, with what
     either can take back from caches of files.
     """
-    found = [count for count in (_available(), _left_in_cgroup()) if count is not None]
-    return min(found, default=None)
+    return _least(_in_system("MemAvailable"), _left_in_cgroup())
 
 
-def _available() -> int | None:
+def total_memory() -> int | None:
+    """Returns the bytes of memory that there are, or that the cgroup allows; None if unknown."""
+    return _least(_in_system("MemTotal"), _limit_of_cgroup())
+
+
+def _least(*counts: int | None) -> int | None:
+    return min((count for count in counts if count is not None), default=None)
+
+
+def _in_system(name: str) -> int | None:
     try:
         lines = _MEMORY.read_text().splitlines()
-        (kilobytes,) = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
         return int(kilobytes) << 10
     except (OSError, ValueError):
         return None
 
 
-def _left_in_cgroup() -> int | None:
-    names = "memory.max", "memory.current"  # cgroup version 2
-    directory = _CGROUP
-    if not (_CGROUP / names[0]).is_file():
-        names = "memory.limit_in_bytes", "memory.usage_in_bytes"  # version 1
-        directory = _CGROUP / "memory"
+def _files_of_cgroup() -> tuple[Path, Path]:
+    """Returns the files with the cgroup's limit and with what it uses."""
+    if (_CGROUP / "memory.max").is_file():  # version 2
+        return _CGROUP / "memory.max", _CGROUP / "memory.current"
+    directory = _CGROUP / "memory"  # version 1
+    return directory / "memory.limit_in_bytes", directory / "memory.usage_in_bytes"
+
+
+def _limit_of_cgroup() -> int | None:
     try:
-        limit, used = (int((directory / name).read_text()) for name in names)
+        return int(_files_of_cgroup()[0].read_text())
+    except (OSError, ValueError):
+        return None  # no limit, which version 2 calls "max"
+
+
+def _left_in_cgroup() -> int | None:
+    limit_file, used_file = _files_of_cgroup()
+    directory = limit_file.parent
+    try:
+        limit, used = (int(path.read_text()) for path in (limit_file, used_file))
         fields = (line.split() for line in (directory / "memory.stat").read_text().splitlines())
         cached = sum(int(count) for name, count in fields if name in _CACHED)
     except (OSError, ValueError):

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from nncompress.autoencoder.chain import hidden_units
+from nncompress.autoencoder.chain import num_parameters
 from nncompress.embedding.codes import code_dtype
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.formats.space import check_space
@@ -45,7 +45,7 @@ def memory_bytes(
     num_codebooks, num_codewords = size
     num_units = num_codebooks * num_codewords
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
-    memory += 4 * _COPIES_OF_PARAMETERS * _num_parameters(dim, size)
+    memory += 4 * _COPIES_OF_PARAMETERS * num_parameters(dim, *size)
     memory += _WORD_OBJECT_BYTES * num_words
     if refined:
         memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
@@ -79,7 +79,11 @@ def check_needs(
         needs[output] = table_bytes(*shape, size) + _words_bytes(words, shape[0])
     if work is not None:
         needs[work] = _work_bytes(*shape, size, refined)
-    check_space(needs, f"a table of {shape[0]:,} rows")
+    check_space(
+        needs,
+        f"a table of {shape[0]:,} rows",
+        "name another place for the output or for work files (--work)",
+    )
     memory = memory_bytes(*shape, size, len(words or ()), refined=refined)
     free = free_memory()
     if free is not None and memory > free:
@@ -89,11 +93,6 @@ def check_needs(
             "fewer rows (--limit) take less",
             stacklevel=3,
         )
-
-
-def _num_parameters(dim: int, size: tuple[int, int]) -> int:
-    hidden, num_units = hidden_units(*size), size[0] * size[1]
-    return hidden * (dim + 1) + num_units * (hidden + 1) + num_units * dim
 
 
 def _words_bytes(words: Sequence[str | None] | None, num_rows: int) -> int:
@@ -108,7 +107,7 @@ def _work_bytes(num_rows: int, dim: int, size: tuple[int, int], refined: bool) -
     num_codebooks, num_codewords = size
     num_units = num_codebooks * num_codewords
     codes = num_rows * num_codebooks * code_dtype(num_codewords).itemsize
-    trainer = 32 * _num_parameters(dim, size)  # twice: parameters, two moments, and the best
+    trainer = 32 * num_parameters(dim, *size)  # twice: parameters, two moments, and the best
     if not refined:
         return codes + trainer
     # Codebooks and the normal equations are in float64, the latter twice where they are replaced.

@@ -116,6 +116,7 @@ def compress(
 
     Raises:
         InputError: Something given cannot be used. No file has been written then.
+        OutputError: The file cannot be written. The message says where the result is instead.
         Diverged: A loss or a parameter is not finite. No file has been written then.
 
     .. admonition:: Example

@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "nncompress"
 # From the top of the house down; a room imports rooms below it alone.
 ROOMS = [
-    *("cli", "runs", "forecast", "compressor", "pipeline", "needs", "matrix", "training"),
+    *("cli", "runs", "forecast", "compressor", "pipeline", "job", "needs", "matrix", "training"),
     *(
         "evaluate",
         "refinement",
@@ -56,6 +56,11 @@ def imports():
 def room_of(module):
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else None
+
+
+def test_every_room_is_known():
+    found = {path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")}
+    assert {name.removesuffix(".py") for name in found} - {"__init__", "__main__"} == set(ROOMS)
 
 
 def test_rooms_import_rooms_below_them_alone():

@@ -215,6 +215,19 @@ def hidden_units(num_codebooks: int, num_codewords: int) -> int:
     return max(1, num_codebooks * num_codewords // 2)
 
 
+def num_parameters(dim: int, num_codebooks: int, num_codewords: int) -> int:
+    """Returns the number of an autoencoder's parameters.
+
+    Args:
+        dim: D.
+        num_codebooks: M.
+        num_codewords: K.
+    """
+    num_hidden = hidden_units(num_codebooks, num_codewords)
+    num_units = num_codebooks * num_codewords
+    return num_hidden * (dim + 1) + num_units * (num_hidden + 1) + num_units * dim
+
+
 def _initial_weights(init, random, dtype):
     def uniform(shape, fan_in=None):
         return random.uniform(-0.01, 0.01, shape).astype(dtype)

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--time-budget", type=float, help="seconds to refine for, roughly (default: no limit)")
     add("--codebook-dtype", choices=("auto", "float16", "float32"), default="auto",
-        help="(default: float16 if the loss rises by less than 0.1%%)")  # fmt: skip
+        help="(default: float16 where that costs next to nothing)")  # fmt: skip
     add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         InputError: Something given cannot be used.
+        OutputError: The file cannot be written.
     """
     from nncompress.forecast import forecast
     from nncompress.job import open_work

@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--codebook-dtype",
         choices=("auto", "float16", "float32"),
         default="auto",
-        help="type of the .nnc file's codebook (default: float16 if the loss rises below 0.1%%)",
+        help="type of the .nnc file's codebook (default: float16 where that costs next to "
+        "nothing: 0.1%% of the loss, 0.001 of the mean cosine)",
     )
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
 
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> float:
 
     Raises:
         InputError: Something given cannot be used.
+        OutputError: A file cannot be written.
     """
     started = datetime.now()
 

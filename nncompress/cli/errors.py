@@ -37,7 +37,7 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")  # words that a terminal cannot show
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread:
-        signals.in_order(program)
+        signals.in_order()
     try:
         try:
             main()

@@ -10,10 +10,8 @@ import signal
 import sys
 from types import FrameType
 
-# Windows has no SIGHUP.
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+from nncompress.errors import SIGNALS, Interrupted
+
 _AGAIN = 0.02  # seconds until a signal that came at a bad moment comes again
 
 
@@ -31,17 +29,13 @@ def at_once(program: str | None = None) -> None:
     _handle(end)
 
 
-def in_order(program: str | None = None) -> None:
+def in_order() -> None:
     """Has signals raise ``Interrupted``, so that what is under way is tidied up.
 
     A module that is being imported is let finish before: what is imported may turn an exception
     into another, or drop it. Where Python drops one, in a destructor or a callback, the signal
     comes again.
-
-    Args:
-        program: As for ``at_once``.
     """
-    from nncompress.errors import Interrupted
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if _importing(frame) and hasattr(signal, "setitimer"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from nncompress.errors import InputError
 
 
-def check_space(needs: Mapping[Path, int], what: str) -> None:
+def check_space(needs: Mapping[Path, int], what: str, advice: str) -> None:
     """Refuses work whose files do not fit on the disk, before it begins.
 
     Needs on the same file system are added up. Where the operating system does not tell how much
@@ -17,6 +17,7 @@ def check_space(needs: Mapping[Path, int], what: str) -> None:
     Args:
         needs: The bytes to be written at each place: a file or a directory, there or not yet.
         what: What they are for, for the message: "the compressed table".
+        advice: What may help beside freeing some: "name another place for the output".
 
     Raises:
         InputError: A file system has fewer bytes free than are needed there.
@@ -33,8 +34,7 @@ def check_space(needs: Mapping[Path, int], what: str) -> None:
         if needed > free:
             raise InputError(
                 f"{what} needs {needed:,} bytes in {' and '.join(map(str, places))}, where "
-                f"{free:,} are free; free some, or name another place for the output, for "
-                "temporary files (TMPDIR) or for work files (--work)"
+                f"{free:,} are free; free some, or {advice}"
             )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.formats.files import clear_up
+from nncompress.formats.strict_json import strict_json
 
 BEST_FILE = "best.json"
 _PREFIX = "iter_"
@@ -60,12 +61,12 @@ def write_best(path: Path, kept: Sequence[KeptSnapshot]) -> None:
     entries = [
         {
             "iteration": each.iteration,
-            "validation_loss": each.loss if math.isfinite(each.loss) else None,
+            "validation_loss": each.loss,
             "sha256": each.sha256,
         }
         for each in kept
     ]
-    path.write_text(json.dumps({"snapshots": entries}, indent=4, allow_nan=False) + "\n")
+    path.write_text(strict_json({"snapshots": entries}, indent=4) + "\n")
 
 
 def read_best(directory: Path) -> list[KeptSnapshot] | None:
@@ -141,4 +142,6 @@ def _entry(value: object) -> KeptSnapshot:
         raise ValueError(f"the iteration is {iteration!r}")
     if not isinstance(digest, str):
         raise TypeError("a SHA-256 is no string")
+    if loss is not None and (type(loss) not in (int, float) or not math.isfinite(loss)):
+        raise ValueError(f"the loss is {loss!r}")
     return KeptSnapshot(iteration, math.nan if loss is None else float(loss), digest)

@@ -6,12 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.errors import TrainingInterrupted
-
-# Windows has no SIGHUP.
-_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+from nncompress.errors import SIGNALS, TrainingInterrupted
 
 
 class Interruption(chainer.training.Extension):
@@ -41,7 +36,7 @@ class Interruption(chainer.training.Extension):
         """
         former = {}
         if threading.current_thread() is threading.main_thread():
-            former = {number: signal.getsignal(number) for number in _SIGNALS}
+            former = {number: signal.getsignal(number) for number in SIGNALS}
 
         def restore() -> None:
             for number, handler in former.items():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nncompress.autoencoder.chain import hidden_units
+from nncompress.autoencoder.chain import num_parameters
 from nncompress.formats.space import check_space
 from nncompress.runs.best_file import snapshots_by_name
 from nncompress.runs.best_snapshots import KEPT_SNAPSHOTS
@@ -32,14 +32,12 @@ def check_run_space(directory: Path, settings: TrainingSettings, rows: int, dim:
     if directory.is_dir():
         there = [*trainer_snapshots(directory), *snapshots_by_name(directory).values()]
         needed -= sum(path.stat().st_size for path in there)
-    check_space({directory: max(0, needed)}, "training")
+    check_space({directory: max(0, needed)}, "training", "name another place (--out)")
 
 
 def _bytes_of_run(settings: TrainingSettings, rows: int, dim: int) -> int:
     """Returns the bytes of all files while a snapshot more than are kept is being written."""
-    num_units = settings.num_codebooks * settings.num_codewords
-    num_hidden = hidden_units(settings.num_codebooks, settings.num_codewords)
-    numbers = num_hidden * (dim + 1) + num_units * (num_hidden + 1) + num_units * dim
+    numbers = num_parameters(dim, settings.num_codebooks, settings.num_codewords)
     model = 4 * (numbers + dim)
     entries = (
         settings.iterations // REPORT_INTERVAL

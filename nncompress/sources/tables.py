@@ -255,7 +255,11 @@ def _sum_of_file(path: Path) -> str:
 
 
 def _check_room(path: Path, directory: Path) -> None:
-    check_space({directory: _converted_bytes(path)}, f"the matrix of {path.name}")
+    check_space(
+        {directory: _converted_bytes(path)},
+        f"the matrix of {path.name}",
+        "name another place for temporary files (TMPDIR) or for work files (--work)",
+    )
 
 
 def _converted_bytes(path: Path) -> int:

@@ -246,8 +246,8 @@ class TrainingOptions:
             "max_grad_norm": "gradient norm to clip to",
             "full_precision": "full precision",
         }.items():
-            value = getattr(self, name)
-            if value is not None:  # left to the recipe
+            value, default = getattr(self, name), type(self).__dataclass_fields__[name].default
+            if value is not None or default is not None:  # None leaves some to the recipe
                 RULES[name].check(f"the {words}", value)
 
     def check_machine(self, machine: Machine) -> None:

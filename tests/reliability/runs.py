@@ -42,8 +42,8 @@ class UndisturbedRun:
     def next(self, nursery: Nursery) -> tuple[Callable[[], None], str]:
         """Returns what goes on after a kill, and a word for it: in capitals if it is a fault.
 
-        A directory without a trainer snapshot is a run that never began: going on is refused, and
-        it is removed here, as its user would.
+        A directory without a configuration is a run that never began: going on is refused, and it
+        is removed here, as its user would.
         """
         runs = [path for path in (nursery.work / "out").glob("*") if not is_left_over(path.name)]
         if len(runs) > 1:
@@ -51,16 +51,9 @@ class UndisturbedRun:
         if not runs:
             return new_run, "nothing to resume"
         goes_on = resumed_run(str(runs[0].relative_to(nursery.work)))
-        if list(runs[0].glob("trainer_snapshot*.npz")):
+        if (runs[0] / "config.json").is_file():
             return goes_on, "went on"
-        kept = nursery.root.with_name("kept")
-        shutil.copytree(nursery.root, kept)
         refused = nursery.run(goes_on)
-        if refused.status == 0:  # a snapshot was complete, and had not taken its name
-            shutil.rmtree(nursery.root)
-            kept.rename(nursery.root)
-            return goes_on, "went on"
-        shutil.rmtree(kept)
         if refused.status != 2 or "Traceback" in refused.errors:
             return new_run, f"NOT REFUSED: {refused.errors.strip()[-300:]}"
         shutil.rmtree(runs[0])
