@@ -16,7 +16,10 @@ from nncompress.runs.trainer_snapshots import trainer_snapshots
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-ARGUMENTS = ["--M", "4", "--K", "8", "-b", "50", "-e", "300", "--input-matrix", "m.npy"]
+ARGUMENTS = [
+    *("--M", "4", "--K", "8", "-b", "50", "-e", "300"),
+    *("--snapshot-every", "1h", "--input-matrix", "m.npy"),
+]
 # The command with an extension that takes its time and tells so.
 SLOW = f"""
 import runpy, sys, time
