@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nncompress.errors import InputError, OutputError
@@ -123,7 +123,8 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
             yield temporaries
             for temporary, final in zip(temporaries, finals, strict=True):
                 if final.exists():
-                    shutil.copymode(final, temporary)
+                    with suppress(OSError):  # a file system may have no modes
+                        shutil.copymode(final, temporary)
                 _synchronize(temporary)
             if len(finals) > 1:
                 _write_note(own.path, finals)

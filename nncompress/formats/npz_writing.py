@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def write_npz(path: Path, arrays: Mapping[str, object]) -> None:
         archive.close()
     except BaseException:
         # Closing would write too, and fail for another reason than the first.
-        if archive.fp is not None:
-            archive.fp.close()
-            archive.fp = None
+        file, archive.fp = archive.fp, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
         raise

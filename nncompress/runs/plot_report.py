@@ -41,6 +41,11 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
         """Returns the iterations at which it acts."""
         return self._trigger.update_stops()
 
+    def initialize(self, trainer: chainer.training.Trainer) -> None:
+        """Draws what a run that goes on could not draw before."""
+        if not (Path(trainer.out) / self._file_name).exists():
+            self.draw(trainer)
+
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         """Takes the observation in, and adds a point and draws if it is time."""
         observation = trainer.observation

@@ -70,7 +70,7 @@ def fault_of_message(outcome: Outcome, names: tuple[str, ...]) -> str | None:
     if len(lines) != 1:
         return f"NOT ONE LINE: {outcome.errors.strip()[-200:]}"
     failed = {path.split("/")[-1].removesuffix(" (deleted)") for _, path in outcome.hits}
-    if not any(name in lines[0] for name in {*names, *failed}):
+    if not any(name in lines[0] for name in {*names, *failed, " cannot be written: "}):
         return f"NAMES NO FILE: {lines[0]}"
     return None
 
