@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ _TRAINED = "trained"
 @contextmanager
 def open_work(
     path: str | os.PathLike | None,
+    output: str | os.PathLike | None,
     size: tuple[int, int],
     options: TrainingOptions,
     machine: Machine,
@@ -32,6 +34,7 @@ def open_work(
 
     Args:
         path: The directory; None for none.
+        output: The file that the job is to write, which must not be in it; None for none.
         size: M and K.
         options: The settings that training is asked for.
         machine: The machine to compute on.
@@ -52,6 +55,11 @@ def open_work(
         raise InputError(
             "a time budget (--time-budget) and a work directory (--work) were given; what a time "
             "budget reaches is never the same twice, so leave one of them out"
+        )
+    if output is not None and Path(path).resolve() in Path(output).resolve().parents:
+        raise InputError(
+            f"the output {output} is in the work directory {path}, which is emptied in the end; "
+            "wanted it elsewhere"
         )
     with WorkDirectory.open(path) as work:
         work.require({

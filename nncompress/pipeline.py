@@ -139,7 +139,7 @@ def compress(
     unit_rows = objective == "cosine"
     size = num_codebooks, num_codewords
     with (
-        open_work(work, size, options, machine, refinement, {
+        open_work(work, output, size, options, machine, refinement, {
             "limit": limit, "tensor": tensor, "objective": objective,
             "codebook_dtype": codebook_dtype,
         }) as kept,

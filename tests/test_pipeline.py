@@ -194,7 +194,7 @@ def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, mo
         with pytest.raises(InputError, match=message):
             nncompress.compress(text, work=work, **(QUICK | options))
     text.write_text(text.read_text() + "more" + " 1" * 12 + "\n")
-    with pytest.raises(InputError, match=r"with the source v\.txt of [0-9,]+ bytes, changed "):
+    with pytest.raises(InputError, match=r"with the source .*v\.txt of [0-9,]+ bytes, changed "):
         nncompress.compress(text, work=work, **QUICK)
     assert {path.name: path.read_bytes() for path in work.iterdir()} == before
     other = tmp_path / "w2"
@@ -282,3 +282,29 @@ def test_too_little_memory_is_told_before_anything_is_learnt(matrix, monkeypatch
         pytest.raises(KeyboardInterrupt),
     ):  # fmt: skip
         nncompress.compress(matrix, **QUICK)
+
+
+def test_an_output_in_the_work_directory_is_refused(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(50, 4))
+    for name in ("out.state", "deep/out.nnc"):
+        with pytest.raises(InputError, match="is in the work directory"):
+            nncompress.compress(rows, tmp_path / "w" / name, work=tmp_path / "w", **QUICK)
+
+
+def test_work_does_not_go_on_with_another_kind_of_source(text, tmp_path, monkeypatch):
+    work = tmp_path / "w"
+
+    class StopError(Exception):
+        pass
+
+    def stop(*arguments, **options):
+        raise StopError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nncompress.pipeline.refine_codes", stop)
+        with pytest.raises(StopError):
+            nncompress.compress(text, work=work, **QUICK)
+    words = [line.split(" ")[0] for line in text.read_text().splitlines()]
+    rows = np.random.default_rng(1).normal(size=(len(words), 12))
+    with pytest.raises(InputError, match="holds the work of another job"):
+        nncompress.compress(rows, words=words, work=work, **QUICK)

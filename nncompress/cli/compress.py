@@ -87,7 +87,9 @@ def run(arguments: argparse.Namespace) -> None:
     }
     with (
         _continuable(arguments.work),
-        open_work(arguments.work, size, options, machine, refinement, settings) as work,
+        open_work(
+            arguments.work, arguments.output, size, options, machine, refinement, settings
+        ) as work,
         open_table(
             arguments.input, words=arguments.words, tensor=arguments.tensor,
             limit=arguments.limit, unit_rows=arguments.objective == "cosine", work=work,

@@ -25,6 +25,7 @@ import numba
 
 _HERE = Path(__file__).parent
 _LEAST_FREE = 32 << 20  # bytes; the kernels take 5 MB
+_MINUTE = 60.0
 _DAY = 86_400.0
 _UNUSED_DAYS = 30
 
@@ -132,12 +133,17 @@ def _check_own(path: Path) -> None:
 
 def _check_file(path: Path) -> None:
     """Refuses a file of somebody else, and removes one that a process died over."""
-    status = path.lstat()
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return  # another process has given it its name
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         raise _UnsafeError(f"{path} is a link, or no file")
     _check_owner(path, status)
-    forgotten = ".tmp." in path.name and status.st_mtime < time.time() - _DAY
-    if status.st_size == 0 or forgotten:
+    age = time.time() - status.st_mtime
+    # A file that another process is just writing is empty too.
+    forgotten = age > _DAY if ".tmp." in path.name else status.st_size == 0 and age > _MINUTE
+    if forgotten:
         path.unlink(missing_ok=True)
 
 

@@ -94,6 +94,8 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
             refuse_replacing(words_file, beside)
         blocks = _blocks(embedding, rows, [""] * len(rows))
         write_npy(temporary, (([b""] * len(part), part) for _, part in blocks), lambda _: None)
+        for words_file in others:  # they may have been written meanwhile
+            refuse_replacing(words_file, beside)
     return paths
 
 

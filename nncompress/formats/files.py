@@ -22,11 +22,11 @@ from nncompress.errors import InputError, OutputError
 from nncompress.formats.locks import OwnDirectory
 
 _STAGING = (".nncompress-", ".tmp")
-_SCRATCH = "nncompress-"
+_SCRATCH = (".nncompress-", ".scratch")
 _NOTE = "complete.json"
-# Directories that files are being written into, and those that were cleared up.
+_MOST_NOTE_BYTES = 1 << 20
+# Directories that files are being written into.
 _staging: set[Path] = set()
-_cleared: set[Path] = set()
 
 
 def what_is(path: Path) -> str:
@@ -108,7 +108,10 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
     finals = [Path(os.path.realpath(path)) for path in paths]
     directory = finals[0].parent
     if any(final.parent != directory for final in finals):
-        raise ValueError(f"{', '.join(map(str, finals))} are not in one directory")
+        raise OutputError(
+            f"{_named(Path(path) for path in paths)} cannot be written: they belong together, and "
+            "are in several directories, perhaps by a symbolic link; remove it"
+        )
     if directory in _staging:
         yield tuple(finals)
         return
@@ -145,7 +148,6 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
             _staging.discard(own.path)
             if complete and _finish(own.path, directory) is None:
                 own.leave()
-                _cleared.discard(directory)
             else:
                 own.remove()
 
@@ -153,16 +155,12 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
 def clear_up(directory: str | os.PathLike) -> None:
     """Finishes what dead processes have written to a directory, or removes what they left of it.
 
-    It is done once for each directory, before anything is written there, or read that belongs
-    together.
+    It is done before anything is written there, or read that belongs together.
 
     Args:
         directory: The directory.
     """
     directory = Path(os.path.realpath(directory))
-    if directory in _cleared:
-        return
-    _cleared.add(directory)
     for own in OwnDirectory.abandoned(directory, *_STAGING):
         finished = _finish(own.path, directory) if (own.path / _NOTE).is_file() else []
         if finished is None:
@@ -202,10 +200,10 @@ def scratch_directory() -> Iterator[Path]:
         OutputError: It cannot be made.
     """
     parent = Path(tempfile.gettempdir())
-    for dead in OwnDirectory.abandoned(parent, _SCRATCH):
+    for dead in OwnDirectory.abandoned(parent, *_SCRATCH):
         dead.remove()
-    with _naming(parent / _SCRATCH):
-        own = OwnDirectory.make(parent, _SCRATCH)
+    with _naming(parent / "a temporary file"):
+        own = OwnDirectory.make(parent, *_SCRATCH)
     try:
         yield own.path
     finally:
@@ -239,9 +237,11 @@ def _finish(own: Path, directory: Path) -> list[str] | None:
         The names; None if it failed, and is to be tried again.
     """
     try:
+        if (own / _NOTE).stat().st_size > _MOST_NOTE_BYTES:
+            return []
         entries = dict(json.loads((own / _NOTE).read_text()))
         names = [n for n in entries if n == os.path.basename(n) and _is_file(own / n)]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []  # it is no note of ours
     try:
         if any(_identity(directory / name) != entries[name] for name in names):

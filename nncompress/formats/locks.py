@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 _LOCK_FILE = "lock"
+_MARK = b"a temporary directory of chainer-nncompress\n"
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -40,7 +41,8 @@ class Lock:
     def __init__(self, path: Path, descriptor: int, is_held: bool) -> None:
         self.path = path
         self.is_held = is_held
-        self._descriptor = descriptor
+        self._descriptor: int | None = descriptor
+        self._process = os.getpid()
 
     @classmethod
     def take(cls, path: Path, *, new: bool = False) -> "Lock | None":
@@ -78,16 +80,26 @@ class Lock:
                 return None
 
     def release(self) -> None:
-        """Gives the lock back, and removes its file."""
-        with suppress(OSError):
-            if _is_the_file(self.path, self._descriptor):
-                self.path.unlink()
+        """Gives the lock back, and removes its file. A forked child only lets go of it."""
+        descriptor = self._descriptor
+        if descriptor is not None and self._process == os.getpid():
+            with suppress(OSError):
+                if _is_the_file(self.path, descriptor):
+                    self.path.unlink()
         self.leave()
 
     def leave(self) -> None:
         """Gives the lock back; its file stays."""
-        with suppress(OSError):  # nothing was written to it
-            os.close(self._descriptor)
+        # No descriptor is closed twice, whatever interrupts this: it may be another file's then.
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with suppress(OSError):  # nothing is lost
+                os.close(descriptor)
+
+    def mark(self, content: bytes) -> None:
+        """Writes into the file."""
+        if self._descriptor is not None:
+            os.write(self._descriptor, content)
 
 
 def _is_the_file(path: Path, descriptor: int) -> bool:
@@ -140,6 +152,8 @@ class OwnDirectory:
                 path.mkdir(mode=0o700)
                 # Somebody who clears up may take the lock first, or remove the directory.
                 own._lock = Lock.take(path / _LOCK_FILE, new=True)
+                if own._lock is not None:
+                    own._lock.mark(_MARK)
             except OSError as error:
                 cls._alive.discard(own)
                 with suppress(OSError):
@@ -175,9 +189,7 @@ class OwnDirectory:
             return
         for path in found:
             try:
-                # A process may have died before it made its lock, and then the directory is empty.
-                is_own = (path / _LOCK_FILE).is_file() or not any(path.iterdir())
-                lock = Lock.take(path / _LOCK_FILE) if is_own else None
+                lock = Lock.take(path / _LOCK_FILE) if _is_marked(path) else None
             except OSError:
                 continue
             if lock is None:
@@ -189,12 +201,16 @@ class OwnDirectory:
 
     def leave(self) -> None:
         """Leaves the directory to whoever comes next."""
+        if self._process != os.getpid():
+            return
         self._alive.discard(self)
         if self._lock is not None:
             self._lock.leave()
 
     def remove(self) -> None:
-        """Removes the directory with all that is in it."""
+        """Removes the directory with all that is in it. A forked child leaves it to its parent."""
+        if self._process != os.getpid():
+            return
         with suppress(OSError):
             for entry in self.path.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
@@ -213,6 +229,21 @@ class OwnDirectory:
         with suppress(OSError):
             self.path.rmdir()
         self._alive.discard(self)
+
+
+def _is_marked(path: Path) -> bool:
+    """Tells whether a directory is of our making, by more than its name.
+
+    A process may have died before it had marked it, when it was empty but for the lock.
+    """
+    lock = path / _LOCK_FILE
+    if not os.path.lexists(lock):
+        return not any(path.iterdir())
+    if not lock.is_file() or lock.is_symlink():
+        return False
+    with lock.open("rb") as file:
+        begin = file.read(len(_MARK))
+    return begin == _MARK or (not begin and [entry.name for entry in path.iterdir()] == ["lock"])
 
 
 def _is_ours(entry: os.DirEntry) -> bool:

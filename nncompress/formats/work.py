@@ -25,6 +25,7 @@ _JOB, _STATE = "work.json", ".state"
 _HIDDEN = ".nncompress-"  # the lock, and what is being written
 # Seconds between two states of work that goes on, and the share of the time that keeping them may
 # take.
+_MOST_JOB_BYTES = 1 << 20
 _SELDOM, _SHARE = 30.0, 0.01
 _SUM = "sha256"
 
@@ -184,22 +185,26 @@ class WorkDirectory:
     def finish(self) -> None:
         """Removes what was kept; ``open`` then removes the directory, if it made it."""
         for entry in self.path.iterdir():
-            if entry.name == _JOB or entry.suffix == _STATE:
+            if (entry.name == _JOB or entry.suffix == _STATE) and entry.is_file():
                 entry.unlink()
 
     def _read_job(self) -> None:
         path = self.path / _JOB
-        if not path.is_file():
+        if not path.exists():
             return
         try:
+            if not path.is_file() or path.stat().st_size > _MOST_JOB_BYTES:
+                raise ValueError("no description of a job")
             job = json.loads(path.read_text(encoding="utf-8"))
             if job.pop(_SUM) == _sum_of(json.dumps(job), {}):
                 self._facts, self._is_new = job["facts"], job["is new"]
                 return
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError):
             pass
-        warnings.warn(f"{path} is damaged; all of the work is done again", stacklevel=4)
-        self.finish()
+        raise InputError(
+            f"{path} is no description of a job of compressing, or it is damaged; name another "
+            f"directory for the work (--work), or remove {self.path} to begin anew"
+        )
 
     def _write_job(self) -> None:
         job = {"facts": self._facts, "is new": self._is_new}

@@ -4,16 +4,19 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.formats.files import clear_up
+from nncompress.formats.npy import open_file
 from nncompress.formats.strict_json import strict_json
 
 BEST_FILE = "best.json"
 _PREFIX = "iter_"
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def snapshots_by_name(directory: Path) -> dict[int, Path]:
     return {
         int(digits): path
         for path in directory.glob(f"{_PREFIX}*.npz")
-        if (digits := path.stem.removeprefix(_PREFIX)).isascii() and digits.isdecimal()
+        if re.fullmatch("0|[1-9][0-9]{0,14}", digits := path.stem.removeprefix(_PREFIX))
     }
 
 
@@ -82,15 +85,20 @@ def read_best(directory: Path) -> list[KeptSnapshot] | None:
         InputError: What it says cannot be read.
     """
     path = directory / BEST_FILE
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    try:
+        with open_file(path, "the best snapshots") as file:
+            text = file.read(_MOST_BYTES)
+    except InputError:
+        if not path.exists():  # by now
+            return None
+        raise
     try:
         kept = [_entry(each) for each in json.loads(text)["snapshots"]]
         if not kept:
             raise ValueError("no snapshot")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise InputError(
             f"{path} does not tell the best snapshots ({type(error).__name__}: {error}); name a "
             "snapshot iter_<n>.npz, or continue the run, which makes the file anew"

@@ -37,6 +37,7 @@ _SCHEMA: dict[str, Rule] = {
     "epoch": POSITIVE,  # passes over the rows, which need not be whole
     "input_matrix": PATH,
     "matrix_shape": list_of(whole(1), "[rows, columns]", 2),
+    "matrix_sample": TEXT,
     "limit": optional(whole(1)),
     "objective": one_of(OBJECTIVES),
     "weights": optional(PATH),

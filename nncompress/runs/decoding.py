@@ -11,7 +11,7 @@ from nncompress.autoencoder.snapshot import load_model
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import check_codebook_dtype, warn_if_poor
-from nncompress.formats.files import atomic_paths
+from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
@@ -102,6 +102,9 @@ def decode(
     require_same_width(chain, matrix)
     tokens = None if choices.vocabulary is None else _tokens(choices.vocabulary, matrix)
 
+    inputs = [data.matrix, data.weights, choices.vocabulary, snapshot]
+    for ending in ("codes", "codebook.npy", "nnc"):
+        check_output(snapshot.with_name(f"{snapshot.name}.{ending}"), inputs)
     log_path = snapshot.with_name(f"inference_{snapshot.name}.log")
     unwritten = Unwritten()
     with log_to(log_path, started, "Inference complete!!", unwritten) as log:

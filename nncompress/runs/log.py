@@ -15,7 +15,7 @@ from pathlib import Path
 import logzero
 from logzero import logger
 
-from nncompress.errors import Diverged, TrainingInterrupted
+from nncompress.errors import Diverged, InputError, TrainingInterrupted
 from nncompress.runs.unwritten import Unwritten
 
 _PACKAGES = ("numpy", "chainer")
@@ -26,7 +26,9 @@ class _LogFile(logging.FileHandler):
     """A log file that begins on a line of its own, and is told of where it cannot be written."""
 
     def __init__(self, path: Path, unwritten: Unwritten) -> None:
-        is_cut = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+        if path.is_fifo():  # opening it would wait for a reader
+            raise InputError(f"{path} is no ordinary file; wanted the name of one for the log")
+        is_cut = path.is_file() and _last_byte(path) not in (b"", b"\n")
         super().__init__(path, encoding="utf-8")
         self._unwritten = unwritten
         self._what = path.name
@@ -46,6 +48,12 @@ class _LogFile(logging.FileHandler):
         """Writes what is left, and closes the file."""
         with self._unwritten.trying(self._what):
             super().close()
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1))
+        return file.read(1)
 
 
 @contextmanager

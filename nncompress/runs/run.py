@@ -225,6 +225,11 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             f"{data.matrix} has shape {matrix.shape} now; the run in {directory} was trained on "
             f"{tuple(config['matrix_shape'])}"
         )
+    if config.get("matrix_sample") not in (None, matrix.sample_digest()):
+        raise InputError(
+            f"{data.matrix} holds other numbers now than when the run in {directory} was begun; "
+            "wanted the same matrix, or a new run"
+        )
     if epochs is not None:
         iterations = settings.iterations_of(epochs, len(matrix))
         settings = replace(settings, iterations=iterations)
@@ -243,7 +248,10 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
     if arrays is not None:
         try:
             chainer.serializers.NpzDeserializer(arrays).load(session.trainer)
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
+        except (
+            *(ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError),
+            StopIteration,
+        ) as error:
             raise InputError(f"{source} is not a trainer snapshot of this run: {error}") from None
     _complete_best(session.best, directory, settings)
     remove_later(directory, done)
@@ -347,6 +355,7 @@ def _config(
         | data.config()
         | {
             "matrix_shape": list(matrix.shape),
+            "matrix_sample": matrix.sample_digest(),
             "epoch": round(settings.iterations * settings.batch_size / len(matrix), 3),
             "gpu": gpu,
             "snapshot_every": period.text,

@@ -81,6 +81,10 @@ def read_trainer_snapshot(path: Path) -> dict[str, np.ndarray]:
         InputError: It is none, or is not as it was written.
     """
     with NpzFile(path, "a trainer snapshot") as file:
+        if path.name != _OLD_NAME and (
+            sum(file.header(name).data_bytes for name in file) > path.stat().st_size
+        ):
+            raise FormatError(f"{path} is compressed, which no trainer snapshot of a run is")
         arrays = _without_objects(file) if path.name == _OLD_NAME else dict(file)
     digest = arrays.pop(_DIGEST, None)
     if path.name != _OLD_NAME and (digest is None or str(digest) != _digest_of(arrays)):

@@ -113,8 +113,7 @@ def open_table(
                 )
         if work is not None:
             work.require({"the words' SHA-256": _sum_of_words(found)})
-            if not work.state_path(_MATRIX).is_file():
-                work.require({"the matrix's digest": matrix.digest().hex()})
+            work.require({"the matrix's digest": matrix.digest().hex()})
         yield SourceTable(matrix, found)
         del matrix  # a file that is mapped cannot be removed everywhere
 
@@ -194,7 +193,9 @@ def _convert(
         place = work.state_path(_MATRIX)
         status = file.stat()
         changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(" ")
-        work.require({"the source": f"{path.name} of {status.st_size:,} bytes, changed {changed}"})
+        work.require({
+            "the source": f"{path.resolve()} of {status.st_size:,} bytes, changed {changed}"
+        })  # fmt: skip
         arrays = _kept(work) or _keep(work, path)
     words: list[str | None] = [*arrays["words"].tobytes().decode("utf-8").split("\n")[:-1]]
     # What is handed out later is what went by, unless rows are left out or divided.

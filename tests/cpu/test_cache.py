@@ -98,6 +98,7 @@ def test_links_among_the_kernels_are_refused_and_what_broke_off_is_removed(tmp_p
     directory = claim(tmp_path)
     empty, forgotten, fresh = (directory / n for n in ("a.nbi", "b.nbi.tmp.1", "c.nbi.tmp.2"))
     empty.touch()
+    os.utime(empty, (time.time() - 90,) * 2)
     for path in (forgotten, fresh):
         path.write_text("x")
     os.utime(forgotten, (0, 0))

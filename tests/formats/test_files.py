@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nncompress.errors import InputError, OutputError
-from nncompress.formats import files
+from nncompress.formats import files, locks
 from nncompress.formats.files import (
     atomic_path,
     atomic_paths,
@@ -23,12 +23,6 @@ from nncompress.formats.files import (
     scratch_directory,
 )
 from nncompress.formats.locks import Lock
-
-
-@pytest.fixture(autouse=True)
-def as_a_new_process(monkeypatch):
-    """Directories are cleared up once a process; here each test is one."""
-    monkeypatch.setattr(files, "_cleared", set())
 
 
 def names_in(directory):
@@ -45,6 +39,19 @@ def dies(script, directory):
         check=False,
     )  # fmt: skip
     assert result.returncode == -signal.SIGKILL, result.stderr
+
+
+KILLED_BETWEEN_NAMES = """
+def replace(path, target, real=Path.replace):
+    if path.name == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(path, target)
+
+Path.replace = replace
+with files.atomic_paths("a", "b") as (one, other):
+    one.write_text("new a")
+    other.write_text("new b")
+"""
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -129,8 +136,10 @@ def test_files_that_belong_together_appear_together(tmp_path):
 
 
 def test_files_in_two_directories_do_not_belong_together(tmp_path):
-    with pytest.raises(ValueError, match="not in one directory"):
-        atomic_paths(tmp_path / "a", tmp_path / "x" / "b").__enter__()
+    (tmp_path / "x").mkdir()
+    (tmp_path / "b").symlink_to(tmp_path / "x" / "b")
+    with pytest.raises(OutputError, match="belong together, and are in several directories"):
+        atomic_paths(tmp_path / "a", tmp_path / "b").__enter__()
 
 
 def test_what_a_dead_process_left_is_removed(tmp_path):
@@ -153,17 +162,7 @@ def test_complete_files_of_a_dead_process_get_their_names(tmp_path, written_sinc
     for name in "ab":
         (tmp_path / name).write_text(f"old {name}")
     dies(
-        """
-        def replace(path, target, real=Path.replace):
-            if path.name == "b":
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(path, target)
-
-        Path.replace = replace
-        with files.atomic_paths("a", "b") as (one, other):
-            one.write_text("new a")
-            other.write_text("new b")
-        """,
+        KILLED_BETWEEN_NAMES,
         tmp_path,
     )
     assert [(tmp_path / name).read_text() for name in "ab"] == ["new a", "old b"]
@@ -176,10 +175,9 @@ def test_complete_files_of_a_dead_process_get_their_names(tmp_path, written_sinc
     assert names_in(tmp_path) == ["a", "b"]
 
 
-def test_what_a_living_process_writes_is_left_alone(tmp_path, monkeypatch):
+def test_what_a_living_process_writes_is_left_alone(tmp_path):
     with atomic_path(tmp_path / "x") as temporary:
         temporary.write_text("content")
-        monkeypatch.setattr(files, "_cleared", set())
         clear_up(tmp_path)
         assert temporary.exists()
 
@@ -187,9 +185,11 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path, monkeypatch):
 def test_other_directories_are_never_removed(tmp_path, monkeypatch):
     """Their names are like ours, and they are of somebody else's making."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("nncompress-data", "nncompress-0123abcd", ".nncompress-0123abcd.tmp"):
+    names = (".nncompress-0123abcd.scratch", ".nncompress-0123abcd.tmp", "nncompress-20261125")
+    for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "precious").write_text("")
+        (tmp_path / name / "lock").write_text("")
     clear_up(tmp_path)
     with scratch_directory():
         pass
@@ -217,7 +217,7 @@ def test_scratch_directories_of_dead_processes_are_removed(tmp_path, monkeypatch
 def test_a_note_leads_nowhere_else(tmp_path):
     own = tmp_path / "inner" / ".nncompress-0123abcd.tmp"
     own.mkdir(parents=True)
-    (own / "lock").write_text("")
+    (own / "lock").write_bytes(locks._MARK)
     (own / "x").write_text("planted")
     (own / "link").symlink_to("/etc/passwd")
     note = [["../x", None], ["/x", None], ["link", None], ["x/../../y", None]]
@@ -307,7 +307,51 @@ def test_many_processes_write_one_file_and_clear_up_after_each_other(tmp_path):
 
 def _write_often(directory, content):
     for _ in range(30):
-        files._cleared.clear()
         with atomic_paths(directory / "x", directory / "y") as paths:
             for path in paths:
                 path.write_text(content * 10_000)
+
+
+def test_a_note_of_any_kind_does_no_harm(tmp_path):
+    for number, note in enumerate(["[" * 100_000, "{}", "[[1, 2]]", "null", " " * 2_000_000]):
+        own = tmp_path / f".nncompress-0000000{number}.tmp"
+        own.mkdir()
+        (own / "lock").write_bytes(locks._MARK)
+        (own / "complete.json").write_text(note)
+    clear_up(tmp_path)
+    assert names_in(tmp_path) == []
+
+
+def test_a_forked_child_leaves_its_parents_directories_and_locks_alone(tmp_path):
+    lock = Lock.take(tmp_path / "lock")
+    with atomic_path(tmp_path / "x") as temporary:
+        temporary.write_text("content")
+        if os.fork() == 0:
+            lock.release()
+            files.tidy_up()
+            os._exit(0)
+        os.wait()
+        assert (tmp_path / "lock").exists()
+        assert temporary.exists()
+    lock.release()
+    assert (tmp_path / "x").read_text() == "content"
+
+
+def test_an_interrupted_removal_closes_no_descriptor_twice(tmp_path):
+    lock = Lock.take(tmp_path / "lock")
+    lock.leave()
+    with open(tmp_path / "other", "w") as other:  # it has the same number
+        lock.leave()
+        lock.release()
+        other.write("content")
+    assert (tmp_path / "other").read_text() == "content"
+
+
+def test_a_long_lived_process_reads_pairs_that_others_finished(tmp_path):
+    clear_up(tmp_path)
+    for name in "ab":
+        (tmp_path / name).write_text(f"old {name}")
+    dies(KILLED_BETWEEN_NAMES, tmp_path)
+    with pytest.warns(UserWarning, match="have their names now"):
+        clear_up(tmp_path)
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["new a", "new b"]

@@ -72,14 +72,18 @@ def test_every_flipped_bit_is_noticed(tmp_path, random):
             assert work.load("x") is None
 
 
-def test_work_of_a_job_that_nobody_knows_is_done_again(tmp_path):
+def test_work_of_a_job_that_nobody_knows_is_refused_and_stays(tmp_path):
     with WorkDirectory.open(tmp_path / "w") as work:
         work.require({"seed": 1})
         work.save("x", ARRAYS, FACTS)
     job = tmp_path / "w" / "work.json"
     job.write_text(job.read_text().replace('"seed": 1', '"seed": 2'))
-    with pytest.warns(UserWarning, match=r"work\.json is damaged; all of the work is done again"):
-        assert look_into(tmp_path / "w", seed=2) is None
+    for content in (job.read_text(), '{"jobs": ["mine"]}', "[" * 100_000, ""):
+        job.write_text(content)
+        with pytest.raises(InputError, match=r"work\.json is no description of a job"):
+            look_into(tmp_path / "w", seed=2)
+        assert job.read_text() == content
+        assert (tmp_path / "w" / "x.state").exists()
 
 
 def test_another_job_is_refused_and_leaves_everything(tmp_path):

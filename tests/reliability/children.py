@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from tests.reliability.shim import UNDISTURBED, Plan, arm
 
 _HANDLERS = (
@@ -112,6 +114,7 @@ class Nursery:
             os.environ["TMPDIR"] = tempfile.tempdir = str(self.temporary)
             for number, handler in _HANDLERS:
                 signal.signal(number, handler)
+            tqdm.set_lock(threading.RLock())  # one that no dead child holds
             warnings.simplefilter("default")  # and what was shown before is shown again
             arm(self.root, plan, descriptors[2])
             try:

@@ -153,3 +153,36 @@ def test_a_run_that_another_process_trains_is_left_alone(train, resume):
             resume(run, "-e", "2")
         assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     resume(run, "-e", "2")
+
+
+def test_a_run_does_not_go_on_with_other_numbers(train, resume, tmp_path):
+    run = train("a", "-e", "1")
+    rows = np.load(tmp_path / "matrix.npy")
+    np.save(tmp_path / "matrix.npy", rows + 1)
+    with pytest.raises(InputError, match="holds other numbers now"):
+        resume(run, "-e", "2")
+    np.save(tmp_path / "matrix.npy", rows)
+    resume(run, "-e", "2")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '{"snapshots": [{"iteration": 1, "validation_loss": 1' + "0" * 400 + "}]}",
+        "",
+    ],
+)
+def test_a_hostile_list_of_the_best_is_one_line(train, content):
+    run = train("a", "-e", "1")
+    (run / "best.json").write_text(content)
+    with pytest.raises(InputError, match=r"best\.json does not tell the best snapshots"):
+        best_snapshot(run)
+
+
+def test_files_of_the_users_that_are_called_nearly_as_snapshots_stay(train, resume):
+    run = train("a", "-e", "1")
+    for name in ("iter_0099.npz", "iter_x.npz"):
+        (run / name).write_text("mine")
+    resume(run, "-e", "2")
+    assert (run / "iter_0099.npz").read_text() == (run / "iter_x.npz").read_text() == "mine"
