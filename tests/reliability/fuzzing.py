@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nncompress.embedding.engine import engine
 from nncompress.errors import InputError
 
 KINDS = Path(__file__).with_name("kinds")
@@ -247,6 +248,7 @@ def run(kind: Kind, count: int, seed: int, directory: Path, workers: int = 1) ->
     report = Report()
     with tempfile.TemporaryDirectory(prefix="fuzzing-", dir=_memory_directory()) as scratch:
         originals = kind.seeds(_made(Path(scratch) / "seeds"))
+        engine.use("numba")  # which is loaded after a while otherwise, and is the less forgiving
         for original in originals:  # what is imported and compiled once is no input's
             kind.use(original)
         context = multiprocessing.get_context("fork")
@@ -257,6 +259,7 @@ def run(kind: Kind, count: int, seed: int, directory: Path, workers: int = 1) ->
         ]
         for job in jobs:
             report.add(job.finish())
+        engine.use("auto")
     return report
 
 

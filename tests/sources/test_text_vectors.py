@@ -56,6 +56,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_token(tmp_path):
         path.write_bytes(as_text(ROWS, header).encode("utf-8-sig"))
         check(path)
     rows = [("\ufeffa\r", [1]), ("b\r", [2])]
+    path = tmp_path / "w.txt"
     path.write_bytes(as_text(rows).encode("utf-8-sig"))
     check(path, rows)  # and the .word file gives back what it was made of
 
