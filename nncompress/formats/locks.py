@@ -234,7 +234,7 @@ class OwnDirectory:
 def _is_marked(path: Path) -> bool:
     """Tells whether a directory is of our making, by more than its name.
 
-    A process may have died before it had marked it, when it was empty but for the lock.
+    A process may have died before it had marked it whole, when it was empty but for the lock.
     """
     lock = path / _LOCK_FILE
     if not os.path.lexists(lock):
@@ -243,7 +243,9 @@ def _is_marked(path: Path) -> bool:
         return False
     with lock.open("rb") as file:
         begin = file.read(len(_MARK))
-    return begin == _MARK or (not begin and [entry.name for entry in path.iterdir()] == ["lock"])
+    if begin == _MARK:
+        return True
+    return _MARK.startswith(begin) and [entry.name for entry in path.iterdir()] == [_LOCK_FILE]
 
 
 def _is_ours(entry: os.DirEntry) -> bool:

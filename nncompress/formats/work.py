@@ -22,12 +22,13 @@ from nncompress.formats.locks import Lock
 from nncompress.formats.safetensors import map_tensors, write_tensors
 
 _JOB, _STATE = "work.json", ".state"
+_MADE_HERE = b"made here\n"
 _HIDDEN = ".nncompress-"  # the lock, and what is being written
 # Seconds between two states of work that goes on, and the share of the time that keeping them may
 # take.
-_MOST_JOB_BYTES = 1 << 20
 _SELDOM, _SHARE = 30.0, 0.01
 _SUM = "sha256"
+_MOST_JOB_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,12 @@ class WorkDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             _refuse_others(path)
-            lock = Lock.take(path / f"{_HIDDEN}lock")
+            lock_path = path / f"{_HIDDEN}lock"
+            # A process that died early has left nothing else that tells who made the directory.
+            is_new = is_new or (lock_path.is_file() and lock_path.read_bytes() == _MADE_HERE)
+            lock = Lock.take(lock_path)
+            if lock is not None and is_new:
+                lock.mark(_MADE_HERE)
         except OSError as error:
             raise OutputError(
                 f"{path} cannot be used for the work (--work): {error.strerror}", error.errno
@@ -184,9 +190,11 @@ class WorkDirectory:
 
     def finish(self) -> None:
         """Removes what was kept; ``open`` then removes the directory, if it made it."""
-        for entry in self.path.iterdir():
-            if (entry.name == _JOB or entry.suffix == _STATE) and entry.is_file():
-                entry.unlink()
+        # The description goes last: without it nobody would know what the others are.
+        states = [entry for entry in self.path.iterdir() if entry.suffix == _STATE]
+        for path in (*states, self.path / _JOB):
+            if path.is_file():
+                path.unlink()
 
     def _read_job(self) -> None:
         path = self.path / _JOB

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +143,36 @@ def test_keeping_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
         assert not work.is_due()
         now[0] += 1.0
         assert work.is_due()
+
+
+def test_a_directory_that_a_process_died_in_early_is_still_ours(tmp_path):
+    code = (
+        "import os, signal; from nncompress.formats.work import WorkDirectory\n"
+        "with WorkDirectory.open('w'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False)
+    assert (tmp_path / "w").is_dir()
+    with WorkDirectory.open(tmp_path / "w") as work:
+        work.save("x", ARRAYS, FACTS)
+        work.finish()
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_description_is_the_last_to_go(tmp_path, monkeypatch):
+    gone = []
+    unlink = Path.unlink
+
+    def noted(path, **options):
+        gone.append(path.name)
+        unlink(path, **options)
+
+    with WorkDirectory.open(tmp_path / "w") as work:
+        work.require({"seed": 1})
+        for name in ("x", "y"):
+            work.save(name, ARRAYS, FACTS)
+        monkeypatch.setattr(Path, "unlink", noted)
+        work.finish()
+        monkeypatch.undo()
+    assert sorted(gone[:2]) == ["x.state", "y.state"]
+    assert gone[2] == "work.json"
