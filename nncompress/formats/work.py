@@ -82,7 +82,8 @@ class WorkDirectory:
             _refuse_others(path)
             lock_path = path / f"{_HIDDEN}lock"
             # A process that died early has left nothing else that tells who made the directory.
-            is_new = is_new or (lock_path.is_file() and lock_path.read_bytes() == _MADE_HERE)
+            left = lock_path.read_bytes() if lock_path.is_file() else b""
+            is_new = is_new or (left != b"" and _MADE_HERE.startswith(left))
             lock = Lock.take(lock_path)
             if lock is not None and is_new:
                 lock.mark(_MADE_HERE)
