@@ -9,6 +9,7 @@ a note is removed.
 
 import errno
 import filecmp
+import hashlib
 import json
 import os
 import shutil
@@ -221,6 +222,12 @@ def tidy_up() -> None:
             own.leave()
         else:
             own.remove()
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_note(own: Path, finals: list[Path]) -> None:

@@ -1,6 +1,5 @@
 """``best.json``: which of a run's model snapshots are the best, and what is in them."""
 
-import hashlib
 import json
 import math
 import os
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nncompress.errors import InputError
-from nncompress.formats.files import clear_up
+from nncompress.formats.files import clear_up, sha256_of
 from nncompress.formats.npy import open_file
 from nncompress.formats.strict_json import strict_json
 
@@ -46,12 +45,6 @@ def snapshots_by_name(directory: Path) -> dict[int, Path]:
         for path in directory.glob(f"{_PREFIX}*.npz")
         if re.fullmatch("0|[1-9][0-9]{0,14}", digits := path.stem.removeprefix(_PREFIX))
     }
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_best(path: Path, kept: Sequence[KeptSnapshot]) -> None:

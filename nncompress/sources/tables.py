@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError, OutputError
-from nncompress.formats.files import atomic_path, clear_up, scratch_directory
+from nncompress.formats.files import atomic_path, clear_up, scratch_directory, sha256_of
 from nncompress.formats.npy import Rows, map_npy, write_npy
 from nncompress.formats.space import check_space
 from nncompress.formats.work import WorkDirectory
@@ -235,7 +235,7 @@ def _keep(work: WorkDirectory, path: Path) -> dict[str, np.ndarray]:
     place = work.state_path(_MATRIX)
     with atomic_path(place) as temporary:
         arrays = _write_matrix(path, temporary)
-    work.save(_TABLE, arrays, {"matrix": _sum_of_file(place)})
+    work.save(_TABLE, arrays, {"matrix": sha256_of(place)})
     return arrays
 
 
@@ -244,15 +244,10 @@ def _kept(work: WorkDirectory) -> Mapping[str, np.ndarray] | None:
     state, place = work.load(_TABLE), work.state_path(_MATRIX)
     if state is None or not place.is_file():
         return None
-    if _sum_of_file(place) == state.facts["matrix"]:
+    if sha256_of(place) == state.facts["matrix"]:
         return state.arrays
     work.discard_damaged(_MATRIX)
     return None
-
-
-def _sum_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_room(path: Path, directory: Path) -> None:

@@ -4,11 +4,11 @@ import math
 import pytest
 
 from nncompress.errors import InputError
+from nncompress.formats.files import sha256_of
 from nncompress.runs.best_file import (
     KeptSnapshot,
     best_snapshot,
     read_best,
-    sha256_of,
     write_best,
 )
 
