@@ -28,8 +28,8 @@ test-bridges: $(INSTALLED)
 		tests/formats/test_safetensors.py tests/evaluate/test_evaluation.py tests/test_base_install.py
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 
 setup: $(INSTALLED)

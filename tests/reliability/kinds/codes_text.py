@@ -4,11 +4,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from tests.reliability.fuzzing import Kind
 
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.sources import write_vocabulary
+from tests.reliability.fuzzing import Kind
 from tests.reliability.using import WORDS
 
 

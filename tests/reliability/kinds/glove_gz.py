@@ -4,7 +4,6 @@ import gzip
 from pathlib import Path
 
 from tests.reliability.fuzzing import Kind
-
 from tests.reliability.using import text_of, use_table
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from tests.reliability.fuzzing import Kind
-
 from tests.reliability.using import text_of, use_table
 
 

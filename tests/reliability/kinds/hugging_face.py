@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from tests.reliability.fuzzing import Kind
-
 from nncompress.formats.safetensors import write_tensors
+from tests.reliability.fuzzing import Kind
 from tests.reliability.using import ROWS, WORDS, use_table
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from tests.reliability.fuzzing import Kind
 
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
+from tests.reliability.fuzzing import Kind
 from tests.reliability.using import WORDS, use_vocabulary
 
 _CONTROL = ["\x00", "a\x1fb", "a\x1f", "é\x01", "\n"]

@@ -4,7 +4,6 @@ import struct
 from pathlib import Path
 
 from tests.reliability.fuzzing import Kind
-
 from tests.reliability.using import ROWS, WORDS, use_table
 
 

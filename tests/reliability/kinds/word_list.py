@@ -3,10 +3,9 @@
 import warnings
 from pathlib import Path
 
-from tests.reliability.fuzzing import Kind
-
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.sources import read_vocabulary, write_vocabulary
+from tests.reliability.fuzzing import Kind
 from tests.reliability.using import WORDS, use_vocabulary
 
 
