@@ -14,11 +14,22 @@ from nncompress.cpu import cache
 _configured = numba.config.CACHE_DIR
 numba.config.CACHE_DIR = cache.DIRECTORY
 try:
-    from nncompress.cpu import beam, icm, lookup, run, step, tally
+    from nncompress.cpu import beam, icm, level_counts, lookup, rans, run, step, tally, trellis
 finally:
     numba.config.CACHE_DIR = _configured
 
-__all__ = ["announce_compilation", "beam", "icm", "lookup", "run", "step", "tally"]
+__all__ = [
+    "announce_compilation",
+    "beam",
+    "icm",
+    "level_counts",
+    "lookup",
+    "rans",
+    "run",
+    "step",
+    "tally",
+    "trellis",
+]
 
 
 def announce_compilation() -> None:

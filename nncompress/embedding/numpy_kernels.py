@@ -7,6 +7,10 @@ that both give the same numbers, bit for bit.
 import numpy as np
 
 from nncompress.embedding.packing import Packing
+from nncompress.embedding.residual_kernels import read_blocks
+
+
+__all__ = ["decode", "maxima", "read_blocks", "scan", "square_norms"]
 
 
 def decode(

@@ -1,0 +1,92 @@
+"""What levels come to: how often each occurs, the values that would fit best, errors and bits."""
+
+import numpy as np
+from numba import njit
+
+from nncompress.cpu.elementary import JIT
+from nncompress.cpu.trellis import POINTS, SYMBOLS, bits_of, value_of
+
+CHUNK = 512  # rows that are added up together, in an order that threads do not change
+_EXACT = {**JIT, "fastmath": False}
+
+
+@njit(**_EXACT)
+def count_levels(
+    thread, threads, barrier, rows, levels, offsets, errors, spent, counts, sums, numbers,
+    axis_scales, tables, code,
+):  # fmt: skip
+    """Counts levels.
+
+    Args:
+        thread: The thread's number.
+        threads: The number of threads.
+        barrier: Not used.
+        rows: Coordinates in steps, float32 ``(n, T)``.
+        levels: int16 ``(n, T)``.
+        offsets: What the row's class adds to the scales of axes, int32 ``(n,)``.
+        errors: The squared error of each row, in squared steps, float64 ``(n,)``, written.
+        spent: The bits of each row by the tables given, float64 ``(n,)``, written.
+        counts: Symbols by scale and quantizer, int64 ``(chunks, scales, 2, 16)``, added to.
+        sums: Sums of sizes whose level is below 4, float64 ``(chunks, scales, 2, 4)``, added to.
+        numbers: How many those are, int64, added to.
+        axis_scales: int32 ``(T,)``.
+        tables: ``points``, ``bits`` and ``shifts``, as ``trellis.walk`` has them.
+        code: ``next_states`` and ``quantizers`` of the trellis.
+    """
+    points, bits, shifts = tables
+    next_states, quantizers = code
+    num_rows, num_axes = rows.shape
+    chunks = counts.shape[0]
+    for chunk in range(thread * chunks // threads, (thread + 1) * chunks // threads):
+        for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, num_rows)):
+            state = 0
+            error = 0.0
+            total = 0.0
+            for t in range(num_axes):
+                m = min(max(axis_scales[t] + offsets[n], 0), shifts.size - 1)
+                c = np.int64(quantizers[state])
+                level = np.int64(levels[n, t])
+                k = abs(level)
+                size = rows[n, t] if level > 0 else -rows[n, t]
+                away = np.float64(size - value_of(points, m, c, k))
+                error += away * away
+                total += bits_of(bits, shifts, m, c, k)
+                counts[chunk, m, c, min(k >> shifts[m], SYMBOLS - 1)] += 1
+                if k < POINTS:
+                    sums[chunk, m, c, k] += size
+                    numbers[chunk, m, c, k] += 1
+                state = next_states[state, k & 1]
+            errors[n] = error
+            spent[n] = total
+
+
+@njit(**_EXACT)
+def choose_classes(thread, threads, barrier, rows, chosen, axis_scales, offsets, fees, look_up):
+    """Chooses each row's class by what its sizes would cost.
+
+    Args:
+        thread: The thread's number.
+        threads: The number of threads.
+        barrier: Not used.
+        rows: Coordinates in steps, float32 ``(n, T)``.
+        chosen: Number of the class among those offered, int64 ``(n,)``, written.
+        axis_scales: int32 ``(T,)``.
+        offsets: What the classes add to the scales, int32 ``(R,)``.
+        fees: The cost of telling each class, float32 ``(R,)``.
+        look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes go by quarters.
+    """
+    num_rows, num_axes = rows.shape
+    places = np.empty(num_axes, np.int64)
+    last = look_up.shape[1] - 1
+    for n in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
+        for t in range(num_axes):
+            places[t] = min(np.int64(np.float32(4) * abs(rows[n, t])), last)
+        least = np.float32(np.inf)
+        for r in range(offsets.size):
+            total = fees[r]
+            for t in range(num_axes):
+                m = min(max(axis_scales[t] + offsets[r], 0), look_up.shape[0] - 1)
+                total += look_up[m, places[t]]
+            if total < least:
+                least = total
+                chosen[n] = r

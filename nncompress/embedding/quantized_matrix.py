@@ -1,0 +1,45 @@
+"""A matrix in few bits an entry, with a scale for each row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.embedding.packing import Packing
+
+BITS = range(2, 9)
+
+
+@dataclass(frozen=True)
+class QuantizedMatrix:
+    """A matrix of packed integers and scales.
+
+    Entry ``(r, d)`` is ``(u - h) * scales[r]``, u being the packed integer and h ``2**(bits-1)``.
+
+    Attributes:
+        packed: uint8 ``(R, row_bytes)``; see ``Packing``.
+        scales: float32 ``(R,)``.
+        bits: Bits of an entry, 2 to 8.
+        dim: D, the number of columns.
+    """
+
+    packed: np.ndarray
+    scales: np.ndarray
+    bits: int
+    dim: int
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, bits: int) -> "QuantizedMatrix":
+        """Quantizes a matrix ``(R, D)`` with the scale of each row that its largest entry asks."""
+        half = 1 << (bits - 1)
+        largest = np.abs(matrix).max(axis=1).astype(np.float64)
+        scales = (largest / (half - 1)).astype(np.float32)
+        units = matrix / np.where(scales > 0, scales, 1)[:, None].astype(np.float64)
+        integers = np.rint(units).clip(1 - half, half - 1).astype(np.int64) + half
+        return cls(Packing(matrix.shape[1], bits).pack(integers), scales, bits, matrix.shape[1])
+
+    def to_numpy(self) -> np.ndarray:
+        """Returns the matrix, float32 ``(R, D)``."""
+        integers = Packing(self.dim, self.bits).unpack(self.packed).astype(np.float32)
+        integers -= 1 << (self.bits - 1)
+        integers *= self.scales[:, None]
+        return integers

@@ -1,0 +1,1 @@
+"""The residual stage: coding by a trellis what additive codes leave, or whole rows."""

@@ -1,0 +1,288 @@
+"""A quantizer of rows: its axes and tables, fitted to a sample, and the coding of any rows by it.
+
+Sources: Fischer and Wang, "Entropy-constrained trellis-coded quantization", IEEE Transactions on
+Information Theory, 1992; Marcellin, "On entropy-constrained trellis coded quantization", IEEE
+Transactions on Communications, 1994.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nncompress.cpu import level_counts, rans
+from nncompress.cpu import trellis as kernels
+from nncompress.embedding.quantized_matrix import QuantizedMatrix
+from nncompress.embedding.residual import EntropyTables, Residual, Stream, slots_of
+from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.trellis_code import trellis_code
+from nncompress.machine import Team
+from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
+
+# The mean squared error of a trellis's levels, in squared steps, where the step is small.
+_GRANULAR = 0.27
+# Axes whose root mean square in steps is less are left out before anything is coded.
+_LEAST_AXIS = 0.2
+_ROUNDS = 3
+# Row classes span this many scales either way.
+_REACH = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a quantizer.
+
+    Attributes:
+        step: The quantization step of a row of weight 1, in the rows' units.
+        lam: The cost of a bit, in units of what a Gaussian's last bit saves.
+        state_bits: Bits of the trellis's state.
+        rotation_bits: Bits of an entry of the rotation.
+        block_rows: Rows in a block, G.
+    """
+
+    step: float
+    lam: float = 0.9
+    state_bits: int = 8
+    rotation_bits: int = 6
+    block_rows: int = 1
+
+    @property
+    def cost_of_a_bit(self) -> float:
+        """The cost of a bit in squared steps."""
+        return self.lam * 2 * math.log(2) * _GRANULAR
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Rows as levels.
+
+    Attributes:
+        levels: int16 ``(n, T)``.
+        classes: Each row's class, uint8 ``(n,)``.
+        errors: The squared error of each row within the axes, in the rows' units, float64 ``(n,)``.
+        bits: The bits of each row by the tables, float64 ``(n,)``.
+    """
+
+    levels: np.ndarray
+    classes: np.ndarray
+    errors: np.ndarray
+    bits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """Axes, tables and classes, by which rows are coded.
+
+    Attributes:
+        settings: Its settings.
+        mean: float32 ``(D,)``.
+        rotation: ``(T, D)``.
+        projection: Takes centred rows to coordinates, float32 ``(D, T)``.
+        axis_scales: int32 ``(T,)``, on the whole grid.
+        scales: Tables for the whole grid.
+        class_offsets: int32 ``(R,)``.
+        class_steps: The step's factor of each class as an exponent of ``RATIO``, int32 ``(R,)``.
+        class_frequencies: uint16 ``(R,)``.
+    """
+
+    settings: Settings
+    mean: np.ndarray
+    rotation: QuantizedMatrix
+    projection: np.ndarray
+    axis_scales: np.ndarray
+    scales: Scales
+    class_offsets: np.ndarray
+    class_steps: np.ndarray
+    class_frequencies: np.ndarray
+
+    def coordinates(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the coordinates of rows ``(n, D)`` along the axes, float32 ``(n, T)``."""
+        return (rows - self.mean) @ self.projection
+
+    def steps_of(self, classes: np.ndarray) -> np.ndarray:
+        """Returns the steps of rows of these classes, float32."""
+        return (self.settings.step * RATIO ** self.class_steps[classes].astype(np.float64)).astype(
+            np.float32
+        )
+
+    def exponents(self, weights: np.ndarray | None, num_rows: int) -> np.ndarray:
+        """Returns the exponents of the rows' steps for their weights, int32 ``(n,)``."""
+        return step_exponents(weights, num_rows)
+
+    def code(self, rows: np.ndarray, weights: np.ndarray | None, team: Team) -> Coded:
+        """Codes rows.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            weights: The weight of each, ``(n,)``; None: all 1.
+            team: The threads to compute with.
+        """
+        exponents = step_exponents(weights, len(rows))
+        known = np.unique(self.class_steps)
+        exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
+        steps = self.settings.step * RATIO ** exponents.astype(np.float64)
+        sizes = (self.coordinates(rows) / steps[:, None]).astype(np.float32)
+        classes = self._classes(sizes, exponents, team)
+        return self._walk(sizes, classes, steps, team)
+
+    def _classes(self, sizes: np.ndarray, exponents: np.ndarray, team: Team) -> np.ndarray:
+        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
+        fees = -np.log2(self.class_frequencies / 4096) * self.settings.cost_of_a_bit
+        classes = np.zeros(len(sizes), np.int64)
+        for exponent in np.unique(exponents):
+            offered = np.flatnonzero(self.class_steps == exponent)
+            here = np.flatnonzero(exponents == exponent)
+            chosen = np.zeros(len(here), np.int64)
+            team.run(
+                level_counts.choose_classes, team.threads, np.ascontiguousarray(sizes[here]),
+                chosen, self.axis_scales, self.class_offsets[offered],
+                fees[offered].astype(np.float32), look_up,
+            )  # fmt: skip
+            classes[here] = offered[chosen]
+        return classes.astype(np.uint8)
+
+    def _walk(
+        self, sizes: np.ndarray, classes: np.ndarray, steps: np.ndarray, team: Team
+    ) -> Coded:
+        offsets = self.class_offsets[classes].astype(np.int32)
+        levels = np.zeros(sizes.shape, np.int16)
+        code = trellis_code(self.settings.state_bits)
+        team.run(
+            kernels.walk, team.threads, sizes, levels, offsets, self.axis_scales,
+            self.scales.tables, np.float32(self.settings.cost_of_a_bit), code.labels,
+        )  # fmt: skip
+        counted = self.count(sizes, levels, classes, team)
+        bits = counted.bits - np.log2(self.class_frequencies[classes] / 4096)
+        return Coded(levels, classes, counted.errors * steps**2, bits)
+
+    def count(
+        self, sizes: np.ndarray, levels: np.ndarray, classes: np.ndarray, team: Team
+    ) -> "Counted":
+        """Counts levels: errors in squared steps, and bits without the class's."""
+        num_rows = len(sizes)
+        chunks = -(-num_rows // level_counts.CHUNK)
+        points = self.scales.points.shape
+        counts = np.zeros((chunks, *self.scales.frequencies.shape), np.int64)
+        sums = np.zeros((chunks, *points))
+        numbers = np.zeros((chunks, *points), np.int64)
+        errors, bits = np.zeros(num_rows), np.zeros(num_rows)
+        code = trellis_code(self.settings.state_bits)
+        team.run(
+            level_counts.count_levels, team.threads, sizes, levels,
+            self.class_offsets[classes].astype(np.int32), errors, bits, counts, sums, numbers,
+            self.axis_scales, self.scales.tables, (code.next_states, code.quantizers),
+        )  # fmt: skip
+        return Counted(errors, bits, counts.sum(axis=0), sums.sum(axis=0), numbers.sum(axis=0))
+
+    def to_residual(self, stream: Stream) -> Residual:
+        """Returns the stage that decodes a stream, with the scales alone that are used."""
+        used = self.axis_scales[:, None] + self.class_offsets
+        first = int(np.clip(used.min(), 0, MOST_SCALES - 1))
+        last = int(np.clip(used.max(), 0, MOST_SCALES - 1))
+        tables = EntropyTables(
+            self.scales.frequencies[first : last + 1],
+            self.scales.points[first : last + 1],
+            self.scales.shifts[first : last + 1].astype(np.uint8),
+            self.class_frequencies,
+            self.class_offsets.astype(np.int16),
+            self.steps_of(np.arange(len(self.class_offsets))),
+            (self.axis_scales - first).astype(np.int16),
+        )
+        return Residual(self.mean, self.rotation, tables, self.settings.state_bits, stream)
+
+    def write(self, coded: Coded, team: Team) -> tuple[np.ndarray, np.ndarray]:
+        """Returns rows as bytes, and the length of each block, int64."""
+        _, starts = slots_of(self.scales.frequencies)
+        _, class_starts = slots_of(self.class_frequencies)
+        code = trellis_code(self.settings.state_bits)
+        group = self.settings.block_rows
+        lengths = np.zeros(-(-len(coded.levels) // group), np.int64)
+        shared = (
+            coded.levels, coded.classes, group,
+            Reading(self.axis_scales, self.class_offsets, self.scales.shifts),
+            (code.next_states, code.quantizers), self.scales.frequencies, starts,
+            (self.class_frequencies, class_starts),
+        )  # fmt: skip
+        places = np.zeros_like(lengths)
+        team.run(
+            rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared
+        )
+        places[1:] = np.cumsum(lengths)[:-1]
+        data = np.zeros(int(lengths.sum()), np.uint8)
+        team.run(rans.write_blocks, team.threads, lengths, places, data, *shared)
+        return data, lengths
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Levels counted; see ``cpu.level_counts.count_levels``."""
+
+    errors: np.ndarray
+    bits: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    numbers: np.ndarray
+
+
+def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
+    """Returns the exponents of ``RATIO`` of the rows' steps, int32 ``(n,)``.
+
+    The weighted error is least where a row's squared error goes with one over its weight: reverse
+    water-filling over rows (Cover and Thomas, "Elements of Information Theory", 10.3.3).
+    """
+    if weights is None:
+        return np.zeros(num_rows, np.int32)
+    return np.rint(-0.5 * np.log(np.maximum(weights, 1e-30)) / math.log(RATIO)).astype(np.int32)
+
+
+def fit(
+    rows: np.ndarray, weights: np.ndarray | None, settings: Settings, team: Team
+) -> tuple[Quantizer, Coded]:
+    """Fits a quantizer to rows; returns it with the rows coded.
+
+    Args:
+        rows: float32 ``(n, D)``.
+        weights: The weight of each, ``(n,)``; None: all 1.
+        settings: The quantizer's settings.
+        team: The threads to compute with.
+    """
+    mean = rows.mean(axis=0, dtype=np.float64)
+    centred = rows - mean
+    covariance = centred.T @ centred / len(rows)
+    squares, axes = np.linalg.eigh(covariance)
+    squares, axes = squares[::-1], axes[:, ::-1]
+    exponents = step_exponents(weights, len(rows))
+    smallest = settings.step * RATIO ** float(exponents.min())
+    wanted = max(1, int((squares > (_LEAST_AXIS * smallest) ** 2).sum()))
+    rotation = QuantizedMatrix.of(axes[:, :wanted].T, settings.rotation_bits)
+    exact = rotation.to_numpy().astype(np.float64)
+    projection = np.linalg.solve(exact @ exact.T, exact).T.astype(np.float32)
+    coordinates = centred.astype(np.float32) @ projection
+    sizes = np.sqrt(np.square(coordinates, dtype=np.float64).mean(axis=0))
+    gains = np.arange(-_REACH, _REACH + 1)
+    steps = np.unique(exponents)
+    class_steps = np.repeat(steps, len(gains)).astype(np.int32)
+    class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
+    quantizer = Quantizer(
+        settings, mean.astype(np.float32), rotation, projection,
+        scale_of(sizes / settings.step).astype(np.int32), Scales.gaussian(), class_offsets,
+        class_steps, in_slots(np.ones(len(class_steps))),
+    )  # fmt: skip
+    row_steps = settings.step * RATIO ** exponents.astype(np.float64)
+    in_steps = (coordinates / row_steps[:, None]).astype(np.float32)
+    for _ in range(_ROUNDS):
+        classes = quantizer._classes(in_steps, exponents, team)
+        used, classes = np.unique(classes, return_inverse=True)
+        quantizer = replace(
+            quantizer,
+            class_offsets=quantizer.class_offsets[used],
+            class_steps=quantizer.class_steps[used],
+            class_frequencies=in_slots(np.bincount(classes).astype(np.float64)),
+        )
+        coded = quantizer._walk(in_steps, classes.astype(np.uint8), row_steps, team)
+        counted = quantizer.count(in_steps, coded.levels, coded.classes, team)
+        quantizer = replace(
+            quantizer,
+            scales=quantizer.scales.fitted(counted.counts, counted.sums, counted.numbers),
+        )
+    return quantizer, coded
