@@ -1,0 +1,94 @@
+"""Making the residual stage of a whole table: fitted to a sample, all rows coded by it."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nncompress.embedding.codes import reconstruct
+from nncompress.embedding.residual import Residual, Stream
+from nncompress.machine import Machine
+from nncompress.progress import progress_bar
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.quantizer import Quantizer, Settings, fit
+
+# Rows that axes and tables are fitted to; a larger table's are spaced evenly.
+SAMPLE_ROWS = 32_768
+_SAMPLE_BYTES = 256 << 20
+_TILE_BYTES = 32 << 20
+
+
+class Remainder:
+    """What additive codes leave of a matrix's rows, or the rows as they are.
+
+    Args:
+        matrix: The rows, ``(N, D)``.
+        codes: Their additive codes, ``(N, M)``; None: there are none.
+        codebook: float32 ``(M*K, D)``, as readers will see it; None: there is none.
+    """
+
+    def __init__(
+        self,
+        matrix: EmbeddingMatrix,
+        codes: np.ndarray | None = None,
+        codebook: np.ndarray | None = None,
+    ) -> None:
+        self.matrix, self._codes, self._codebook = matrix, codes, codebook
+        self.shape = matrix.shape
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows, float32 ``(n, D)``."""
+        taken = self.matrix.take(rows)
+        if self._codes is None or self._codebook is None:
+            return taken
+        return taken - reconstruct(self._codes[rows], self._codebook)
+
+
+def make_residual(
+    remainder: Remainder,
+    settings: Settings,
+    machine: Machine,
+    weights: np.ndarray | None = None,
+) -> Residual:
+    """Makes the residual stage of a table.
+
+    Args:
+        remainder: The rows to code, ``(N, D)``.
+        settings: The quantizer's settings.
+        machine: The machine to compute on.
+        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+    """
+    sample = sample_of(remainder)
+    own = None if weights is None else weights[sample]
+    quantizer, _ = fit(remainder.take(sample), own, settings, machine.team)
+    return code_rows(remainder, quantizer, machine, weights)
+
+
+def sample_of(remainder: Remainder) -> np.ndarray:
+    """Returns the numbers of the rows that a quantizer is fitted to, int64."""
+    num_rows, dim = remainder.shape
+    return spaced_rows(min(SAMPLE_ROWS, _SAMPLE_BYTES // (4 * dim), num_rows), num_rows)
+
+
+def code_rows(
+    remainder: Remainder,
+    quantizer: Quantizer,
+    machine: Machine,
+    weights: np.ndarray | None = None,
+) -> Residual:
+    """Codes all rows by a quantizer; the arguments are those of ``make_residual``."""
+    num_rows, dim = remainder.shape
+    group = quantizer.settings.block_rows
+    step = max(1, _TILE_BYTES // (4 * dim * group)) * group
+    parts, lengths = [], []
+    with progress_bar(num_rows, "Coding rows") as bar:
+        for first in range(0, num_rows, step):
+            rows = np.arange(first, min(first + step, num_rows))
+            own = None if weights is None else weights[rows]
+            coded = quantizer.code(remainder.take(rows), own, machine.team)
+            data, lengths_here = quantizer.write(coded, machine.team)
+            parts.append(data)
+            lengths.append(lengths_here)
+            bar.update(len(rows))
+    stream = Stream.of(np.concatenate(parts), np.concatenate(lengths), group, num_rows)
+    return quantizer.to_residual(stream)
