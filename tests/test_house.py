@@ -11,6 +11,7 @@ ROOMS = [
         "evaluate",
         "refinement",
         "autoencoder",
+        "trellis",
         "embedding",
         "gpu",
         "cpu",

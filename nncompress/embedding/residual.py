@@ -125,6 +125,24 @@ class Residual:
         """N."""
         return self.stream.num_rows
 
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row, with its share of where blocks begin."""
+        stream = self.stream
+        total = stream.data.nbytes + stream.starts.nbytes + stream.lengths.nbytes
+        return total / stream.num_rows
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of mean, axes and tables, points in half precision."""
+        tables = self.tables
+        arrays = (
+            tables.frequencies, tables.shifts, tables.class_frequencies, tables.class_offsets,
+            tables.class_steps, tables.axis_scales,
+        )  # fmt: skip
+        total = self.mean.nbytes + self.rotation.nbytes + tables.points.nbytes // 2
+        return total + sum(array.nbytes for array in arrays)
+
     @cached_property
     def axes(self) -> np.ndarray:
         """The rotation in float32, ``(T, D)``, made when it is first needed."""

@@ -24,8 +24,8 @@ _GRANULAR = 0.27
 # Axes whose root mean square in steps is less are left out before anything is coded.
 _LEAST_AXIS = 0.2
 _ROUNDS = 3
-# Row classes span this many scales either way.
-_REACH = 12
+# Row classes span this many scales either way, or fewer where rows have many steps.
+_REACH, _MOST_CLASSES = 12, 256
 
 
 @dataclass(frozen=True)
@@ -259,8 +259,9 @@ def fit(
     projection = np.linalg.solve(exact @ exact.T, exact).T.astype(np.float32)
     coordinates = centred.astype(np.float32) @ projection
     sizes = np.sqrt(np.square(coordinates, dtype=np.float64).mean(axis=0))
-    gains = np.arange(-_REACH, _REACH + 1)
     steps = np.unique(exponents)
+    reach = min(_REACH, (_MOST_CLASSES // len(steps) - 1) // 2)
+    gains = np.arange(-reach, reach + 1)
     class_steps = np.repeat(steps, len(gains)).astype(np.int32)
     class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
     quantizer = Quantizer(

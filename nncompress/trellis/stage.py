@@ -1,7 +1,5 @@
 """Making the residual stage of a whole table: fitted to a sample, all rows coded by it."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from nncompress.embedding.codes import reconstruct
@@ -10,7 +8,7 @@ from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
-from nncompress.trellis.quantizer import Quantizer, Settings, fit
+from nncompress.trellis.quantizer import Coded, Quantizer, Settings, fit
 
 # Rows that axes and tables are fitted to; a larger table's are spaced evenly.
 SAMPLE_ROWS = 32_768
@@ -43,6 +41,18 @@ class Remainder:
             return taken
         return taken - reconstruct(self._codes[rows], self._codebook)
 
+    def part(self, rows: np.ndarray) -> "Remainder":
+        """Returns what is left of these rows, int64, alone and in memory."""
+        # Next to the others a remainder may be as good as 0.
+        matrix = EmbeddingMatrix(self.take(rows), self.matrix.name, tiny_rows=True)
+        return Remainder(matrix)
+
+    def restored(self, rows: np.ndarray, left: np.ndarray) -> np.ndarray:
+        """Returns rows ``(n, D)`` whose remainder is given, by their numbers, float32."""
+        if self._codes is None or self._codebook is None:
+            return left
+        return left + reconstruct(self._codes[rows], self._codebook)
+
 
 def make_residual(
     remainder: Remainder,
@@ -58,10 +68,20 @@ def make_residual(
         machine: The machine to compute on.
         weights: The weight of each row, float64 ``(N,)``; None: all the same.
     """
+    quantizer, _ = fit_quantizer(remainder, settings, machine, weights)
+    return code_rows(remainder, quantizer, machine, weights)
+
+
+def fit_quantizer(
+    remainder: Remainder,
+    settings: Settings,
+    machine: Machine,
+    weights: np.ndarray | None = None,
+) -> tuple[Quantizer, Coded]:
+    """Fits a quantizer to a sample of the rows, and returns it with the sample coded."""
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
-    quantizer, _ = fit(remainder.take(sample), own, settings, machine.team)
-    return code_rows(remainder, quantizer, machine, weights)
+    return fit(remainder.take(sample), own, settings, machine.team)
 
 
 def sample_of(remainder: Remainder) -> np.ndarray:

@@ -1,0 +1,203 @@
+"""Choosing the step of a residual stage for a target, and making the stage by it.
+
+A handful of steps are tried on a sample. Then all rows are coded, and coded again with a step a
+little other, until what is asked for holds for the whole table.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nncompress.embedding.residual import Residual
+from nncompress.errors import InputError
+from nncompress.evaluate.curve import HEADING, CurvePoint, badness, reached
+from nncompress.evaluate.sample import FEWEST_ROWS, Rows, block_rows
+from nncompress.evaluate.step_search import StepSearch
+from nncompress.evaluate.target import Target
+from nncompress.machine import Machine
+from nncompress.trellis.quantizer import Settings
+from nncompress.trellis.stage import Remainder, make_residual
+
+# Steps tried, and how near to what is wanted they come, as a share of it: on the sample, and with
+# all rows.
+_TRIALS, _CODINGS = (8, 0.05), (5, 0.01)
+# The largest root mean square of an axis, in steps, with the finest step and the coarsest.
+_FINEST, _COARSEST = 600.0, 0.125
+# The mean squared error in squared steps, and the least that badness rises by with a logarithm.
+_SQUARED_ERROR, _LEAST_SLOPE = 0.27, 0.05
+# A recall lacks about so many relative errors to 1.
+_LOST_NEIGHBOURS = 1.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        point: A step, and about what it comes to.
+        points: All that was measured on the sample, by size.
+    """
+
+    point: CurvePoint
+    points: list[CurvePoint]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the stage."""
+        return Settings(self.point.step, block_rows=block_rows(self.point.residual_bits))
+
+
+class Chooser:
+    """Chooses the settings of a table's residual stage, and makes the stage.
+
+    Args:
+        remainder: The rows to code.
+        target: What is wanted; None: what is usual.
+        machine: The machine to compute on.
+        weights: The weights by which rows get bits, float64 ``(N,)``; None: all the same.
+        beside: Bytes of what is stored beside the residual stage: additive codes.
+
+    Raises:
+        InputError: The target is a recall, and the table has too few rows.
+    """
+
+    def __init__(
+        self,
+        remainder: Remainder,
+        target: Target | None,
+        machine: Machine,
+        weights: np.ndarray | None = None,
+        beside: int = 0,
+    ) -> None:
+        num_rows, self._dim = self._num_rows, _ = remainder.shape
+        self._is_usual = target is None
+        self.target = target = Target.usual(num_rows) if target is None else target
+        if target.recall is not None and num_rows < FEWEST_ROWS:
+            raise InputError(
+                f"the target is {target}, and the table has {num_rows} rows; wanted at least "
+                f"{FEWEST_ROWS}, or a cosine or a distance"
+            )
+        self._machine = machine
+        self._rows = Rows(remainder, machine, weights, beside)
+        # The search goes up: to finer steps for a size, and to coarser ones for a quality.
+        self._sign = -1.0 if target.is_size else 1.0
+        self._wanted = badness(target, target.value)
+        largest = math.sqrt(self._rows.squares[0]) or 1.0
+        ends = (self._sign * math.log(largest / end) for end in (_FINEST, _COARSEST))
+        self._low, self._high = sorted(ends)
+
+    def choose(self, report: Callable[[str], None] | None = None) -> Choice:
+        """Tries steps on a sample.
+
+        Args:
+            report: A function that takes a line for each; None for silence.
+
+        Raises:
+            InputError: Nothing is small enough, or good enough.
+        """
+        if report is not None:
+            report(f"Choosing the step for {self.target}\n{HEADING}")
+        points = {}
+        search = self._search(self._guess(), _TRIALS)
+        while not search.is_over:
+            u = search.next()
+            points[u] = self._rows.of_sample(math.exp(self._sign * u))
+            search.note(u, self._badness(points[u]))
+            if report is not None:
+                report(str(points[u]))
+        by_size = sorted(points.values(), key=lambda point: point.bytes_per_row)
+        chosen = points[min(points) if search.best is None else search.best[0]]
+        if search.best is None:
+            self._tell(chosen)
+        return Choice(chosen, by_size)
+
+    def make(self, choice: Choice) -> tuple[Residual, CurvePoint]:
+        """Codes all rows with a step near the one chosen, so that the target holds for all.
+
+        Returns:
+            The stage, and its point of the curve as measured on all rows.
+
+        Raises:
+            InputError: The target is not reached after all.
+        """
+        made: dict[float, tuple[Residual, CurvePoint]] = {}
+        search = self._search(self._sign * math.log(choice.point.step), _CODINGS)
+        while not search.is_over:
+            u = search.next()
+            settings = replace(choice.settings, step=math.exp(self._sign * u))
+            residual = make_residual(
+                self._rows.remainder, settings, self._machine, self._rows.weights
+            )
+            made[u] = residual, self._rows.of_all(settings.step, residual)
+            search.note(u, self._badness(made[u][1]))
+            best = min(made) if search.best is None else search.best[0]
+            made = {best: made[best]}
+        (made_best,) = made.values()
+        if search.best is None and not self._is_usual:
+            self._tell(made_best[1])
+        return made_best
+
+    def _search(self, guess: float, limits: tuple[int, float]) -> StepSearch:
+        slope = (self._model(guess + 0.1) - self._model(guess - 0.1)) / 0.2
+        return StepSearch(
+            self._wanted, self._low, self._high, guess, max(slope, _LEAST_SLOPE), *limits
+        )
+
+    def _badness(self, point: CurvePoint) -> float:
+        return badness(self.target, reached(self.target, point, self._dim))
+
+    def _guess(self) -> float:
+        """Returns where the model reaches what is wanted."""
+        low, high = self._low, self._high
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._model(middle) <= self._wanted else (low, middle)
+        return low
+
+    def _model(self, u: float) -> float:
+        """Returns about what a step comes to, were rows Gaussian.
+
+        Reverse water-filling over the axes; see Cover and Thomas, "Elements of Information
+        Theory", 10.3.3.
+        """
+        level = _SQUARED_ERROR * math.exp(2 * self._sign * u)
+        squares = self._rows.squares
+        lost = float(np.minimum(squares, level).sum())
+        bits = float(0.5 * np.log2(np.maximum(squares / level, 1)).sum())
+        lost_share = lost / max(self._rows.mean_square, 1e-300)
+        size = bits / 8 + self._rows.shared_bytes_for(int((squares > level / 4).sum()))
+        values = {
+            "residual_bits": bits,
+            "bits_per_dim": 8 * size / self._dim,
+            "bytes_per_row": size,
+            "distance": math.sqrt(lost),
+            "cosine": 1 - lost_share / 2,
+            "recall": 1 - _LOST_NEIGHBOURS * math.sqrt(lost_share),
+        }
+        return badness(self.target, values[self.target.name])
+
+    def _tell(self, closest: CurvePoint) -> None:
+        """Tells that the target is out of reach: an error, unless nobody asked for it."""
+        if self.target.is_size:
+            raise InputError(
+                f"the target is {self.target}; the smallest possible is about "
+                f"{reached(self.target, closest, self._dim):.4g} for {self._num_rows} rows of "
+                f"{self._dim} columns"
+            )
+        seen = (
+            f"the finest step comes to a distance of {closest.distance:.5g} and a cosine of "
+            f"{closest.cosine:.5f}"
+        )
+        if closest.recall is not None:
+            seen += f", and keeps {closest.recall:.4f} of the neighbours"
+        seen += f", in {closest.bytes_per_row:.4g} bytes a row"
+        if not self._is_usual:
+            raise InputError(f"no step reaches {self.target}: {seen}")
+        warnings.warn(
+            f"{self.target} cannot be kept, for many rows are nearly the same: {seen}; wanted "
+            "another target (--target-cosine, --target-bytes-per-row)",
+            stacklevel=4,
+        )

@@ -1,0 +1,75 @@
+"""The rate-distortion curve of a residual stage: its points, and how they are written."""
+
+import math
+from dataclasses import dataclass
+
+from nncompress.evaluate.distortion import Distortion
+from nncompress.evaluate.target import Target
+
+# Distances and shares this small are as good as none.
+_NOTHING = 1e-30
+HEADING = (
+    f"{'bits a row':>10} {'bytes a row':>12} {'distance':>10} {'cosine':>8} {'recall@10':>10}"
+)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A point of the curve.
+
+    Attributes:
+        step: The quantization step of a row of weight 1.
+        residual_bits: Bits of a row's residual stage in the mean, without what all rows share.
+        bytes_per_row: Bytes of the whole table for each row, all counted but words.
+        loss: Mean of half the squared distance.
+        distance: The mean Euclidean distance.
+        cosine: The mean cosine.
+        recall: The share of the 10 nearest rows that are kept; None where there are too few rows.
+    """
+
+    step: float
+    residual_bits: float
+    bytes_per_row: float
+    loss: float
+    distance: float
+    cosine: float
+    recall: float | None
+
+    @property
+    def distortion(self) -> Distortion:
+        """The means over rows."""
+        return Distortion(self.loss, self.distance, self.cosine)
+
+    def __str__(self) -> str:
+        """Returns the point as a line under ``HEADING``."""
+        recall = "-" if self.recall is None else f"{self.recall:.4f}"
+        return (
+            f"{self.residual_bits:>10.1f} {self.bytes_per_row:>12.2f} {self.distance:>10.5g} "
+            f"{self.cosine:>8.5f} {recall:>10}"
+        )
+
+
+def reached(target: Target, point: CurvePoint, dim: int) -> float:
+    """Returns what a point reaches of that which a target is about.
+
+    Args:
+        target: The target.
+        point: The point.
+        dim: D.
+    """
+    if target.name == "bits_per_dim":
+        return 8 * point.bytes_per_row / dim
+    return getattr(point, target.name)
+
+
+def badness(target: Target, value: float) -> float:
+    """Returns how much there is of what a target keeps small, as a logarithm.
+
+    Sizes and distances are kept small, and what cosines and recalls lack to 1.
+
+    Args:
+        target: The target.
+        value: A value of what it is about.
+    """
+    lacking = 1 - value if target.name in ("cosine", "recall") else value
+    return math.log(max(lacking, _NOTHING))

@@ -1,0 +1,81 @@
+"""The nearest rows of some rows, and how many of them another table keeps."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from nncompress.embedding.similarity import moderate
+
+NEIGHBOURS = 10
+# Cosines of rows that differ by rounding alone.
+_ROUNDING = 1e-6
+
+
+def units(rows: np.ndarray) -> np.ndarray:
+    """Returns rows divided by their lengths, zeros as they are, float32 ``(n, D)``."""
+    rows = moderate(rows)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1.0)
+
+
+class Nearest:
+    """The rows that are nearest to some of them by cosine, found in one pass over all.
+
+    Args:
+        queries: Numbers of the rows that are asked for their neighbours, int64 ``(Q,)``.
+        rows: These rows, ``(Q, D)``.
+        wanted: How many neighbours each is to have.
+
+    Attributes:
+        cosines: The largest cosines so far, in no order, float32 ``(Q, wanted)``; -inf where there
+            are fewer.
+        numbers: The rows that they belong to, int64 ``(Q, wanted)``; -1 where there are fewer.
+    """
+
+    def __init__(self, queries: np.ndarray, rows: np.ndarray, wanted: int) -> None:
+        self._queries, self._units = queries, units(rows)
+        self.cosines = np.full((len(queries), wanted), -np.inf, np.float32)
+        self.numbers = np.full((len(queries), wanted), -1, np.int64)
+
+    def look_at(self, start: int, rows: np.ndarray) -> None:
+        """Looks at rows ``(n, D)``, the first of which has the number ``start``."""
+        scores = self._units @ units(rows).T
+        mine = (self._queries >= start) & (self._queries < start + len(rows))
+        scores[mine, self._queries[mine] - start] = -np.inf
+        # Few rows are nearer than the farthest of the nearest so far, once there are some.
+        asked, found = np.nonzero(scores > self.cosines.min(axis=1, keepdims=True))
+        for query in np.unique(asked):
+            first, last = np.searchsorted(asked, (query, query + 1))
+            here = found[first:last]
+            cosines = np.concatenate([self.cosines[query], scores[query, here]])
+            numbers = np.concatenate([self.numbers[query], here + start])
+            keep = np.argsort(-cosines, kind="stable")[: self.cosines.shape[1]]
+            self.cosines[query], self.numbers[query] = cosines[keep], numbers[keep]
+
+
+def kept(
+    queries: np.ndarray,
+    neighbours: np.ndarray,
+    rows: np.ndarray,
+    blocks: Iterable[tuple[int, np.ndarray]],
+) -> np.ndarray:
+    """Returns the share of each query's neighbours that are its nearest rows in another table.
+
+    Args:
+        queries: Row numbers, int64 ``(Q,)``.
+        neighbours: The rows nearest to each in the original, int64 ``(Q, n)``.
+        rows: The other table's rows of the queries and then of their neighbours, one after the
+            other, ``(Q + Q*n, D)``.
+        blocks: The other table: numbers of first rows, and rows.
+
+    Returns:
+        float64 ``(Q,)``. Rows that are equally near are all nearest.
+    """
+    num_queries, wanted = neighbours.shape
+    nearest = Nearest(queries, rows[:num_queries], wanted)
+    for start, block in blocks:
+        nearest.look_at(start, block)
+    others = units(rows[num_queries:]).reshape(num_queries, wanted, -1)
+    cosines = np.einsum("qd,qnd->qn", units(rows[:num_queries]), others)
+    least = nearest.cosines.min(axis=1, keepdims=True) - _ROUNDING
+    return (cosines >= least).mean(axis=1)

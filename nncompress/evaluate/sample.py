@@ -1,0 +1,181 @@
+"""How good a residual stage is for all rows of a table, told from some of them or from all."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from nncompress.embedding.residual import Residual
+from nncompress.evaluate.curve import CurvePoint
+from nncompress.evaluate.distortion import distances
+from nncompress.evaluate.neighbours import NEIGHBOURS, Nearest, kept
+from nncompress.machine import Machine
+from nncompress.progress import progress_bar
+from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.quantizer import Settings
+from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
+
+# Rows that quantizers are fitted to, and other rows that tell how good they are; a smaller table
+# is measured whole.
+_FIT_ROWS, _HELD_OUT_ROWS = 4_096, 2_048
+# Rows that are asked for their neighbours: fewer where the table is large. One in eight of them is
+# asked within the sample, where so many rows may come to be the nearest.
+_QUERIES, _LEAST_QUERIES, _PRODUCTS = 1_000, 100, 2e11
+_ONE_OF, _CANDIDATES = 8, 64
+# Fewer rows have no neighbours to speak of.
+FEWEST_ROWS = 2 * NEIGHBOURS + 1
+_SAMPLE_STATE_BITS = 6
+# A block of rows has about so many bytes.
+_BLOCK_BYTES = 64
+_MOST_BLOCK_ROWS = 16
+_ROWS = 8_192
+# What a file has beside its sections, about.
+HEADER_BYTES = 4_096
+
+
+class Rows:
+    """The rows of a table, by which stages are measured.
+
+    Args:
+        remainder: What the residual stage codes.
+        machine: The machine to compute on.
+        weights: The weights by which rows get bits, float64 ``(N,)``; None: all the same.
+        beside: Bytes of what is stored beside the residual stage.
+
+    Attributes:
+        squares: The variances of rows along their principal axes, falling.
+        mean_square: The mean squared length of the table's rows.
+    """
+
+    def __init__(
+        self, remainder: Remainder, machine: Machine, weights: np.ndarray | None, beside: int
+    ) -> None:
+        self.remainder, self.weights = remainder, weights
+        self._machine, self._beside = machine, beside
+        num_rows, dim = remainder.shape
+        rows = spaced_rows(_FIT_ROWS + _HELD_OUT_ROWS, num_rows)
+        held_out = np.ones(len(rows), dtype=bool)
+        self._fitted = rows
+        if len(rows) < num_rows:
+            held_out[:] = False
+            held_out[spaced_rows(_HELD_OUT_ROWS, len(rows))] = True
+            self._fitted = rows[~held_out]
+        self._measured = rows[held_out]
+        self._fit_part = remainder.part(self._fitted)
+        fitted = self._fit_part.take(np.arange(len(self._fitted))).astype(np.float64)
+        centred = fitted - fitted.mean(axis=0)
+        squares = np.linalg.eigvalsh(centred.T @ centred / len(fitted))
+        self.squares = np.maximum(squares[::-1], 0)
+        original = remainder.matrix.take(self._fitted)
+        self.mean_square = float(np.einsum("nd,nd->n", original, original, dtype=float).mean())
+        self._queries, self._neighbours = self._find_neighbours()
+
+    def of_sample(self, step: float) -> CurvePoint:
+        """Returns about what a step comes to, from rows that nothing was fitted to."""
+        settings = Settings(step, state_bits=_SAMPLE_STATE_BITS)
+        own = None if self.weights is None else self.weights[self._fitted]
+        quantizer, coded = fit_quantizer(self._fit_part, settings, self._machine, own)
+        settings = replace(settings, block_rows=block_rows(float(coded.bits.mean())))
+        in_blocks = replace(quantizer, settings=settings)
+
+        def stage(rows: np.ndarray) -> Residual:
+            chosen = None if self.weights is None else self.weights[rows]
+            return code_rows(
+                self.remainder.part(rows), in_blocks, self._machine, chosen
+            )
+
+        residual = stage(self._measured)
+        original = self.remainder.matrix.take(self._measured)
+        means = distances(original, self._decoded(residual, self._measured)).mean(axis=1)
+        recall = None
+        if len(self._queries):
+            queries, neighbours = self._queries[::_ONE_OF], self._neighbours[::_ONE_OF]
+            rows = np.unique(np.concatenate([queries, neighbours.ravel()]))
+            decoded = self._decoded(stage(rows), rows)
+            recall = _recall(
+                np.searchsorted(rows, queries),
+                np.searchsorted(rows, neighbours[:, :NEIGHBOURS]),
+                lambda chosen: decoded[chosen],
+                len(rows),
+            )
+        return self._point(step, residual, means, recall)
+
+    def of_all(self, step: float, residual: Residual) -> CurvePoint:
+        """Returns what the stage of all rows comes to."""
+        num_rows = self.remainder.shape[0]
+        total = np.zeros(3)
+
+        def decoded(rows: np.ndarray) -> np.ndarray:
+            values = np.zeros((len(rows), self.remainder.shape[1]), np.float32)
+            residual.add_to(rows, values)
+            return self.remainder.restored(rows, values)
+
+        with progress_bar(num_rows, "Measuring distances") as bar:
+            for start, original in self.remainder.matrix.batches(_ROWS):
+                rows = np.arange(start, start + len(original))
+                total += distances(original, decoded(rows)).sum(axis=1)
+                bar.update(len(rows))
+        recall = None
+        if len(self._queries):
+            recall = _recall(self._queries, self._neighbours[:, :NEIGHBOURS], decoded, num_rows)
+        return self._point(step, residual, total / num_rows, recall)
+
+    def bytes_per_row(self, residual: Residual) -> float:
+        """Returns the bytes of the whole table for each row, all counted but words."""
+        shared = residual.shared_bytes + self._beside + HEADER_BYTES
+        return residual.row_bytes + shared / self.remainder.shape[0]
+
+    def shared_bytes_for(self, num_axes: int) -> float:
+        """Returns about the bytes for each row of what all rows share, for so many axes."""
+        num_rows, dim = self.remainder.shape
+        axes = num_axes * (dim * Settings(1.0).rotation_bits / 8 + 4)
+        return (axes + 4 * dim + self._beside + HEADER_BYTES) / num_rows
+
+    def _point(
+        self, step: float, residual: Residual, means: np.ndarray, recall: float | None
+    ) -> CurvePoint:
+        size = self.bytes_per_row(residual)
+        return CurvePoint(step, 8 * residual.row_bytes, size, *means.tolist(), recall)
+
+    def _decoded(self, residual: Residual, rows: np.ndarray) -> np.ndarray:
+        """Returns rows by their numbers, for the stage of these rows alone."""
+        values = np.zeros((len(rows), self.remainder.shape[1]), np.float32)
+        residual.add_to(np.arange(len(rows)), values)
+        return self.remainder.restored(rows, values)
+
+    def _find_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns rows, and the numbers of those that are nearest to each, the nearest first."""
+        num_rows, dim = self.remainder.shape
+        if num_rows < FEWEST_ROWS:
+            return np.empty(0, np.int64), np.empty((0, 0), np.int64)
+        most = max(_LEAST_QUERIES, min(_QUERIES, int(_PRODUCTS / (num_rows * dim))))
+        matrix = self.remainder.matrix
+        queries = spaced_rows(most, num_rows)
+        nearest = Nearest(queries, matrix.take(queries), min(_CANDIDATES, num_rows - 1))
+        with progress_bar(num_rows, "Finding neighbours") as bar:
+            for start, rows in matrix.batches(_ROWS):
+                nearest.look_at(start, rows)
+                bar.update(len(rows))
+        return queries, nearest.numbers
+
+
+def block_rows(bits: float) -> int:
+    """Returns how many rows make a block, for rows of so many bits."""
+    wanted = 8 * _BLOCK_BYTES / max(bits, 1e-3)
+    return min(_MOST_BLOCK_ROWS, 1 << max(0, math.ceil(math.log2(wanted))))
+
+
+def _recall(
+    queries: np.ndarray,
+    neighbours: np.ndarray,
+    decoded: Callable[[np.ndarray], np.ndarray],
+    num_rows: int,
+) -> float:
+    """Returns the mean share of neighbours kept, for a function that returns decoded rows."""
+    asked = decoded(np.concatenate([queries, neighbours.ravel()]))
+    blocks = (
+        (start, decoded(np.arange(start, min(start + _ROWS, num_rows))))
+        for start in range(0, num_rows, _ROWS)
+    )
+    return float(kept(queries, neighbours, asked, blocks).mean())
