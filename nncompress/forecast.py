@@ -1,76 +1,114 @@
 """A forecast of what compressing a table takes: bytes of the file, seconds and memory."""
 
 import time
+import warnings
 from dataclasses import dataclass
 
-from nncompress.embedding.vocabulary import Vocabulary
-from nncompress.machine import Machine
-from nncompress.needs import memory_bytes, table_bytes
-from nncompress.pipeline import refines
-from nncompress.refinement.forecast import forecast_seconds
-from nncompress.refinement.refine import RefinementSettings
-from nncompress.sources.tables import SourceTable
-from nncompress.training.session import make_session
-from nncompress.training.settings import TrainingOptions
+import numpy as np
 
-_TIMED = 0.5  # seconds of training that are timed
+from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.evaluate.choosing import Choice, Chooser
+from nncompress.evaluate.sample import SampleSize
+from nncompress.machine import Machine
+from nncompress.needs import codes_bytes, memory_bytes
+from nncompress.pipeline import refines
+from nncompress.plan import Plan
+from nncompress.refinement.forecast import forecast_seconds
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.matrix import spaced_rows
+from nncompress.sources.tables import SourceTable
+from nncompress.training.budget import Budget
+from nncompress.training.memory import check_memory
+from nncompress.training.rate import seconds_a_step
+from nncompress.trellis.row_weights import bit_weights
+from nncompress.trellis.stage import SAMPLE_ROWS, Remainder, make_residual
+
+_SAMPLE = SampleSize(fitted=1_024, held_out=1_024, queries=256)
+_TIMED_ROWS = 256
+# A sample is coded in so many rounds while a quantizer is fitted to it, and all rows are coded
+# about twice.
+_ROUNDS, _CODINGS = 3, 2
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast, whose file size is exact but for the header and the codebook's type.
+    """A forecast, whose file size is exact for additive codes, but for header and codebook's type.
 
     Attributes:
         file_bytes: Size of the ``.nnc`` file, its codebook in float16.
         source_bytes: Size of the matrix in float32.
         seconds: From an open table to the file.
         memory_bytes: The most memory in use at once, without the pages of mapped files.
+        choice: What was chosen for the residual stage on a small sample; None without one.
     """
 
     file_bytes: int
     source_bytes: int
     seconds: float
     memory_bytes: int
+    choice: Choice | None = None
 
 
 def forecast(
-    table: SourceTable,
-    size: tuple[int, int],
-    options: TrainingOptions,
-    machine: Machine,
-    refinement: RefinementSettings = RefinementSettings(),
+    table: SourceTable, plan: Plan, machine: Machine, weights: np.ndarray | None = None
 ) -> Forecast:
-    """Times some steps of training and some passes of refinement, on the rows themselves.
+    """Times small parts of the work, on some of the rows themselves.
 
     Args:
         table: The table.
-        size: M and K.
-        options: The settings that training is asked for.
+        plan: What it is to become.
         machine: The machine to compute on.
-        refinement: The settings of refinement.
+        weights: The weight of each row, float64 ``(N,)`` of mean 1; None: all the same.
 
     Raises:
-        InputError: A setting cannot be used.
+        InputError: A setting cannot be used, or a target cannot be reached.
     """
     matrix = table.matrix
     num_rows, dim = matrix.shape
-    settings = options.resolve(num_rows, *size)
-    file_bytes = table_bytes(num_rows, dim, size)
+    file_bytes, seconds, refined, choice = 0, 0.0, False, None
+    if plan.size is not None:
+        seconds, refined = _codes_seconds(matrix, plan, machine)
+        file_bytes = codes_bytes(num_rows, dim, plan.size) + plan.stage_bytes(matrix.shape)
+    if plan.has_residual:
+        choice, more = _stage_seconds(matrix, plan, machine, weights)
+        seconds += more
+        if plan.size is None:
+            file_bytes = int(choice.point.bytes_per_row * num_rows)
     if table.words is not None:
         sections = Vocabulary.of_words(table.words, num_rows).sections
         file_bytes += sum(array.nbytes for array in sections.values())
-    session = make_session(matrix, settings, machine)
-    updater = session.trainer.updater
-    updater.update()  # the first one compiles
-    updater.wait()
-    started, first = time.perf_counter(), updater.iteration
-    while time.perf_counter() - started < _TIMED and updater.iteration < settings.iterations:
-        updater.update()
-    updater.wait()
-    elapsed = time.perf_counter() - started
-    seconds = settings.iterations * elapsed / max(1, updater.iteration - first)
+    memory = memory_bytes(num_rows, dim, plan.size, len(table.words or ()), refined=refined)
+    return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory, choice)
+
+
+def _codes_seconds(matrix: EmbeddingMatrix, plan: Plan, machine: Machine) -> tuple[float, bool]:
+    """Returns the seconds that additive codes take, and whether they are refined."""
+    size, budget = plan.size, plan.refinement.seconds
+    settings = plan.training.resolve(len(matrix), *size)
+    Budget(budget, settings.recipe)
+    check_memory(matrix.dim, *size)
     refined = refines(settings.recipe, *size)
+    seconds = settings.iterations * seconds_a_step(matrix, settings, machine)
     if refined:
-        seconds += forecast_seconds(matrix, *size, refinement, machine)
-    memory = memory_bytes(num_rows, dim, size, len(table.words or ()), refined=refined)
-    return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory)
+        seconds += forecast_seconds(matrix, *size, plan.refinement, machine)
+    return seconds if budget is None else min(seconds, budget), refined
+
+
+def _stage_seconds(
+    matrix: EmbeddingMatrix, plan: Plan, machine: Machine, weights: np.ndarray | None
+) -> tuple[Choice, float]:
+    """Returns what a small sample chooses for the residual stage, and the seconds all rows take."""
+    started = time.perf_counter()
+    remainder = Remainder(matrix)  # after additive codes there is no less work
+    by_weight = bit_weights(matrix, weights) if plan.adaptive else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # told when all rows are there
+        choice = Chooser(remainder, plan.target, machine, by_weight, size=_SAMPLE).choose()
+    chosen = time.perf_counter() - started
+    rows = spaced_rows(_TIMED_ROWS, len(matrix))
+    own = None if by_weight is None else by_weight[rows]
+    started = time.perf_counter()
+    make_residual(remainder.part(rows), choice.settings, machine, own)
+    row = (time.perf_counter() - started) / (len(rows) * (_ROUNDS + 1))
+    coding = row * (_ROUNDS * min(SAMPLE_ROWS, len(matrix)) + len(matrix))
+    return choice, chosen + _CODINGS * coding

@@ -12,9 +12,8 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
-from nncompress.refinement.refine import RefinementSettings
+from nncompress.plan import Plan
 from nncompress.training.checkpoint import forget
-from nncompress.training.settings import TrainingOptions
 from nncompress.version import __version__
 
 _TRAINED = "trained"
@@ -24,10 +23,8 @@ _TRAINED = "trained"
 def open_work(
     path: str | os.PathLike | None,
     output: str | os.PathLike | None,
-    size: tuple[int, int],
-    options: TrainingOptions,
+    plan: Plan,
     machine: Machine,
-    refinement: RefinementSettings,
     others: Mapping[str, object],
 ) -> Iterator[WorkDirectory | None]:
     """Opens the directory in which a job of ``compress_table`` is kept.
@@ -35,10 +32,8 @@ def open_work(
     Args:
         path: The directory; None for none.
         output: The file that the job is to write, which must not be in it; None for none.
-        size: M and K.
-        options: The settings that training is asked for.
+        plan: What the table is to become.
         machine: The machine to compute on.
-        refinement: The settings of refinement.
         others: Further settings that the result depends on, by name.
 
     Yields:
@@ -51,7 +46,7 @@ def open_work(
     if path is None:
         yield None
         return
-    if refinement.seconds is not None:
+    if plan.refinement.seconds is not None:
         raise InputError(
             "a time budget (--time-budget) and a work directory (--work) were given; what a time "
             "budget reaches is never the same twice, so leave one of them out"
@@ -63,9 +58,8 @@ def open_work(
         )
     with WorkDirectory.open(path) as work:
         work.require({
-            "version": __version__, "M": size[0], "K": size[1],
-            "device": "CPU" if machine.gpu < 0 else "GPU",
-            **asdict(options), **asdict(refinement), **others,
+            "version": __version__, "device": "CPU" if machine.gpu < 0 else "GPU",
+            **plan.settings(), **asdict(plan.training), **asdict(plan.refinement), **others,
         })  # fmt: skip
         yield work
 

@@ -10,14 +10,18 @@ from nncompress.embedding.packing import Packing, bits_for
 from nncompress.formats.space import check_space
 from nncompress.machine import free_memory
 from nncompress.refinement.refine import SAMPLE_ROWS
+from nncompress.sources.tables import SourceTable
 
 _LIBRARIES_BYTES = 200 << 20
 _COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed ones, and those of a snapshot
 _WORD_OBJECT_BYTES = 150  # a string, its bytes, and places in lists and a dictionary
+_CODING_BYTES = 256 << 20  # of rows that are being coded by a trellis
+# What is written should take less than this share of what the vectors take.
+_WORTHWHILE = 0.8
 _STATES = 3  # of all rows that are kept at once: two, and one that is being written
 
 
-def table_bytes(num_rows: int, dim: int, size: tuple[int, int]) -> int:
+def codes_bytes(num_rows: int, dim: int, size: tuple[int, int]) -> int:
     """Returns the bytes of codes and codebook in a ``.nnc`` file, the codebook in float16.
 
     Args:
@@ -31,68 +35,87 @@ def table_bytes(num_rows: int, dim: int, size: tuple[int, int]) -> int:
 
 
 def memory_bytes(
-    num_rows: int, dim: int, size: tuple[int, int], num_words: int, *, refined: bool
+    num_rows: int, dim: int, size: tuple[int, int] | None, num_words: int, *, refined: bool
 ) -> int:
     """Returns about the most memory in use at once, without the pages of mapped files.
 
     Args:
         num_rows: N.
         dim: D.
-        size: M and K.
+        size: M and K; None: there are no additive codes.
         num_words: The number of words.
         refined: Whether codes are refined.
     """
+    words = _WORD_OBJECT_BYTES * num_words
+    if size is None:
+        return _LIBRARIES_BYTES + words + _CODING_BYTES + 12 * dim * min(SAMPLE_ROWS, num_rows)
     num_codebooks, num_codewords = size
     num_units = num_codebooks * num_codewords
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
     memory += 4 * _COPIES_OF_PARAMETERS * num_parameters(dim, *size)
-    memory += _WORD_OBJECT_BYTES * num_words
+    memory += words
     if refined:
         memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
     return memory
 
 
 def check_needs(
-    shape: tuple[int, int],
-    size: tuple[int, int],
-    words: Sequence[str | None] | None,
+    table: SourceTable,
+    num_bytes: int,
+    size: tuple[int, int] | None,
     *,
     refined: bool,
     output: Path | None,
     work: Path | None,
 ) -> None:
-    """Refuses what does not fit on the disk, and warns of what may not fit into memory.
+    """Refuses what does not fit on the disk, and warns of what is not worth it or may not fit.
 
     Args:
-        shape: N and D.
-        size: M and K.
-        words: The words; None for none.
+        table: The table.
+        num_bytes: Bytes to be written for it, words aside.
+        size: M and K; None: there are no additive codes.
         refined: Whether codes are refined.
         output: The ``.nnc`` file to be written; None for none.
-        work: The work directory; None for none.
+        work: The work directory, if more is to be kept in it; None for none.
 
     Raises:
         InputError: There is not enough room on a disk.
     """
+    matrix, words = table.matrix, table.words
+    num_rows, dim = matrix.shape
     needs = {}
     if output is not None:
-        needs[output] = table_bytes(*shape, size) + _words_bytes(words, shape[0])
-    if work is not None:
-        needs[work] = _work_bytes(*shape, size, refined)
+        needs[output] = num_bytes + _words_bytes(words, num_rows)
+    if work is not None and size is not None:
+        needs[work] = _work_bytes(num_rows, dim, size, refined)
     check_space(
         needs,
-        f"a table of {shape[0]:,} rows",
+        f"a table of {num_rows:,} rows",
         "name another place for the output or for work files (--work)",
     )
-    memory = memory_bytes(*shape, size, len(words or ()), refined=refined)
+    _warn_of_size(num_bytes, num_rows * matrix.row_bytes, size)
+    memory = memory_bytes(num_rows, dim, size, len(words or ()), refined=refined)
     free = free_memory()
     if free is not None and memory > free:
+        by, less = "", ""
+        if size is not None:
+            by, less = f" with M={size[0]} and K={size[1]}", "a smaller M or K (-M, -K) or "
         warnings.warn(
-            f"compressing {shape[0]:,} rows with M={size[0]} and K={size[1]} takes about "
-            f"{memory:,} bytes of memory, and {free:,} are free; a smaller M or K (-M, -K) or "
-            "fewer rows (--limit) take less",
+            f"compressing {num_rows:,} rows{by} takes about {memory:,} bytes of memory, and "
+            f"{free:,} are free; {less}fewer rows (--limit) take less",
             stacklevel=3,
         )
+
+
+def _warn_of_size(num_bytes: int, source_bytes: int, size: tuple[int, int] | None) -> None:
+    if num_bytes <= _WORTHWHILE * source_bytes:
+        return
+    less = "a lower target" if size is None else "a smaller M or K (-M, -K), or neither,"
+    warnings.warn(
+        f"what is written will take about {num_bytes:,} bytes without its words, and the vectors "
+        f"take {source_bytes:,}; {less} takes less, or the table may stay as it is",
+        stacklevel=4,
+    )
 
 
 def _words_bytes(words: Sequence[str | None] | None, num_rows: int) -> int:

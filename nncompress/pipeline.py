@@ -16,27 +16,28 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.residual_table import ResidualTable
 from nncompress.errors import InputError, OutputError
-from nncompress.evaluate.distortion import (
-    Distortion,
-    check_codebook_dtype,
-    choose_codebook,
-    warn_if_poor,
-)
+from nncompress.evaluate.choosing import Chooser
+from nncompress.evaluate.curve_file import check_curve, write_curve
+from nncompress.evaluate.distortion import Distortion, choose_codebook, warn_if_poor
 from nncompress.formats.files import check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.formats.work import WorkDirectory
 from nncompress.job import has_trained, open_work, require_weights, trained_once
 from nncompress.machine import Machine
-from nncompress.needs import check_needs
+from nncompress.needs import check_needs, codes_bytes
+from nncompress.plan import Plan
 from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, files_of, open_table
 from nncompress.sources.weights import check_weights
+from nncompress.training.budget import Budget
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.memory import check_memory
 from nncompress.training.session import learn
-from nncompress.training.settings import OBJECTIVES, TrainingOptions
+from nncompress.trellis.row_weights import bit_weights
+from nncompress.trellis.stage import Remainder
 from nncompress.version import __version__
 
 
@@ -69,45 +70,72 @@ def compress(
     source: object,
     output: str | os.PathLike | None = None,
     *,
-    num_codebooks: int = 32,
-    num_codewords: int = 16,
+    num_codebooks: int | None = None,
+    num_codewords: int | None = None,
+    residual_bits: float | None = None,
+    bits_per_dim: float | None = None,
+    bytes_per_row: float | None = None,
+    distance: float | None = None,
+    cosine: float | None = None,
+    recall: float | None = None,
+    adaptive: bool = False,
     words: str | os.PathLike | Sequence[str | None] | None = None,
     tensor: str | None = None,
     limit: int | None = None,
     objective: str = "distance",
     weights: np.ndarray | None = None,
-    recipe: str = "fast",
+    recipe: str | None = None,
     epochs: int | None = None,
     time_budget: float | None = None,
-    codebook_dtype: str = "auto",
+    codebook_dtype: str | None = None,
     seed: int = 0,
     gpu: int = -1,
     threads: int | None = None,
     report: Callable[[str], None] | None = print,
+    curve: str | os.PathLike | None = None,
     work: str | os.PathLike | None = None,
 ) -> CompressedEmbedding:
     """Compresses a table of vectors.
+
+    Without M and K, rows are coded by a trellis alone, in seconds, and one number says how large or
+    how good the result is to be: at most one of ``residual_bits``, ``bits_per_dim``,
+    ``bytes_per_row``, ``distance``, ``cosine`` and ``recall``. With M or K, rows become additive
+    codes, which are learnt, and ``residual_bits`` may be spent on what they leave.
 
     Args:
         source: Text, word2vec's binary format, ``.npy``, safetensors, a Hugging Face folder, an
             array or gensim's KeyedVectors; see ``sources.tables.open_table``.
         output: The ``.nnc`` file to write; None for none.
-        num_codebooks: M.
-        num_codewords: K.
+        num_codebooks: M of additive codes; 32 if K alone is given.
+        num_codewords: K of additive codes; 16 if M alone is given.
+        residual_bits: The most bits of a row's residual stage in the mean, tables that all rows
+            share aside.
+        bits_per_dim: The most bits for each number of the table, all counted but words.
+        bytes_per_row: The most bytes for each row, all counted but words.
+        distance: The largest mean Euclidean distance between rows and their reconstructions.
+        cosine: The smallest mean cosine between them.
+        recall: The smallest share of rows' 10 nearest neighbours to keep. If nothing else is
+            asked for it is 0.9, for tables of 1,000 rows or more; others get a cosine of 0.98.
+        adaptive: Whether rows get bits by their weights: those of larger weight are kept more
+            closely. Without ``weights``, a row's weight is one over its squared length, so that
+            short rows are kept as closely, for their length, as long ones.
         words: The words, where the source has none or others are wanted.
         tensor: The tensor's name in safetensors files.
         limit: Number of leading rows to use.
         objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
         weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
-        recipe: ``"fast"``, ``"paper"`` (the Chainer port of 2018) or ``"authors"`` (the paper
-            authors' own code).
-        epochs: Passes over the rows; the recipe chooses by default.
-        time_budget: Seconds to refine for, roughly; None: no limit.
-        codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
-        seed: Seed of everything random.
+        recipe: For additive codes: ``"fast"``, the default, ``"paper"`` (the Chainer port of 2018)
+            or ``"authors"`` (the paper authors' own code).
+        epochs: For additive codes: passes over the rows; the recipe chooses by default.
+        time_budget: For additive codes: seconds to train, encode and refine for, roughly; None: no
+            limit. Results depend on the machine's speed then.
+        codebook_dtype: For additive codes: ``"float16"``, ``"float32"`` or ``"auto"``, the default.
+        seed: Seed of everything random. Nothing is where there are no additive codes.
         gpu: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        report: A function that takes a line for each epoch; None for silence.
+        report: A function that takes a line for each epoch, and for each point of the curve that a
+            residual stage is chosen from; None for silence.
+        curve: A file for that curve: a picture (.png, .pdf or .svg), or its numbers (.json).
         work: A directory in which what is computed is kept until the end, so that the same call
             continues one that was interrupted, and comes to the same result; None for none.
 
@@ -121,51 +149,53 @@ def compress(
 
     .. admonition:: Example
 
-        >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc")
+        >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc", recall=0.8)
     """
     if isinstance(source, CompressedEmbedding):
         raise InputError(
             f"{source!r} is a compressed embedding already; wanted the original table, or its "
             "to_numpy() to compress it again"
         )
-    check_codebook_dtype(codebook_dtype)
-    options = TrainingOptions(recipe=recipe, epochs=epochs, seed=seed)
-    refinement = RefinementSettings(seconds=time_budget)
-    machine = Machine(gpu, threads)
-    if output is not None:
-        check_output(output, [*files_of(source), words])
-    if objective not in OBJECTIVES:
-        raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
-    unit_rows = objective == "cosine"
-    size = num_codebooks, num_codewords
-    with (
-        open_work(work, output, size, options, machine, refinement, {
-            "limit": limit, "tensor": tensor, "objective": objective,
+    plan = Plan.of(
+        num_codebooks=num_codebooks, num_codewords=num_codewords, residual_bits=residual_bits,
+        adaptive=adaptive, objective=objective, seed=seed, has_weights=weights is not None,
+        targets={
+            "bits_per_dim": bits_per_dim, "bytes_per_row": bytes_per_row, "distance": distance,
+            "cosine": cosine, "recall": recall,
+        },
+        of_codes={
+            "recipe": recipe, "epochs": epochs, "time_budget": time_budget,
             "codebook_dtype": codebook_dtype,
-        }) as kept,
+        },
+    )  # fmt: skip
+    machine = Machine(gpu, threads)
+    inputs = [*files_of(source), words]
+    if output is not None:
+        check_output(output, inputs)
+    check_curve(curve, plan.has_residual, inputs)
+    with (
+        open_work(work, output, plan, machine, {"limit": limit, "tensor": tensor}) as kept,
         open_table(
-            source, words=words, tensor=tensor, limit=limit, unit_rows=unit_rows, work=kept
+            source, words=words, tensor=tensor, limit=limit, unit_rows=objective == "cosine",
+            work=kept,
         ) as table,
     ):  # fmt: skip
         if weights is not None:
             weights = check_weights(weights, table.matrix)
         return compress_table(
-            table, output, size, options, machine, weights=weights, refinement=refinement,
-            codebook_dtype=codebook_dtype, report=report, work=kept,
-        )  # fmt: skip
+            table, output, plan, machine, weights=weights, report=report, curve=curve, work=kept
+        )
 
 
 def compress_table(
     table: SourceTable,
     output: str | os.PathLike | None,
-    size: tuple[int, int],
-    options: TrainingOptions,
+    plan: Plan,
     machine: Machine,
     *,
     weights: np.ndarray | None = None,
-    refinement: RefinementSettings = RefinementSettings(),
-    codebook_dtype: str = "auto",
     report: Callable[[str], None] | None = None,
+    curve: str | os.PathLike | None = None,
     work: WorkDirectory | None = None,
 ) -> CompressedEmbedding:
     """Compresses a table that is open already, as ``compress`` does.
@@ -173,13 +203,11 @@ def compress_table(
     Args:
         table: The table.
         output: The ``.nnc`` file to write; None for none.
-        size: M and K.
-        options: The settings that training is asked for.
+        plan: What it is to become.
         machine: The machine to compute on.
         weights: The weight of each row, float64 ``(N,)`` of mean 1; None: all the same.
-        refinement: The settings of refinement.
-        codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
-        report: A function that takes a line for each epoch; None for silence.
+        report: A function that takes a line for each epoch and each point of the curve.
+        curve: A file for the curve that a residual stage is chosen from; None for none.
         work: The directory in which the job is kept until its end; see ``job.open_work``.
 
     Raises:
@@ -187,26 +215,56 @@ def compress_table(
         OutputError: The file cannot be written. The message says where the result is instead.
         Diverged: A loss or a parameter is not finite.
     """
-    matrix = table.matrix
-    settings = options.resolve(len(matrix), *size)
-    refined = refines(settings.recipe, *size)
-    if not refined and refinement.seconds is not None:
-        raise InputError(
-            f"a time budget is for refinement, and the recipe {settings.recipe} with these sizes "
-            "is not refined; leave it out"
-        )
     output = None if output is None else Path(output)
-    check_memory(matrix.dim, *size)
-    check_needs(
-        matrix.shape, size, table.words, refined=refined, output=output,
-        work=None if work is None or has_trained(work) else work.path,
-    )  # fmt: skip
     if work is not None:
         require_weights(work, weights)
+    if plan.size is None:
+        coded, facts = None, {"weighted": weights is not None}
+    else:
+        coded, facts = _learn_codes(table, output, plan, machine, weights, report, work)
+    if plan.has_residual:
+        embedding = make_residual_embedding(
+            table, coded, plan, facts, machine,
+            output=output, weights=weights, report=report, curve=curve,
+        )  # fmt: skip
+    else:
+        embedding, _ = make_embedding(
+            table.matrix, coded, table.words, plan.codebook_dtype, facts, machine
+        )
+        coded.warn_if_poor(table.matrix, weights)
+    if output is not None:
+        _save(embedding, output, work)
+        embedding = CompressedEmbedding.load(output)
+    if work is not None:
+        work.finish()
+    return embedding
+
+
+def _learn_codes(
+    table: SourceTable,
+    output: Path | None,
+    plan: Plan,
+    machine: Machine,
+    weights: np.ndarray | None,
+    report: Callable[[str], None] | None,
+    work: WorkDirectory | None,
+) -> tuple[Coded, dict[str, object]]:
+    """Trains, encodes and refines; returns the rows as codes, and facts about how."""
+    matrix, size = table.matrix, plan.size
+    settings = plan.training.resolve(len(matrix), *size)
+    budget = Budget(plan.refinement.seconds, settings.recipe)
+    refined = refines(settings.recipe, *size)
+    check_memory(matrix.dim, *size)
+    check_needs(
+        table, codes_bytes(matrix.shape, size) + plan.stage_bytes(matrix.shape), size,
+        refined=refined, output=output,
+        work=None if work is None or has_trained(work) else work.path,
+    )  # fmt: skip
 
     def learn_and_encode() -> tuple[np.ndarray, np.ndarray]:
-        progress = [] if report is None else [EpochReport(settings.iterations, report)]
-        learned = learn(matrix, settings, machine, weights=weights, extensions=progress, work=work)
+        within = budget.shortened(settings, matrix, machine, refined)
+        progress = [] if report is None else [EpochReport(within.iterations, report)]
+        learned = learn(matrix, within, machine, weights=weights, extensions=progress, work=work)
         if not refined:
             learned.warn_if_poor()
         return encode(learned.chain, matrix, machine), learned.chain.export_codebook()
@@ -217,18 +275,10 @@ def compress_table(
         codes, codebook = trained_once(work, learn_and_encode)
     coded = refine_codes(
         matrix, codes, codebook, machine,
-        refinement=refinement if refined else None,
+        refinement=budget.rest(plan.refinement) if refined else None,
         weights=weights, seed=settings.seed, work=work,
     )  # fmt: skip
-    facts = facts_of(settings.recipe, settings.seed, coded, weights)
-    embedding, _ = make_embedding(matrix, coded, table.words, codebook_dtype, facts, machine)
-    coded.warn_if_poor(matrix, weights)
-    if output is not None:
-        _save(embedding, output, work)
-        embedding = CompressedEmbedding.load(output)
-    if work is not None:
-        work.finish()
-    return embedding
+    return coded, facts_of(settings.recipe, settings.seed, coded, weights)
 
 
 def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | None) -> None:
@@ -355,7 +405,70 @@ def make_embedding(
     """
     exact_table = CodeTable.of_codes(coded.codes, coded.codebook)
     table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
-    provenance = {
+    return CompressedEmbedding.of_table(table, words, _provenance(matrix, distortion, facts)), exact
+
+
+def make_residual_embedding(
+    table: SourceTable,
+    coded: Coded | None,
+    plan: Plan,
+    facts: Mapping[str, object],
+    machine: Machine,
+    *,
+    output: Path | None = None,
+    weights: np.ndarray | None = None,
+    report: Callable[[str], None] | None = None,
+    curve: str | os.PathLike | None = None,
+) -> CompressedEmbedding:
+    """Makes a compressed embedding whose rows have a residual stage.
+
+    Args:
+        table: The original.
+        coded: Its rows as additive codes; None for none.
+        plan: What it is to become.
+        facts: Facts about how it was made, beside those that any table's file tells.
+        machine: The machine to compute on.
+        output: The ``.nnc`` file to be written; None for none.
+        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+        report: A function that takes a line for each point of the curve.
+        curve: A file for the curve; None for none.
+
+    Raises:
+        InputError: The target cannot be reached, or the disk has no room for the result.
+    """
+    matrix = table.matrix
+    additive, remainder = None, Remainder(matrix)
+    if coded is not None:
+        exact = CodeTable.of_codes(coded.codes, coded.codebook)
+        additive, _, _ = choose_codebook(matrix, exact, plan.codebook_dtype, machine.xp)
+        remainder = Remainder(matrix, coded.codes, additive.codebook.astype(np.float32))
+    chooser = Chooser(
+        remainder, plan.target, machine,
+        bit_weights(matrix, weights) if plan.adaptive else None,
+        0 if plan.size is None else codes_bytes(matrix.shape, plan.size),
+    )  # fmt: skip
+    choice = chooser.choose(report)
+    if curve is not None:
+        write_curve(curve, choice.points, choice.point)
+    if coded is None:
+        check_needs(
+            table, int(choice.point.bytes_per_row * len(matrix)), None,
+            refined=False, output=output, work=None,
+        )  # fmt: skip
+    residual, point = chooser.make(choice)
+    if report is not None:
+        report(f"All rows:\n{point}")
+    facts = {**facts, "target": str(chooser.target), "adaptive": plan.adaptive}
+    if point.recall is not None:
+        facts["recall"] = point.recall
+    provenance = _provenance(matrix, point.distortion, facts)
+    return CompressedEmbedding.of_table(ResidualTable(residual, additive), table.words, provenance)
+
+
+def _provenance(
+    matrix: EmbeddingMatrix, distortion: Distortion, facts: Mapping[str, object]
+) -> dict[str, object]:
+    return {
         "made_by": f"chainer-nncompress {__version__}",
         # Not the whole path, for files are passed on; names may hold bytes that are no text.
         "source": os.path.basename(matrix.name).encode("utf-8", "replace").decode("utf-8"),
@@ -366,7 +479,6 @@ def make_embedding(
         "mean_cosine": distortion.cosine,
         **facts,
     }
-    return CompressedEmbedding.of_table(table, words, provenance), exact
 
 
 def facts_of(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nncompress.errors import InputError
+from nncompress.evaluate.curve import HEADER_BYTES
 from nncompress.evaluate.distortion import check_codebook_dtype
 from nncompress.evaluate.target import Target
 from nncompress.refinement.refine import RefinementSettings
@@ -131,6 +132,17 @@ class Plan:
     def has_residual(self) -> bool:
         """Whether there is a residual stage."""
         return self.size is None or self.target is not None
+
+    def stage_bytes(self, shape: tuple[int, int]) -> int:
+        """Returns about the bytes of a residual stage beside additive codes; 0 without one.
+
+        Args:
+            shape: N and D.
+        """
+        if self.target is None or self.target.residual_bits is None:
+            return 0
+        num_rows, dim = shape
+        return int(num_rows * self.target.residual_bits / 8 + dim * dim + HEADER_BYTES)
 
     def settings(self) -> dict[str, object]:
         """Returns what the result depends on by name, beside what training is asked for."""

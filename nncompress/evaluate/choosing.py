@@ -14,7 +14,7 @@ import numpy as np
 from nncompress.embedding.residual import Residual
 from nncompress.errors import InputError
 from nncompress.evaluate.curve import HEADING, CurvePoint, badness, reached
-from nncompress.evaluate.sample import FEWEST_ROWS, Rows, block_rows
+from nncompress.evaluate.sample import FEWEST_ROWS, Rows, SampleSize, block_rows
 from nncompress.evaluate.step_search import StepSearch
 from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
@@ -59,6 +59,7 @@ class Chooser:
         machine: The machine to compute on.
         weights: The weights by which rows get bits, float64 ``(N,)``; None: all the same.
         beside: Bytes of what is stored beside the residual stage: additive codes.
+        size: How many rows are looked at.
 
     Raises:
         InputError: The target is a recall, and the table has too few rows.
@@ -71,6 +72,7 @@ class Chooser:
         machine: Machine,
         weights: np.ndarray | None = None,
         beside: int = 0,
+        size: SampleSize = SampleSize(),
     ) -> None:
         num_rows, self._dim = self._num_rows, _ = remainder.shape
         self._is_usual = target is None
@@ -81,7 +83,7 @@ class Chooser:
                 f"{FEWEST_ROWS}, or a cosine or a distance"
             )
         self._machine = machine
-        self._rows = Rows(remainder, machine, weights, beside)
+        self._rows = Rows(remainder, machine, weights, beside, size)
         # The search goes up: to finer steps for a size, and to coarser ones for a quality.
         self._sign = -1.0 if target.is_size else 1.0
         self._wanted = badness(target, target.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from nncompress.evaluate.curve import CurvePoint
 from nncompress.evaluate.evaluation import NEIGHBOURS, Evaluation
 from nncompress.evaluate.sizing import Point
 from nncompress.formats.files import atomic_path
@@ -73,3 +74,27 @@ def plot_rate_distortion(path: Path, points: Sequence[Point], chosen: Point) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def plot_curve(
+    path: str | os.PathLike, points: Sequence[CurvePoint], chosen: CurvePoint
+) -> None:
+    """Draws distance, cosine and recall over bytes a row.
+
+    Args:
+        path: The picture; its name's ending tells the format.
+        points: What was measured, by size.
+        chosen: The point that is marked.
+    """
+    figure = Figure(figsize=(12, 3.5), layout="constrained")
+    for name, axis in zip(("distance", "cosine", "recall"), figure.subplots(1, 3), strict=True):
+        sizes = [point.bytes_per_row for point in points]
+        # Of a table of few rows there is no recall.
+        heights = [np.nan if (y := getattr(point, name)) is None else y for point in points]
+        mark = getattr(chosen, name)
+        axis.plot(sizes, heights, marker="o")
+        axis.plot(chosen.bytes_per_row, np.nan if mark is None else mark, "k*", markersize=14)
+        title = f"recall@{NEIGHBOURS}" if name == "recall" else f"mean {name}"
+        axis.set(xlabel="bytes a row", ylabel=title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)

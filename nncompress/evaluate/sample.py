@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nncompress.embedding.residual import Residual
-from nncompress.evaluate.curve import CurvePoint
+from nncompress.evaluate.curve import HEADER_BYTES, CurvePoint
 from nncompress.evaluate.distortion import distances
 from nncompress.evaluate.neighbours import NEIGHBOURS, Nearest, kept
 from nncompress.machine import Machine
@@ -16,12 +16,9 @@ from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.quantizer import Settings
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
-# Rows that quantizers are fitted to, and other rows that tell how good they are; a smaller table
-# is measured whole.
-_FIT_ROWS, _HELD_OUT_ROWS = 4_096, 2_048
-# Rows that are asked for their neighbours: fewer where the table is large. One in eight of them is
-# asked within the sample, where so many rows may come to be the nearest.
-_QUERIES, _LEAST_QUERIES, _PRODUCTS = 1_000, 100, 2e11
+# Of a large table, as many rows are asked for their neighbours as make this many products.
+_PRODUCTS, _LEAST_QUERIES = 2e11, 100
+# One in eight of them is asked within the sample, where so many rows may come to be the nearest.
 _ONE_OF, _CANDIDATES = 8, 64
 # Fewer rows have no neighbours to speak of.
 FEWEST_ROWS = 2 * NEIGHBOURS + 1
@@ -30,8 +27,21 @@ _SAMPLE_STATE_BITS = 6
 _BLOCK_BYTES = 64
 _MOST_BLOCK_ROWS = 16
 _ROWS = 8_192
-# What a file has beside its sections, about.
-HEADER_BYTES = 4_096
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How many rows are looked at. A table with fewer is measured whole.
+
+    Attributes:
+        fitted: Rows that quantizers are fitted to.
+        held_out: Other rows, which tell how good they are.
+        queries: Rows that are asked for their neighbours.
+    """
+
+    fitted: int = 4_096
+    held_out: int = 2_048
+    queries: int = 1_000
 
 
 class Rows:
@@ -42,6 +52,7 @@ class Rows:
         machine: The machine to compute on.
         weights: The weights by which rows get bits, float64 ``(N,)``; None: all the same.
         beside: Bytes of what is stored beside the residual stage.
+        size: How many rows are looked at.
 
     Attributes:
         squares: The variances of rows along their principal axes, falling.
@@ -49,17 +60,22 @@ class Rows:
     """
 
     def __init__(
-        self, remainder: Remainder, machine: Machine, weights: np.ndarray | None, beside: int
+        self,
+        remainder: Remainder,
+        machine: Machine,
+        weights: np.ndarray | None,
+        beside: int,
+        size: SampleSize,
     ) -> None:
         self.remainder, self.weights = remainder, weights
         self._machine, self._beside = machine, beside
         num_rows, dim = remainder.shape
-        rows = spaced_rows(_FIT_ROWS + _HELD_OUT_ROWS, num_rows)
+        rows = spaced_rows(size.fitted + size.held_out, num_rows)
         held_out = np.ones(len(rows), dtype=bool)
         self._fitted = rows
         if len(rows) < num_rows:
             held_out[:] = False
-            held_out[spaced_rows(_HELD_OUT_ROWS, len(rows))] = True
+            held_out[spaced_rows(size.held_out, len(rows))] = True
             self._fitted = rows[~held_out]
         self._measured = rows[held_out]
         self._fit_part = remainder.part(self._fitted)
@@ -69,7 +85,7 @@ class Rows:
         self.squares = np.maximum(squares[::-1], 0)
         original = remainder.matrix.take(self._fitted)
         self.mean_square = float(np.einsum("nd,nd->n", original, original, dtype=float).mean())
-        self._queries, self._neighbours = self._find_neighbours()
+        self._queries, self._neighbours = self._find_neighbours(size.queries)
 
     def of_sample(self, step: float) -> CurvePoint:
         """Returns about what a step comes to, from rows that nothing was fitted to."""
@@ -144,12 +160,12 @@ class Rows:
         residual.add_to(np.arange(len(rows)), values)
         return self.remainder.restored(rows, values)
 
-    def _find_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+    def _find_neighbours(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns rows, and the numbers of those that are nearest to each, the nearest first."""
         num_rows, dim = self.remainder.shape
         if num_rows < FEWEST_ROWS:
             return np.empty(0, np.int64), np.empty((0, 0), np.int64)
-        most = max(_LEAST_QUERIES, min(_QUERIES, int(_PRODUCTS / (num_rows * dim))))
+        most = min(most, max(_LEAST_QUERIES, int(_PRODUCTS / (num_rows * dim))))
         matrix = self.remainder.matrix
         queries = spaced_rows(most, num_rows)
         nearest = Nearest(queries, matrix.take(queries), min(_CANDIDATES, num_rows - 1))

@@ -1,6 +1,7 @@
 """What a user wants of a compressed table: one number, a size or a quality."""
 
 import math
+import numbers
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -51,6 +52,10 @@ class Target:
         if len(given) != 1:
             raise InputError(
                 f"wanted one target, and {' and '.join(given).replace('_', ' ') or 'none'} given"
+            )
+        if isinstance(self.value, bool) or not isinstance(self.value, numbers.Real):
+            raise InputError(
+                f"the target {self.name.replace('_', ' ')} is {self.value!r:.60}; wanted a number"
             )
         if not (self.value > 0 and math.isfinite(self.value)):
             raise InputError(

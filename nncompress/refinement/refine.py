@@ -303,9 +303,7 @@ def _new_start(
     others.keep()
     start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
     if start == "annealed":
-        # A round costs more than its rows where there are many codewords.
-        few = min(1.0, _CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
-        rounds = math.ceil(settings.annealing_rounds * few)
+        rounds = annealing_rounds_for(settings, len(sample.codebook))
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
     else:
         _grow(sample, WIDTHS, clock)
@@ -318,6 +316,13 @@ def _new_start(
     else:
         rows.search(WIDTH if clock.share() < 1.0 else WIDTHS[0])
     return rows, start
+
+
+def annealing_rounds_for(settings: RefinementSettings, num_units: int) -> int:
+    """Returns how many rounds of annealing so many codewords get."""
+    # A round costs more than its rows where there are many codewords.
+    few = min(1.0, _CODEWORDS_OF_FULL_LENGTH / num_units)
+    return math.ceil(settings.annealing_rounds * few)
 
 
 def _grow(rows: CodedRows, widths: Sequence[int], clock: _Clock) -> None:

@@ -1,0 +1,65 @@
+"""A time budget, shared out among training, encoding and what comes after."""
+
+import time
+from dataclasses import replace
+
+from nncompress.errors import InputError
+from nncompress.machine import Machine
+from nncompress.refinement.refine import RefinementSettings
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.rate import seconds_a_step
+from nncompress.training.settings import TrainingSettings
+
+# Training gets a fourth where refinement follows, which gains more by the second.
+_TRAINING_SHARE = 0.25
+# Encoding a row takes less than this share of what a row of a training step takes.
+_ENCODING_SHARE = 0.5
+_LEAST_SECONDS = 1e-3
+
+
+class Budget:
+    """Time that begins to pass when this is made.
+
+    Args:
+        seconds: The budget; None: there is no limit.
+        recipe: The recipe of training.
+
+    Raises:
+        InputError: There is a limit, and the recipe is one that repeats what others did.
+    """
+
+    def __init__(self, seconds: float | None, recipe: str) -> None:
+        if seconds is not None and recipe != "fast":
+            raise InputError(
+                f"a time budget shortens training, and the recipe {recipe} stands for one length; "
+                "leave it out, or say how many epochs (-e)"
+            )
+        self._seconds, self._started = seconds, time.monotonic()
+
+    def shortened(
+        self, settings: TrainingSettings, matrix: EmbeddingMatrix, machine: Machine, refined: bool
+    ) -> TrainingSettings:
+        """Returns settings of training that takes no more than its share, with its encoding.
+
+        Args:
+            settings: The settings without a limit.
+            matrix: The rows.
+            machine: The machine to train on.
+            refined: Whether refinement follows.
+        """
+        if self._seconds is None:
+            return settings
+        step = seconds_a_step(matrix, settings, machine)
+        seconds = self._left * (_TRAINING_SHARE if refined else 1.0)
+        seconds -= _ENCODING_SHARE * step * len(matrix) / settings.batch_size
+        return replace(settings, iterations=max(1, min(settings.iterations, int(seconds / step))))
+
+    def rest(self, refinement: RefinementSettings) -> RefinementSettings:
+        """Returns settings of refinement that takes what is left."""
+        if self._seconds is None:
+            return refinement
+        return replace(refinement, seconds=max(self._left, _LEAST_SECONDS))
+
+    @property
+    def _left(self) -> float:
+        return self._seconds - (time.monotonic() - self._started)
