@@ -12,10 +12,11 @@ import numpy as np
 
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing
-from nncompress.embedding.quantized_matrix import QuantizedMatrix
+from nncompress.embedding.reflections import Reflections
 from nncompress.embedding.residual_kernels import Reading
 from nncompress.embedding.trellis_code import trellis_code
 
+LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
 CHUNK = 32  # blocks whose places are told by one number and their lengths
 _TILE_BYTES = 4 << 20
 
@@ -32,7 +33,8 @@ class EntropyTables:
         class_frequencies: Of the row classes, in 4096ths, uint16 ``(R,)``.
         class_offsets: What each class adds to the scales of the axes, int16 ``(R,)``.
         class_steps: The step of each class, float32 ``(R,)``.
-        axis_scales: The scale of each axis, a row of the tables, int16 ``(T,)``.
+        axis_scales: The scale of each axis, a row of the tables, int16 ``(D,)``; ``LEFT_OUT`` for
+            one along which nothing is coded.
     """
 
     frequencies: np.ndarray
@@ -107,14 +109,14 @@ class Residual:
 
     Attributes:
         mean: What is added to every row, float32 ``(D,)``.
-        rotation: The axes, ``(T, D)``; T is at most D.
+        rotation: The axes; T of the D are coded along.
         tables: Probabilities and values.
         state_bits: Bits of the trellis's state.
         stream: The rows.
     """
 
     mean: np.ndarray
-    rotation: QuantizedMatrix
+    rotation: Reflections
     tables: EntropyTables
     state_bits: int
     stream: Stream
@@ -127,8 +129,8 @@ class Residual:
 
     @cached_property
     def axes(self) -> np.ndarray:
-        """The rotation in float32, ``(T, D)``, made when it is first needed."""
-        return self.rotation.to_numpy()
+        """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
+        return self.rotation.axes()[self.tables.axis_scales != LEFT_OUT]
 
     @cached_property
     def reading(self) -> tuple:
@@ -138,7 +140,7 @@ class Residual:
         class_symbols, class_starts = slots_of(tables.class_frequencies)
         code = trellis_code(self.state_bits)
         scales = Reading(
-            tables.axis_scales.astype(np.int32),
+            tables.axis_scales[tables.axis_scales != LEFT_OUT].astype(np.int32),
             tables.class_offsets.astype(np.int32),
             tables.shifts.astype(np.int64),
         )
@@ -158,7 +160,7 @@ class Residual:
         places, ends = self.stream.places(blocks)
         group = self.stream.block_rows
         rows = np.minimum(group, self.num_rows - blocks * group)
-        values = np.zeros((len(blocks), group, len(self.tables.axis_scales)), np.float32)
+        values = np.zeros((len(blocks), group, len(self.reading[1].axis_scales)), np.float32)
         engine.call("read_blocks", (places, ends, rows, values), *self.reading)
         return values
 

@@ -12,17 +12,21 @@ import numpy as np
 
 from nncompress.cpu import level_counts, rans
 from nncompress.cpu import trellis as kernels
-from nncompress.embedding.quantized_matrix import QuantizedMatrix
-from nncompress.embedding.residual import EntropyTables, Residual, Stream, slots_of
+from nncompress.embedding.reflections import Reflections
+from nncompress.embedding.residual import LEFT_OUT, EntropyTables, Residual, Stream, slots_of
 from nncompress.embedding.residual_kernels import Reading
 from nncompress.embedding.trellis_code import trellis_code
 from nncompress.machine import Team
+from nncompress.refinement.refine import one_blas_thread
+from nncompress.trellis.axes import fit_axes
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
 # The mean squared error of a trellis's levels, in squared steps, where the step is small.
 _GRANULAR = 0.27
-# Axes whose root mean square in steps is less are left out before anything is coded.
-_LEAST_AXIS = 0.2
+# The mean squared error of a coded coordinate, in squared steps, where bits are worth their cost.
+_DISTORTION = 0.3
+# Axes whose root mean square in steps is less are left out.
+_LEAST_AXIS = 0.3
 _ROUNDS = 3
 # Row classes span this many scales either way.
 _REACH = 12
@@ -36,14 +40,12 @@ class Settings:
         step: The quantization step of a row of weight 1, in the rows' units.
         lam: The cost of a bit, in units of what a Gaussian's last bit saves.
         state_bits: Bits of the trellis's state.
-        rotation_bits: Bits of an entry of the rotation.
         block_rows: Rows in a block, G.
     """
 
     step: float
-    lam: float = 0.9
+    lam: float = 1.0
     state_bits: int = 8
-    rotation_bits: int = 6
     block_rows: int = 1
 
     @property
@@ -76,7 +78,8 @@ class Quantizer:
     Attributes:
         settings: Its settings.
         mean: float32 ``(D,)``.
-        rotation: ``(T, D)``.
+        rotation: The axes.
+        kept: Which of them are coded along, bool ``(D,)``; T is how many.
         projection: Takes centred rows to coordinates, float32 ``(D, T)``.
         axis_scales: int32 ``(T,)``, on the whole grid.
         scales: Tables for the whole grid.
@@ -87,7 +90,8 @@ class Quantizer:
 
     settings: Settings
     mean: np.ndarray
-    rotation: QuantizedMatrix
+    rotation: Reflections
+    kept: np.ndarray
     projection: np.ndarray
     axis_scales: np.ndarray
     scales: Scales
@@ -179,6 +183,8 @@ class Quantizer:
         used = self.axis_scales[:, None] + self.class_offsets
         first = int(np.clip(used.min(), 0, MOST_SCALES - 1))
         last = int(np.clip(used.max(), 0, MOST_SCALES - 1))
+        axis_scales = np.full(len(self.kept), LEFT_OUT, np.int16)
+        axis_scales[self.kept] = self.axis_scales - first
         tables = EntropyTables(
             self.scales.frequencies[first : last + 1],
             self.scales.points[first : last + 1],
@@ -186,7 +192,7 @@ class Quantizer:
             self.class_frequencies,
             self.class_offsets.astype(np.int16),
             self.steps_of(np.arange(len(self.class_offsets))),
-            (self.axis_scales - first).astype(np.int16),
+            axis_scales,
         )
         return Residual(self.mean, self.rotation, tables, self.settings.state_bits, stream)
 
@@ -235,8 +241,13 @@ def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
     return np.rint(-0.5 * np.log(np.maximum(weights, 1e-30)) / math.log(RATIO)).astype(np.int32)
 
 
+@one_blas_thread
 def fit(
-    rows: np.ndarray, weights: np.ndarray | None, settings: Settings, team: Team
+    rows: np.ndarray,
+    weights: np.ndarray | None,
+    settings: Settings,
+    team: Team,
+    num_rows: int | None = None,
 ) -> tuple[Quantizer, Coded]:
     """Fits a quantizer to rows; returns it with the rows coded.
 
@@ -245,30 +256,29 @@ def fit(
         weights: The weight of each, ``(n,)``; None: all 1.
         settings: The quantizer's settings.
         team: The threads to compute with.
+        num_rows: N, the rows that will share the axes' bits; n by default.
     """
+    num_rows = num_rows or len(rows)
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows - mean
     covariance = centred.T @ centred / len(rows)
-    squares, axes = np.linalg.eigh(covariance)
-    squares, axes = squares[::-1], axes[:, ::-1]
     exponents = step_exponents(weights, len(rows))
-    smallest = settings.step * RATIO ** float(exponents.min())
-    wanted = max(1, int((squares > (_LEAST_AXIS * smallest) ** 2).sum()))
-    rotation = QuantizedMatrix.of(axes[:, :wanted].T, settings.rotation_bits)
-    exact = rotation.to_numpy().astype(np.float64)
-    projection = np.linalg.solve(exact @ exact.T, exact).T.astype(np.float32)
+    row_steps = settings.step * RATIO ** exponents.astype(np.float64)
+    distortion = _DISTORTION * float(np.square(row_steps).mean())
+    rotation, squares = fit_axes(covariance, distortion, num_rows)
+    kept = squares > (_LEAST_AXIS * row_steps.min()) ** 2
+    kept |= squares == squares.max()
+    projection = np.ascontiguousarray(rotation.axes()[kept].T)
     coordinates = centred.astype(np.float32) @ projection
-    sizes = np.sqrt(np.square(coordinates, dtype=np.float64).mean(axis=0))
     gains = np.arange(-_REACH, _REACH + 1)
     steps = np.unique(exponents)
     class_steps = np.repeat(steps, len(gains)).astype(np.int32)
     class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
     quantizer = Quantizer(
-        settings, mean.astype(np.float32), rotation, projection,
-        scale_of(sizes / settings.step).astype(np.int32), Scales.gaussian(), class_offsets,
+        settings, mean.astype(np.float32), rotation, kept, projection,
+        scale_of(np.sqrt(squares[kept]) / settings.step).astype(np.int32), Scales.gaussian(), class_offsets,
         class_steps, in_slots(np.ones(len(class_steps))),
     )  # fmt: skip
-    row_steps = settings.step * RATIO ** exponents.astype(np.float64)
     in_steps = (coordinates / row_steps[:, None]).astype(np.float32)
     for _ in range(_ROUNDS):
         classes = quantizer._classes(in_steps, exponents, team)

@@ -60,7 +60,9 @@ def make_residual(
     """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
-    quantizer, _ = fit(remainder.take(sample), own, settings, machine.team)
+    quantizer, _ = fit(
+        remainder.take(sample), own, settings, machine.team, len(remainder.matrix)
+    )
     return code_rows(remainder, quantizer, machine, weights)
 
 
