@@ -5,15 +5,17 @@ entropy-constrained trellis-coded quantization (Fischer and Wang, IEEE Trans. In
 1992). Blocks of rows are strings of bytes of any length (``residual_kernels``, ``cpu.rans``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from nncompress.embedding.centres import Centres
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing
-from nncompress.embedding.reflections import Reflections
+from nncompress.embedding.reflections import axes_of
 from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.trellis_code import trellis_code
 
 LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
@@ -109,18 +111,19 @@ class Residual:
 
     Attributes:
         mean: What is added to every row, float32 ``(D,)``.
-        rotation: The axes; T of the D are coded along.
+        reflections: The axes; T of the D are coded along.
         tables: Probabilities and values.
         state_bits: Bits of the trellis's state.
         stream: The rows.
+        centres: What levels are added to; None where that is the mean alone.
     """
 
     mean: np.ndarray
-    rotation: Reflections
+    reflections: RiceRows
     tables: EntropyTables
     state_bits: int
     stream: Stream
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
+    centres: Centres | None = None
 
     @property
     def num_rows(self) -> int:
@@ -130,7 +133,13 @@ class Residual:
     @cached_property
     def axes(self) -> np.ndarray:
         """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
-        return self.rotation.axes()[self.tables.axis_scales != LEFT_OUT]
+        axes = axes_of(self.reflections, len(self.mean))
+        return axes[self.tables.axis_scales != LEFT_OUT]
+
+    @cached_property
+    def centre_coordinates(self) -> np.ndarray | None:
+        """The centres along those axes, float32 ``(C, T)``, made when they are first needed."""
+        return None if self.centres is None else self.centres.coordinates()
 
     @cached_property
     def reading(self) -> tuple:
@@ -178,6 +187,8 @@ class Residual:
             here = np.flatnonzero((which >= first) & (which < first + step))
             values = self.coordinates(blocks[first : first + step])
             chosen = values[which[here] - first, rows[here] % group]
+            if self.centres is not None:
+                chosen += self.centre_coordinates[self.centres.of_rows(rows[here])]
             total[here] += chosen @ self.axes + self.mean
 
 

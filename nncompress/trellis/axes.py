@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from nncompress.embedding.reflections import Reflections, bits_of, normal_of
+from nncompress.embedding.reflections import normal_of
+from nncompress.embedding.rice import RiceRows, bits_of
 
 # Axes whose eigenvectors are found at once; those that follow are close to the first one's.
 _AT_ONCE = 16
@@ -18,7 +19,7 @@ _COARSENESS = 2.0
 
 def fit_axes(
     covariance: np.ndarray, distortion: float, num_rows: int
-) -> tuple[Reflections, np.ndarray]:
+) -> tuple[RiceRows, np.ndarray]:
     """Finds reflections that take rows to their principal axes.
 
     An axis is worth its bits as long as what it saves all rows, at the rate of a Gaussian, is
@@ -61,7 +62,7 @@ def fit_axes(
         vectors = _orthonormal(vectors[1:, 1:])
         values = values[1:]
     kept = integers[: int(np.argmin(costs))]
-    return Reflections.of(kept, dim), _mean_squares(covariance, kept)
+    return RiceRows.of(kept), _mean_squares(covariance, kept)
 
 
 def _cost(squares: np.ndarray, distortion: float) -> np.ndarray:
