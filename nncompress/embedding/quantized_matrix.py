@@ -27,11 +27,6 @@ class QuantizedMatrix:
     bits: int
     dim: int
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of integers and scales."""
-        return self.packed.nbytes + self.scales.nbytes
-
     @classmethod
     def of(cls, matrix: np.ndarray, bits: int) -> "QuantizedMatrix":
         """Quantizes a matrix ``(R, D)`` with the scale of each row that its largest entry asks."""

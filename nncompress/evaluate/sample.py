@@ -91,7 +91,9 @@ class Rows:
         """Returns about what a step comes to, from rows that nothing was fitted to."""
         settings = Settings(step, state_bits=_SAMPLE_STATE_BITS)
         own = None if self.weights is None else self.weights[self._fitted]
-        quantizer, coded = fit_quantizer(self._fit_part, settings, self._machine, own)
+        quantizer, coded = fit_quantizer(
+            self._fit_part, settings, self._machine, own, self.remainder.shape[0]
+        )
         settings = replace(settings, block_rows=block_rows(float(coded.bits.mean())))
         in_blocks = replace(quantizer, settings=settings)
 
@@ -145,7 +147,7 @@ class Rows:
     def shared_bytes_for(self, num_axes: int) -> float:
         """Returns about the bytes for each row of what all rows share, for so many axes."""
         num_rows, dim = self.remainder.shape
-        axes = num_axes * (dim * Settings(1.0).rotation_bits / 8 + 4)
+        axes = num_axes * dim / 2  # entries of about four bits
         return (axes + 4 * dim + self._beside + HEADER_BYTES) / num_rows
 
     def _point(

@@ -11,7 +11,7 @@ from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.quantizer import Coded, Quantizer, Settings, fit
 
 # Rows that axes and tables are fitted to; a larger table's are spaced evenly.
-SAMPLE_ROWS = 32_768
+SAMPLE_ROWS = 65_536
 _SAMPLE_BYTES = 256 << 20
 _TILE_BYTES = 32 << 20
 
@@ -77,11 +77,22 @@ def fit_quantizer(
     settings: Settings,
     machine: Machine,
     weights: np.ndarray | None = None,
+    num_rows: int | None = None,
 ) -> tuple[Quantizer, Coded]:
-    """Fits a quantizer to a sample of the rows, and returns it with the sample coded."""
+    """Fits a quantizer to a sample of the rows, and returns it with some of them coded.
+
+    Args:
+        remainder: The rows.
+        settings: The quantizer's settings.
+        machine: The machine to compute on.
+        weights: The weight of each row, float64; None: all the same.
+        num_rows: The rows that will share what the quantizer takes; those of ``remainder`` by
+            default.
+    """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
-    return fit(remainder.take(sample), own, settings, machine.team)
+    count = len(remainder.matrix) if num_rows is None else num_rows
+    return fit(remainder.take(sample), own, settings, machine.team, count)
 
 
 def sample_of(remainder: Remainder) -> np.ndarray:
@@ -100,7 +111,7 @@ def code_rows(
     num_rows, dim = remainder.shape
     group = quantizer.settings.block_rows
     step = max(1, _TILE_BYTES // (4 * dim * group)) * group
-    parts, lengths = [], []
+    parts, lengths, clusters = [], [], []
     with progress_bar(num_rows, "Coding rows") as bar:
         for first in range(0, num_rows, step):
             rows = np.arange(first, min(first + step, num_rows))
@@ -109,6 +120,7 @@ def code_rows(
             data, lengths_here = quantizer.write(coded, machine.team)
             parts.append(data)
             lengths.append(lengths_here)
+            clusters.append(coded.clusters)
             bar.update(len(rows))
     stream = Stream.of(np.concatenate(parts), np.concatenate(lengths), group, num_rows)
-    return quantizer.to_residual(stream)
+    return quantizer.to_residual(stream, np.concatenate(clusters))
