@@ -97,7 +97,7 @@ def _codes_seconds(matrix: EmbeddingMatrix, plan: Plan, machine: Machine) -> tup
 def _stage_seconds(
     matrix: EmbeddingMatrix, plan: Plan, machine: Machine, weights: np.ndarray | None
 ) -> tuple[Choice, float]:
-    """Returns what a small sample chooses for the residual stage, and the seconds all rows take."""
+    """Returns what a small sample chooses for the residual stage, and all rows' seconds."""
     started = time.perf_counter()
     remainder = Remainder(matrix)  # after additive codes there is no less work
     by_weight = bit_weights(matrix, weights) if plan.adaptive else None

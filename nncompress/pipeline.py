@@ -97,10 +97,10 @@ def compress(
 ) -> CompressedEmbedding:
     """Compresses a table of vectors.
 
-    Without M and K, rows are coded by a trellis alone, in seconds, and one number says how large or
-    how good the result is to be: at most one of ``residual_bits``, ``bits_per_dim``,
-    ``bytes_per_row``, ``distance``, ``cosine`` and ``recall``. With M or K, rows become additive
-    codes, which are learnt, and ``residual_bits`` may be spent on what they leave.
+    Without M and K, rows are coded by a trellis alone, in seconds, and one number says how large
+    or how good the result is to be: ``residual_bits``, ``bits_per_dim``, ``bytes_per_row``,
+    ``distance``, ``cosine`` or ``recall``. With M or K, rows become additive codes, which are
+    learnt, and ``residual_bits`` may be spent on what they leave.
 
     Args:
         source: Text, word2vec's binary format, ``.npy``, safetensors, a Hugging Face folder, an
@@ -127,9 +127,10 @@ def compress(
         recipe: For additive codes: ``"fast"``, the default, ``"paper"`` (the Chainer port of 2018)
             or ``"authors"`` (the paper authors' own code).
         epochs: For additive codes: passes over the rows; the recipe chooses by default.
-        time_budget: For additive codes: seconds to train, encode and refine for, roughly; None: no
-            limit. Results depend on the machine's speed then.
-        codebook_dtype: For additive codes: ``"float16"``, ``"float32"`` or ``"auto"``, the default.
+        time_budget: For additive codes: seconds to train, encode and refine for, roughly, and
+            results depend on the machine's speed then; None: no limit.
+        codebook_dtype: For additive codes: ``"float16"``, ``"float32"`` or ``"auto"``, the
+            default.
         seed: Seed of everything random. Nothing is where there are no additive codes.
         gpu: Number of the GPU to compute on, -1 for the CPU.
         threads: Threads to compute with on a CPU; None for as many as there are usable cores.
@@ -158,15 +159,10 @@ def compress(
         )
     plan = Plan.of(
         num_codebooks=num_codebooks, num_codewords=num_codewords, residual_bits=residual_bits,
-        adaptive=adaptive, objective=objective, seed=seed, has_weights=weights is not None,
-        targets={
-            "bits_per_dim": bits_per_dim, "bytes_per_row": bytes_per_row, "distance": distance,
-            "cosine": cosine, "recall": recall,
-        },
-        of_codes={
-            "recipe": recipe, "epochs": epochs, "time_budget": time_budget,
-            "codebook_dtype": codebook_dtype,
-        },
+        bits_per_dim=bits_per_dim, bytes_per_row=bytes_per_row, distance=distance, cosine=cosine,
+        recall=recall, adaptive=adaptive, objective=objective, recipe=recipe, epochs=epochs,
+        time_budget=time_budget, codebook_dtype=codebook_dtype, seed=seed,
+        has_weights=weights is not None,
     )  # fmt: skip
     machine = Machine(gpu, threads)
     inputs = [*files_of(source), words]
@@ -219,10 +215,10 @@ def compress_table(
     if work is not None:
         require_weights(work, weights)
     if plan.size is None:
-        coded, facts = None, {"weighted": weights is not None}
+        coded, facts = None, _facts(weights)
     else:
-        coded, facts = _learn_codes(table, output, plan, machine, weights, report, work)
-    if plan.has_residual:
+        coded, facts = _learn_codes(table, output, plan, plan.size, machine, weights, report, work)
+    if coded is None or plan.has_residual:
         embedding = make_residual_embedding(
             table, coded, plan, facts, machine,
             output=output, weights=weights, report=report, curve=curve,
@@ -231,6 +227,7 @@ def compress_table(
         embedding, _ = make_embedding(
             table.matrix, coded, table.words, plan.codebook_dtype, facts, machine
         )
+    if coded is not None:
         coded.warn_if_poor(table.matrix, weights)
     if output is not None:
         _save(embedding, output, work)
@@ -244,19 +241,20 @@ def _learn_codes(
     table: SourceTable,
     output: Path | None,
     plan: Plan,
+    size: tuple[int, int],
     machine: Machine,
     weights: np.ndarray | None,
     report: Callable[[str], None] | None,
     work: WorkDirectory | None,
 ) -> tuple[Coded, dict[str, object]]:
     """Trains, encodes and refines; returns the rows as codes, and facts about how."""
-    matrix, size = table.matrix, plan.size
+    matrix = table.matrix
     settings = plan.training.resolve(len(matrix), *size)
     budget = Budget(plan.refinement.seconds, settings.recipe)
     refined = refines(settings.recipe, *size)
     check_memory(matrix.dim, *size)
     check_needs(
-        table, codes_bytes(matrix.shape, size) + plan.stage_bytes(matrix.shape), size,
+        table, codes_bytes(*matrix.shape, size) + plan.stage_bytes(matrix.shape), size,
         refined=refined, output=output,
         work=None if work is None or has_trained(work) else work.path,
     )  # fmt: skip
@@ -405,7 +403,9 @@ def make_embedding(
     """
     exact_table = CodeTable.of_codes(coded.codes, coded.codebook)
     table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
-    return CompressedEmbedding.of_table(table, words, _provenance(matrix, distortion, facts)), exact
+    return CompressedEmbedding.of_table(
+        table, words, _provenance(matrix, distortion, facts)
+    ), exact
 
 
 def make_residual_embedding(
@@ -445,7 +445,7 @@ def make_residual_embedding(
     chooser = Chooser(
         remainder, plan.target, machine,
         bit_weights(matrix, weights) if plan.adaptive else None,
-        0 if plan.size is None else codes_bytes(matrix.shape, plan.size),
+        0 if plan.size is None else codes_bytes(*matrix.shape, plan.size),
     )  # fmt: skip
     choice = chooser.choose(report)
     if curve is not None:
@@ -458,7 +458,10 @@ def make_residual_embedding(
     residual, point = chooser.make(choice)
     if report is not None:
         report(f"All rows:\n{point}")
-    facts = {**facts, "target": str(chooser.target), "adaptive": plan.adaptive}
+    facts = {
+        **facts, "target": str(chooser.target), "adaptive": plan.adaptive,
+        "curve": [each.facts for each in choice.points],
+    }  # fmt: skip
     if point.recall is not None:
         facts["recall"] = point.recall
     provenance = _provenance(matrix, point.distortion, facts)
@@ -485,5 +488,9 @@ def facts_of(
     recipe: str, seed: int, coded: Coded, weights: np.ndarray | None
 ) -> dict[str, object]:
     """Returns what an embedding's file tells of its training."""
-    refined, weighted = coded.refined is not None, weights is not None
-    return {"recipe": recipe, "seed": seed, "refined": refined, "weighted": weighted}
+    refined = coded.refined is not None
+    return {"recipe": recipe, "seed": seed, "refined": refined, **_facts(weights)}
+
+
+def _facts(weights: np.ndarray | None) -> dict[str, object]:
+    return {"weighted": weights is not None}

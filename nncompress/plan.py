@@ -1,6 +1,5 @@
 """What a user asks a table to be compressed to, checked and made definite."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nncompress.errors import InputError
@@ -11,19 +10,19 @@ from nncompress.refinement.refine import RefinementSettings
 from nncompress.training.settings import OBJECTIVES, TrainingOptions, check_code_size
 
 _M, _K = 32, 16
-# Settings of additive codes alone, and their flags.
-_OF_CODES = {
-    "recipe": "--recipe",
-    "epochs": "--epoch",
-    "time_budget": "--time-budget",
-    "codebook_dtype": "--codebook-dtype",
-}
+# Flags by the names of what they set: targets of the whole table, and settings of additive codes.
 _TARGETS = {
     "bits_per_dim": "--bits-per-dim",
     "bytes_per_row": "--target-bytes-per-row",
     "distance": "--target-distance",
     "cosine": "--target-cosine",
     "recall": "--target-recall",
+}
+_OF_CODES = {
+    "recipe": "--recipe",
+    "epochs": "--epoch",
+    "time_budget": "--time-budget",
+    "codebook_dtype": "--codebook-dtype",
 }
 
 
@@ -58,75 +57,74 @@ class Plan:
         num_codebooks: int | None = None,
         num_codewords: int | None = None,
         residual_bits: float | None = None,
+        bits_per_dim: float | None = None,
+        bytes_per_row: float | None = None,
+        distance: float | None = None,
+        cosine: float | None = None,
+        recall: float | None = None,
         adaptive: bool = False,
         objective: str = "distance",
+        recipe: str | None = None,
+        epochs: int | None = None,
+        time_budget: float | None = None,
+        codebook_dtype: str | None = None,
         seed: int = 0,
         has_weights: bool = False,
-        targets: Mapping[str, float | None],
-        of_codes: Mapping[str, object],
     ) -> "Plan":
-        """Makes a plan of what was asked for; None marks what was not.
-
-        Args:
-            num_codebooks: M.
-            num_codewords: K.
-            residual_bits: Bits of a row's residual stage.
-            adaptive: Whether rows get bits by their weights.
-            objective: ``"distance"`` or ``"cosine"``.
-            seed: Seed of everything random.
-            has_weights: Whether rows have weights.
-            targets: By name: bits_per_dim, bytes_per_row, distance, cosine and recall.
-            of_codes: Settings of additive codes by name: recipe, epochs, time_budget and
-                codebook_dtype.
+        """Makes a plan of what was asked for; the arguments are those of ``pipeline.compress``.
 
         Raises:
             InputError: Something is out of range, or does not go with the rest.
         """
         if objective not in OBJECTIVES:
             raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
-        given = {name: value for name, value in targets.items() if value is not None}
-        own = {name: value for name, value in of_codes.items() if value is not None}
+        values = (bits_per_dim, bytes_per_row, distance, cosine, recall)
+        targets = [flag for flag, x in zip(_TARGETS.values(), values, strict=True)
+                   if x is not None]  # fmt: skip
+        own = (recipe, epochs, time_budget, codebook_dtype)
+        of_codes = [flag for flag, x in zip(_OF_CODES.values(), own, strict=True)
+                    if x is not None]  # fmt: skip
+        numbers = targets + ["--residual-bits"] * (residual_bits is not None)
         has_codes = num_codebooks is not None or num_codewords is not None
-        if len(given) + (residual_bits is not None) > 1:
-            names = [_flag(name) for name in ("residual_bits", *_TARGETS)
-                     if name in given or (name == "residual_bits" and residual_bits is not None)]
-            raise InputError(f"{' and '.join(names)} were given; wanted one of them")
-        if has_codes and given:
+        if len(numbers) > 1:
+            raise InputError(f"{' and '.join(numbers)} were given; wanted one of them")
+        if has_codes and targets:
             raise InputError(
-                f"{_flag(*given)} chooses the whole table, and -M or -K was given; leave one of "
-                "them out, or give --residual-bits beside -M and -K"
+                f"{targets[0]} chooses the whole table, and -M or -K was given; leave one of them "
+                "out, or give --residual-bits beside -M and -K"
             )
-        if not has_codes and own:
+        if of_codes and not has_codes:
             raise InputError(
-                f"{_flag(next(iter(own)))} is for additive codes, and none were asked for; leave "
-                "it out, or ask for them (-M, -K)"
+                f"{of_codes[0]} is for additive codes, and none were asked for; leave it out, or "
+                "ask for them (-M, -K)"
             )
-        if residual_bits is not None:
-            given = {"residual_bits": residual_bits}
-        target = Target(**given) if given else None
-        if adaptive and has_codes and target is None:
+        if adaptive and has_codes and residual_bits is None:
             raise InputError(
-                "--adaptive gives rows bits of a residual stage, and there is none; add "
-                "--residual-bits, or leave it or -M and -K out"
+                "--adaptive gives rows bits of a residual stage by their weights, and there is no "
+                "such stage beside -M and -K; add --residual-bits, or leave --adaptive out"
             )
         if has_weights and not has_codes and not adaptive:
             raise InputError(
-                "weights were given, and by what they would count for without additive codes was "
-                "not; add --adaptive, for rows to get bits by their weights"
+                "weights were given, and rows without additive codes have a use for them only as "
+                "bits by weight; add --adaptive, or leave the weights out"
             )
+        target = None
+        if numbers:
+            target = Target(residual_bits, *values)
         if not has_codes:
             return cls(None, target, adaptive, TrainingOptions(seed=seed), objective=objective)
         size = (
             _M if num_codebooks is None else num_codebooks,
             _K if num_codewords is None else num_codewords,
         )
-        seconds, dtype = own.pop("time_budget", None), own.pop("codebook_dtype", "auto")
-        check_codebook_dtype(dtype)
         check_code_size(*size)
-        return cls(
-            size, target, adaptive, TrainingOptions(**own, seed=seed),
-            RefinementSettings(seconds=seconds), dtype, objective,
-        )  # fmt: skip
+        dtype = "auto" if codebook_dtype is None else codebook_dtype
+        check_codebook_dtype(dtype)
+        training = TrainingOptions(
+            recipe="fast" if recipe is None else recipe, epochs=epochs, seed=seed
+        )
+        refinement = RefinementSettings(seconds=time_budget)
+        return cls(size, target, adaptive, training, refinement, dtype, objective)
 
     @property
     def has_residual(self) -> bool:
@@ -155,7 +153,3 @@ class Plan:
             "objective": self.objective,
             "codebook_dtype": self.codebook_dtype,
         }
-
-
-def _flag(name: str) -> str:
-    return {"residual_bits": "--residual-bits", **_TARGETS, **_OF_CODES}[name]

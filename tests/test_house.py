@@ -6,7 +6,18 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "nncompress"
 # From the top of the house down; a room imports rooms below it alone.
 ROOMS = [
-    *("cli", "runs", "forecast", "compressor", "pipeline", "job", "plan", "needs", "matrix", "training"),
+    *(
+        "cli",
+        "runs",
+        "forecast",
+        "compressor",
+        "pipeline",
+        "job",
+        "plan",
+        "needs",
+        "matrix",
+        "training",
+    ),
     *(
         "evaluate",
         "refinement",

@@ -43,7 +43,9 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
     facts.pop("verified", None)
     if getattr(arguments, "verify", False):  # a file that is not right has been refused
         facts["verified"] = True
-    print_facts(arguments, facts, {name: _shown(value) for name, value in facts.items()})
+    # The curve that a residual stage was chosen from is for programs.
+    shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
+    print_facts(arguments, facts, shown)
 
 
 def _shown(value: object) -> str:

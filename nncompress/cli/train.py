@@ -13,7 +13,7 @@ from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
 
 if TYPE_CHECKING:
-    from nncompress.evaluate.sizing import Target
+    from nncompress.evaluate.target import Target
     from nncompress.runs.run import RunChoices, TrainingRun
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
@@ -215,6 +215,6 @@ def _target(arguments: argparse.Namespace) -> "Target | None":
     )
     if not wanted:
         return None
-    from nncompress.evaluate.sizing import Target
+    from nncompress.evaluate.target import Target
 
     return Target(**wanted)

@@ -24,6 +24,8 @@ from nncompress.trellis.stage import Remainder, make_residual
 # Steps tried, and how near to what is wanted they come, as a share of it: on the sample, and with
 # all rows.
 _TRIALS, _CODINGS = (8, 0.05), (5, 0.01)
+# What is measured of a recall is not surer than this share of what it lacks.
+_UNSURE = 0.03
 # The largest root mean square of an axis, in steps, with the finest step and the coarsest.
 _FINEST, _COARSEST = 600.0, 0.125
 # The mean squared error in squared steps, and the least that badness rises by with a logarithm.
@@ -144,8 +146,11 @@ class Chooser:
 
     def _search(self, guess: float, limits: tuple[int, float]) -> StepSearch:
         slope = (self._model(guess + 0.1) - self._model(guess - 0.1)) / 0.2
+        most, near = limits
+        if self.target.recall is not None:
+            near = max(near, _UNSURE)
         return StepSearch(
-            self._wanted, self._low, self._high, guess, max(slope, _LEAST_SLOPE), *limits
+            self._wanted, self._low, self._high, guess, max(slope, _LEAST_SLOPE), most, near
         )
 
     def _badness(self, point: CurvePoint) -> float:

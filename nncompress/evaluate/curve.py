@@ -42,6 +42,13 @@ class CurvePoint:
         """The means over rows."""
         return Distortion(self.loss, self.distance, self.cosine)
 
+    @property
+    def facts(self) -> dict[str, float | None]:
+        """What is kept of it in a file, in five digits."""
+        names = ("bytes_per_row", "distance", "cosine", "recall")
+        values = {name: getattr(self, name) for name in names}
+        return {name: y if y is None else float(f"{y:.5g}") for name, y in values.items()}
+
     def __str__(self) -> str:
         """Returns the point as a line under ``HEADING``."""
         recall = "-" if self.recall is None else f"{self.recall:.4f}"

@@ -39,9 +39,7 @@ def check_curve(
     check_output(path, inputs)
 
 
-def write_curve(
-    path: str | os.PathLike, points: Sequence[CurvePoint], chosen: CurvePoint
-) -> None:
+def write_curve(path: str | os.PathLike, points: Sequence[CurvePoint], chosen: CurvePoint) -> None:
     """Writes a curve.
 
     Args:

@@ -76,9 +76,7 @@ def plot_rate_distortion(path: Path, points: Sequence[Point], chosen: Point) -> 
         figure.savefig(temporary, format="png")
 
 
-def plot_curve(
-    path: str | os.PathLike, points: Sequence[CurvePoint], chosen: CurvePoint
-) -> None:
+def plot_curve(path: str | os.PathLike, points: Sequence[CurvePoint], chosen: CurvePoint) -> None:
     """Draws distance, cosine and recall over bytes a row.
 
     Args:

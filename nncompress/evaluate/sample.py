@@ -69,7 +69,7 @@ class Rows:
     ) -> None:
         self.remainder, self.weights = remainder, weights
         self._machine, self._beside = machine, beside
-        num_rows, dim = remainder.shape
+        num_rows, _ = remainder.shape
         rows = spaced_rows(size.fitted + size.held_out, num_rows)
         held_out = np.ones(len(rows), dtype=bool)
         self._fitted = rows
@@ -99,9 +99,7 @@ class Rows:
 
         def stage(rows: np.ndarray) -> Residual:
             chosen = None if self.weights is None else self.weights[rows]
-            return code_rows(
-                self.remainder.part(rows), in_blocks, self._machine, chosen
-            )
+            return code_rows(self.remainder.part(rows), in_blocks, self._machine, chosen)
 
         residual = stage(self._measured)
         original = self.remainder.matrix.take(self._measured)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nncompress.embedding.codes import code_dtype, reconstruct
 from nncompress.errors import InputError
+from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
 from nncompress.refinement.refine import (
     MOST_CODEWORDS,
@@ -21,42 +22,6 @@ from nncompress.sources.matrix import spaced_rows
 CODEWORDS = (16, 256)
 _FIT_ROWS, _ROWS_A_CODEWORD, _HELD_OUT_ROWS = 8_192, 4, 2_048
 _SETTINGS = RefinementSettings(annealing_rounds=30, rounds=2)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A goal for a size or a quality; exactly one is given.
-
-    Attributes:
-        bytes_per_row: The most bytes of codes and codebook for each row, the vocabulary aside.
-        distance: The largest mean Euclidean distance, in the units of the matrix.
-        cosine: The smallest mean cosine between rows and their reconstructions.
-    """
-
-    bytes_per_row: float | None = None
-    distance: float | None = None
-    cosine: float | None = None
-
-    def __post_init__(self) -> None:
-        given = [self.bytes_per_row, self.distance, self.cosine]
-        given = [value for value in given if value is not None]
-        if len(given) != 1 or not (given[0] > 0 and math.isfinite(given[0])):
-            raise InputError("wanted one target, a positive number: bytes, distance or cosine")
-        if self.cosine is not None and self.cosine >= 1:
-            raise InputError(f"the target cosine is {self.cosine}; wanted less than 1")
-
-    def met(self, point: "Point") -> bool:
-        """Tells whether a quality is good enough; a size is no quality."""
-        if self.distance is not None:
-            return point.distance <= self.distance
-        return point.cosine >= self.cosine
-
-    def __str__(self) -> str:
-        if self.bytes_per_row is not None:
-            return f"{self.bytes_per_row:g} bytes a row"
-        if self.distance is not None:
-            return f"a mean distance of {self.distance:g}"
-        return f"a mean cosine of {self.cosine:g}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import Diverged, InputError, TrainingInterrupted
 from nncompress.evaluate.pictures import plot_rate_distortion
-from nncompress.evaluate.sizing import HEADING, Point, Target, choose_size
+from nncompress.evaluate.sizing import HEADING, Point, choose_size
+from nncompress.evaluate.target import Target
 from nncompress.formats.files import clear_up
 from nncompress.machine import Machine
 from nncompress.runs.best_file import best_snapshot, snapshot_name, snapshots_by_name

@@ -15,9 +15,7 @@ _TIMED = 0.5  # seconds of training that are timed
 _MOST_PARAMETERS, _MOST_CODEWORDS = 2_000_000, 256
 
 
-def seconds_a_step(
-    matrix: EmbeddingMatrix, settings: TrainingSettings, machine: Machine
-) -> float:
+def seconds_a_step(matrix: EmbeddingMatrix, settings: TrainingSettings, machine: Machine) -> float:
     """Times some steps of training.
 
     Args:
@@ -34,8 +32,11 @@ def seconds_a_step(
         updater.update()
     updater.wait()
     elapsed = time.perf_counter() - started
-    return elapsed / max(1, updater.iteration - first) * _size(settings, matrix.dim) / _size(
-        timed, matrix.dim
+    return (
+        elapsed
+        / max(1, updater.iteration - first)
+        * _size(settings, matrix.dim)
+        / _size(timed, matrix.dim)
     )
 
 
