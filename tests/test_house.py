@@ -20,9 +20,9 @@ ROOMS = [
     ),
     *(
         "evaluate",
+        "trellis",
         "refinement",
         "autoencoder",
-        "trellis",
         "embedding",
         "gpu",
         "cpu",

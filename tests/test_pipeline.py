@@ -14,6 +14,7 @@ from nncompress.formats import rescue, space
 from nncompress.formats.safetensors import write_tensors
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
+from nncompress.plan import Plan
 from nncompress.refinement import refine
 from nncompress.refinement.engines import cpu
 from nncompress.refinement.refine import RefinementSettings
@@ -64,8 +65,9 @@ def test_a_text_file_is_parsed_once_and_its_rows_gone_through_six_times_at_most(
     settings = RefinementSettings(annealing_rounds=2, rounds=1)
     with open_table(text) as table:
         compress_table(
-            table, None, (2, 8), TrainingOptions(epochs=2), Machine(), refinement=settings
-        )
+            table, None, Plan((2, 8), training=TrainingOptions(epochs=2), refinement=settings),
+            Machine(),
+        )  # fmt: skip
     annealed, rounds = 1, 1
     assert passes["parsed"] == 1
     assert passes["examined"] == 0  # what is finite, centre and scale come from the same pass
@@ -107,7 +109,7 @@ def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
         ({"words": ["a"] * 301}, "has 300 rows for 301 words"),
         ({"num_codewords": 1}, "1"),
         ({"time_budget": 0}, "the time budget is 0"),
-        ({"time_budget": 9, "recipe": "paper"}, "a time budget is for refinement, and the recipe"),
+        ({"time_budget": 9, "recipe": "paper"}, "a time budget shortens training, and the recipe paper"),
     ]:
         with pytest.raises(InputError, match=message):
             nncompress.compress(text, tmp_path / "v.nnc", **(QUICK | options))
@@ -116,7 +118,8 @@ def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
 
 def test_the_size_is_forecast_to_the_codebooks_type(text, tmp_path):
     with open_table(text) as table:
-        expected = forecast(table, (4, 8), TrainingOptions(epochs=20), Machine())
+        plan = Plan((4, 8), training=TrainingOptions(epochs=20))
+        expected = forecast(table, plan, Machine())
         assert expected.source_bytes == table.matrix.take(np.arange(300)).nbytes
     nncompress.compress(text, tmp_path / "v.nnc", codebook_dtype="float16", **QUICK)
     header = int.from_bytes((tmp_path / "v.nnc").read_bytes()[:8], "little") + 8

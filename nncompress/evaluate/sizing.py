@@ -8,10 +8,11 @@ import numpy as np
 
 from nncompress.embedding.codes import code_dtype, reconstruct
 from nncompress.errors import InputError
+from nncompress.evaluate.curve import badness
+from nncompress.evaluate.step_search import StepSearch
 from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
 from nncompress.refinement.refine import (
-    MOST_CODEWORDS,
     RefinementSettings,
     improve_codes,
     quantize,
@@ -20,8 +21,13 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
 CODEWORDS = (16, 256)
-_FIT_ROWS, _ROWS_A_CODEWORD, _HELD_OUT_ROWS = 8_192, 4, 2_048
-_SETTINGS = RefinementSettings(annealing_rounds=30, rounds=2)
+# What is measured takes seconds: no more codewords, and so many rows, for each of them at most.
+_MOST_MEASURED, _FIT_ROWS, _ROWS_A_CODEWORD, _HELD_OUT_ROWS = 2_048, 4_096, 2, 1_024
+_SETTINGS = RefinementSettings(annealing_rounds=10, rounds=1, trials=8)
+# Sizes measured for a quality, with the first K and with the other, and how near they come to it.
+_SIZES, _OTHER_SIZES, _NEAR = 4, 3, 0.02
+# Bits of a row to begin with, and about what the logarithm of a distance loses to that of M.
+_FIRST_BITS, _SLOPE = 64, 0.7
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,7 @@ def choose_size(
     """Finds the best M and K for a target.
 
     For a size that is the most codebooks that fit it, with 16 or 256 codewords each, whichever
-    comes closer to the rows. For a quality it is the smallest size that reaches it, M being within
-    a sixteenth of the smallest.
+    comes closer to the rows. For a quality it is about the smallest size that reaches it.
 
     Args:
         matrix: The embedding matrix.
@@ -90,9 +95,10 @@ def choose_size(
         if not found:
             closest = min(ruler.points, key=lambda point: point.distance)
             raise InputError(
-                f"no M and K reach {target}; the closest on a sample is "
-                f"M={closest.num_codebooks}, K={closest.num_codewords}: distance "
-                f"{closest.distance:.5g}, cosine {closest.cosine:.5g}"
+                f"no M and K of at most {_MOST_MEASURED:,} codewords reach {target}; the closest "
+                f"on a sample is M={closest.num_codebooks}, K={closest.num_codewords}: distance "
+                f"{closest.distance:.5g}, cosine {closest.cosine:.5g}; name -M and -K, or ask "
+                "nncompress compress for it"
             )
         best = min(found, key=lambda point: point.bytes_per_row)
     return best, sorted(ruler.points, key=lambda point: point.bytes_per_row)
@@ -114,24 +120,37 @@ def _of_size(ruler: "_Ruler", size: float) -> Iterator[Point]:
 
 def _smallest(ruler: "_Ruler", target: Target, num_codewords: int) -> Point | None:
     """Finds about the fewest codebooks that reach a quality; None if no number does."""
-    limit = MOST_CODEWORDS // num_codewords
-    good = min((p.bytes_per_row for p in ruler.points if target.met(p)), default=None)
-    if good is not None:  # what is larger than another's solution need not be measured
-        limit = min(limit, ruler.most_codebooks(good, num_codewords))
+    limit, most = _MOST_MEASURED // num_codewords, _SIZES
+    bits = math.log2(num_codewords)
+    guess = _FIRST_BITS / bits
+    found = [point for point in ruler.points if target.met(point)]
+    if ruler.points:  # with the other K
+        most = _OTHER_SIZES
+        near = min(found or ruler.points, key=lambda point: abs(_badness(target, point)))
+        guess = near.num_codebooks * math.log2(near.num_codewords) / bits
+    if found:  # what is larger than another's solution need not be measured
+        smallest = min(point.bytes_per_row for point in found)
+        limit = min(limit, ruler.most_codebooks(smallest, num_codewords))
     if limit == 0:
         return None
-    low, high = 0, 1
-    while not target.met(ruler.measure(high, num_codewords)):
-        if high == limit:
-            return None
-        low, high = high, min(2 * high, limit)
-    while high - low > max(1, high // 16):
-        middle = (low + high) // 2
-        if target.met(ruler.measure(middle, num_codewords)):
-            high = middle
-        else:
-            low = middle
-    return ruler.measure(high, num_codewords)
+    # Fewer codebooks are further from the rows.
+    search = StepSearch(0.0, -math.log(limit), 0.0, -math.log(guess), _SLOPE, most, _NEAR)
+    points: dict[int, Point] = {}
+    while not search.is_over:
+        num_codebooks = min(limit, max(1, round(math.exp(-search.next()))))
+        if num_codebooks in points:
+            num_codebooks += -1 if target.met(points[num_codebooks]) else 1
+            if num_codebooks in points or not 1 <= num_codebooks <= limit:
+                break
+        points[num_codebooks] = ruler.measure(num_codebooks, num_codewords)
+        search.note(-math.log(num_codebooks), _badness(target, points[num_codebooks]))
+    good = [point for point in points.values() if target.met(point)]
+    return min(good, key=lambda point: point.bytes_per_row, default=None)
+
+
+def _badness(target: Target, point: Point) -> float:
+    """Returns how much worse a point is than wanted, as a logarithm."""
+    return badness(target, getattr(point, target.name)) - badness(target, target.value)
 
 
 class _Ruler:
@@ -154,7 +173,7 @@ class _Ruler:
 
     def most_codebooks(self, size: float, num_codewords: int) -> int:
         """Returns the largest M that is no larger than a size in bytes for each row; maybe 0."""
-        most = MOST_CODEWORDS // num_codewords
+        most = _MOST_MEASURED // num_codewords
         fitting = (
             m for m in range(most, 0, -1)
             if bytes_per_row(m, num_codewords, self.matrix.shape) <= size

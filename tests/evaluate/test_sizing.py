@@ -6,7 +6,8 @@ import pytest
 from nncompress.errors import InputError
 from nncompress.evaluate import sizing
 from nncompress.evaluate.pictures import plot_rate_distortion
-from nncompress.evaluate.sizing import Target, bytes_per_row, choose_size
+from nncompress.evaluate.sizing import bytes_per_row, choose_size
+from nncompress.evaluate.target import Target
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.sources import EmbeddingMatrix
 
@@ -64,14 +65,14 @@ def test_what_was_measured_on_a_sample_holds_for_all_rows(rows):
     ("target", "message"),
     [
         ({"bytes_per_row": 1.0}, "the smallest possible is"),
-        ({"distance": 1e-9}, "no M and K reach a mean distance of 1e-09; the closest"),
+        ({"distance": 1e-9}, "no M and K of at most 64 codewords reach a mean distance of 1e-09; the closest"),
         ({"cosine": 1.0}, "wanted less than 1"),
         ({"distance": -1.0}, "a positive number"),
         ({"distance": 1.0, "cosine": 0.5}, "wanted one target"),
     ],
 )
 def test_targets_that_cannot_be_met_are_refused(random, monkeypatch, target, message):
-    monkeypatch.setattr(sizing, "MOST_CODEWORDS", 64)
+    monkeypatch.setattr(sizing, "_MOST_MEASURED", 64)
     rows = EmbeddingMatrix(random.normal(size=(60, 5)).astype(np.float32))
     with pytest.raises(InputError, match=message):
         choose_size(rows, Target(**target))
