@@ -40,7 +40,7 @@ def test_the_largest_table_of_a_size_is_chosen(rows):
     assert {point.num_codewords for point in points} == {16, 256}
 
 
-@pytest.mark.parametrize("target", [Target(distance=4.0), Target(cosine=0.9)])
+@pytest.mark.parametrize("target", [Target(distance=3.9), Target(cosine=0.9)])
 def test_the_smallest_table_of_a_quality_is_chosen(rows, target):
     chosen, points = choose_size(rows, target)
     assert target.met(chosen)
