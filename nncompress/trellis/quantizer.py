@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nncompress.cpu import level_counts, rans
-from nncompress.cpu import trellis as kernels
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
-from nncompress.embedding.residual import EntropyTables, Residual, Stream, slots_of
+from nncompress.embedding.residual import EntropyTables, Residual, Stream
 from nncompress.embedding.residual_kernels import Reading
 from nncompress.embedding.trellis_code import trellis_code
-from nncompress.machine import Team
+from nncompress.trellis.engines.interface import Counted, Engine
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
 # The mean squared error of a trellis's levels, in squared steps, where the step is small.
@@ -109,70 +107,57 @@ class Quantizer:
         """Returns the exponents of the rows' steps for their weights, int32 ``(n,)``."""
         return step_exponents(weights, num_rows)
 
-    def code(self, rows: np.ndarray, weights: np.ndarray | None, team: Team) -> Coded:
+    def code(self, rows: np.ndarray, weights: np.ndarray | None, engine: Engine) -> Coded:
         """Codes rows.
 
         Args:
             rows: float32 ``(n, D)``.
             weights: The weight of each, ``(n,)``; None: all 1.
-            team: The threads to compute with.
+            engine: What to compute with.
         """
         exponents = step_exponents(weights, len(rows))
         known = np.unique(self.class_steps)
         exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
         steps = self.settings.step * RATIO ** exponents.astype(np.float64)
         sizes = (self.coordinates(rows) / steps[:, None]).astype(np.float32)
-        classes = self._classes(sizes, exponents, team)
-        return self._walk(sizes, classes, steps, team)
+        classes = self._classes(sizes, exponents, engine)
+        return self._walk(sizes, classes, steps, engine)
 
-    def _classes(self, sizes: np.ndarray, exponents: np.ndarray, team: Team) -> np.ndarray:
+    def _classes(self, sizes: np.ndarray, exponents: np.ndarray, engine: Engine) -> np.ndarray:
         look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
         fees = -np.log2(self.class_frequencies / 4096) * self.settings.cost_of_a_bit
         classes = np.zeros(len(sizes), np.int64)
         for exponent in np.unique(exponents):
             offered = np.flatnonzero(self.class_steps == exponent)
             here = np.flatnonzero(exponents == exponent)
-            chosen = np.zeros(len(here), np.int64)
-            team.run(
-                level_counts.choose_classes, team.threads, np.ascontiguousarray(sizes[here]),
-                chosen, self.axis_scales, self.class_offsets[offered],
+            chosen = engine.choose_classes(
+                np.ascontiguousarray(sizes[here]), self.axis_scales, self.class_offsets[offered],
                 fees[offered].astype(np.float32), look_up,
             )  # fmt: skip
             classes[here] = offered[chosen]
         return classes.astype(np.uint8)
 
     def _walk(
-        self, sizes: np.ndarray, classes: np.ndarray, steps: np.ndarray, team: Team
+        self, sizes: np.ndarray, classes: np.ndarray, steps: np.ndarray, engine: Engine
     ) -> Coded:
         offsets = self.class_offsets[classes].astype(np.int32)
-        levels = np.zeros(sizes.shape, np.int16)
-        code = trellis_code(self.settings.state_bits)
-        team.run(
-            kernels.walk, team.threads, sizes, levels, offsets, self.axis_scales,
-            self.scales.tables, np.float32(self.settings.cost_of_a_bit), code.labels,
+        levels = engine.walk(
+            sizes, offsets, self.axis_scales, self.scales.tables, self.settings.cost_of_a_bit,
+            trellis_code(self.settings.state_bits),
         )  # fmt: skip
-        counted = self.count(sizes, levels, classes, team)
+        counted = self.count(sizes, levels, classes, engine)
         bits = counted.bits - np.log2(self.class_frequencies[classes] / 4096)
         return Coded(levels, classes, counted.errors * steps**2, bits)
 
     def count(
-        self, sizes: np.ndarray, levels: np.ndarray, classes: np.ndarray, team: Team
-    ) -> "Counted":
+        self, sizes: np.ndarray, levels: np.ndarray, classes: np.ndarray, engine: Engine
+    ) -> Counted:
         """Counts levels: errors in squared steps, and bits without the class's."""
-        num_rows = len(sizes)
-        chunks = -(-num_rows // level_counts.CHUNK)
-        points = self.scales.points.shape
-        counts = np.zeros((chunks, *self.scales.frequencies.shape), np.int64)
-        sums = np.zeros((chunks, *points))
-        numbers = np.zeros((chunks, *points), np.int64)
-        errors, bits = np.zeros(num_rows), np.zeros(num_rows)
-        code = trellis_code(self.settings.state_bits)
-        team.run(
-            level_counts.count_levels, team.threads, sizes, levels,
-            self.class_offsets[classes].astype(np.int32), errors, bits, counts, sums, numbers,
-            self.axis_scales, self.scales.tables, (code.next_states, code.quantizers),
+        offsets = self.class_offsets[classes].astype(np.int32)
+        return engine.count(
+            sizes, levels, offsets, self.axis_scales, self.scales.tables,
+            trellis_code(self.settings.state_bits),
         )  # fmt: skip
-        return Counted(errors, bits, counts.sum(axis=0), sums.sum(axis=0), numbers.sum(axis=0))
 
     def to_residual(self, stream: Stream) -> Residual:
         """Returns the stage that decodes a stream, with the scales alone that are used."""
@@ -190,38 +175,14 @@ class Quantizer:
         )
         return Residual(self.mean, self.rotation, tables, self.settings.state_bits, stream)
 
-    def write(self, coded: Coded, team: Team) -> tuple[np.ndarray, np.ndarray]:
+    def write(self, coded: Coded, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
         """Returns rows as bytes, and the length of each block, int64."""
-        _, starts = slots_of(self.scales.frequencies)
-        _, class_starts = slots_of(self.class_frequencies)
-        code = trellis_code(self.settings.state_bits)
-        group = self.settings.block_rows
-        lengths = np.zeros(-(-len(coded.levels) // group), np.int64)
-        shared = (
-            coded.levels, coded.classes, group,
+        return engine.write(
+            coded.levels, coded.classes, self.settings.block_rows,
             Reading(self.axis_scales, self.class_offsets, self.scales.shifts),
-            (code.next_states, code.quantizers), self.scales.frequencies, starts,
-            (self.class_frequencies, class_starts),
+            trellis_code(self.settings.state_bits), self.scales.frequencies,
+            self.class_frequencies,
         )  # fmt: skip
-        places = np.zeros_like(lengths)
-        team.run(
-            rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared
-        )
-        places[1:] = np.cumsum(lengths)[:-1]
-        data = np.zeros(int(lengths.sum()), np.uint8)
-        team.run(rans.write_blocks, team.threads, lengths, places, data, *shared)
-        return data, lengths
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Levels counted; see ``cpu.level_counts.count_levels``."""
-
-    errors: np.ndarray
-    bits: np.ndarray
-    counts: np.ndarray
-    sums: np.ndarray
-    numbers: np.ndarray
 
 
 def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
@@ -236,7 +197,7 @@ def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
 
 
 def fit(
-    rows: np.ndarray, weights: np.ndarray | None, settings: Settings, team: Team
+    rows: np.ndarray, weights: np.ndarray | None, settings: Settings, engine: Engine
 ) -> tuple[Quantizer, Coded]:
     """Fits a quantizer to rows; returns it with the rows coded.
 
@@ -244,7 +205,7 @@ def fit(
         rows: float32 ``(n, D)``.
         weights: The weight of each, ``(n,)``; None: all 1.
         settings: The quantizer's settings.
-        team: The threads to compute with.
+        engine: What to compute with.
     """
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows - mean
@@ -271,7 +232,7 @@ def fit(
     row_steps = settings.step * RATIO ** exponents.astype(np.float64)
     in_steps = (coordinates / row_steps[:, None]).astype(np.float32)
     for _ in range(_ROUNDS):
-        classes = quantizer._classes(in_steps, exponents, team)
+        classes = quantizer._classes(in_steps, exponents, engine)
         used, classes = np.unique(classes, return_inverse=True)
         quantizer = replace(
             quantizer,
@@ -279,8 +240,8 @@ def fit(
             class_steps=quantizer.class_steps[used],
             class_frequencies=in_slots(np.bincount(classes).astype(np.float64)),
         )
-        coded = quantizer._walk(in_steps, classes.astype(np.uint8), row_steps, team)
-        counted = quantizer.count(in_steps, coded.levels, coded.classes, team)
+        coded = quantizer._walk(in_steps, classes.astype(np.uint8), row_steps, engine)
+        counted = quantizer.count(in_steps, coded.levels, coded.classes, engine)
         quantizer = replace(
             quantizer,
             scales=quantizer.scales.fitted(counted.counts, counted.sums, counted.numbers),

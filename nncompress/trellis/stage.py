@@ -10,6 +10,7 @@ from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Quantizer, Settings, fit
 
 # Rows that axes and tables are fitted to; a larger table's are spaced evenly.
@@ -60,7 +61,7 @@ def make_residual(
     """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
-    quantizer, _ = fit(remainder.take(sample), own, settings, machine.team)
+    quantizer, _ = fit(remainder.take(sample), own, settings, make_engine(machine))
     return code_rows(remainder, quantizer, machine, weights)
 
 
@@ -80,13 +81,14 @@ def code_rows(
     num_rows, dim = remainder.shape
     group = quantizer.settings.block_rows
     step = max(1, _TILE_BYTES // (4 * dim * group)) * group
+    engine = make_engine(machine)
     parts, lengths = [], []
     with progress_bar(num_rows, "Coding rows") as bar:
         for first in range(0, num_rows, step):
             rows = np.arange(first, min(first + step, num_rows))
             own = None if weights is None else weights[rows]
-            coded = quantizer.code(remainder.take(rows), own, machine.team)
-            data, lengths_here = quantizer.write(coded, machine.team)
+            coded = quantizer.code(remainder.take(rows), own, engine)
+            data, lengths_here = quantizer.write(coded, engine)
             parts.append(data)
             lengths.append(lengths_here)
             bar.update(len(rows))
