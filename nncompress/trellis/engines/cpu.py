@@ -59,14 +59,14 @@ class CpuEngine:
         points, bits, _ = tables
         chunks = -(-len(rows) // level_counts.CHUNK)
         counts = np.zeros((chunks, *bits.shape), np.int64)
-        sums = np.zeros((chunks, *points.shape))
-        numbers = np.zeros((chunks, *points.shape), np.int64)
+        sums, numbers = (np.zeros((chunks, *points.shape), np.int64) for _ in range(2))
         errors, spent = np.zeros(len(rows)), np.zeros(len(rows))
         self._run(
             level_counts.count_levels, rows, levels, offsets, errors, spent, counts, sums,
             numbers, axis_scales, tables, (code.next_states, code.quantizers),
         )  # fmt: skip
-        return Counted(errors, spent, counts.sum(axis=0), sums.sum(axis=0), numbers.sum(axis=0))
+        sizes = sums.sum(axis=0) / level_counts.SUM_UNITS
+        return Counted(errors, spent, counts.sum(axis=0), sizes, numbers.sum(axis=0))
 
     def write(
         self,
