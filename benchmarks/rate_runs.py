@@ -1,0 +1,164 @@
+"""Fits for `rates.py`, each in a process of its own that is killed when it takes too long."""
+
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.rate_configurations import Configuration, Fitted
+from benchmarks.rate_measures import Original
+
+OVER, SMALL, FAILED = "over the limit", "nothing so small", "failed"
+
+
+@dataclass
+class Point:
+    """A line of the table: a method at a budget.
+
+    Attributes:
+        method: Its name.
+        budget: Bytes a row that it may take.
+        configuration: Its sizes, and those that took too long.
+        bytes_per_row: Bytes a row that it took; None where there is no result.
+        error: See ``rate_measures.Quality``, and so are the next two.
+        cosine: Mean cosine.
+        recall: Neighbours kept at 10.
+        seconds: What the fit took.
+        code_bits: Bits of the codes of a row, where the method tells.
+        code_bound: The Gaussian bound of the error at so many bits.
+        why_not: Why there is no result.
+        tries: Family, work and seconds (None: killed) of what was begun.
+    """
+
+    method: str
+    budget: float
+    configuration: str = ""
+    bytes_per_row: float | None = None
+    error: float | None = None
+    cosine: float | None = None
+    recall: float | None = None
+    seconds: float | None = None
+    code_bits: float | None = None
+    code_bound: float | None = None
+    why_not: str = ""
+    tries: list[tuple[str, float, float | None]] = field(default_factory=list)
+
+
+class Runner:
+    """Fits methods to one matrix.
+
+    Args:
+        rows: The matrix, float32 ``(N, D)``.
+        original: What fits are compared with: the same rows.
+        limit: Seconds of a fit; None: as many as it takes.
+    """
+
+    def __init__(self, rows: np.ndarray, original: Original, limit: float | None) -> None:
+        self._rows, self._original, self._limit = rows, original, limit
+
+    def point(
+        self,
+        method: str,
+        configurations: list[Configuration],
+        budget: float,
+        before: list[Point],
+    ) -> Point:
+        """Tries configurations and keeps the one of the smallest error.
+
+        Args:
+            method: The method's name.
+            configurations: What is tried.
+            budget: Bytes a row.
+            before: What the same method came to at fewer bytes.
+        """
+        point = Point(method, budget, why_not="" if configurations else SMALL)
+        tried = [one for earlier in before for one in earlier.tries]
+        over = []
+        for configuration in configurations:
+            current: Configuration | None = configuration
+            while current is not None:
+                if not self._expected(current, tried):
+                    over.append(current.label)
+                    current = current.cheaper
+                    continue
+                fitted, seconds = self._fit(current)
+                if fitted is not FAILED:
+                    one = (current.family, current.work, seconds)
+                    point.tries.append(one)
+                    tried.append(one)
+                if fitted is OVER:
+                    over.append(current.label)
+                    current = current.cheaper
+                    continue
+                self._keep_better(point, current, fitted, seconds)
+                current = None
+        if over and point.error is None:
+            point.why_not = OVER
+        if over:
+            names = ", ".join(over)
+            point.configuration += f"; over the limit: {names}" if point.configuration else names
+        return point
+
+    def _expected(self, configuration: Configuration, tried: list) -> bool:
+        """Tells whether a fit may end within the limit, by those of its family before it."""
+        if self._limit is None:
+            return True
+        for family, work, seconds in tried:
+            if family != configuration.family or work > configuration.work:
+                continue
+            if seconds is None or seconds * configuration.work / work > self._limit:
+                return False
+        return True
+
+    def _keep_better(
+        self, point: Point, configuration: Configuration, fitted: Fitted | str, seconds: float
+    ) -> None:
+        if fitted is FAILED:
+            point.why_not = FAILED if point.error is None else point.why_not
+            return
+        quality = self._original.quality(fitted.decoded)
+        if point.error is not None and point.error <= quality.error:
+            return
+        point.configuration, point.seconds, point.why_not = configuration.label, seconds, ""
+        point.bytes_per_row = fitted.bytes_per_row or configuration.bytes_per_row
+        for name, value in asdict(quality).items():
+            setattr(point, name, value)
+        point.code_bits = fitted.code_bits
+        if fitted.code_bits is not None:
+            point.code_bound = self._original.gaussian_error(fitted.code_bits)
+
+    def _fit(self, configuration: Configuration) -> tuple[Fitted | str, float | None]:
+        """Returns the fit, or why there is none, and its seconds."""
+        context = multiprocessing.get_context("spawn")
+        with tempfile.TemporaryDirectory() as scratch:
+            np.save(Path(scratch) / "rows.npy", self._rows)
+            task = configuration.fit, configuration.options, scratch
+            child = context.Process(target=_in_child, args=task, daemon=True)
+            child.start()
+            child.join(self._limit)
+            if child.is_alive():
+                child.kill()
+                child.join()
+                return OVER, None
+            if child.exitcode != 0:
+                print(f"exit status {child.exitcode}: {configuration}", file=sys.stderr)
+                return FAILED, None
+            decoded = np.load(Path(scratch) / "decoded.npy")
+            facts = np.load(Path(scratch) / "facts.npy")
+        seconds, size, bits = [None if np.isnan(fact) else float(fact) for fact in facts]
+        return Fitted(decoded, size, bits), seconds
+
+
+def _in_child(fit: Callable[..., Fitted], options: dict, scratch: str) -> None:
+    rows = np.load(Path(scratch) / "rows.npy")
+    started = time.perf_counter()
+    fitted = fit(rows, **options)
+    seconds = time.perf_counter() - started
+    np.save(Path(scratch) / "decoded.npy", fitted.decoded)
+    facts = [seconds, fitted.bytes_per_row, fitted.code_bits]
+    np.save(Path(scratch) / "facts.npy", np.array(facts, dtype=np.float64))
