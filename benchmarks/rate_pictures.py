@@ -10,7 +10,7 @@ from benchmarks.rate_runs import Point
 from nncompress.formats.files import atomic_path
 
 _HEADS = ("budget, bits a dimension", "method", "configuration", "bytes a row", "error",
-          "mean cosine", "neighbours kept at 10", "seconds")  # fmt: skip
+          "mean cosine", "neighbours kept at 10", "processor seconds")  # fmt: skip
 
 
 def markdown(points: Sequence[Point], dim: int, bounds: dict[float, float]) -> str:

@@ -1,6 +1,13 @@
-"""Fits for `rates.py`, each in a process of its own that is killed when it takes too long."""
+"""Fits for `rates.py`, each in a process of its own that ends when it takes too long.
 
+Seconds are those of processors, of all threads together: a machine's other work changes them
+little.
+"""
+
+import math
 import multiprocessing
+import resource
+import signal
 import sys
 import tempfile
 import time
@@ -28,11 +35,11 @@ class Point:
         error: See ``rate_measures.Quality``, and so are the next two.
         cosine: Mean cosine.
         recall: Neighbours kept at 10.
-        seconds: What the fit took.
+        seconds: Processor time of the fit.
         code_bits: Bits of the codes of a row, where the method tells.
         code_bound: The Gaussian bound of the error at so many bits.
         why_not: Why there is no result.
-        tries: Family, work and seconds (None: killed) of what was begun.
+        tries: Family, work and seconds (None: over the limit) of what was begun.
     """
 
     method: str
@@ -55,7 +62,7 @@ class Runner:
     Args:
         rows: The matrix, float32 ``(N, D)``.
         original: What fits are compared with: the same rows.
-        limit: Seconds of a fit; None: as many as it takes.
+        limit: Processor seconds of a fit; None: as many as it takes.
     """
 
     def __init__(self, rows: np.ndarray, original: Original, limit: float | None) -> None:
@@ -79,29 +86,26 @@ class Runner:
         point = Point(method, budget, why_not="" if configurations else SMALL)
         tried = [one for earlier in before for one in earlier.tries]
         over = []
-        for configuration in configurations:
-            current: Configuration | None = configuration
-            while current is not None:
-                if not self._expected(current, tried):
-                    over.append(current.label)
-                    current = current.cheaper
-                    continue
+        queue = list(configurations)
+        while queue:
+            current = queue.pop(0)
+            fitted, seconds = OVER, None
+            if self._expected(current, tried):
                 fitted, seconds = self._fit(current)
-                if fitted is not FAILED:
-                    one = (current.family, current.work, seconds)
-                    point.tries.append(one)
-                    tried.append(one)
-                if fitted is OVER:
-                    over.append(current.label)
-                    current = current.cheaper
-                    continue
+                if fitted != FAILED:
+                    point.tries.append((current.family, current.work, seconds))
+                    tried.append(point.tries[-1])
+            if fitted == OVER:
+                over.append(current.label)
+                queue[:0] = [] if current.cheaper is None else [current.cheaper]
+            elif fitted == FAILED:
+                point.why_not = FAILED
+            else:
                 self._keep_better(point, current, fitted, seconds)
-                current = None
-        if over and point.error is None:
-            point.why_not = OVER
         if over:
-            names = ", ".join(over)
-            point.configuration += f"; over the limit: {names}" if point.configuration else names
+            parts = [point.configuration] if point.error is not None else []
+            point.configuration = "; over the limit: ".join([*parts, ", ".join(over)])
+            point.why_not = "" if parts else OVER
         return point
 
     def _expected(self, configuration: Configuration, tried: list) -> bool:
@@ -116,11 +120,8 @@ class Runner:
         return True
 
     def _keep_better(
-        self, point: Point, configuration: Configuration, fitted: Fitted | str, seconds: float
+        self, point: Point, configuration: Configuration, fitted: Fitted, seconds: float
     ) -> None:
-        if fitted is FAILED:
-            point.why_not = FAILED if point.error is None else point.why_not
-            return
         quality = self._original.quality(fitted.decoded)
         if point.error is not None and point.error <= quality.error:
             return
@@ -133,17 +134,15 @@ class Runner:
             point.code_bound = self._original.gaussian_error(fitted.code_bits)
 
     def _fit(self, configuration: Configuration) -> tuple[Fitted | str, float | None]:
-        """Returns the fit, or why there is none, and its seconds."""
+        """Returns the fit and its seconds, or why there is none."""
         context = multiprocessing.get_context("spawn")
         with tempfile.TemporaryDirectory() as scratch:
             np.save(Path(scratch) / "rows.npy", self._rows)
-            task = configuration.fit, configuration.options, scratch
+            task = configuration.fit, configuration.options, scratch, self._limit
             child = context.Process(target=_in_child, args=task, daemon=True)
             child.start()
-            child.join(self._limit)
-            if child.is_alive():
-                child.kill()
-                child.join()
+            child.join()
+            if child.exitcode == -signal.SIGXCPU:
                 return OVER, None
             if child.exitcode != 0:
                 print(f"exit status {child.exitcode}: {configuration}", file=sys.stderr)
@@ -154,11 +153,17 @@ class Runner:
         return Fitted(decoded, size, bits), seconds
 
 
-def _in_child(fit: Callable[..., Fitted], options: dict, scratch: str) -> None:
+def _in_child(
+    fit: Callable[..., Fitted], options: dict, scratch: str, limit: float | None
+) -> None:
     rows = np.load(Path(scratch) / "rows.npy")
-    started = time.perf_counter()
+    started = time.process_time()
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        end = math.ceil(started + limit)
+        resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))  # SIGXCPU
     fitted = fit(rows, **options)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     np.save(Path(scratch) / "decoded.npy", fitted.decoded)
     facts = [seconds, fitted.bytes_per_row, fitted.code_bits]
     np.save(Path(scratch) / "facts.npy", np.array(facts, dtype=np.float64))

@@ -9,9 +9,9 @@ that has. Each method takes its largest configuration within the bytes; the tabl
 took. Budgets are bits a dimension, and for some tables a number of bytes that another method
 needs.
 
-Each fit is a process of its own, which is killed after `--limit` seconds; where a smaller one of
-the same kind tells that it would be, it is not begun. All use the cores of this process (give
-`OMP_NUM_THREADS=1` for one). This project has no limit. `--json` keeps the figures, and what is
+Each fit is a process of its own, which ends after `--limit` seconds of processor time; where a
+smaller one of the same kind tells that it would, it is not begun. Seconds are processor time, of
+all threads together. This project has no limit. `--json` keeps the figures, and what is
 there already is not measured again.
 """
 
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--bits", nargs="+", type=float, default=BITS, help="bits a dimension")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--rows", type=int, default=50_000, help="rows at most")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds of a fit")
+    parser.add_argument("--limit", type=float, default=120.0, help="processor seconds of a fit")
     parser.add_argument("--json", type=Path, help="the file that keeps the figures")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="where a picture of each goes")
     arguments = parser.parse_args()
@@ -82,7 +82,7 @@ def main() -> None:
         budgets = sorted({*budgets, *EXTRA_BYTES.get(name, ())})
         points, bounds = measure(name, rows, budgets, arguments)
         title = f"{name}, {len(rows):,} x {rows.shape[1]}"
-        print(f"\n{describe()}; {title}; at most {arguments.limit:g} s a fit\n")
+        print(f"\n{describe()}; {title}; at most {arguments.limit:g} processor seconds a fit\n")
         print(markdown(points, rows.shape[1], bounds), flush=True)
         if arguments.plot is not None:
             plot(arguments.plot / f"{name}.png", points, rows.shape[1], bounds, title)
