@@ -30,7 +30,7 @@ class Point:
     Attributes:
         method: Its name.
         budget: Bytes a row that it may take.
-        configuration: Its sizes, and those that took too long.
+        configuration: Its sizes.
         bytes_per_row: Bytes a row that it took; None where there is no result.
         error: See ``rate_measures.Quality``, and so are the next two.
         cosine: Mean cosine.
@@ -39,6 +39,8 @@ class Point:
         code_bits: Bits of the codes of a row, where the method tells.
         code_bound: The Gaussian bound of the error at so many bits.
         why_not: Why there is no result.
+        limit: Processor seconds that a fit was given; None: as many as it took.
+        over: Configurations that would have taken more.
         tries: Family, work and seconds (None: over the limit) of what was begun.
     """
 
@@ -53,7 +55,13 @@ class Point:
     code_bits: float | None = None
     code_bound: float | None = None
     why_not: str = ""
+    limit: float | None = None
+    over: list[str] = field(default_factory=list)
     tries: list[tuple[str, float, float | None]] = field(default_factory=list)
+
+    def holds(self, limit: float | None) -> bool:
+        """Tells whether a fit that is given as many seconds would come to the same."""
+        return not self.over or (limit is not None and self.limit >= limit)
 
 
 class Runner:
@@ -66,7 +74,7 @@ class Runner:
     """
 
     def __init__(self, rows: np.ndarray, original: Original, limit: float | None) -> None:
-        self._rows, self._original, self._limit = rows, original, limit
+        self._rows, self._original, self.limit = rows, original, limit
 
     def point(
         self,
@@ -83,9 +91,8 @@ class Runner:
             budget: Bytes a row.
             before: What the same method came to at fewer bytes.
         """
-        point = Point(method, budget, why_not="" if configurations else SMALL)
+        point = Point(method, budget, limit=self.limit, why_not="" if configurations else SMALL)
         tried = [one for earlier in before for one in earlier.tries]
-        over = []
         queue = list(configurations)
         while queue:
             current = queue.pop(0)
@@ -96,26 +103,24 @@ class Runner:
                     point.tries.append((current.family, current.work, seconds))
                     tried.append(point.tries[-1])
             if fitted == OVER:
-                over.append(current.label)
+                point.over.append(current.label)
                 queue[:0] = [] if current.cheaper is None else [current.cheaper]
             elif fitted == FAILED:
                 point.why_not = FAILED
             else:
                 self._keep_better(point, current, fitted, seconds)
-        if over:
-            parts = [point.configuration] if point.error is not None else []
-            point.configuration = "; over the limit: ".join([*parts, ", ".join(over)])
-            point.why_not = "" if parts else OVER
+        if point.over and point.error is None:
+            point.why_not = OVER
         return point
 
     def _expected(self, configuration: Configuration, tried: list) -> bool:
         """Tells whether a fit may end within the limit, by those of its family before it."""
-        if self._limit is None:
+        if self.limit is None:
             return True
         for family, work, seconds in tried:
             if family != configuration.family or work > configuration.work:
                 continue
-            if seconds is None or seconds * configuration.work / work > self._limit:
+            if seconds is None or seconds * configuration.work / work > self.limit:
                 return False
         return True
 
@@ -135,13 +140,16 @@ class Runner:
 
     def _fit(self, configuration: Configuration) -> tuple[Fitted | str, float | None]:
         """Returns the fit and its seconds, or why there is none."""
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
         with tempfile.TemporaryDirectory() as scratch:
             np.save(Path(scratch) / "rows.npy", self._rows)
-            task = configuration.fit, configuration.options, scratch, self._limit
+            task = configuration.fit, configuration.options, scratch, self.limit
             child = context.Process(target=_in_child, args=task, daemon=True)
             child.start()
-            child.join()
+            try:
+                child.join()
+            finally:
+                child.kill()  # an interruption ends it too
             if child.exitcode == -signal.SIGXCPU:
                 return OVER, None
             if child.exitcode != 0:
