@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.rate_runs import Point
 from nncompress.formats.files import atomic_path
@@ -82,7 +83,9 @@ def plot(
     errors.set(yscale="log", ylabel="mean squared distance over the variance")
     neighbours.set(ylabel="neighbours kept at 10")
     for axes in (errors, neighbours):
-        axes.set(xscale="log", xlabel="bits a dimension, all bytes")
+        axes.set(xlabel="bits a dimension, all bytes")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.grid(alpha=0.3)
     errors.legend(fontsize="small")
     with atomic_path(path) as temporary:

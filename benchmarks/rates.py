@@ -6,8 +6,8 @@ fetched into data/, or the path of a `.npy` file; of a larger one `--rows` evenl
 used. Bytes are all there are: codes, and what rows share (codebooks, rotations, scales, tables)
 divided by the rows; words are not counted. What is shared is float16, in this project's file what
 that has. Each method takes its largest configuration within the bytes; the table says what that
-took. Budgets are bits a dimension, and for some tables a number of bytes that another method
-needs.
+took. Budgets are bits a dimension, and for some tables, unless `--bits` are given, also the bytes
+that a method of 4 bits a number needs.
 
 Each fit is a process of its own, which ends after `--limit` seconds of processor time; where a
 smaller one of the same kind tells that it would, it is not begun. Seconds are processor time, of
@@ -66,7 +66,7 @@ def main() -> None:
         "tables", nargs="+", metavar="TABLE",
         help=f"{', '.join(VECTOR_PACKAGES)}, or the path of a .npy file",
     )  # fmt: skip
-    parser.add_argument("--bits", nargs="+", type=float, default=BITS, help="bits a dimension")
+    parser.add_argument("--bits", nargs="+", type=float, help="bits a dimension")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--rows", type=int, default=50_000, help="rows at most")
     parser.add_argument("--limit", type=float, default=120.0, help="processor seconds of a fit")
@@ -78,8 +78,9 @@ def main() -> None:
         path = Path(table) if table.endswith(".npy") else fetch_vectors(name, ROOT / "data")[0]
         matrix = map_npy(path)
         rows = np.array(matrix[spaced_rows(arguments.rows, len(matrix))], dtype=np.float32)
-        budgets = [bits * rows.shape[1] / 8 for bits in arguments.bits]
-        budgets = sorted({*budgets, *EXTRA_BYTES.get(name, ())})
+        extra = EXTRA_BYTES.get(name, ()) if arguments.bits is None else ()
+        budgets = [bits * rows.shape[1] / 8 for bits in arguments.bits or BITS]
+        budgets = sorted({*budgets, *extra})
         points, bounds = measure(name, rows, budgets, arguments)
         title = f"{name}, {len(rows):,} x {rows.shape[1]}"
         print(f"\n{describe()}; {title}; at most {arguments.limit:g} processor seconds a fit\n")
