@@ -36,7 +36,7 @@ def markdown(points: Sequence[Point], dim: int, bounds: dict[float, float]) -> s
 def _line(point: Point) -> str:
     over = f"over the limit: {', '.join(point.over)}" if point.over else ""
     if point.error is None:
-        return f"{point.method} | {over or point.why_not} | | | | | "
+        return f"{point.method} | {over or point.why_not} | | | | |"
     label = "; ".join(filter(None, [point.configuration, over]))
     if point.code_bits is not None:
         label = f"{point.code_bits:.5g} code bits, whose bound is {point.code_bound:.4g}"
