@@ -37,6 +37,7 @@ _FITTED_ROWS = 16_384
 _ROUND_FROM = 0.4
 # Row classes span this many scales either way, and their steps this many.
 _REACH, _MOST_EXPONENT = 12, 24
+_CLASSES_APART = 20.0
 _MOST_CLASSES = 255
 # Levels are int16.
 _LARGEST_SIZE = 60_000.0
@@ -301,7 +302,9 @@ def fit(
     centre_steps = centre_steps.astype(np.float16).astype(np.float32)
     in_steps = (centres @ projection) / np.maximum(centre_steps, 1e-30)
     centre_integers = (np.sign(in_steps) * np.floor(np.abs(in_steps) + _ROUND_FROM)).astype(int)
-    gains = np.arange(-_REACH, _REACH + 1)
+    # A row's coordinates tell its size the better the more there are, and finer classes pay then.
+    between = int(np.clip(round(_CLASSES_APART / math.sqrt(len(squares))), 1, 4))
+    gains = np.arange(-_REACH, _REACH + 1, between)
     steps = np.unique(exponents)
     class_steps = np.repeat(steps, len(gains)).astype(np.int32)
     class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
