@@ -1,14 +1,8 @@
 """The weights by which rows get bits."""
 
-import math
-
 import numpy as np
 
 from nncompress.sources import EmbeddingMatrix
-from nncompress.trellis.scales import RATIO
-
-# Every step that rows may have takes row classes of its own.
-_MOST_STEPS = 16
 
 
 def bit_weights(matrix: EmbeddingMatrix, weights: np.ndarray | None) -> np.ndarray:
@@ -20,18 +14,14 @@ def bit_weights(matrix: EmbeddingMatrix, weights: np.ndarray | None) -> np.ndarr
             short rows come as near to the original, for their length, as long ones.
 
     Returns:
-        float64 ``(N,)``, of at most 16 values evenly spaced in logarithm, about 1.
+        float64 ``(N,)``, whose median is 1 among those that are not 0.
     """
     if weights is None:
         squares = np.concatenate([
             np.einsum("nd,nd->n", rows, rows, dtype=np.float64) for _, rows in matrix.batches()
         ])  # fmt: skip
-        if not squares.any():
-            return np.ones(len(matrix))
-        weights = 1.0 / np.where(squares > 0, squares, squares[squares > 0].min())
-    # Rows without a weight get the longest step of all.
-    logarithms = np.log(np.where(weights > 0, weights, weights[weights > 0].min()))
-    unit = 2 * math.log(RATIO)  # of a weight, for a step that is one scale longer
-    places = (logarithms - np.median(logarithms)) / unit
-    stride = max(1, math.ceil((places.max() - places.min()) / (_MOST_STEPS - 1)))
-    return np.exp(np.rint(places / stride) * stride * unit)
+        # Rows of zeros are at no distance from zeros, whatever their step.
+        weights = np.divide(1.0, squares, out=np.zeros_like(squares), where=squares > 0)
+    if not weights.any():
+        return np.ones(len(matrix))
+    return weights / np.median(weights[weights > 0])
