@@ -23,7 +23,7 @@ from nncompress.training.rate import seconds_a_step
 from nncompress.trellis.row_weights import bit_weights
 from nncompress.trellis.stage import SAMPLE_ROWS, Remainder, make_residual
 
-_SAMPLE = SampleSize(fitted=1_024, held_out=1_024, queries=256)
+_SAMPLE = SampleSize(fitted=1_024, held_out=1_024, queries=256, trials=2)
 _TIMED_ROWS = 256
 # A sample is coded in so many rounds while a quantizer is fitted to it, and all rows are coded
 # about twice.

@@ -21,9 +21,9 @@ from nncompress.machine import Machine
 from nncompress.trellis.quantizer import Settings
 from nncompress.trellis.stage import Remainder, make_residual
 
-# Steps tried, and how near to what is wanted they come, as a share of it: on the sample, and with
-# all rows.
-_TRIALS, _CODINGS = (8, 0.05), (5, 0.01)
+# How near to what is wanted a step on the sample comes, as a share of it; how often all rows are
+# coded at most, and how near that comes.
+_NEAR, _CODINGS = 0.05, (5, 0.01)
 # What is measured of a recall is not surer than this share of what it lacks.
 _UNSURE = 0.03
 # The largest root mean square of an axis, in steps, with the finest step and the coarsest.
@@ -84,7 +84,7 @@ class Chooser:
                 f"the target is {target}, and the table has {num_rows} rows; wanted at least "
                 f"{FEWEST_ROWS}, or a cosine or a distance"
             )
-        self._machine = machine
+        self._machine, self._trials = machine, size.trials
         self._rows = Rows(remainder, machine, weights, beside, size)
         # The search goes up: to finer steps for a size, and to coarser ones for a quality.
         self._sign = -1.0 if target.is_size else 1.0
@@ -105,7 +105,7 @@ class Chooser:
         if report is not None:
             report(f"Choosing the step for {self.target}\n{HEADING}")
         points = {}
-        search = self._search(self._guess(), _TRIALS)
+        search = self._search(self._guess(), (self._trials, _NEAR))
         while not search.is_over:
             u = search.next()
             points[u] = self._rows.of_sample(math.exp(self._sign * u))
@@ -114,7 +114,7 @@ class Chooser:
                 report(str(points[u]))
         by_size = sorted(points.values(), key=lambda point: point.bytes_per_row)
         chosen = points[min(points) if search.best is None else search.best[0]]
-        if search.best is None:
+        if search.is_out_of_reach:
             self._tell(chosen)
         return Choice(chosen, by_size)
 

@@ -1,14 +1,12 @@
 """The nearest rows of some rows, and how many of them another table keeps."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from nncompress.embedding.similarity import moderate
 
 NEIGHBOURS = 10
 # Cosines of rows that differ by rounding alone.
-_ROUNDING = 1e-6
+_ROUNDING = 2e-7
 
 
 def units(rows: np.ndarray) -> np.ndarray:
@@ -53,29 +51,20 @@ class Nearest:
             self.cosines[query], self.numbers[query] = cosines[keep], numbers[keep]
 
 
-def kept(
-    queries: np.ndarray,
-    neighbours: np.ndarray,
-    rows: np.ndarray,
-    blocks: Iterable[tuple[int, np.ndarray]],
-) -> np.ndarray:
-    """Returns the share of each query's neighbours that are its nearest rows in another table.
+def kept(queries: np.ndarray, found: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Returns the share of rows found in another table that are among the nearest in the original.
+
+    Where rows are equally near, any of them is right.
 
     Args:
-        queries: Row numbers, int64 ``(Q,)``.
-        neighbours: The rows nearest to each in the original, int64 ``(Q, n)``.
-        rows: The other table's rows of the queries and then of their neighbours, one after the
-            other, ``(Q + Q*n, D)``.
-        blocks: The other table: numbers of first rows, and rows.
+        queries: The original's rows that were asked, ``(Q, D)``.
+        found: The original's rows that were found for each, ``(Q, n, D)``.
+        least: The cosine of the n-th nearest in the original, ``(Q,)``.
 
     Returns:
-        float64 ``(Q,)``. Rows that are equally near are all nearest.
+        float64 ``(Q,)``.
     """
-    num_queries, wanted = neighbours.shape
-    nearest = Nearest(queries, rows[:num_queries], wanted)
-    for start, block in blocks:
-        nearest.look_at(start, block)
-    others = units(rows[num_queries:]).reshape(num_queries, wanted, -1)
-    cosines = np.einsum("qd,qnd->qn", units(rows[:num_queries]), others)
-    least = nearest.cosines.min(axis=1, keepdims=True) - _ROUNDING
-    return (cosines >= least).mean(axis=1)
+    num_queries, wanted, dim = found.shape
+    others = units(found.reshape(-1, dim)).reshape(num_queries, wanted, dim)
+    cosines = np.einsum("qd,qnd->qn", units(queries), others)
+    return (cosines >= least[:, None] - _ROUNDING).mean(axis=1)

@@ -37,11 +37,13 @@ class SampleSize:
         fitted: Rows that quantizers are fitted to.
         held_out: Other rows, which tell how good they are.
         queries: Rows that are asked for their neighbours.
+        trials: How many steps are tried.
     """
 
     fitted: int = 4_096
     held_out: int = 2_048
     queries: int = 1_000
+    trials: int = 8
 
 
 class Rows:
@@ -85,7 +87,7 @@ class Rows:
         self.squares = np.maximum(squares[::-1], 0)
         original = remainder.matrix.take(self._fitted)
         self.mean_square = float(np.einsum("nd,nd->n", original, original, dtype=float).mean())
-        self._queries, self._neighbours = self._find_neighbours(size.queries)
+        self._queries, self._candidates, self._least = self._find_neighbours(size.queries)
 
     def of_sample(self, step: float) -> CurvePoint:
         """Returns about what a step comes to, from rows that nothing was fitted to."""
@@ -106,15 +108,10 @@ class Rows:
         means = distances(original, self._decoded(residual, self._measured)).mean(axis=1)
         recall = None
         if len(self._queries):
-            queries, neighbours = self._queries[::_ONE_OF], self._neighbours[::_ONE_OF]
-            rows = np.unique(np.concatenate([queries, neighbours.ravel()]))
+            queries, candidates = self._queries[::_ONE_OF], self._candidates[::_ONE_OF]
+            rows = np.unique(np.concatenate([queries, candidates.ravel()]))
             decoded = self._decoded(stage(rows), rows)
-            recall = _recall(
-                np.searchsorted(rows, queries),
-                np.searchsorted(rows, neighbours[:, :NEIGHBOURS]),
-                lambda chosen: decoded[chosen],
-                len(rows),
-            )
+            recall = self._recall(slice(None, None, _ONE_OF), rows, lambda chosen: decoded[chosen])
         return self._point(step, residual, means, recall)
 
     def of_all(self, step: float, residual: Residual) -> CurvePoint:
@@ -134,7 +131,7 @@ class Rows:
                 bar.update(len(rows))
         recall = None
         if len(self._queries):
-            recall = _recall(self._queries, self._neighbours[:, :NEIGHBOURS], decoded, num_rows)
+            recall = self._recall(slice(None), np.arange(num_rows), decoded)
         return self._point(step, residual, total / num_rows, recall)
 
     def bytes_per_row(self, residual: Residual) -> float:
@@ -160,11 +157,16 @@ class Rows:
         residual.add_to(np.arange(len(rows)), values)
         return self.remainder.restored(rows, values)
 
-    def _find_neighbours(self, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns rows, and the numbers of those that are nearest to each, the nearest first."""
+    def _find_neighbours(self, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Looks for the neighbours of some rows.
+
+        Returns:
+            The rows ``(Q,)``, the numbers of those that are nearest to each, and the cosine of
+            the last of its neighbours, ``(Q,)``.
+        """
         num_rows, dim = self.remainder.shape
         if num_rows < FEWEST_ROWS:
-            return np.empty(0, np.int64), np.empty((0, 0), np.int64)
+            return np.empty(0, np.int64), np.empty((0, 0), np.int64), np.empty(0, np.float32)
         most = min(most, max(_LEAST_QUERIES, int(_PRODUCTS / (num_rows * dim))))
         matrix = self.remainder.matrix
         queries = spaced_rows(most, num_rows)
@@ -173,25 +175,28 @@ class Rows:
             for start, rows in matrix.batches(_ROWS):
                 nearest.look_at(start, rows)
                 bar.update(len(rows))
-        return queries, nearest.numbers
+        return queries, nearest.numbers, nearest.cosines[:, NEIGHBOURS - 1]
+
+    def _recall(
+        self, part: slice, rows: np.ndarray, decoded: Callable[[np.ndarray], np.ndarray]
+    ) -> float:
+        """Returns the mean share of neighbours kept among some rows.
+
+        Args:
+            part: Which of the queries are asked.
+            rows: The numbers of the rows, rising, queries among them.
+            decoded: Returns decoded rows for places in ``rows``.
+        """
+        queries, take = self._queries[part], self.remainder.matrix.take
+        places = np.searchsorted(rows, queries)
+        nearest = Nearest(places, decoded(places), NEIGHBOURS)
+        for start in range(0, len(rows), _ROWS):
+            nearest.look_at(start, decoded(np.arange(start, min(start + _ROWS, len(rows)))))
+        found = take(rows[nearest.numbers.ravel()]).reshape(*nearest.numbers.shape, -1)
+        return float(kept(take(queries), found, self._least[part]).mean())
 
 
 def block_rows(bits: float) -> int:
     """Returns how many rows make a block, for rows of so many bits."""
     wanted = 8 * _BLOCK_BYTES / max(bits, 1e-3)
     return min(_MOST_BLOCK_ROWS, 1 << max(0, math.ceil(math.log2(wanted))))
-
-
-def _recall(
-    queries: np.ndarray,
-    neighbours: np.ndarray,
-    decoded: Callable[[np.ndarray], np.ndarray],
-    num_rows: int,
-) -> float:
-    """Returns the mean share of neighbours kept, for a function that returns decoded rows."""
-    asked = decoded(np.concatenate([queries, neighbours.ravel()]))
-    blocks = (
-        (start, decoded(np.arange(start, min(start + _ROWS, num_rows))))
-        for start in range(0, num_rows, _ROWS)
-    )
-    return float(kept(queries, neighbours, asked, blocks).mean())

@@ -19,8 +19,9 @@ class StepSearch:
         high: The largest u.
         guess: The u to begin with.
         slope: About what y rises by for each 1 of u.
-        most: The most values to look at.
-        near: A y this far below what is wanted is near enough.
+        most: The most values to look at, and twice that while all are above what is wanted.
+        near: A y this far below what is wanted is near enough, and so is a u this far below one
+            that is too large: what is measured may waver.
         points: All (u, y) so far, in the order they were looked at.
     """
 
@@ -41,12 +42,20 @@ class StepSearch:
     @property
     def is_over(self) -> bool:
         """Whether the best is near enough, or nothing better will be found."""
-        if len(self.points) >= self.most:
-            return True
-        best, above = self.best, self._above
+        best, above, looked_at = self.best, self._above, len(self.points)
         if best is None:
-            return above is not None and above[0] <= self.low + _SAME
+            return self.is_out_of_reach or looked_at >= 2 * self.most
+        if looked_at >= self.most:
+            return True
+        if above is not None and above[0] - best[0] < self.near:
+            return True
         return best[1] >= self.wanted - self.near or best[0] >= self.high - _SAME
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether even the smallest u is above what is wanted."""
+        above = self._above
+        return self.best is None and above is not None and above[0] <= self.low + _SAME
 
     def next(self) -> float:
         """Returns the u to look at next."""
@@ -57,7 +66,9 @@ class StepSearch:
             share = (self._aim - below[1]) / max(above[1] - below[1], 1e-12)
             return below[0] + (above[0] - below[0]) * min(max(share, 0.1), 0.9)
         near = min(self.points, key=lambda point: abs(point[1] - self.wanted))
-        move = (self._aim - near[1]) / self._slope_at(near)
+        # Who missed more than once aims lower.
+        aim = self._aim - self.near * (len(self.points) - 1 if below is None else 0)
+        move = (aim - near[1]) / self._slope_at(near)
         move = min(max(move, -_FARTHEST), _FARTHEST)
         return min(max(near[0] + move, self.low), self.high)
 

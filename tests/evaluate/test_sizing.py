@@ -65,7 +65,10 @@ def test_what_was_measured_on_a_sample_holds_for_all_rows(rows):
     ("target", "message"),
     [
         ({"bytes_per_row": 1.0}, "the smallest possible is"),
-        ({"distance": 1e-9}, "no M and K of at most 64 codewords reach a mean distance of 1e-09; the closest"),
+        (
+            {"distance": 1e-9},
+            "no M and K of at most 64 codewords reach a mean distance of 1e-09; the closest",
+        ),
         ({"cosine": 1.0}, "wanted less than 1"),
         ({"distance": -1.0}, "a positive number"),
         ({"distance": 1.0, "cosine": 0.5}, "wanted one target"),
