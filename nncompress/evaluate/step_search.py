@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
-# The most that one step goes where nothing is known on the other side.
-_FARTHEST = math.log(4)
+# The most that one step goes where nothing is known on the other side, and the least.
+_FARTHEST, _LEAST_MOVE = math.log(4), 0.002
 # Two u's that are the same but for rounding.
 _SAME = 1e-9
 
@@ -65,10 +65,10 @@ class StepSearch:
         if below is not None and above is not None:
             share = (self._aim - below[1]) / max(above[1] - below[1], 1e-12)
             return below[0] + (above[0] - below[0]) * min(max(share, 0.1), 0.9)
-        near = min(self.points, key=lambda point: abs(point[1] - self.wanted))
-        # Who missed more than once aims lower.
-        aim = self._aim - self.near * (len(self.points) - 1 if below is None else 0)
-        move = (aim - near[1]) / self._slope_at(near)
+        near = below or above
+        move = (self._aim - near[1]) / self._slope_at(near)
+        if below is None:  # who missed again and again goes farther
+            move = min(move, -_LEAST_MOVE * 2 ** len(self.points))
         move = min(max(move, -_FARTHEST), _FARTHEST)
         return min(max(near[0] + move, self.low), self.high)
 
