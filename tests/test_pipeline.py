@@ -9,6 +9,7 @@ from nncompress import CompressedEmbedding, InputError, needs, pipeline
 from nncompress.embedding import compressed
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import OutputError
+from nncompress.evaluate.target import Target
 from nncompress.forecast import forecast
 from nncompress.formats import rescue, space
 from nncompress.formats.safetensors import write_tensors
@@ -109,7 +110,10 @@ def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
         ({"words": ["a"] * 301}, "has 300 rows for 301 words"),
         ({"num_codewords": 1}, "1"),
         ({"time_budget": 0}, "the time budget is 0"),
-        ({"time_budget": 9, "recipe": "paper"}, "a time budget shortens training, and the recipe paper"),
+        (
+            {"time_budget": 9, "recipe": "paper"},
+            "a time budget shortens training, and the recipe paper",
+        ),
     ]:
         with pytest.raises(InputError, match=message):
             nncompress.compress(text, tmp_path / "v.nnc", **(QUICK | options))
@@ -126,6 +130,105 @@ def test_the_size_is_forecast_to_the_codebooks_type(text, tmp_path):
     assert (tmp_path / "v.nnc").stat().st_size == expected.file_bytes + header
     assert expected.seconds > 0
     assert expected.memory_bytes > expected.file_bytes
+
+
+RESIDUAL = {"report": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({}, 0), ({"bytes_per_row": 30}, 0), ({"num_codebooks": 4, "num_codewords": 8, "epochs": 20,
+      "residual_bits": 16}, 4)],
+)  # fmt: skip
+def test_rows_with_a_residual_stage_are_as_near_as_told(options, size, matrix):
+    embedding = nncompress.compress(matrix, **RESIDUAL, **options)
+    table, facts = embedding.table, embedding.provenance
+    decoded = table.decode(slice(None))
+    assert table.num_codebooks == size
+    error = np.linalg.norm(matrix - decoded, axis=1).mean()
+    assert facts["mean_distance"] == pytest.approx(error, rel=1e-4)
+    assert facts["loss"] == pytest.approx(((matrix - decoded) ** 2).sum(axis=1).mean() / 2, 1e-4)
+    assert 0 < facts["recall"] <= 1
+    assert facts["curve"]
+    if size:
+        plain = nncompress.compress(matrix, **QUICK)
+        assert facts["mean_distance"] < plain.provenance["mean_distance"]
+        assert table.additive.codebook.dtype == np.float16
+
+
+def test_the_same_table_comes_of_the_same_call_whatever_the_threads(matrix):
+    one, other = (nncompress.compress(matrix, threads=n, **RESIDUAL) for n in (1, 2))
+    assert (one.table.residual.stream.data == other.table.residual.stream.data).all()
+    assert one.provenance == other.provenance
+
+
+def test_directions_alone_are_coded_by_a_trellis(matrix):
+    embedding = nncompress.compress(matrix, objective="cosine", cosine=0.99, **RESIDUAL)
+    decoded = embedding.table.decode(slice(None))
+    np.testing.assert_allclose(np.linalg.norm(decoded, axis=1), 1, atol=0.2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"bytes_per_row": 25}, {"cosine": 0.9}, {"residual_bits": 20, "adaptive": True}, {
+        "num_codebooks": 4, "num_codewords": 8, "epochs": 20, "residual_bits": 16}],
+)  # fmt: skip
+def test_a_residual_stage_is_written_and_read(options, text, tmp_path):
+    made = nncompress.compress(text, **RESIDUAL, **options)
+    output = tmp_path / "v.nnc"
+    nncompress.compress(text, output, curve=tmp_path / "c.json", **RESIDUAL, **options)
+    again = CompressedEmbedding.load(output, verify=True)
+    assert (again.to_numpy() == made.table.decode(slice(None))).all()
+    assert again.provenance == made.provenance
+    assert (tmp_path / "c.json").is_file()
+    if "bytes_per_row" in options:
+        words = sum(array.nbytes for array in again._keys.vocabulary.sections.values())
+        assert output.stat().st_size - words <= 25 * 300
+
+
+def test_a_work_directory_of_a_residual_stage_keeps_the_matrix(text, tmp_path, monkeypatch):
+    work, output = tmp_path / "w", tmp_path / "v.nnc"
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "Chooser", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
+    assert {path.name for path in work.iterdir()} == {"matrix.state", "table.state", "work.json"}
+    with pytest.raises(InputError, match=r"with target a mean cosine of 0\.95; here it is"):
+        nncompress.compress(text, output, work=work, cosine=0.9, **RESIDUAL)
+    monkeypatch.setattr(tables, "read_text", None)
+    nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
+    assert not work.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "less"),
+    [
+        ({"num_codebooks": 32, "epochs": 1}, "a smaller M or K"),
+        ({"cosine": 0.9999}, "a lower target"),
+    ],
+)
+def test_a_file_that_is_hardly_smaller_is_told_before_it_is_made(
+    options, less, random, monkeypatch
+):
+    rows = random.normal(size=(30, 50)).astype(np.float32)
+    monkeypatch.setattr(pipeline, "learn", raise_interrupt)
+    monkeypatch.setattr(pipeline.Chooser, "make", raise_interrupt)
+    with (
+        pytest.warns(UserWarning, match=rf"will take about [\d,]+ bytes .* take 6,000; {less}"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        nncompress.compress(rows, **RESIDUAL, **options)
+
+
+def test_a_dry_run_of_a_residual_stage_foresees_its_size(text, tmp_path):
+    with open_table(text) as table:
+        expected = forecast(table, Plan(target=Target(bytes_per_row=25)), Machine())
+        assert 0.9 * 25 * 300 < expected.file_bytes < 26 * 300 + 4_000
+        both = Plan((4, 8), Target(residual_bits=16), training=TrainingOptions(epochs=20))
+        more = forecast(table, both, Machine())
+    assert expected.choice.points
+    assert expected.seconds > 0
+    assert more.seconds > 0
 
 
 def test_what_is_compressed_already_is_refused_by_name(matrix, tmp_path):

@@ -58,6 +58,37 @@ def test_a_table_is_compressed_looked_into_and_evaluated(ask, matrix_path, matri
     )
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *([], ["--bits-per-dim", 9], ["--target-bytes-per-row", 40], ["--target-distance", 2]),
+        *(["--target-cosine", 0.9], ["--target-recall", 0.8, "--adaptive"]),
+        ["--residual-bits", 30], ["-M", 4, "-K", 8, "--residual-bits", 30],
+    ],
+)  # fmt: skip
+def test_a_dry_run_tells_what_one_number_comes_to(ask, matrix_path, tmp_path, flags):
+    arguments = ["compress", matrix_path, tmp_path / "m.nnc", *flags, "--dry-run"]
+    curve = tmp_path / "c.json"
+    facts = json.loads(ask(*arguments, "--json", "--curve", curve))
+    assert facts["curve"]
+    assert len(json.loads(curve.read_text())["points"]) == len(facts["curve"])
+    printed = ask(*arguments).splitlines()
+    assert printed[0].split() == ["bits", "a", "row", "bytes", "a", "row", "distance", "cosine",
+                                  "recall@10"]  # fmt: skip
+    assert [line.split()[0] for line in printed[-4:]] == ["file", "of", "time", "memory"]
+
+
+def test_a_table_is_compressed_to_one_number(ask, matrix_path, tmp_path):
+    output = tmp_path / "m.nnc"
+    lines = ask("compress", matrix_path, output, "--target-cosine", 0.97).splitlines()
+    assert lines[0] == "Choosing the step for a mean cosine of 0.97"
+    assert "All rows:" in lines
+    facts = json.loads(ask("compress", matrix_path, output, "--target-cosine", 0.97, "--json"))
+    assert 0.97 <= facts["mean_cosine"] < 0.972
+    assert facts["curve"]
+    assert facts["target"] == "a mean cosine of 0.97"
+
+
 def test_nearest_words_and_analogies_are_listed(ask, path):
     embedding = CompressedEmbedding.load(path)
     nearest = embedding.most_similar("w3", topn=4)
@@ -192,6 +223,7 @@ def test_mistakes_are_named(ask, path, tmp_path):
         (["evaluate", path, "--against", path, "--plot", "x.doc"], InputError, "does not end in"),
         (["compress", tmp_path / "none.txt", tmp_path / "y.nnc"], InputError, "does not exist"),
         (["import", path, path, tmp_path / "y.nnc"], InputError, r"x\.nnc"),
+        (["compress", path, tmp_path / "y.nnc", "-e", 3], InputError, "--epoch is for additive"),
         (["compress", path, tmp_path], InputError, "is a directory; wanted the name of a file"),
     ]:
         with pytest.raises(error, match=message):
