@@ -61,7 +61,7 @@ def test_a_table_is_compressed_looked_into_and_evaluated(ask, matrix_path, matri
 @pytest.mark.parametrize(
     "flags",
     [
-        *([], ["--bits-per-dim", 9], ["--target-bytes-per-row", 40], ["--target-distance", 2]),
+        *([], ["--bits-per-dim", 25], ["--target-bytes-per-row", 40], ["--target-distance", 2]),
         *(["--target-cosine", 0.9], ["--target-recall", 0.8, "--adaptive"]),
         ["--residual-bits", 30], ["-M", 4, "-K", 8, "--residual-bits", 30],
     ],
