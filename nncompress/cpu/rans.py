@@ -1,8 +1,7 @@
-"""Levels as bytes and back: asymmetric numeral systems, in 32 bits of state.
+"""Levels as bytes: asymmetric numeral systems, in 32 bits of state.
 
 Source: Duda, "Asymmetric numeral systems", 2013, in the form of ranges (rANS). What a block of
-bytes holds, bit for bit, is in docs/file-format.md; ``embedding.residual_kernels`` reads it in
-NumPy.
+bytes holds, bit for bit, is in docs/file-format.md; ``cpu.residual`` reads it.
 """
 
 import numpy as np
@@ -12,7 +11,6 @@ from nncompress.cpu.elementary import INLINE, JIT
 from nncompress.cpu.trellis import POINTS, SYMBOLS
 
 PRECISION = 12  # bits of frequencies
-_SLOTS = np.uint64((1 << PRECISION) - 1)
 _LOW = np.uint64(1 << 16)
 FREE_SIGNS = 16  # that the first state holds
 _EXACT = {**JIT, "fastmath": False}
@@ -141,86 +139,3 @@ def write_blocks(
             at += 2
         if top:
             data[at] = np.uint8(top)
-
-
-@njit(**INLINE)
-def _renew(x, data, at, end):
-    """Takes a word where the state has become small; 0 past a damaged block's end."""
-    if x < _LOW:
-        word = np.uint64(0)
-        if at + 1 < end:
-            word = np.uint64(data[at]) | np.uint64(data[at + 1]) << np.uint64(8)
-        return (x << np.uint64(16)) | word, at + 2
-    return x, at
-
-
-@njit(**_EXACT)
-def read_blocks(
-    thread, threads, barrier, places, ends, rows, values, data, scales, steps, code, symbols,
-    frequencies, starts, class_symbols, class_table, points,
-):  # fmt: skip
-    """Reads blocks of bytes to coordinates; see ``embedding.residual_kernels.read_blocks``."""
-    axis_scales, class_offsets, shifts = scales
-    next_states, quantizers = code
-    class_frequencies, class_starts = class_table
-    blocks, block_rows, num_axes = values.shape
-    signs = np.empty(FREE_SIGNS, np.int64)
-    for block in range(thread * blocks // threads, (thread + 1) * blocks // threads):
-        at, end = places[block], ends[block]
-        length = end - at
-        x = np.uint64(0)
-        for i in range(3):
-            x |= np.uint64(data[at + i]) << np.uint64(8 * i)
-        at += 3
-        if length % 2 == 0:
-            end -= 1
-            x |= np.uint64(data[end]) << np.uint64(24)
-        for row in range(rows[block]):
-            slot = x & _SLOTS
-            which = class_symbols[slot]
-            x = np.uint64(class_frequencies[which]) * (x >> np.uint64(PRECISION))
-            x += slot - np.uint64(class_starts[which])
-            x, at = _renew(x, data, at, end)
-            offset = class_offsets[which]
-            step = steps[which]
-            state = 0
-            kept = 0
-            last = row == rows[block] - 1
-            for t in range(num_axes):
-                m = min(max(axis_scales[t] + offset, 0), shifts.size - 1)
-                c = quantizers[state]
-                slot = x & _SLOTS
-                symbol = symbols[m, c, slot]
-                x = np.uint64(frequencies[m, c, symbol]) * (x >> np.uint64(PRECISION))
-                x += slot - np.uint64(starts[m, c, symbol])
-                x, at = _renew(x, data, at, end)
-                k = np.int64(symbol)
-                if k == SYMBOLS - 1:
-                    size = x & np.uint64(15)
-                    x, at = _renew(x >> np.uint64(4), data, at, end)
-                    rest = np.int64(x & ((np.uint64(1) << size) - np.uint64(1)))
-                    x, at = _renew(x >> size, data, at, end)
-                    k += (np.int64(1) << np.int64(size)) + rest - 1
-                shift = shifts[m]
-                if shift:
-                    raw = np.int64(x & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1)))
-                    x, at = _renew(x >> np.uint64(shift), data, at, end)
-                    k = (k << shift) | raw
-                if k == 0:
-                    values[block, row, t] = 0
-                else:
-                    value = points[m, c, k] if k < POINTS else np.float32(2 * k - c)
-                    value *= step
-                    if last and kept < FREE_SIGNS:
-                        signs[kept] = t
-                        kept += 1
-                    else:
-                        if x & np.uint64(1):
-                            value = -value
-                        x, at = _renew(x >> np.uint64(1), data, at, end)
-                    values[block, row, t] = value
-                state = next_states[state, k & 1]
-            if last:
-                for i in range(kept):
-                    if x >> np.uint64(i) & np.uint64(1):
-                        values[block, row, signs[i]] *= -1

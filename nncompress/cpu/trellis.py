@@ -185,3 +185,8 @@ def walk(
                 k = candidates[t, d, lane]
                 levels[n, t] = k if rows[n, t] >= 0 else -k
                 state = before
+
+
+def find_levels(rows, levels, offsets, axis_scales, tables, lam, labels, team):
+    """Temporary."""
+    team.run(walk, team.threads, rows, levels, offsets, axis_scales, tables, np.float32(lam), labels)

@@ -5,7 +5,7 @@ entropy-constrained trellis-coded quantization (Fischer and Wang, IEEE Trans. In
 1992). Blocks of rows are strings of bytes of any length (``residual_kernels``, ``cpu.rans``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,11 +13,9 @@ import numpy as np
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
-from nncompress.embedding.residual_kernels import Reading
-from nncompress.embedding.trellis_code import trellis_code
+from nncompress.embedding.residual_kernels import Reader, bounds_of, shape_of, slots_of
 
 CHUNK = 32  # blocks whose places are told by one number and their lengths
-_TILE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,17 @@ class Stream:
         ends = places + lengths[np.arange(len(blocks)), inside]
         return places, np.clip(ends, places + 3, len(self.data))
 
+    def bounds(self, block: int) -> tuple[int, int]:
+        """Returns where one block begins and ends, as ``places`` does for many."""
+        chunk, inside = divmod(block, CHUNK)
+        lengths = int.from_bytes(self.lengths[chunk].tobytes(), "little")
+        mask, bits = (1 << self.length_bits) - 1, self.length_bits
+        before = sum(lengths >> bits * i & mask for i in range(inside))
+        length = (lengths >> bits * inside & mask) + self.least_length
+        place = int(self.starts[chunk]) + before + self.least_length * inside
+        place = min(place, len(self.data) - 3)
+        return place, min(max(place + length, place + 3), len(self.data))
+
 
 @dataclass(frozen=True)
 class Residual:
@@ -118,7 +127,6 @@ class Residual:
     tables: EntropyTables
     state_bits: int
     stream: Stream
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def num_rows(self) -> int:
@@ -128,38 +136,21 @@ class Residual:
     @cached_property
     def axes(self) -> np.ndarray:
         """The rotation in float32, ``(T, D)``, made when it is first needed."""
-        return self.rotation.to_numpy()
+        return np.ascontiguousarray(self.rotation.to_numpy())
 
     @cached_property
-    def reading(self) -> tuple:
-        """What kernels read blocks by, made when it is first needed."""
-        tables = self.tables
-        symbols, starts = slots_of(tables.frequencies)
-        class_symbols, class_starts = slots_of(tables.class_frequencies)
-        code = trellis_code(self.state_bits)
-        scales = Reading(
-            tables.axis_scales.astype(np.int32),
-            tables.class_offsets.astype(np.int32),
-            tables.shifts.astype(np.int64),
-        )
-        return (
-            self.stream.data, scales, tables.class_steps.astype(np.float32),
-            (code.next_states, code.quantizers), symbols, tables.frequencies, starts,
-            class_symbols, (tables.class_frequencies, class_starts),
-            tables.points.astype(np.float32),
-        )  # fmt: skip
+    def reader(self) -> Reader:
+        """What blocks are read by, made when it is first needed."""
+        return Reader(self)
 
     def coordinates(self, blocks: np.ndarray) -> np.ndarray:
-        """Reads blocks: float32 ``(n, G, T)``, coordinates along the axes.
+        """Reads blocks: float32 ``(n, G, T)``, coordinates along the axes; 0 beyond the rows.
 
         Args:
             blocks: Block numbers, int64 ``(n,)``.
         """
-        places, ends = self.stream.places(blocks)
-        group = self.stream.block_rows
-        rows = np.minimum(group, self.num_rows - blocks * group)
-        values = np.zeros((len(blocks), group, len(self.tables.axis_scales)), np.float32)
-        engine.call("read_blocks", (places, ends, rows, values), *self.reading)
+        values = np.empty(shape_of(blocks, self.reader), np.float32)
+        engine.call("read_blocks", (*bounds_of(blocks, self.reader), values), self.reader)
         return values
 
     def add_to(self, rows: np.ndarray, total: np.ndarray) -> None:
@@ -169,28 +160,9 @@ class Residual:
             rows: Row numbers, int64 ``(n,)``.
             total: float32 ``(n, D)``, to which they are added.
         """
-        group = self.stream.block_rows
-        step = max(1, _TILE_BYTES // (4 * group * max(1, len(self.axes))))
-        blocks, which = np.unique(rows // group, return_inverse=True)
-        for first in range(0, len(blocks), step):
-            here = np.flatnonzero((which >= first) & (which < first + step))
-            values = self.coordinates(blocks[first : first + step])
-            chosen = values[which[here] - first, rows[here] % group]
-            total[here] += chosen @ self.axes + self.mean
-
-
-def slots_of(frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the symbol of each of 4096 slots, and the sums of frequencies before each symbol.
-
-    Args:
-        frequencies: uint16 ``(..., A)`` that add up to 4096.
-
-    Returns:
-        uint8 ``(..., 4096)`` and uint16 ``(..., A)``.
-    """
-    ends = np.cumsum(frequencies, axis=-1, dtype=np.int64)
-    flat = ends.reshape(-1, ends.shape[-1])
-    slots = np.arange(4096)
-    symbols = np.array([np.searchsorted(row, slots, side="right") for row in flat], np.uint8)
-    symbols = symbols.reshape(*frequencies.shape[:-1], 4096)
-    return symbols, (ends - frequencies).astype(np.uint16)
+        places = np.arange(len(rows))
+        if self.stream.block_rows > 1 and len(rows) > 1:  # each block is read once
+            places = np.argsort(rows, kind="stable")
+            rows = rows[places]
+        shared = total, self.reader, self.axes, self.mean
+        engine.call("add_residuals", (rows, places), *shared)

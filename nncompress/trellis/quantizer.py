@@ -13,8 +13,8 @@ import numpy as np
 from nncompress.cpu import level_counts, rans
 from nncompress.cpu import trellis as kernels
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
-from nncompress.embedding.residual import EntropyTables, Residual, Stream, slots_of
-from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.residual import EntropyTables, Residual, Stream
+from nncompress.embedding.residual_kernels import Reading, slots_of
 from nncompress.embedding.trellis_code import trellis_code
 from nncompress.machine import Team
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
