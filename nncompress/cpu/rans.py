@@ -85,9 +85,7 @@ def _write_block(levels, classes, scales, code, frequencies, starts, class_table
                 x, at = _push_bits(x, words, at, length, 4)
                 symbol = SYMBOLS - 1
             x, at = _push(x, words, at, frequencies[m, c, symbol], starts[m, c, symbol])
-        x, at = _push(
-            x, words, at, class_frequencies[classes[row]], class_starts[classes[row]]
-        )
+        x, at = _push(x, words, at, class_frequencies[classes[row]], class_starts[classes[row]])
     return x, at
 
 

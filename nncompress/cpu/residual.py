@@ -12,6 +12,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from nncompress.cpu.elementary import INLINE, JIT
+from nncompress.cpu.intrinsics import float_to_bits, load, store
 from nncompress.cpu.product import product
 from nncompress.cpu.trellis import POINTS, SYMBOLS
 
@@ -20,108 +21,107 @@ _CHUNK = 32  # blocks whose places are told by one number and their lengths
 _LANES = 4
 _TILE_ROWS = 64
 _FEW_ROWS = 3
-_LOW = np.uint64(1 << 16)
-_SLOTS = np.uint64(4095)
-_ONE = np.uint64(1)
+_LOW = 1 << 16
 _EXACT = {**JIT, "fastmath": False}
 
 
 @intrinsic
-def _symbol_of(typingctx, starts, slot):
-    """Returns how many of 16 ascending int16, the first of them 0, are at most a slot, less one.
+def _symbol_of(typingctx, lasts, slot):
+    """Returns the symbol of a slot.
 
     Args:
         typingctx: Numba's typing context.
-        starts: Their address, int64.
-        slot: uint64, below 4096.
+        lasts: Address of the last slots of 16 symbols, int16.
+        slot: int64, below 4096.
     """
 
     def codegen(context, builder, signature, arguments):
-        starts, slot = arguments
+        lasts, slot = arguments
         short = ir.IntType(16)
         vector = ir.VectorType(short, SYMBOLS)
         undefined = ir.Constant(vector, ir.Undefined)
         one = builder.insert_element(undefined, builder.trunc(slot, short), ir.IntType(32)(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), SYMBOLS), [0] * SYMBOLS)
         slots = builder.shuffle_vector(one, undefined, zeros)
-        table = builder.load(builder.inttoptr(starts, vector.as_pointer()), align=2)
-        reached = builder.icmp_signed("<=", table, slots)
-        count = builder.ctpop(builder.bitcast(reached, short))
-        return builder.sub(builder.zext(count, ir.IntType(64)), ir.IntType(64)(1))
+        table = builder.load(builder.inttoptr(lasts, vector.as_pointer()), align=2)
+        passed = builder.bitcast(builder.icmp_signed(">", slots, table), short)
+        return builder.zext(builder.ctpop(passed), ir.IntType(64))
 
-    return types.int64(types.int64, types.uint64), codegen
+    return types.int64(types.int64, types.int64), codegen
 
 
 @njit(**INLINE)
 def _renew(x, words, at, last):
     """Takes a word where the state has become small; the last word is 0, and is not left."""
-    small = x < _LOW
-    x = (x << np.uint64(16)) | np.uint64(words[at]) if small else x
-    return x, min(at + np.uint64(small), last)
+    word = np.int64(load(np.uint16(0), words, at))
+    small = np.int64(x < _LOW)
+    return (x << (small << 4)) | (word & -small), min(at + small, last)
 
 
 @njit(**INLINE)
-def _advance(x, slice_, slot):
+def _advance(x, piece, slot):
     """Returns the state after a symbol."""
-    frequency = np.uint64(slice_ & np.uint32(0xFFFF))
-    return frequency * (x >> np.uint64(12)) + slot - np.uint64(slice_ >> np.uint32(16))
+    return (piece & 0xFFFF) * (x >> 12) + slot - (piece >> 16 & 0xFFF)
 
 
-@njit(**INLINE)
+@njit(**_EXACT)
 def _more_of(x, words, at, last, k, shift):
     """Takes what a level has beside its symbol."""
     if k == SYMBOLS - 1:
-        length = x & np.uint64(15)
-        x, at = _renew(x >> np.uint64(4), words, at, last)
-        k += np.int64((_ONE << length) - _ONE) + np.int64(x & ((_ONE << length) - _ONE))
+        length = x & 15
+        x, at = _renew(x >> 4, words, at, last)
+        k += (1 << length) - 1 + (x & ((1 << length) - 1))
         x, at = _renew(x >> length, words, at, last)
     if shift:
-        count = np.uint64(shift)
-        k = (k << shift) | np.int64(x & ((_ONE << count) - _ONE))
-        x, at = _renew(x >> count, words, at, last)
+        k = (k << shift) | (x & ((1 << shift) - 1))
+        x, at = _renew(x >> shift, words, at, last)
     return x, at, k
 
 
 @njit(**INLINE)
-def _take(x, at, way, kept, last, t, offset, step, free, words, values, signs, tables):
-    """Takes a coordinate; returns state, place among the words, trellis and kept signs."""
-    axis_scales, shifts, starts, slices, sizes, ways = tables
-    m = np.int64(min(max(axis_scales[t] + offset, np.int32(0)), np.int32(shifts.size - 1)))
-    table = np.uint64(2 * m + np.int64(way & np.uint64(1)))
-    slot = x & _SLOTS
-    symbol = _symbol_of(np.int64(starts.ctypes.data) + np.int64(table << np.uint64(5)), slot)
-    entry = (table << np.uint64(4)) + np.uint64(symbol)
-    x, at = _renew(_advance(x, slices[entry], slot), words, at, last)
-    value = sizes[entry]
+def _take(x, at, way, kept, t, lane, tables, early):
+    """Takes a coordinate; returns state, place among the words, trellis and kept signs.
+
+    While it is ``early``, a row of 16 ``free`` signs keeps the places of those.
+    """
+    words, last, scales, step, free, values, signs = lane
+    lasts, pieces, sizes, shifts, ways = tables
+    scale = np.int64(load(np.int32(0), scales, t))
+    table = 2 * scale + (way & 1)
+    slot = x & 4095
+    symbol = _symbol_of(lasts + 2 * SYMBOLS * table, slot)
+    entry = SYMBOLS * table + symbol
+    piece = np.int64(load(np.int32(0), pieces, entry))
+    x, at = _renew(_advance(x, piece, slot), words, at, last)
+    size = load(np.float32(0), sizes, entry)
     k = symbol
-    shift = shifts[np.uint64(m)]
-    if (k == SYMBOLS - 1) | (shift > 0):
-        x, at, k = _more_of(x, words, at, last, k, shift)
-        if k >= POINTS:
-            value = np.float32(2 * k - np.int64(way & np.uint64(1)))
+    if piece < 0:
+        x, at, k = _more_of(x, words, at, last, k, load(np.int64(0), shifts, scale))
+        if k < POINTS:
+            size = load(np.float32(0), sizes, SYMBOLS * table + k)
         else:
-            value = sizes[(table << np.uint64(4)) + np.uint64(k)]
-    nonzero = np.uint64(k > 0)
-    # A row that keeps its first signs has `free` 16, and another one 0.
-    signed = nonzero & np.uint64(kept >= free)
-    signs[kept] = t
-    kept = min(kept + nonzero, np.uint64(FREE_SIGNS))
-    size = value * step
-    values[t] = -size if x & signed else size
+            size = np.float32(2 * k - (way & 1))
+    signed = np.int64(k > 0)
+    if early:
+        store(t, signs, kept)
+        nonzero = signed
+        signed &= np.int64(kept >= free)
+        kept = min(kept + nonzero, FREE_SIGNS)
+    negative = np.int32((x & signed) << 31)
+    store(np.int32(float_to_bits(size * step) ^ negative), values, t)
     x, at = _renew(x >> signed, words, at, last)
-    way = np.uint64(ways[(way & ~_ONE) + (np.uint64(k) & _ONE)])
-    return x, at, way, kept
+    return x, at, np.int64(load(np.uint16(0), ways, (way & -2) + (k & 1))), kept
 
 
 @njit(**_EXACT)
 def _open(lane, place, end, data, words, states, ats, lasts):
     """Copies a block's words to a lane, and reads its first state."""
     length = end - place
-    x = np.uint64(0)
+    x = np.int64(0)
     for i in range(3):
-        x |= np.uint64(data[place + i]) << np.uint64(8 * i)
+        x |= np.int64(data[place + i]) << (8 * i)
     if length % 2 == 0:
-        x |= np.uint64(data[end - 1]) << np.uint64(24)
+        x |= np.int64(data[end - 1]) << 24
     count = min((length - 3) // 2, words.shape[1] - 1)
     first = place + 3
     for i in range(count):
@@ -132,64 +132,78 @@ def _open(lane, place, end, data, words, states, ats, lasts):
 
 
 @njit(**_EXACT)
-def _begin_row(lane, classes, class_table, words, states, ats, lasts, offsets, steps):
-    """Reads a row's class."""
-    class_slices, class_offsets, class_steps = class_table
-    slot = states[lane] & _SLOTS
+def _begin_row(
+    lane, axis_scales, last_scale, class_table, words, states, ats, lasts, scales, steps
+):
+    """Reads a row's class, and finds the scales of its axes."""
+    classes, class_pieces, class_offsets, class_steps = class_table
+    slot = states[lane] & 4095
     which = classes[slot]
-    x = _advance(states[lane], class_slices[which], slot)
-    states[lane], ats[lane] = _renew(x, words[lane], ats[lane], lasts[lane])
-    offsets[lane], steps[lane] = class_offsets[which], class_steps[which]
+    x = _advance(states[lane], np.int64(class_pieces[which]), slot)
+    row_words = np.int64(words[lane].ctypes.data)
+    states[lane], ats[lane] = _renew(x, row_words, ats[lane], lasts[lane])
+    offset = class_offsets[which]
+    steps[lane] = class_steps[which]
+    for t in range(axis_scales.size):
+        scales[lane, t] = min(max(axis_scales[t] + offset, np.int32(0)), last_scale)
 
 
 @njit(**_EXACT)
 def _give_signs(x, kept, signs, values):
     """Gives coordinates the signs that the first state holds."""
     for i in range(kept):
-        if x >> np.uint64(i) & _ONE:
-            values[signs[i]] *= np.float32(-1)
+        if x >> i & 1:
+            values[signs[i]] = -values[signs[i]]
+
+
+@njit(**INLINE)
+def _lane(number, words, lasts, scales, steps, frees, values, signs):
+    """Returns what a lane is read by; arrays as their addresses."""
+    return (
+        np.int64(words[number].ctypes.data), lasts[number],
+        np.int64(scales[number].ctypes.data), steps[number], frees[number],
+        np.int64(values[number].ctypes.data), np.int64(signs[number].ctypes.data),
+    )  # fmt: skip
 
 
 @njit(**_EXACT)
-def _read_rows(count, frees, words, states, ats, lasts, offsets, steps, signs, values, tables):
-    """Reads a row of each of four lanes, or of the first."""
-    num_axes = values.shape[1]
-    zero = np.uint64(0)
-    if count == 1:
-        x, at, way, kept, last = states[0], ats[0], zero, zero, lasts[0]
-        w, v, s, o, p, f = words[0], values[0], signs[0], offsets[0], steps[0], frees[0]
-        for t in range(num_axes):
-            x, at, way, kept = _take(x, at, way, kept, last, t, o, p, f, w, v, s, tables)
-        states[0], ats[0] = x, at
-        if f:
-            _give_signs(x, kept, s, v)
-        return
+def _read_row(num_axes, states, ats, lane, tables):
+    """Reads a row of the first lane; returns how many signs it keeps."""
+    x, at, way, kept, t = states[0], ats[0], 0, 0, 0
+    while t < num_axes and kept < lane[4]:
+        x, at, way, kept = _take(x, at, way, kept, t, lane, tables, True)
+        t += 1
+    while t < num_axes:
+        x, at, way, kept = _take(x, at, way, kept, t, lane, tables, False)
+        t += 1
+    states[0], ats[0] = x, at
+    return kept
+
+
+@njit(**_EXACT)
+def _read_row_of_four(num_axes, states, ats, kept, lanes, tables):
+    """Reads a row of each of four lanes; ``kept`` gets how many signs each keeps."""
+    a, b, c, d = lanes
     x0, x1, x2, x3 = states[0], states[1], states[2], states[3]
     at0, at1, at2, at3 = ats[0], ats[1], ats[2], ats[3]
-    way0 = way1 = way2 = way3 = zero
-    kept0 = kept1 = kept2 = kept3 = zero
-    last0, last1, last2, last3 = lasts[0], lasts[1], lasts[2], lasts[3]
-    w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
-    v0, v1, v2, v3 = values[0], values[1], values[2], values[3]
-    s0, s1, s2, s3 = signs[0], signs[1], signs[2], signs[3]
-    o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
-    p0, p1, p2, p3 = steps[0], steps[1], steps[2], steps[3]
-    f0, f1, f2, f3 = frees[0], frees[1], frees[2], frees[3]
-    for t in range(num_axes):
-        x0, at0, way0, kept0 = _take(x0, at0, way0, kept0, last0, t, o0, p0, f0, w0, v0, s0, tables)
-        x1, at1, way1, kept1 = _take(x1, at1, way1, kept1, last1, t, o1, p1, f1, w1, v1, s1, tables)
-        x2, at2, way2, kept2 = _take(x2, at2, way2, kept2, last2, t, o2, p2, f2, w2, v2, s2, tables)
-        x3, at3, way3, kept3 = _take(x3, at3, way3, kept3, last3, t, o3, p3, f3, w3, v3, s3, tables)
+    w0 = w1 = w2 = w3 = 0
+    k0 = k1 = k2 = k3 = 0
+    t = 0
+    while t < num_axes and (k0 < a[4]) | (k1 < b[4]) | (k2 < c[4]) | (k3 < d[4]):
+        x0, at0, w0, k0 = _take(x0, at0, w0, k0, t, a, tables, True)
+        x1, at1, w1, k1 = _take(x1, at1, w1, k1, t, b, tables, True)
+        x2, at2, w2, k2 = _take(x2, at2, w2, k2, t, c, tables, True)
+        x3, at3, w3, k3 = _take(x3, at3, w3, k3, t, d, tables, True)
+        t += 1
+    while t < num_axes:
+        x0, at0, w0, k0 = _take(x0, at0, w0, k0, t, a, tables, False)
+        x1, at1, w1, k1 = _take(x1, at1, w1, k1, t, b, tables, False)
+        x2, at2, w2, k2 = _take(x2, at2, w2, k2, t, c, tables, False)
+        x3, at3, w3, k3 = _take(x3, at3, w3, k3, t, d, tables, False)
+        t += 1
     states[0], states[1], states[2], states[3] = x0, x1, x2, x3
     ats[0], ats[1], ats[2], ats[3] = at0, at1, at2, at3
-    if f0:
-        _give_signs(x0, kept0, s0, v0)
-    if f1:
-        _give_signs(x1, kept1, s1, v1)
-    if f2:
-        _give_signs(x2, kept2, s2, v2)
-    if f3:
-        _give_signs(x3, kept3, s3, v3)
+    kept[0], kept[1], kept[2], kept[3] = k0, k1, k2, k3
 
 
 @njit(**_EXACT)
@@ -205,23 +219,25 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
         into: float32 ``(m, T)``, written.
         compiled: What blocks are read by.
     """
-    (data, axis_scales, classes, class_slices, class_offsets, class_steps, ways, shifts, starts,
-     slices, sizes) = compiled  # fmt: skip
-    class_table = class_slices, class_offsets, class_steps
-    tables = axis_scales, shifts, starts, slices.ravel(), sizes.ravel(), ways
+    (data, axis_scales, classes, class_pieces, class_offsets, class_steps, ways, shifts, last_slots,
+     pieces, sizes) = compiled  # fmt: skip
+    class_table = classes, class_pieces, class_offsets, class_steps
+    tables = (
+        np.int64(last_slots.ctypes.data), np.int64(pieces.ctypes.data),
+        np.int64(sizes.ctypes.data), np.int64(shifts.ctypes.data), np.int64(ways.ctypes.data),
+    )  # fmt: skip
     num_axes = into.shape[1]
     # No row takes more words than one for its class and five for each coordinate.
     longest = 0
     for block in range(places.size):
-        longest = max(longest, min((ends[block] - places[block]) // 2, rows[block] * (5 * num_axes + 1)))
+        most = rows[block] * (5 * num_axes + 1)
+        longest = max(longest, min((ends[block] - places[block]) // 2, most))
     words = np.empty((_LANES, longest + 1), np.uint16)
     values = np.empty((_LANES, num_axes), np.float32)
+    scales = np.empty((_LANES, num_axes), np.int32)
     signs = np.empty((_LANES, FREE_SIGNS + 1), np.int64)
-    states, ats, lasts, frees = (
-        np.zeros(_LANES, np.uint64), np.zeros(_LANES, np.uint64), np.zeros(_LANES, np.uint64),
-        np.zeros(_LANES, np.uint64),
-    )  # fmt: skip
-    offsets, steps = np.zeros(_LANES, np.int32), np.zeros(_LANES, np.float32)
+    states, ats, lasts, frees, kept = np.zeros((5, _LANES), np.int64)
+    steps = np.zeros(_LANES, np.float32)
     first, at = 0, 0
     while first < places.size:
         count = _LANES if places.size - first >= _LANES else 1
@@ -236,9 +252,22 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
         for row in range(most + 1):
             # Lanes whose rows are not wanted any more, or have ended, are read to no purpose.
             for lane in range(count):
-                _begin_row(lane, classes, class_table, words, states, ats, lasts, offsets, steps)
+                _begin_row(
+                    lane, axis_scales, np.int32(shifts.size - 1), class_table, words, states, ats,
+                    lasts, scales, steps,
+                )  # fmt: skip
                 frees[lane] = FREE_SIGNS if row == rows[first + lane] - 1 else 0
-            _read_rows(count, frees, words, states, ats, lasts, offsets, steps, signs, values, tables)
+            arrays = words, lasts, scales, steps, frees, values, signs
+            if count == 1:
+                kept[0] = _read_row(num_axes, states, ats, _lane(0, *arrays), tables)
+            else:
+                lanes = (
+                    _lane(0, *arrays), _lane(1, *arrays), _lane(2, *arrays), _lane(3, *arrays)
+                )  # fmt: skip
+                _read_row_of_four(num_axes, states, ats, kept, lanes, tables)
+            for lane in range(count):
+                if frees[lane]:
+                    _give_signs(states[lane], kept[lane], signs[lane], values[lane])
             for i in range(at, end):
                 if wanted[i, 1] == row:
                     into[i] = values[wanted[i, 0] - first]
@@ -273,17 +302,17 @@ def _bounds(block, stream, size):
     """Returns where a block begins and ends; a damaged file's are kept in it."""
     starts, lengths, bits, least = stream
     chunk, inside = block // _CHUNK, block % _CHUNK
-    mask = (_ONE << np.uint64(bits)) - _ONE
-    place, length = np.int64(starts[chunk]), np.int64(0)
-    waiting, held, byte = np.uint64(0), 0, 0
+    mask = (1 << bits) - 1
+    place, length = np.int64(starts[chunk]), 0
+    waiting, held, byte = 0, 0, 0
     for _ in range(inside + 1):
         place += length
         while held < bits:
-            waiting |= np.uint64(lengths[chunk, byte]) << np.uint64(held)
+            waiting |= np.int64(lengths[chunk, byte]) << held
             held += 8
             byte += 1
-        length = np.int64(waiting & mask) + least
-        waiting >>= np.uint64(bits)
+        length = (waiting & mask) + least
+        waiting >>= bits
         held -= bits
     place = min(place, size - 3)
     return place, min(max(place + length, place + 3), size)

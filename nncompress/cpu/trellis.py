@@ -189,4 +189,6 @@ def walk(
 
 def find_levels(rows, levels, offsets, axis_scales, tables, lam, labels, team):
     """Temporary."""
-    team.run(walk, team.threads, rows, levels, offsets, axis_scales, tables, np.float32(lam), labels)
+    team.run(
+        walk, team.threads, rows, levels, offsets, axis_scales, tables, np.float32(lam), labels
+    )

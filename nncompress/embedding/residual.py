@@ -65,9 +65,7 @@ class Stream:
     num_rows: int
 
     @classmethod
-    def of(
-        cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int
-    ) -> "Stream":
+    def of(cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int) -> "Stream":
         """Makes a stream of bytes and the lengths of its blocks, int64."""
         least = int(lengths.min())
         bits = max(1, int(lengths.max() - least).bit_length())

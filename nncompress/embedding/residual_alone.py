@@ -27,22 +27,21 @@ class AloneReader:
         data: np.ndarray,
         axis_scales: np.ndarray,
         classes: np.ndarray,
-        class_slices: np.ndarray,
+        class_pieces: np.ndarray,
         class_offsets: np.ndarray,
         class_steps: np.ndarray,
         ways: np.ndarray,
         shifts: np.ndarray,
-        starts: np.ndarray,
-        slices: np.ndarray,
+        lasts: np.ndarray,
+        pieces: np.ndarray,
         sizes: np.ndarray,
     ) -> None:
         self._data, self._axis_scales = data, axis_scales
         self._classes = classes.tobytes()
-        slices_of_classes = class_slices.astype(np.int64)
-        self._class_frequencies = (slices_of_classes & 0xFFFF).tolist()
-        self._class_starts = (slices_of_classes >> 16).tolist()
+        self._class_frequencies = (class_pieces & 0xFFFF).tolist()
+        self._class_starts = (class_pieces >> 16).tolist()
         self._class_offsets, self._class_steps = class_offsets, class_steps
-        self._shifts, self._slices, self._sizes = shifts.tolist(), slices, sizes
+        self._shifts, self._pieces, self._sizes = shifts.tolist(), pieces, sizes
         pairs = ways.reshape(-1, 2)
         # By state: the next one if the level is 0, odd, or even but not 0.
         self._next_states = [(a >> 1, b >> 1, a >> 1) for a, b in pairs.tolist()]
@@ -81,9 +80,7 @@ class AloneReader:
             for i, t in enumerate(waiting):
                 if x >> i & 1:
                     sizes[t] = -sizes[t]
-            np.multiply(
-                np.array(sizes, np.float32), self._class_steps[which], out=values[row]
-            )
+            np.multiply(np.array(sizes, np.float32), self._class_steps[which], out=values[row])
 
     def row(self, row: int, stream: "Stream") -> np.ndarray:
         """Returns a row's coordinates, float32 ``(T,)``."""
@@ -168,13 +165,13 @@ class AloneReader:
         if m not in self._by_scale:
             slots: tuple[list, list] = ([], [])
             for c in range(2):
-                pieces = self._slices[m, c].tolist()
+                pieces = self._pieces[m, c].tolist()
                 sizes = self._sizes[m, c].tolist()
                 for k, (piece, size) in enumerate(zip(pieces, sizes, strict=True)):
-                    parity = 2 - k % 2 if k else 0
-                    entry: tuple = (piece & 0xFFFF, piece >> 16, parity, size)
-                    if k == SYMBOLS - 1 or self._shifts[m]:
-                        entry = (piece & 0xFFFF, piece >> 16, _MORE, (m, c, k))
-                    slots[c].extend([entry] * (piece & 0xFFFF))
+                    frequency, start = piece & 0xFFFF, piece >> 16 & 0xFFF
+                    entry: tuple = (frequency, start, 2 - k % 2 if k else 0, size)
+                    if piece < 0:
+                        entry = (frequency, start, _MORE, (m, c, k))
+                    slots[c].extend([entry] * frequency)
             self._by_scale[m] = [slots[c] for c in self._quantizers]
         return self._by_scale[m]

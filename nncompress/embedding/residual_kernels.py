@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Fewer blocks than these are read faster one after the other.
 _FEW = 100
 _MOST_SHIFT = 15
+_MORE = np.int32(-(1 << 31))
 
 
 class Reading(NamedTuple):
@@ -41,28 +42,28 @@ class Compiled(NamedTuple):
         data: The blocks, uint8.
         axis_scales: The scale of each axis, int32 ``(T,)``.
         classes: The row class of each slot, uint8 ``(4096,)``.
-        class_slices: As ``slices``, uint32 ``(R,)``.
+        class_pieces: As ``pieces``, int32 ``(R,)``.
         class_offsets: What a row's class adds to the scales, int32 ``(R,)``.
         class_steps: float32 ``(R,)``.
         ways: ``2s + c`` of the next state s and its quantizer c, by state and parity of the level,
             uint16 ``(2 * S,)``.
         shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
-        starts: The first slot of each symbol, int16 ``(scales, 2, 16)``.
-        slices: Frequencies of symbols, and their first slots times ``2**16``, uint32
-            ``(scales, 2, 16)``.
+        lasts: The last slot of each symbol, int16 ``(scales, 2, 16)``.
+        pieces: Frequencies of symbols, and their first slots times ``2**16``, int32
+            ``(scales, 2, 16)``; negative where the symbol is not the whole level.
         sizes: The values of levels 0 to 15 in steps, float32 ``(scales, 2, 16)``.
     """
 
     data: np.ndarray
     axis_scales: np.ndarray
     classes: np.ndarray
-    class_slices: np.ndarray
+    class_pieces: np.ndarray
     class_offsets: np.ndarray
     class_steps: np.ndarray
     ways: np.ndarray
     shifts: np.ndarray
-    starts: np.ndarray
-    slices: np.ndarray
+    lasts: np.ndarray
+    pieces: np.ndarray
     sizes: np.ndarray
 
 
@@ -85,27 +86,29 @@ class Reader:
         self.frequencies = tables.frequencies
         code = trellis_code(residual.state_bits)
         classes, class_starts = slots_of(tables.class_frequencies)
-        starts = starts_of(tables.frequencies)
-        levels = np.arange(SYMBOLS)
-        sizes = np.empty(tables.frequencies.shape, np.float32)
+        frequencies, starts = tables.frequencies.astype(np.int32), starts_of(tables.frequencies)
+        shifts = np.minimum(tables.shifts, _MOST_SHIFT).astype(np.int64)
+        pieces = frequencies | starts.astype(np.int32) << 16
+        pieces[shifts > 0] |= _MORE
+        pieces[:, :, -1] |= _MORE
+        sizes = np.empty(pieces.shape, np.float32)
         for c in range(2):
-            sizes[:, c] = 2 * levels - c
+            sizes[:, c] = 2 * np.arange(SYMBOLS) - c
         sizes[:, :, :POINTS] = tables.points
         ways = 2 * code.next_states + code.quantizers[code.next_states]
         self.compiled = Compiled(
             np.asarray(self.stream.data),
             tables.axis_scales.astype(np.int32),
             classes,
-            _slices(tables.class_frequencies, class_starts),
+            tables.class_frequencies.astype(np.int32) | class_starts.astype(np.int32) << 16,
             tables.class_offsets.astype(np.int32),
             tables.class_steps.astype(np.float32),
             ways.astype(np.uint16).ravel(),
-            np.minimum(tables.shifts, _MOST_SHIFT).astype(np.int64),
-            starts.astype(np.int16),
-            _slices(tables.frequencies, starts),
+            shifts,
+            (starts + frequencies - 1).astype(np.int16),
+            pieces,
             sizes,
         )
-
         stream = self.stream
         self.index = (
             (
@@ -161,13 +164,13 @@ def read_blocks(
             states[small] = states[small] << 16 | words[place]
             at[small] = np.minimum(place + 1, last_words[small])
 
-    def advance(slots: np.ndarray, slices: np.ndarray) -> None:
+    def advance(slots: np.ndarray, pieces: np.ndarray) -> None:
         """Takes a symbol."""
         nonlocal states
         states >>= 12
-        states *= slices & 0xFFFF
+        states *= pieces & 0xFFFF
         states += slots
-        states -= slices >> 16
+        states -= pieces >> 16 & 0xFFF
         renew()
 
     def take(count: np.ndarray | int, here: np.ndarray) -> np.ndarray:
@@ -177,7 +180,7 @@ def read_blocks(
         renew(here)
         return bits
 
-    slices, sizes = compiled.slices.ravel().astype(np.int64), compiled.sizes.ravel()
+    pieces, sizes = compiled.pieces.ravel().astype(np.int64), compiled.sizes.ravel()
     ways = compiled.ways.astype(np.intp)
     num_axes = values.shape[2]
     by_axis = np.empty((num_axes, len(places)), np.float32)
@@ -185,7 +188,7 @@ def read_blocks(
         live, last = row < rows, row == rows - 1
         slots = states & 4095
         which = compiled.classes[slots]
-        advance(slots, compiled.class_slices[which].astype(np.int64))
+        advance(slots, compiled.class_pieces[which].astype(np.int64))
         scales = reader.scales_of(which)
         shifted = (compiled.shifts[scales] > 0).any(axis=1)
         trellis = np.zeros(len(places), np.intp)
@@ -198,7 +201,7 @@ def read_blocks(
             slots = states & 4095
             symbol = reader.symbols.take((table << 12) + slots)
             entry = (table << 4) + symbol
-            advance(slots, slices.take(entry))
+            advance(slots, pieces.take(entry))
             value, k = sizes.take(entry), symbol
             large = np.flatnonzero(symbol == SYMBOLS - 1)
             if large.size or shifted[t]:
@@ -326,7 +329,3 @@ def slots_of(frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     symbols = np.arange(flat.shape[1], dtype=np.uint8)
     slots = np.stack([np.repeat(symbols, row) for row in flat])
     return slots.reshape(*frequencies.shape[:-1], 4096), starts_of(frequencies)
-
-
-def _slices(frequencies: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    return frequencies.astype(np.uint32) | starts.astype(np.uint32) << np.uint32(16)

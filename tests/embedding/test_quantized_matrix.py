@@ -22,9 +22,7 @@ def test_entries_are_the_nearest_multiples_of_their_rows_scales(rows, dim, bits,
     np.testing.assert_allclose(units, np.rint(units), atol=1e-4)
     assert np.abs(units).max() <= most + 1e-4
     assert (np.abs(found - matrix) <= 0.5001 * scales).all()
-    np.testing.assert_allclose(
-        np.abs(found).max(axis=1), np.abs(matrix).max(axis=1), rtol=1e-6
-    )
+    np.testing.assert_allclose(np.abs(found).max(axis=1), np.abs(matrix).max(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("bits", BITS)
