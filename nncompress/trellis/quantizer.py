@@ -147,9 +147,9 @@ class Quantizer:
         offsets = self.class_offsets[classes].astype(np.int32)
         levels = np.zeros(sizes.shape, np.int16)
         code = trellis_code(self.settings.state_bits)
-        team.run(
-            kernels.walk, team.threads, sizes, levels, offsets, self.axis_scales,
-            self.scales.tables, np.float32(self.settings.cost_of_a_bit), code.labels,
+        kernels.find_levels(
+            sizes, levels, offsets, self.axis_scales, self.scales.tables,
+            self.settings.cost_of_a_bit, code.labels, team,
         )  # fmt: skip
         counted = self.count(sizes, levels, classes, team)
         bits = counted.bits - np.log2(self.class_frequencies[classes] / 4096)
