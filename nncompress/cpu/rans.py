@@ -4,11 +4,14 @@ Source: Duda, "Asymmetric numeral systems", 2013, in the form of ranges (rANS). 
 bytes holds, bit for bit, is in docs/file-format.md; ``cpu.residual`` reads it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numba import njit
 
 from nncompress.cpu.elementary import INLINE, JIT
-from nncompress.cpu.trellis import POINTS, SYMBOLS
+from nncompress.cpu.trellis import SYMBOLS
+from nncompress.machine import Team
 
 PRECISION = 12  # bits of frequencies
 _LOW = np.uint64(1 << 16)
@@ -23,8 +26,10 @@ def _push(x, words, at, frequency, start):
         words[at] = np.uint16(x & np.uint64(0xFFFF))
         at += 1
         x >>= np.uint64(16)
-    f = np.uint64(frequency)
-    return ((x // f) << np.uint64(PRECISION)) + x % f + np.uint64(start), at
+    f = np.uint32(frequency)
+    quotient = np.uint32(x) // f
+    rest = np.uint32(x) - quotient * f
+    return (np.uint64(quotient) << np.uint64(PRECISION)) + np.uint64(rest) + np.uint64(start), at
 
 
 @njit(**INLINE)
@@ -90,19 +95,19 @@ def _write_block(levels, classes, scales, code, frequencies, starts, class_table
 
 
 @njit(**_EXACT)
-def write_blocks(
-    thread, threads, barrier, lengths, places, data, levels, classes, block_rows, scales, code,
+def _write_blocks(
+    thread, threads, barrier, lengths, data, most, levels, classes, block_rows, scales, code,
     frequencies, starts, class_table,
 ):  # fmt: skip
-    """Writes rows as blocks of bytes, or counts the bytes of each where there is no ``data``.
+    """Writes rows as blocks of bytes, those of a thread one after the other.
 
     Args:
         thread: The thread's number.
         threads: The number of threads.
         barrier: Not used.
-        lengths: The bytes of each block, int64 ``(blocks,)``; written if ``data`` is empty.
-        places: Where each block begins, int64 ``(blocks,)``.
-        data: uint8, written; of no bytes to count alone.
+        lengths: The bytes of each block, int64 ``(blocks,)``, written.
+        data: uint8, written; room for ``most`` bytes for each block.
+        most: The bytes that a block may take at most; a thread begins at its first block's.
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
         block_rows: G.
@@ -113,9 +118,10 @@ def write_blocks(
         class_table: Frequencies and their sums for classes, uint16 ``(R,)``.
     """
     num_rows, num_axes = levels.shape
-    words = np.empty(block_rows * (4 * num_axes + 2) + 4, np.uint16)
+    words = np.empty(most // 2, np.uint16)
     path = np.empty(num_axes, np.uint8)
     blocks = lengths.size
+    at = thread * blocks // threads * most
     for block in range(thread * blocks // threads, (thread + 1) * blocks // threads):
         first = block * block_rows
         last = min(first + block_rows, num_rows)
@@ -124,10 +130,7 @@ def write_blocks(
             class_table, words, path,
         )  # fmt: skip
         top = x >> np.uint64(24)
-        if data.size == 0:
-            lengths[block] = 3 + 2 * count + (top > 0)
-            continue
-        at = places[block]
+        lengths[block] = 3 + 2 * count + (top > 0)
         for i in range(3):
             data[at + i] = np.uint8(x >> np.uint64(8 * i) & np.uint64(0xFF))
         at += 3
@@ -137,3 +140,48 @@ def write_blocks(
             at += 2
         if top:
             data[at] = np.uint8(top)
+            at += 1
+
+
+def write(
+    levels: np.ndarray,
+    classes: np.ndarray,
+    block_rows: int,
+    scales: tuple[np.ndarray, np.ndarray, np.ndarray],
+    code: tuple[np.ndarray, np.ndarray],
+    frequencies: np.ndarray,
+    starts: np.ndarray,
+    class_table: tuple[np.ndarray, np.ndarray],
+    team: Team,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Writes rows as blocks of bytes.
+
+    Args:
+        levels: int16 ``(n, T)``.
+        classes: Each row's class, uint8 ``(n,)``.
+        block_rows: G.
+        scales: ``axis_scales`` int32 ``(T,)``, ``class_offsets`` int32 ``(R,)``, ``shifts`` int64.
+        code: ``next_states`` and ``quantizers`` of the trellis.
+        frequencies: uint16 ``(scales, 2, 16)``.
+        starts: The sums of frequencies before each, uint16.
+        class_table: Frequencies and their sums for classes, uint16 ``(R,)``.
+        team: The threads to compute with.
+
+    Returns:
+        The blocks, uint8, and the bytes of each, int64.
+    """
+    num_rows, num_axes = levels.shape
+    blocks, threads = -(-num_rows // block_rows), team.threads
+    # No level takes more than five words. Of this room, most is never touched.
+    most = 2 * (block_rows * (5 * num_axes + 1) + 4)
+    lengths, data = np.zeros(blocks, np.int64), np.empty(blocks * most, np.uint8)
+    team.run(
+        _write_blocks, threads, lengths, data, most, levels, classes, block_rows, scales, code,
+        frequencies, starts, class_table,
+    )  # fmt: skip
+    firsts = [thread * blocks // threads for thread in range(threads + 1)]
+    parts = [
+        data[first * most : first * most + int(lengths[first:last].sum())]
+        for first, last in pairwise(firsts)
+    ]
+    return np.concatenate(parts), lengths

@@ -320,6 +320,8 @@ def find_levels(
         team: The threads to compute with.
     """
     points, bits, shifts = tables
+    if not len(rows):
+        return
     order = np.argsort(offsets, kind="stable")
     known, begins, counts = np.unique(offsets[order], return_index=True, return_counts=True)
     first = np.concatenate(

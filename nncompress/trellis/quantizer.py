@@ -121,7 +121,8 @@ class Quantizer:
         known = np.unique(self.class_steps)
         exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
         steps = self.settings.step * RATIO ** exponents.astype(np.float64)
-        sizes = (self.coordinates(rows) / steps[:, None]).astype(np.float32)
+        sizes = self.coordinates(rows)
+        np.divide(sizes, steps[:, None], out=sizes, casting="same_kind")
         classes = self._classes(sizes, exponents, team)
         return self._walk(sizes, classes, steps, team)
 
@@ -132,11 +133,9 @@ class Quantizer:
         for exponent in np.unique(exponents):
             offered = np.flatnonzero(self.class_steps == exponent)
             here = np.flatnonzero(exponents == exponent)
-            chosen = np.zeros(len(here), np.int64)
-            team.run(
-                level_counts.choose_classes, team.threads, np.ascontiguousarray(sizes[here]),
-                chosen, self.axis_scales, self.class_offsets[offered],
-                fees[offered].astype(np.float32), look_up,
+            chosen = level_counts.choose_classes(
+                np.ascontiguousarray(sizes[here]), self.axis_scales, self.class_offsets[offered],
+                fees[offered].astype(np.float32), look_up, team,
             )  # fmt: skip
             classes[here] = offered[chosen]
         return classes.astype(np.uint8)
@@ -195,20 +194,12 @@ class Quantizer:
         _, starts = slots_of(self.scales.frequencies)
         _, class_starts = slots_of(self.class_frequencies)
         code = trellis_code(self.settings.state_bits)
-        group = self.settings.block_rows
-        lengths = np.zeros(-(-len(coded.levels) // group), np.int64)
-        shared = (
-            coded.levels, coded.classes, group,
+        return rans.write(
+            coded.levels, coded.classes, self.settings.block_rows,
             Reading(self.axis_scales, self.class_offsets, self.scales.shifts),
             (code.next_states, code.quantizers), self.scales.frequencies, starts,
-            (self.class_frequencies, class_starts),
+            (self.class_frequencies, class_starts), team,
         )  # fmt: skip
-        places = np.zeros_like(lengths)
-        team.run(rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared)
-        places[1:] = np.cumsum(lengths)[:-1]
-        data = np.zeros(int(lengths.sum()), np.uint8)
-        team.run(rans.write_blocks, team.threads, lengths, places, data, *shared)
-        return data, lengths
 
 
 @dataclass(frozen=True)

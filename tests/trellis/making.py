@@ -49,18 +49,10 @@ def written(levels, classes, tables, state_bits, block_rows, threads=1):
         tables.class_offsets.astype(np.int32),
         tables.shifts.astype(np.int64),
     )
-    lengths = np.zeros(-(-len(levels) // block_rows), np.int64)
-    shared = (
+    return rans.write(
         levels, classes, block_rows, scales, (code.next_states, code.quantizers),
-        tables.frequencies, starts, (tables.class_frequencies, class_starts),
+        tables.frequencies, starts, (tables.class_frequencies, class_starts), Team(threads),
     )  # fmt: skip
-    team = Team(threads)
-    places = np.zeros_like(lengths)
-    team.run(rans.write_blocks, threads, lengths, places, np.empty(0, np.uint8), *shared)
-    places[1:] = np.cumsum(lengths)[:-1]
-    data = np.zeros(int(lengths.sum()), np.uint8)
-    team.run(rans.write_blocks, threads, lengths, places, data, *shared)
-    return data, lengths
 
 
 def residual_of(random, levels, classes, tables, state_bits=4, block_rows=1, dim=None):

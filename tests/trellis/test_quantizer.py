@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nncompress.cpu.level_counts import choose_classes
 from nncompress.machine import Machine, Team
 from nncompress.sources import EmbeddingMatrix
 from nncompress.trellis import stage
@@ -86,3 +87,17 @@ def test_rows_of_more_weight_come_closer(rows):
 def test_rows_that_are_all_the_same_are_their_mean():
     rows = np.ones((20, 5), np.float32)
     np.testing.assert_allclose(decoded(residual_of(rows, Settings(step=0.1))), rows, atol=1e-6)
+
+
+def test_the_class_is_the_one_that_costs_least(random):
+    look_up = random.random((10, 50)).astype(np.float32)
+    rows = (random.normal(size=(70, 13)) * 4).astype(np.float32)
+    axis_scales = random.integers(-30, 30, 13).astype(np.int32)
+    offsets = np.array([-4, -3, 0, 7, 9], np.int32)
+    fees = random.random(5).astype(np.float32)
+    places = np.minimum((4 * np.abs(rows)).astype(int), 49)
+    scales = np.clip(axis_scales + offsets[:, None], 0, 9)
+    costs = fees + look_up[scales[None], places[:, None]].sum(axis=2, dtype=np.float64)
+    for threads in (1, 2):
+        chosen = choose_classes(rows, axis_scales, offsets, fees, look_up, Team(threads))
+        assert chosen.tolist() == costs.argmin(axis=1).tolist()
