@@ -61,6 +61,18 @@ def store(typingctx, value, address, index):
 
 
 @intrinsic
+def choose(typingctx, condition, one, other):
+    """Returns one number or the other of the same type, without a branch."""
+
+    def codegen(context, builder, signature, arguments):
+        result = builder.select(*arguments)
+        result.set_metadata("unpredictable", builder.module.add_metadata([]))
+        return result
+
+    return one(types.boolean, one, one), codegen
+
+
+@intrinsic
 def _atomic_add(typingctx, pointer, value):
     """Adds to an int64 in memory and returns what it held."""
 

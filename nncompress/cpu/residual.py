@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from nncompress.cpu.elementary import INLINE, JIT
-from nncompress.cpu.intrinsics import float_to_bits, load, store
+from nncompress.cpu.intrinsics import choose, float_to_bits, load, store
 from nncompress.cpu.product import product
 from nncompress.cpu.trellis import POINTS, SYMBOLS
 
@@ -21,7 +21,7 @@ _CHUNK = 32  # blocks whose places are told by one number and their lengths
 _LANES = 4
 _TILE_ROWS = 64
 _FEW_ROWS = 3
-_LOW = 1 << 16
+_LOW = np.uint64(1 << 16)
 _EXACT = {**JIT, "fastmath": False}
 
 
@@ -51,30 +51,37 @@ def _symbol_of(typingctx, lasts, slot):
 
 
 @njit(**INLINE)
-def _renew(x, words, at, last):
-    """Takes a word where the state has become small; the last word is 0, and is not left."""
-    word = np.int64(load(np.uint16(0), words, at))
-    small = np.int64(x < _LOW)
-    return (x << (small << 4)) | (word & -small), min(at + small, last)
+def _renew(x, words, at):
+    """Takes a word where the state has become small."""
+    more = (x << np.uint64(16)) | np.uint64(load(np.uint16(0), words, at))
+    small = x < _LOW
+    return choose(small, more, x), at + np.int64(small)
 
 
 @njit(**INLINE)
 def _advance(x, piece, slot):
     """Returns the state after a symbol."""
-    return (piece & 0xFFFF) * (x >> 12) + slot - (piece >> 16 & 0xFFF)
+    whole = np.uint64(piece & 0xFFFF) * (x >> np.uint64(12))
+    return whole + np.uint64(slot) - np.uint64(piece >> 16 & 0xFFF)
 
 
-@njit(**_EXACT)
-def _more_of(x, words, at, last, k, shift):
+@njit(**INLINE)
+def _low_bits(x, count):
+    """Returns the low bits of a state, int64."""
+    return np.int64(x & np.uint64((1 << count) - 1))
+
+
+@njit(**INLINE)
+def _more_of(x, words, at, k, shift):
     """Takes what a level has beside its symbol."""
     if k == SYMBOLS - 1:
-        length = x & 15
-        x, at = _renew(x >> 4, words, at, last)
-        k += (1 << length) - 1 + (x & ((1 << length) - 1))
-        x, at = _renew(x >> length, words, at, last)
+        length = _low_bits(x, 4)
+        x, at = _renew(x >> np.uint64(4), words, at)
+        k += (1 << length) - 1 + _low_bits(x, length)
+        x, at = _renew(x >> np.uint64(length), words, at)
     if shift:
-        k = (k << shift) | (x & ((1 << shift) - 1))
-        x, at = _renew(x >> shift, words, at, last)
+        k = (k << shift) | _low_bits(x, shift)
+        x, at = _renew(x >> np.uint64(shift), words, at)
     return x, at, k
 
 
@@ -84,19 +91,19 @@ def _take(x, at, way, kept, t, lane, tables, early):
 
     While it is ``early``, a row of 16 ``free`` signs keeps the places of those.
     """
-    words, last, scales, step, free, values, signs = lane
+    words, scales, step, free, values, signs = lane
     lasts, pieces, sizes, shifts, ways = tables
     scale = np.int64(load(np.int32(0), scales, t))
     table = 2 * scale + (way & 1)
-    slot = x & 4095
+    slot = _low_bits(x, 12)
     symbol = _symbol_of(lasts + 2 * SYMBOLS * table, slot)
     entry = SYMBOLS * table + symbol
     piece = np.int64(load(np.int32(0), pieces, entry))
-    x, at = _renew(_advance(x, piece, slot), words, at, last)
+    x, at = _renew(_advance(x, piece, slot), words, at)
     size = load(np.float32(0), sizes, entry)
     k = symbol
     if piece < 0:
-        x, at, k = _more_of(x, words, at, last, k, load(np.int64(0), shifts, scale))
+        x, at, k = _more_of(x, words, at, k, load(np.int64(0), shifts, scale))
         if k < POINTS:
             size = load(np.float32(0), sizes, SYMBOLS * table + k)
         else:
@@ -107,41 +114,41 @@ def _take(x, at, way, kept, t, lane, tables, early):
         nonzero = signed
         signed &= np.int64(kept >= free)
         kept = min(kept + nonzero, FREE_SIGNS)
-    negative = np.int32((x & signed) << 31)
+    negative = np.int32((np.int64(x) & signed) << 31)
     store(np.int32(float_to_bits(size * step) ^ negative), values, t)
-    x, at = _renew(x >> signed, words, at, last)
-    return x, at, np.int64(load(np.uint16(0), ways, (way & -2) + (k & 1))), kept
+    x, at = _renew(x >> np.uint64(signed), words, at)
+    return x, at, np.int64(load(np.uint16(0), ways, 2 * way + (k & 1))), kept
 
 
 @njit(**_EXACT)
-def _open(lane, place, end, data, words, states, ats, lasts):
-    """Copies a block's words to a lane, and reads its first state."""
+def _open(lane, place, end, most, data, words, states, ats, counts):
+    """Copies a block's words to a lane, nothing but zeros after them, and reads its first state."""
     length = end - place
-    x = np.int64(0)
+    x = np.uint64(0)
     for i in range(3):
-        x |= np.int64(data[place + i]) << (8 * i)
+        x |= np.uint64(data[place + i]) << np.uint64(8 * i)
     if length % 2 == 0:
-        x |= np.int64(data[end - 1]) << 24
-    count = min((length - 3) // 2, words.shape[1] - 1)
+        x |= np.uint64(data[end - 1]) << np.uint64(24)
+    count = min((length - 3) // 2, most)
     first = place + 3
     for i in range(count):
         low, high = data[first + 2 * i], data[first + 2 * i + 1]
         words[lane, i] = np.uint16(low) | np.uint16(high) << np.uint16(8)
-    words[lane, count] = 0
-    states[lane], ats[lane], lasts[lane] = max(x, _LOW), 0, count
+    words[lane, count : counts[lane]] = 0
+    states[lane], ats[lane], counts[lane] = max(x, _LOW), 0, count
 
 
 @njit(**_EXACT)
 def _begin_row(
-    lane, axis_scales, last_scale, class_table, words, states, ats, lasts, scales, steps
+    lane, axis_scales, last_scale, class_table, words, states, ats, scales, steps
 ):
     """Reads a row's class, and finds the scales of its axes."""
     classes, class_pieces, class_offsets, class_steps = class_table
-    slot = states[lane] & 4095
+    slot = _low_bits(states[lane], 12)
     which = classes[slot]
     x = _advance(states[lane], np.int64(class_pieces[which]), slot)
     row_words = np.int64(words[lane].ctypes.data)
-    states[lane], ats[lane] = _renew(x, row_words, ats[lane], lasts[lane])
+    states[lane], ats[lane] = _renew(x, row_words, ats[lane])
     offset = class_offsets[which]
     steps[lane] = class_steps[which]
     for t in range(axis_scales.size):
@@ -152,15 +159,15 @@ def _begin_row(
 def _give_signs(x, kept, signs, values):
     """Gives coordinates the signs that the first state holds."""
     for i in range(kept):
-        if x >> i & 1:
+        if x >> np.uint64(i) & np.uint64(1):
             values[signs[i]] = -values[signs[i]]
 
 
 @njit(**INLINE)
-def _lane(number, words, lasts, scales, steps, frees, values, signs):
+def _lane(number, words, scales, steps, frees, values, signs):
     """Returns what a lane is read by; arrays as their addresses."""
     return (
-        np.int64(words[number].ctypes.data), lasts[number],
+        np.int64(words[number].ctypes.data),
         np.int64(scales[number].ctypes.data), steps[number], frees[number],
         np.int64(values[number].ctypes.data), np.int64(signs[number].ctypes.data),
     )  # fmt: skip
@@ -170,7 +177,7 @@ def _lane(number, words, lasts, scales, steps, frees, values, signs):
 def _read_row(num_axes, states, ats, lane, tables):
     """Reads a row of the first lane; returns how many signs it keeps."""
     x, at, way, kept, t = states[0], ats[0], 0, 0, 0
-    while t < num_axes and kept < lane[4]:
+    while t < num_axes and kept < lane[3]:
         x, at, way, kept = _take(x, at, way, kept, t, lane, tables, True)
         t += 1
     while t < num_axes:
@@ -189,7 +196,7 @@ def _read_row_of_four(num_axes, states, ats, kept, lanes, tables):
     w0 = w1 = w2 = w3 = 0
     k0 = k1 = k2 = k3 = 0
     t = 0
-    while t < num_axes and (k0 < a[4]) | (k1 < b[4]) | (k2 < c[4]) | (k3 < d[4]):
+    while t < num_axes and (k0 < a[3]) | (k1 < b[3]) | (k2 < c[3]) | (k3 < d[3]):
         x0, at0, w0, k0 = _take(x0, at0, w0, k0, t, a, tables, True)
         x1, at1, w1, k1 = _take(x1, at1, w1, k1, t, b, tables, True)
         x2, at2, w2, k2 = _take(x2, at2, w2, k2, t, c, tables, True)
@@ -227,23 +234,23 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
         np.int64(sizes.ctypes.data), np.int64(shifts.ctypes.data), np.int64(ways.ctypes.data),
     )  # fmt: skip
     num_axes = into.shape[1]
-    # No row takes more words than one for its class and five for each coordinate.
-    longest = 0
-    for block in range(places.size):
-        most = rows[block] * (5 * num_axes + 1)
-        longest = max(longest, min((ends[block] - places[block]) // 2, most))
-    words = np.empty((_LANES, longest + 1), np.uint16)
-    values = np.empty((_LANES, num_axes), np.float32)
-    scales = np.empty((_LANES, num_axes), np.int32)
-    signs = np.empty((_LANES, FREE_SIGNS + 1), np.int64)
-    states, ats, lasts, frees, kept = np.zeros((5, _LANES), np.int64)
-    steps = np.zeros(_LANES, np.float32)
+    # No row takes more words than one for its class and five for each coordinate: whatever is
+    # read, it is among these.
+    most_words = max(1, rows.max()) * (5 * num_axes + 1)
+    num_lanes = min(_LANES, places.size)
+    words = np.zeros((num_lanes, most_words + 1), np.uint16)
+    values = np.empty((num_lanes, num_axes), np.float32)
+    scales = np.empty((num_lanes, num_axes), np.int32)
+    signs = np.empty((num_lanes, FREE_SIGNS + 1), np.int64)
+    states = np.zeros(num_lanes, np.uint64)
+    ats, counts, frees, kept = np.zeros((4, num_lanes), np.int64)
+    steps = np.zeros(num_lanes, np.float32)
     first, at = 0, 0
     while first < places.size:
         count = _LANES if places.size - first >= _LANES else 1
         for lane in range(count):
             block = first + lane
-            _open(lane, places[block], ends[block], data, words, states, ats, lasts)
+            _open(lane, places[block], ends[block], most_words, data, words, states, ats, counts)
         end = at
         most = 0
         while end < len(wanted) and wanted[end, 0] < first + count:
@@ -254,10 +261,10 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
             for lane in range(count):
                 _begin_row(
                     lane, axis_scales, np.int32(shifts.size - 1), class_table, words, states, ats,
-                    lasts, scales, steps,
+                    scales, steps,
                 )  # fmt: skip
                 frees[lane] = FREE_SIGNS if row == rows[first + lane] - 1 else 0
-            arrays = words, lasts, scales, steps, frees, values, signs
+            arrays = words, scales, steps, frees, values, signs
             if count == 1:
                 kept[0] = _read_row(num_axes, states, ats, _lane(0, *arrays), tables)
             else:

@@ -5,6 +5,7 @@ a tuple that all of the symbol's slots share, so that a level costs two look-ups
 """
 
 from itertools import chain, repeat
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,12 +43,13 @@ class AloneReader:
         self._class_starts = (class_pieces >> 16).tolist()
         self._class_offsets, self._class_steps = class_offsets, class_steps
         self._shifts, self._pieces, self._sizes = shifts.tolist(), pieces, sizes
-        pairs = ways.reshape(-1, 2)
+        pairs = ways[:, 0]
         # By state: the next one if the level is 0, odd, or even but not 0.
         self._next_states = [(a >> 1, b >> 1, a >> 1) for a, b in pairs.tolist()]
         self._quantizers = [0] * len(pairs)  # state 0 has no other
-        for way in ways.tolist():
+        for way in pairs.ravel().tolist():
             self._quantizers[way >> 1] = way & 1
+        self._floats = Struct(f"{len(axis_scales)}f")  # far quicker than NumPy at lists of floats
         self._by_scale: dict[int, list] = {}
         self._by_class: dict[int, list] = {}
 
@@ -80,7 +82,8 @@ class AloneReader:
             for i, t in enumerate(waiting):
                 if x >> i & 1:
                     sizes[t] = -sizes[t]
-            np.multiply(np.array(sizes, np.float32), self._class_steps[which], out=values[row])
+            in_steps = np.frombuffer(self._floats.pack(*sizes), np.float32)
+            np.multiply(in_steps, self._class_steps[which], out=values[row])
 
     def row(self, row: int, stream: "Stream") -> np.ndarray:
         """Returns a row's coordinates, float32 ``(T,)``."""

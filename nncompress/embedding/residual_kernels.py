@@ -45,8 +45,8 @@ class Compiled(NamedTuple):
         class_pieces: As ``pieces``, int32 ``(R,)``.
         class_offsets: What a row's class adds to the scales, int32 ``(R,)``.
         class_steps: float32 ``(R,)``.
-        ways: ``2s + c`` of the next state s and its quantizer c, by state and parity of the level,
-            uint16 ``(2 * S,)``.
+        ways: ``2s + c`` of the next state s and its quantizer c, by ``2s + c`` of the state and
+            the parity of the level, uint16 ``(S, 2, 2)``.
         shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
         lasts: The last slot of each symbol, int16 ``(scales, 2, 16)``.
         pieces: Frequencies of symbols, and their first slots times ``2**16``, int32
@@ -96,6 +96,7 @@ class Reader:
             sizes[:, c] = 2 * np.arange(SYMBOLS) - c
         sizes[:, :, :POINTS] = tables.points
         ways = 2 * code.next_states + code.quantizers[code.next_states]
+        ways = np.repeat(ways[:, None], 2, axis=1)  # whatever the quantizer: the state tells it
         self.compiled = Compiled(
             np.asarray(self.stream.data),
             tables.axis_scales.astype(np.int32),
@@ -103,7 +104,7 @@ class Reader:
             tables.class_frequencies.astype(np.int32) | class_starts.astype(np.int32) << 16,
             tables.class_offsets.astype(np.int32),
             tables.class_steps.astype(np.float32),
-            ways.astype(np.uint16).ravel(),
+            ways.astype(np.uint16),
             shifts,
             (starts + frequencies - 1).astype(np.int16),
             pieces,
@@ -181,7 +182,7 @@ def read_blocks(
         return bits
 
     pieces, sizes = compiled.pieces.ravel().astype(np.int64), compiled.sizes.ravel()
-    ways = compiled.ways.astype(np.intp)
+    ways = compiled.ways.astype(np.intp).ravel()
     num_axes = values.shape[2]
     by_axis = np.empty((num_axes, len(places)), np.float32)
     for row in range(values.shape[1]):
@@ -231,7 +232,7 @@ def read_blocks(
             renew()
             np.negative(value, out=value, where=sign > 0)
             by_axis[t] = value
-            trellis = ways.take((trellis & -2) + (k & 1))
+            trellis = ways.take(2 * trellis + (k & 1))
         by_axis *= compiled.class_steps[which]
         for i in range(FREE_SIGNS):
             here = np.flatnonzero((waiting[:, i] >= 0) & ((states >> i & 1) > 0))
@@ -260,7 +261,7 @@ def add_residuals(
     group = reader.stream.block_rows
     if len(rows) == 1:
         coordinates = reader.alone.row(int(rows[0]), reader.stream)
-        total[places] += coordinates @ axes + mean
+        total[places[0]] += coordinates @ axes + mean
         return
     numbers = rows // group
     first = np.ones(len(rows), bool)

@@ -127,7 +127,8 @@ class Quantizer:
         return self._walk(sizes, classes, steps, team)
 
     def _classes(self, sizes: np.ndarray, exponents: np.ndarray, team: Team) -> np.ndarray:
-        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
+        largest = max(float(sizes.max()), -float(sizes.min()))
+        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit, largest)
         fees = -np.log2(self.class_frequencies / 4096) * self.settings.cost_of_a_bit
         classes = np.zeros(len(sizes), np.int64)
         for exponent in np.unique(exponents):

@@ -56,7 +56,9 @@ def test_what_is_counted_changes_tables_as_much_as_there_is_of_it(random):
 
 def test_the_costs_of_sizes_are_the_means_of_both_quantizers_best(random):
     scales, lam = Scales.gaussian(), 0.3
-    costs = scales.cost_of_sizes(lam)
+    costs = scales.cost_of_sizes(lam, 20.0)
+    assert costs.shape == (MOST_SCALES, 81)
+    assert scales.cost_of_sizes(lam, np.inf).shape == (MOST_SCALES, 4_096)
     bits = -np.log2(scales.frequencies / 4096)
     for m, place in zip(random.integers(28, size=50), random.integers(60, size=50), strict=True):
         size, total = (place + 0.5) / 4, 0.0
