@@ -120,7 +120,5 @@ def choose_classes(
     columns = np.arange(firsts.min(), firsts.max() + span)
     costs = np.ascontiguousarray(look_up[np.clip(columns, 0, last)].T)
     chosen = np.zeros(len(rows), np.int64)
-    team.run(
-        _choose, team.threads, rows, chosen, firsts - firsts.min(), all_fees, costs
-    )
+    team.run(_choose, team.threads, rows, chosen, firsts - firsts.min(), all_fees, costs)
     return number[chosen]

@@ -139,9 +139,7 @@ def _open(lane, place, end, most, data, words, states, ats, counts):
 
 
 @njit(**_EXACT)
-def _begin_row(
-    lane, axis_scales, last_scale, class_table, words, states, ats, scales, steps
-):
+def _begin_row(lane, axis_scales, last_scale, class_table, words, states, ats, scales, steps):
     """Reads a row's class, and finds the scales of its axes."""
     classes, class_pieces, class_offsets, class_steps = class_table
     slot = _low_bits(states[lane], 12)

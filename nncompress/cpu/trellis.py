@@ -57,7 +57,9 @@ def _advance(typingctx, old, new, branches, choices, labels, half):
     def codegen(context, builder, signature, arguments):
         old, new, branches, choices, labels, half = arguments
         zero = ir.Constant(_ROW, [0] * LANES)
-        both = ir.Constant(ir.VectorType(_I32, 32), [*range(8), *range(16, 24), *range(8, 16), *range(24, 32)])
+        both = ir.Constant(
+            ir.VectorType(_I32, 32), [*range(8), *range(16, 24), *range(8, 16), *range(24, 32)]
+        )
 
         def load_row(base, index, size=32):
             return builder.load(_at(builder, base, index, size, _ROW), align=32)
