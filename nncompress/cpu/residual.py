@@ -19,31 +19,33 @@ from nncompress.cpu.trellis import POINTS, SYMBOLS
 FREE_SIGNS = 16  # that a block's first state holds
 _CHUNK = 32  # blocks whose places are told by one number and their lengths
 _LANES = 4
-_TILE_ROWS = 64
+_TILE_ROWS = 60  # a multiple of lanes, and of the rows of a product's tile
+# Where a record of 256 bytes has frequencies and values; see ``residual_kernels.Compiled``.
+_RECORD, _PIECES, _SIZES = 256, 32, 96
 _FEW_ROWS = 3
 _LOW = np.uint64(1 << 16)
 _EXACT = {**JIT, "fastmath": False}
 
 
 @intrinsic
-def _symbol_of(typingctx, lasts, slot):
+def _symbol_of(typingctx, record, slot):
     """Returns the symbol of a slot.
 
     Args:
         typingctx: Numba's typing context.
-        lasts: Address of the last slots of 16 symbols, int16.
+        record: Address of the last slots of 16 symbols, int16.
         slot: int64, below 4096.
     """
 
     def codegen(context, builder, signature, arguments):
-        lasts, slot = arguments
+        record, slot = arguments
         short = ir.IntType(16)
         vector = ir.VectorType(short, SYMBOLS)
         undefined = ir.Constant(vector, ir.Undefined)
         one = builder.insert_element(undefined, builder.trunc(slot, short), ir.IntType(32)(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), SYMBOLS), [0] * SYMBOLS)
         slots = builder.shuffle_vector(one, undefined, zeros)
-        table = builder.load(builder.inttoptr(lasts, vector.as_pointer()), align=2)
+        table = builder.load(builder.inttoptr(record, vector.as_pointer()), align=2)
         passed = builder.bitcast(builder.icmp_signed(">", slots, table), short)
         return builder.zext(builder.ctpop(passed), ir.IntType(64))
 
@@ -89,40 +91,39 @@ def _more_of(x, words, at, k, shift):
 def _take(x, at, way, kept, t, lane, tables, early):
     """Takes a coordinate; returns state, place among the words, trellis and kept signs.
 
-    While it is ``early``, a row of 16 ``free`` signs keeps the places of those.
+    ``way`` is 256 times ``2s + c``. While it is ``early``, a row of 16 ``free`` signs keeps the
+    places of those.
     """
-    words, scales, step, free, values, signs = lane
-    lasts, pieces, sizes, shifts, ways = tables
+    words, scales, free, values, signs = lane
+    records, shifts, ways = tables
     scale = np.int64(load(np.int32(0), scales, t))
-    table = 2 * scale + (way & 1)
+    record = records + (scale << 9) + (way & _RECORD)
     slot = _low_bits(x, 12)
-    symbol = _symbol_of(lasts + 2 * SYMBOLS * table, slot)
-    entry = SYMBOLS * table + symbol
-    piece = np.int64(load(np.int32(0), pieces, entry))
+    symbol = _symbol_of(record, slot)
+    piece = np.int64(load(np.int32(0), record + _PIECES, symbol))
     x, at = _renew(_advance(x, piece, slot), words, at)
-    size = load(np.float32(0), sizes, entry)
+    size = load(np.int32(0), record + _SIZES, symbol)
     k = symbol
     if piece < 0:
         x, at, k = _more_of(x, words, at, k, load(np.int64(0), shifts, scale))
         if k < POINTS:
-            size = load(np.float32(0), sizes, SYMBOLS * table + k)
+            size = load(np.int32(0), record + _SIZES, k)
         else:
-            size = np.float32(2 * k - (way & 1))
+            size = float_to_bits(np.float32(2 * k - (way >> 8 & 1)))
     signed = np.int64(k > 0)
     if early:
         store(t, signs, kept)
         nonzero = signed
         signed &= np.int64(kept >= free)
         kept = min(kept + nonzero, FREE_SIGNS)
-    negative = np.int32((np.int64(x) & signed) << 31)
-    store(np.int32(float_to_bits(size * step) ^ negative), values, t)
+    store(np.int32(size ^ np.int32((np.int64(x) & signed) << 31)), values, t)
     x, at = _renew(x >> np.uint64(signed), words, at)
-    return x, at, np.int64(load(np.uint16(0), ways, 2 * way + (k & 1))), kept
+    return x, at, np.int64(load(np.int32(0), ways, (way >> 7) + (k & 1))), kept
 
 
 @njit(**_EXACT)
 def _open(lane, place, end, most, data, words, states, ats, counts):
-    """Copies a block's words to a lane, nothing but zeros after them, and reads its first state."""
+    """Copies a block's words to a lane, with zeros after them, and reads its first state."""
     length = end - place
     x = np.uint64(0)
     for i in range(3):
@@ -162,11 +163,11 @@ def _give_signs(x, kept, signs, values):
 
 
 @njit(**INLINE)
-def _lane(number, words, scales, steps, frees, values, signs):
+def _lane(number, words, scales, frees, values, signs):
     """Returns what a lane is read by; arrays as their addresses."""
     return (
         np.int64(words[number].ctypes.data),
-        np.int64(scales[number].ctypes.data), steps[number], frees[number],
+        np.int64(scales[number].ctypes.data), frees[number],
         np.int64(values[number].ctypes.data), np.int64(signs[number].ctypes.data),
     )  # fmt: skip
 
@@ -175,7 +176,7 @@ def _lane(number, words, scales, steps, frees, values, signs):
 def _read_row(num_axes, states, ats, lane, tables):
     """Reads a row of the first lane; returns how many signs it keeps."""
     x, at, way, kept, t = states[0], ats[0], 0, 0, 0
-    while t < num_axes and kept < lane[3]:
+    while t < num_axes and kept < lane[2]:
         x, at, way, kept = _take(x, at, way, kept, t, lane, tables, True)
         t += 1
     while t < num_axes:
@@ -194,7 +195,7 @@ def _read_row_of_four(num_axes, states, ats, kept, lanes, tables):
     w0 = w1 = w2 = w3 = 0
     k0 = k1 = k2 = k3 = 0
     t = 0
-    while t < num_axes and (k0 < a[3]) | (k1 < b[3]) | (k2 < c[3]) | (k3 < d[3]):
+    while t < num_axes and (k0 < a[2]) | (k1 < b[2]) | (k2 < c[2]) | (k3 < d[2]):
         x0, at0, w0, k0 = _take(x0, at0, w0, k0, t, a, tables, True)
         x1, at1, w1, k1 = _take(x1, at1, w1, k1, t, b, tables, True)
         x2, at2, w2, k2 = _take(x2, at2, w2, k2, t, c, tables, True)
@@ -224,12 +225,10 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
         into: float32 ``(m, T)``, written.
         compiled: What blocks are read by.
     """
-    (data, axis_scales, classes, class_pieces, class_offsets, class_steps, ways, shifts, last_slots,
-     pieces, sizes) = compiled  # fmt: skip
-    class_table = classes, class_pieces, class_offsets, class_steps
+    data, axis_scales, ways, shifts, records = compiled[:5]
+    class_table = compiled[5:]
     tables = (
-        np.int64(last_slots.ctypes.data), np.int64(pieces.ctypes.data),
-        np.int64(sizes.ctypes.data), np.int64(shifts.ctypes.data), np.int64(ways.ctypes.data),
+        np.int64(records.ctypes.data), np.int64(shifts.ctypes.data), np.int64(ways.ctypes.data)
     )  # fmt: skip
     num_axes = into.shape[1]
     # No row takes more words than one for its class and five for each coordinate: whatever is
@@ -262,7 +261,7 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
                     scales, steps,
                 )  # fmt: skip
                 frees[lane] = FREE_SIGNS if row == rows[first + lane] - 1 else 0
-            arrays = words, scales, steps, frees, values, signs
+            arrays = words, scales, frees, values, signs
             if count == 1:
                 kept[0] = _read_row(num_axes, states, ats, _lane(0, *arrays), tables)
             else:
@@ -275,7 +274,8 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
                     _give_signs(states[lane], kept[lane], signs[lane], values[lane])
             for i in range(at, end):
                 if wanted[i, 1] == row:
-                    into[i] = values[wanted[i, 0] - first]
+                    lane = wanted[i, 0] - first
+                    into[i] = values[lane] * steps[lane]
         at = end
         first += count
 

@@ -13,7 +13,7 @@ import numpy as np
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
-from nncompress.embedding.residual_kernels import Reader, bounds_of, shape_of, slots_of
+from nncompress.embedding.residual_kernels import Reader, bounds_of, shape_of
 
 CHUNK = 32  # blocks whose places are told by one number and their lengths
 
@@ -49,7 +49,8 @@ class Stream:
     Attributes:
         data: uint8, the blocks one after the other.
         starts: Where every 32nd block begins, uint32 or uint64.
-        lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8 ``(n, bytes)``.
+        lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8
+            ``(n, bytes)``.
         length_bits: Bits of a length.
         least_length: The bytes of the shortest block.
         block_rows: Rows in a block, G; the last one may have fewer.

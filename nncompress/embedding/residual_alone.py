@@ -12,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from nncompress.embedding.residual import Stream
+    from nncompress.embedding.residual_kernels import Reader
 
 POINTS = 4  # levels whose values are looked up
 SYMBOLS = 16  # the last one announces larger levels
@@ -21,35 +22,30 @@ _MORE = 3  # in place of a parity: the symbol is not the whole level
 
 
 class AloneReader:
-    """Reads blocks one by one; the arguments are those of ``residual_kernels.Compiled``."""
+    """Reads blocks one by one.
 
-    def __init__(
-        self,
-        data: np.ndarray,
-        axis_scales: np.ndarray,
-        classes: np.ndarray,
-        class_pieces: np.ndarray,
-        class_offsets: np.ndarray,
-        class_steps: np.ndarray,
-        ways: np.ndarray,
-        shifts: np.ndarray,
-        lasts: np.ndarray,
-        pieces: np.ndarray,
-        sizes: np.ndarray,
-    ) -> None:
-        self._data, self._axis_scales = data, axis_scales
-        self._classes = classes.tobytes()
-        self._class_frequencies = (class_pieces & 0xFFFF).tolist()
-        self._class_starts = (class_pieces >> 16).tolist()
-        self._class_offsets, self._class_steps = class_offsets, class_steps
-        self._shifts, self._pieces, self._sizes = shifts.tolist(), pieces, sizes
-        pairs = ways[:, 0]
+    Args:
+        reader: What the blocks are read by.
+    """
+
+    def __init__(self, reader: "Reader") -> None:
+        compiled = reader.compiled
+        self._data, self._axis_scales = compiled.data, compiled.axis_scales
+        self._classes = compiled.classes.tobytes()
+        self._class_frequencies = (compiled.class_pieces & 0xFFFF).tolist()
+        self._class_starts = (compiled.class_pieces >> 16).tolist()
+        self._class_offsets, self._class_steps = compiled.class_offsets, compiled.class_steps
+        self._shifts = compiled.shifts.tolist()
+        self._pieces, self._sizes = reader.pieces, reader.sizes
+        pairs = compiled.ways[:, 0] >> 8
         # By state: the next one if the level is 0, odd, or even but not 0.
         self._next_states = [(a >> 1, b >> 1, a >> 1) for a, b in pairs.tolist()]
         self._quantizers = [0] * len(pairs)  # state 0 has no other
         for way in pairs.ravel().tolist():
             self._quantizers[way >> 1] = way & 1
-        self._floats = Struct(f"{len(axis_scales)}f")  # far quicker than NumPy at lists of floats
+        self._floats = Struct(
+            f"{len(self._axis_scales)}f"
+        )  # far quicker than NumPy at lists of floats
         self._by_scale: dict[int, list] = {}
         self._by_class: dict[int, list] = {}
 

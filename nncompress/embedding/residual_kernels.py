@@ -35,36 +35,40 @@ class Reading(NamedTuple):
     shifts: np.ndarray
 
 
+# What the levels of a scale and quantizer are read by.
+_RECORD = np.dtype(
+    [("lasts", "i2", SYMBOLS), ("pieces", "i4", SYMBOLS), ("sizes", "f4", SYMBOLS), ("_", "V96")]
+)
+
+
 class Compiled(NamedTuple):
     """What compiled kernels read blocks by.
 
     Attributes:
         data: The blocks, uint8.
         axis_scales: The scale of each axis, int32 ``(T,)``.
+        ways: 256 times ``2s + c`` of the next state s and its quantizer c, by ``2s + c`` of the
+            state and the parity of the level, int32 ``(S, 2, 2)``.
+        shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
+        records: For each scale and quantizer 256 bytes, uint8 ``(scales, 2, 256)``: of 16 symbols
+            the last slots, int16; ``pieces``, int32; the values of levels 0 to 15 in steps,
+            float32. A piece is the frequency and the first slot times ``2**16``; negative where
+            the symbol is not the whole level.
         classes: The row class of each slot, uint8 ``(4096,)``.
-        class_pieces: As ``pieces``, int32 ``(R,)``.
+        class_pieces: As those of symbols, int32 ``(R,)``.
         class_offsets: What a row's class adds to the scales, int32 ``(R,)``.
         class_steps: float32 ``(R,)``.
-        ways: ``2s + c`` of the next state s and its quantizer c, by ``2s + c`` of the state and
-            the parity of the level, uint16 ``(S, 2, 2)``.
-        shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
-        lasts: The last slot of each symbol, int16 ``(scales, 2, 16)``.
-        pieces: Frequencies of symbols, and their first slots times ``2**16``, int32
-            ``(scales, 2, 16)``; negative where the symbol is not the whole level.
-        sizes: The values of levels 0 to 15 in steps, float32 ``(scales, 2, 16)``.
     """
 
     data: np.ndarray
     axis_scales: np.ndarray
+    ways: np.ndarray
+    shifts: np.ndarray
+    records: np.ndarray
     classes: np.ndarray
     class_pieces: np.ndarray
     class_offsets: np.ndarray
     class_steps: np.ndarray
-    ways: np.ndarray
-    shifts: np.ndarray
-    lasts: np.ndarray
-    pieces: np.ndarray
-    sizes: np.ndarray
 
 
 class Reader:
@@ -75,42 +79,45 @@ class Reader:
 
     Attributes:
         stream: Its blocks.
-        compiled: What compiled kernels read them by.
-        index: Where compiled kernels find blocks: ``starts``, ``lengths``, ``length_bits`` and
+        pieces: As the records of ``Compiled`` have them, int32 ``(scales, 2, 16)``.
+        sizes: The values of levels 0 to 15 in steps, float32 ``(scales, 2, 16)``.
+        compiled: What compiled kernels read blocks by.
+        index: Where they find blocks: ``starts``, ``lengths``, ``length_bits`` and
             ``least_length`` of the stream, and its ``block_rows`` and ``num_rows``.
     """
 
     def __init__(self, residual: "Residual") -> None:
         self.stream: Stream = residual.stream
         tables: EntropyTables = residual.tables
-        self.frequencies = tables.frequencies
+        self._frequencies = tables.frequencies
         code = trellis_code(residual.state_bits)
         classes, class_starts = slots_of(tables.class_frequencies)
         frequencies, starts = tables.frequencies.astype(np.int32), starts_of(tables.frequencies)
         shifts = np.minimum(tables.shifts, _MOST_SHIFT).astype(np.int64)
-        pieces = frequencies | starts.astype(np.int32) << 16
-        pieces[shifts > 0] |= _MORE
-        pieces[:, :, -1] |= _MORE
-        sizes = np.empty(pieces.shape, np.float32)
+        self.pieces = frequencies | starts.astype(np.int32) << 16
+        self.pieces[shifts > 0] |= _MORE
+        self.pieces[:, :, -1] |= _MORE
+        self.sizes = np.empty(self.pieces.shape, np.float32)
         for c in range(2):
-            sizes[:, c] = 2 * np.arange(SYMBOLS) - c
-        sizes[:, :, :POINTS] = tables.points
-        ways = 2 * code.next_states + code.quantizers[code.next_states]
-        ways = np.repeat(ways[:, None], 2, axis=1)  # whatever the quantizer: the state tells it
+            self.sizes[:, c] = 2 * np.arange(SYMBOLS) - c
+        self.sizes[:, :, :POINTS] = tables.points
+        records = np.zeros(self.pieces.shape[:2], _RECORD)
+        records["lasts"] = starts + frequencies - 1
+        records["pieces"], records["sizes"] = self.pieces, self.sizes
+        # Whatever the quantizer: the state tells it.
+        ways = (2 * code.next_states + code.quantizers[code.next_states]).astype(np.int32) << 8
+        stream = self.stream
         self.compiled = Compiled(
-            np.asarray(self.stream.data),
+            np.asarray(stream.data),
             tables.axis_scales.astype(np.int32),
+            np.repeat(ways[:, None], 2, axis=1),
+            shifts,
+            records.view(np.uint8).reshape(-1, 2, _RECORD.itemsize),
             classes,
             tables.class_frequencies.astype(np.int32) | class_starts.astype(np.int32) << 16,
             tables.class_offsets.astype(np.int32),
             tables.class_steps.astype(np.float32),
-            ways.astype(np.uint16),
-            shifts,
-            (starts + frequencies - 1).astype(np.int16),
-            pieces,
-            sizes,
         )
-        stream = self.stream
         self.index = (
             (
                 np.asarray(stream.starts), np.asarray(stream.lengths), stream.length_bits,
@@ -122,12 +129,12 @@ class Reader:
     @cached_property
     def symbols(self) -> np.ndarray:
         """The symbol of each slot, uint8 ``(scales * 2 * 4096,)``, made when it is needed."""
-        return slots_of(self.frequencies)[0].ravel()
+        return slots_of(self._frequencies)[0].ravel()
 
     @cached_property
     def alone(self) -> AloneReader:
         """What reads a block alone, made when it is needed."""
-        return AloneReader(*self.compiled)
+        return AloneReader(self)
 
     def scales_of(self, classes: np.ndarray) -> np.ndarray:
         """Returns the scales of axes for row classes, int64 ``(T, n)``."""
@@ -181,8 +188,8 @@ def read_blocks(
         renew(here)
         return bits
 
-    pieces, sizes = compiled.pieces.ravel().astype(np.int64), compiled.sizes.ravel()
-    ways = compiled.ways.astype(np.intp).ravel()
+    pieces, sizes = reader.pieces.ravel().astype(np.int64), reader.sizes.ravel()
+    ways = (compiled.ways >> 8).astype(np.intp).ravel()
     num_axes = values.shape[2]
     by_axis = np.empty((num_axes, len(places)), np.float32)
     for row in range(values.shape[1]):
@@ -195,7 +202,7 @@ def read_blocks(
         trellis = np.zeros(len(places), np.intp)
         signless = np.where(last, 0, FREE_SIGNS)
         waiting = np.full((len(places), FREE_SIGNS), -1)
-        all_signs = not last.any()
+        all_signs = not np.any(last)
         for t in range(num_axes):
             m = scales[t]
             table = 2 * m + (trellis & 1)

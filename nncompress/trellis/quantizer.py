@@ -59,7 +59,8 @@ class Coded:
     Attributes:
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
-        errors: The squared error of each row within the axes, in the rows' units, float64 ``(n,)``.
+        errors: The squared error of each row within the axes, in the rows' units, float64
+            ``(n,)``.
         bits: The bits of each row by the tables, float64 ``(n,)``.
     """
 
