@@ -20,12 +20,17 @@ _EXACT = {**JIT, "fastmath": False}
 
 
 @njit(**INLINE)
+def _make_room(x, words, at, limit):
+    """Gives away a word where the state has reached a limit; no branch, which would be guessed."""
+    words[at] = np.uint16(x & np.uint64(0xFFFF))
+    full = np.uint64(x >= limit)
+    return x >> (full << np.uint64(4)), at + np.int64(full)
+
+
+@njit(**INLINE)
 def _push(x, words, at, frequency, start):
     """Adds a symbol; returns the state and the number of words."""
-    if x >= np.uint64(frequency) << np.uint64(20):
-        words[at] = np.uint16(x & np.uint64(0xFFFF))
-        at += 1
-        x >>= np.uint64(16)
+    x, at = _make_room(x, words, at, np.uint64(frequency) << np.uint64(20))
     f = np.uint32(frequency)
     quotient = np.uint32(x) // f
     rest = np.uint32(x) - quotient * f
@@ -34,13 +39,8 @@ def _push(x, words, at, frequency, start):
 
 @njit(**INLINE)
 def _push_bits(x, words, at, value, count):
-    """Adds bits as they are."""
-    if count == 0:
-        return x, at
-    if x >= np.uint64(1) << np.uint64(32 - count):
-        words[at] = np.uint16(x & np.uint64(0xFFFF))
-        at += 1
-        x >>= np.uint64(16)
+    """Adds bits as they are, or none."""
+    x, at = _make_room(x, words, at, np.uint64(1) << np.uint64(32 - count))
     return (x << np.uint64(count)) | np.uint64(value), at
 
 
@@ -69,17 +69,18 @@ def _write_block(levels, classes, scales, code, frequencies, starts, class_table
             state = next_states[state, k & 1]
             nonzero += k > 0
         offset = class_offsets[classes[row]]
+        free = FREE_SIGNS if row == num_rows - 1 else 0
         for t in range(num_axes - 1, -1, -1):
             level = np.int64(levels[row, t])
             k = abs(level)
             m = min(max(axis_scales[t] + offset, 0), shifts.size - 1)
             c = path[t]
             shift = shifts[m]
-            if k:
-                if row < num_rows - 1 or nonzero > FREE_SIGNS:
-                    x, at = _push_bits(x, words, at, level < 0, 1)
-                nonzero -= 1
-            x, at = _push_bits(x, words, at, k & ((1 << shift) - 1), shift)
+            signed = np.int64((k > 0) & (nonzero > free))
+            nonzero -= np.int64(k > 0)
+            x, at = _push_bits(x, words, at, np.int64(level < 0) & signed, signed)
+            if shift:
+                x, at = _push_bits(x, words, at, k & ((1 << shift) - 1), shift)
             symbol = k >> shift
             if symbol >= SYMBOLS - 1:
                 rest = symbol - (SYMBOLS - 1) + 1

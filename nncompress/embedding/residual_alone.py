@@ -56,7 +56,7 @@ class AloneReader:
             place: Where it begins in the stream's bytes.
             end: Where it ends, at least 3 bytes later.
             rows: Rows in it.
-            values: float32 ``(G, T)``, written; 0 beyond the rows.
+            values: The first rows' coordinates, float32 ``(n, T)``, written; 0 beyond the rows.
         """
         block = self._data[place:end].tobytes()
         x = int.from_bytes(block[:3], "little")
@@ -66,7 +66,7 @@ class AloneReader:
         words = np.frombuffer(block, "<u2", (len(block) - 3) // 2, 3).tolist()
         word = chain(words, repeat(0)).__next__
         values[rows:] = 0
-        for row in range(rows):
+        for row in range(min(rows, len(values))):
             slot = x & 4095
             which = self._classes[slot]
             x = self._class_frequencies[which] * (x >> 12) + slot - self._class_starts[which]
@@ -85,7 +85,7 @@ class AloneReader:
         """Returns a row's coordinates, float32 ``(T,)``."""
         block, inside = divmod(row, stream.block_rows)
         rows = min(stream.block_rows, stream.num_rows - block * stream.block_rows)
-        values = np.empty((rows, len(self._axis_scales)), np.float32)
+        values = np.empty((inside + 1, len(self._axis_scales)), np.float32)
         self.read(*stream.bounds(block), rows, values)
         return values[inside]
 
