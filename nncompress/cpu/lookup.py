@@ -9,10 +9,18 @@ from numba import njit
 
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.product import READS_HALVES
-from nncompress.cpu.rans import read_blocks
+from nncompress.cpu.residual import add_residuals, read_blocks
 from nncompress.cpu.vectors import sum_rows
 
-__all__ = ["READS_HALVES", "decode", "maxima", "read_blocks", "scan", "square_norms"]
+__all__ = [
+    "READS_HALVES",
+    "add_residuals",
+    "decode",
+    "maxima",
+    "read_blocks",
+    "scan",
+    "square_norms",
+]
 
 # No liberties with the order of additions, and none with adding products.
 _EXACT = {**JIT, "fastmath": False}

@@ -7,10 +7,9 @@ that both give the same numbers, bit for bit.
 import numpy as np
 
 from nncompress.embedding.packing import Packing
-from nncompress.embedding.residual_kernels import read_blocks
+from nncompress.embedding.residual_kernels import add_residuals, read_blocks
 
-
-__all__ = ["decode", "maxima", "read_blocks", "scan", "square_norms"]
+__all__ = ["add_residuals", "decode", "maxima", "read_blocks", "scan", "square_norms"]
 
 
 def decode(

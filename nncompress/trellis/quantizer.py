@@ -74,7 +74,8 @@ class Coded:
     Attributes:
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
-        errors: The squared error of each row within the axes, in the rows' units, float64 ``(n,)``.
+        errors: The squared error of each row within the axes, in the rows' units, float64
+            ``(n,)``.
         bits: The bits of each row by the tables, float64 ``(n,)``.
         clusters: Each row's cluster, int64 ``(n,)``.
     """
@@ -150,12 +151,13 @@ class Quantizer:
         exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
         steps = self.settings.step * RATIO ** exponents.astype(np.float64)
         coordinates, clusters = self.coordinates(rows, engine.threads)
-        sizes = (coordinates / steps[:, None]).astype(np.float32)
-        classes = self._classes(sizes, exponents, engine)
-        return self._walk(sizes, classes, steps, clusters, engine)[0]
+        np.divide(coordinates, steps[:, None], out=coordinates, casting="same_kind")
+        classes = self._classes(coordinates, exponents, engine)
+        return self._walk(coordinates, classes, steps, clusters, engine)[0]
 
     def _classes(self, sizes: np.ndarray, exponents: np.ndarray, engine: Engine) -> np.ndarray:
-        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
+        largest = max(float(sizes.max()), -float(sizes.min()))
+        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit, largest)
         fees = -np.log2(self.class_frequencies / 4096) * self.settings.cost_of_a_bit
         classes = np.zeros(len(sizes), np.int64)
         for exponent in np.unique(exponents):
@@ -176,11 +178,11 @@ class Quantizer:
         clusters: np.ndarray,
         engine: Engine,
     ) -> tuple[Coded, Counted]:
-        largest = float(np.abs(sizes).max(initial=0.0))
+        largest = max(float(sizes.max()), -float(sizes.min()))
         if largest > _LARGEST_SIZE:
             raise InputError(
-                f"a row is {largest:,.0f} quantization steps long, and {_LARGEST_SIZE:,.0f} are the "
-                "most; ask for less quality or fewer bits, or leave out rows that are much larger "
+                f"a row is {largest:,.0f} quantization steps long; wanted {_LARGEST_SIZE:,.0f} at "
+                "most: ask for less quality or fewer bits, or leave out rows that are much larger "
                 "than the others"
             )
         offsets = self.class_offsets[classes].astype(np.int32)
