@@ -1,7 +1,8 @@
 """Looking up rows of a compressed embedding, and comparing a query with all of them.
 
 ``nncompress.embedding.numpy_kernels`` says what each function computes, and computes the same
-numbers, bit for bit: sums go from the first group to the last.
+numbers, bit for bit: sums go from the first group to the last. ``cpu.residual`` says where
+residual stages differ.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Reading the blocks of a residual stage, and turning coordinates back to rows.
 
 ``nncompress.embedding.residual_kernels`` says what each function computes, and computes the same
-coordinates, bit for bit. A symbol has to wait for the one before it; so the symbols of four blocks
+coordinates, bit for bit. Here a row has the same bits however many are asked for, which NumPy's
+products do not promise. A symbol has to wait for the one before it; so the symbols of four blocks
 are read in turn, and the processor works at all of them at once. Nothing branches but where
 levels are large: whether a word or a sign is taken goes into arithmetic.
 """

@@ -11,6 +11,7 @@ import numpy as np
 
 from nncompress.embedding.residual_alone import FREE_SIGNS, LOW, POINTS, SYMBOLS, AloneReader
 from nncompress.embedding.trellis_code import trellis_code
+from nncompress.errors import FormatError
 
 if TYPE_CHECKING:
     from nncompress.embedding.residual import EntropyTables, Residual, Stream
@@ -84,9 +85,13 @@ class Reader:
         compiled: What compiled kernels read blocks by.
         index: Where they find blocks: ``starts``, ``lengths``, ``length_bits`` and
             ``least_length`` of the stream, and its ``block_rows`` and ``num_rows``.
+
+    Raises:
+        FormatError: The stage's arrays do not fit together.
     """
 
     def __init__(self, residual: "Residual") -> None:
+        _check(residual)
         self.stream: Stream = residual.stream
         tables: EntropyTables = residual.tables
         self._frequencies = tables.frequencies
@@ -141,6 +146,36 @@ class Reader:
         compiled = self.compiled
         scales = compiled.axis_scales[:, None] + compiled.class_offsets[classes].astype(np.int64)
         return np.clip(scales, 0, len(compiled.shifts) - 1, out=scales)
+
+
+def _check(residual: "Residual") -> None:
+    """Refuses arrays that kernels, which look no further, would leave the bounds of."""
+    tables, stream, rotation = residual.tables, residual.stream, residual.rotation
+    scales, classes = len(tables.shifts), len(tables.class_steps)
+    axes, chunks = len(tables.axis_scales), -(-stream.num_blocks // 32)
+    wanted: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+        "frequencies": (tables.frequencies.shape, (scales, 2, SYMBOLS)),
+        "points": (tables.points.shape, (scales, 2, POINTS)),
+        "class frequencies": (tables.class_frequencies.shape, (classes,)),
+        "class offsets": (tables.class_offsets.shape, (classes,)),
+        "axes": (rotation.scales.shape, (axes,)),
+        "columns of axes": ((rotation.dim,), residual.mean.shape),
+        "places of blocks": (stream.starts.shape, (chunks,)),
+        "lengths of blocks": (stream.lengths.shape, (chunks, 4 * stream.length_bits)),
+    }
+    for name, (found, shape) in wanted.items():
+        if found != shape:
+            raise FormatError(f"{name} of shape {found} in a residual stage; wanted {shape}")
+    for name, number, most in (("scales", scales, 4096), ("row classes", classes, 256)):
+        if not 1 <= number <= most:
+            raise FormatError(f"{number} {name} in a residual stage; wanted 1 to {most}")
+    for frequencies in (tables.frequencies, tables.class_frequencies):
+        if (frequencies.sum(axis=-1, dtype=np.int64) != 4096).any():
+            raise FormatError("frequencies of a residual stage that do not add up to 4,096")
+    if len(stream.data) < 3 * stream.num_blocks:
+        raise FormatError(
+            f"{stream.num_blocks} blocks in {len(stream.data)} bytes; wanted at least 3 for each"
+        )
 
 
 def read_blocks(

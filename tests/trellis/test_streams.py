@@ -1,5 +1,7 @@
 """What is written is read: by NumPy's code and by compiled code, whatever is asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from nncompress.embedding.engine import engine
 from nncompress.embedding.residual import Stream
 from nncompress.embedding.residual_kernels import slots_of
+from nncompress.errors import FormatError
 from tests.trellis.making import random_levels, random_tables, residual_of, values_of, written
 
 
@@ -128,6 +131,30 @@ def test_damaged_bytes_are_read_to_something_the_same_by_both(seed, block_rows):
     for block in blocks[:3]:
         for one in both_engines(lambda block=block: residual.coordinates(np.array([block]))):
             np.testing.assert_array_equal(one[0], many[block])
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("tables", {"frequencies": np.full((5, 2, 16), 255, np.uint16)}, "add up to 4,096"),
+        ("tables", {"class_frequencies": np.full(3, 9, np.uint16)}, "add up to 4,096"),
+        ("tables", {"points": np.zeros((4, 2, 4), np.float32)}, r"points of shape \(4, 2, 4\)"),
+        ("tables", {"class_offsets": np.zeros(2, np.int16)}, "class offsets"),
+        ("tables", {"class_steps": np.zeros(300, np.float32)}, "class frequencies"),
+        ("tables", {"axis_scales": np.zeros(19, np.int16)}, r"axes of shape \(20,\)"),
+        ("stream", {"data": np.zeros(68, np.uint8)}, "23 blocks in 68 bytes"),
+        ("stream", {"starts": np.zeros(0, np.uint32)}, "places of blocks"),
+        ("stream", {"lengths": np.zeros((1, 3), np.uint8)}, "lengths of blocks"),
+        ("stream", {"num_rows": 33}, "places of blocks"),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(part, change, message, random):
+    levels = random_levels(random, 23, 20)
+    classes = np.zeros(23, np.uint8)
+    residual = residual_of(random, levels, classes, random_tables(random, 20))
+    damaged = replace(residual, **{part: replace(getattr(residual, part), **change)})
+    with pytest.raises(FormatError, match=message):
+        damaged.add_to(np.arange(3), np.zeros((3, 22), np.float32))
 
 
 @given(
