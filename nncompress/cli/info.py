@@ -4,7 +4,10 @@ import argparse
 from pathlib import Path
 
 from nncompress.cli.printing import add_json, print_facts
+from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.residual import Residual
+from nncompress.embedding.residual_table import ResidualTable
 
 EXAMPLE = "glove.nnc"
 
@@ -36,14 +39,35 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
         "rows": table.num_rows,
         "words": len(embedding) if embedding.has_words else 0,
         "columns": table.dim,
-        "M": table.num_codebooks,
-        "K": table.num_codewords,
-        "codebook_dtype": str(table.codebook.dtype),
+        **_additive_facts(table.additive if isinstance(table, ResidualTable) else table),
+        **(_residual_facts(table.residual) if isinstance(table, ResidualTable) else {}),
+        "code_bits_per_row": round(8 * table.row_bytes, 2),
+        "shared_bytes": table.shared_bytes,
     }
     facts.pop("verified", None)
     if getattr(arguments, "verify", False):  # a file that is not right has been refused
         facts["verified"] = True
     print_facts(arguments, facts, {name: _shown(value) for name, value in facts.items()})
+
+
+def _additive_facts(table: CodeTable | None) -> dict[str, object]:
+    if table is None:
+        return {}
+    return {
+        "M": table.num_codebooks,
+        "K": table.num_codewords,
+        "codebook_dtype": table.codebook_type,
+    }
+
+
+def _residual_facts(residual: Residual) -> dict[str, object]:
+    return {
+        "residual_bytes_per_row": round(residual.row_bytes, 3),
+        "rows_per_block": residual.stream.block_rows,
+        "axes": residual.rotation.shape[0],
+        "bits_per_axis_entry": residual.rotation.bits,
+        "trellis_states": 1 << residual.state_bits,
+    }
 
 
 def _shown(value: object) -> str:

@@ -5,7 +5,7 @@ entropy-constrained trellis-coded quantization (Fischer and Wang, IEEE Trans. In
 1992). Blocks of rows are strings of bytes of any length (``residual_kernels``, ``cpu.rans``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -51,7 +51,8 @@ class Stream:
     Attributes:
         data: uint8, the blocks one after the other.
         starts: Where every 32nd block begins, uint32 or uint64.
-        lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8 ``(n, bytes)``.
+        lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8
+            ``(chunks, bytes)``.
         length_bits: Bits of a length.
         least_length: The bytes of the shortest block.
         block_rows: Rows in a block, G; the last one may have fewer.
@@ -67,9 +68,7 @@ class Stream:
     num_rows: int
 
     @classmethod
-    def of(
-        cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int
-    ) -> "Stream":
+    def of(cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int) -> "Stream":
         """Makes a stream of bytes and the lengths of its blocks, int64."""
         least = int(lengths.min())
         bits = max(1, int(lengths.max() - least).bit_length())
@@ -95,8 +94,9 @@ class Stream:
         lengths = Packing(CHUNK, self.length_bits).unpack(self.lengths[chunks]).astype(np.int64)
         lengths += self.least_length
         before = np.where(np.arange(CHUNK) < inside[:, None], lengths, 0).sum(axis=1)
-        places = self.starts[chunks].astype(np.int64) + before
-        places = np.minimum(places, len(self.data) - 3)
+        # Kept in the data before they are added to: either could be anything in a damaged file.
+        starts = np.minimum(self.starts[chunks].astype(np.uint64), np.uint64(len(self.data)))
+        places = np.minimum(starts.astype(np.int64) + before, len(self.data) - 3)
         ends = places + lengths[np.arange(len(blocks)), inside]
         return places, np.clip(ends, places + 3, len(self.data))
 
@@ -118,12 +118,29 @@ class Residual:
     tables: EntropyTables
     state_bits: int
     stream: Stream
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def num_rows(self) -> int:
         """N."""
         return self.stream.num_rows
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row, with its share of where blocks begin."""
+        stream = self.stream
+        total = stream.data.nbytes + stream.starts.nbytes + stream.lengths.nbytes
+        return total / stream.num_rows
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of mean, axes and tables, points in half precision."""
+        tables = self.tables
+        arrays = (
+            tables.frequencies, tables.shifts, tables.class_frequencies, tables.class_offsets,
+            tables.class_steps, tables.axis_scales,
+        )  # fmt: skip
+        total = self.mean.nbytes + self.rotation.nbytes + tables.points.nbytes // 2
+        return total + sum(array.nbytes for array in arrays)
 
     @cached_property
     def axes(self) -> np.ndarray:

@@ -59,7 +59,8 @@ class Coded:
     Attributes:
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
-        errors: The squared error of each row within the axes, in the rows' units, float64 ``(n,)``.
+        errors: The squared error of each row within the axes, in the rows' units, float64
+            ``(n,)``.
         bits: The bits of each row by the tables, float64 ``(n,)``.
     """
 
@@ -94,6 +95,32 @@ class Quantizer:
     class_offsets: np.ndarray
     class_steps: np.ndarray
     class_frequencies: np.ndarray
+
+    @classmethod
+    def of_residual(cls, residual: Residual) -> "Quantizer":
+        """Returns the quantizer that more rows are coded by, given the stage of a table.
+
+        Rows without a weight of their own get the step that most of the table's rows have.
+        """
+        tables = residual.tables
+        steps, which = np.unique(tables.class_steps.astype(np.float64), return_inverse=True)
+        step = float(steps[np.bincount(which, tables.class_frequencies).argmax()])
+        exponents = np.rint(np.log(steps / step) / math.log(RATIO)).astype(np.int32)
+        stream, rotation = residual.stream, residual.rotation
+        return cls(
+            Settings(
+                step, state_bits=residual.state_bits, rotation_bits=rotation.bits,
+                block_rows=stream.block_rows,
+            ),
+            residual.mean,
+            rotation,
+            np.linalg.pinv(residual.axes.astype(np.float64)).astype(np.float32),
+            tables.axis_scales.astype(np.int32),
+            Scales(tables.points, tables.frequencies, tables.shifts.astype(np.int64)),
+            tables.class_offsets.astype(np.int32),
+            exponents[which],
+            tables.class_frequencies,
+        )  # fmt: skip
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
         """Returns the coordinates of rows ``(n, D)`` along the axes, float32 ``(n, T)``."""
@@ -204,9 +231,7 @@ class Quantizer:
             (self.class_frequencies, class_starts),
         )  # fmt: skip
         places = np.zeros_like(lengths)
-        team.run(
-            rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared
-        )
+        team.run(rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared)
         places[1:] = np.cumsum(lengths)[:-1]
         data = np.zeros(int(lengths.sum()), np.uint8)
         team.run(rans.write_blocks, team.threads, lengths, places, data, *shared)

@@ -90,11 +90,11 @@ class Scales:
             ``(scales, 4096)``: sizes are the middles of quarters of a step.
         """
         sizes = (np.arange(_SIZES) + 0.5) / 4
-        costs = np.zeros((MOST_SCALES, _SIZES))
+        costs = np.zeros((len(self.points), _SIZES))
         bits = self.bits.astype(np.float64)
         for c in range(2):
             nearest = np.rint((sizes + c) / 2).astype(np.int64)
-            best = np.full((MOST_SCALES, _SIZES), np.inf)
+            best = np.full(costs.shape, np.inf)
             for k in (np.zeros_like(nearest), np.maximum(nearest - 1, 0), nearest):
                 value = np.where(
                     k < POINTS, self.points[:, c][:, np.minimum(k, POINTS - 1)], 2.0 * k - c

@@ -1,7 +1,5 @@
 """Making the residual stage of a whole table: fitted to a sample, all rows coded by it."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from nncompress.embedding.codes import reconstruct
