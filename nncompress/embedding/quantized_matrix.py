@@ -42,13 +42,15 @@ class QuantizedMatrix:
     def of(cls, matrix: np.ndarray, bits: int) -> "QuantizedMatrix":
         """Quantizes a matrix ``(R, D)`` with the scale of each row that its largest entry asks.
 
-        Scales are float16 where it has all digits of them, and float32 elsewhere; the integers
-        are those of the rounded scales.
+        Scales are float16, rounded up, where it has all digits of them, and float32 elsewhere;
+        the integers are those of the rounded scales.
         """
         half = 1 << (bits - 1)
         exact = np.abs(matrix).max(axis=1).astype(np.float64) / (half - 1)
-        inside = (exact >= _HALF.tiny) & (exact <= _HALF.max)
-        scales = exact.astype(np.float16 if (inside | (exact == 0)).all() else np.float32)
+        scales = exact.astype(np.float32)
+        if ((exact == 0) | (exact >= _HALF.tiny) & (exact <= _HALF.max)).all():
+            near = exact.astype(np.float16)
+            scales = np.where(near < exact, np.nextafter(near, np.float16(np.inf)), near)
         units = matrix / np.where(scales > 0, scales, 1)[:, None].astype(np.float64)
         integers = np.rint(units).clip(1 - half, half - 1).astype(np.int64) + half
         return cls(Packing(matrix.shape[1], bits).pack(integers), scales, bits, matrix.shape[1])

@@ -90,7 +90,9 @@ def residual_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str])
     num_axes = len(packed)
     if num_axes > len(mean):
         raise FormatError(f"there are {num_axes} axes for {len(mean)} columns")
-    scales = section(sections, "rotation_scales", (num_axes,), ("f2", "f4"))
+    scales = section(sections, "rotation_scales", (num_axes,), ("f2", "f4")).copy()
+    if not np.isfinite(scales).all():
+        raise FormatError("section 'rotation_scales' has a number that is not finite")
     return Residual(
         mean,
         QuantizedMatrix(packed, scales, bits, len(mean)),
