@@ -10,6 +10,12 @@ from nncompress.embedding.residual import Residual
 from nncompress.embedding.residual_table import ResidualTable
 
 EXAMPLE = "glove.nnc"
+_OF_CODES = "M", "K", "codebook_dtype"
+_OF_RESIDUALS = (
+    *("residual_bytes_per_row", "rows_per_block", "axes", "bits_per_axis_entry"),
+    "trellis_states",
+)
+_OF_SOME = {*_OF_CODES, *_OF_RESIDUALS, "verified"}  # what not all tables have
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +37,10 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
     """Prints what a file holds."""
     table = embedding.table
     size = path.stat().st_size
+    # What the file says of itself; what is measured wins.
+    said = {name: fact for name, fact in embedding.provenance.items() if name not in _OF_SOME}
     facts: dict[str, object] = {
-        **embedding.provenance,  # what the file says of itself; what is measured wins
+        **said,
         "file_bytes": size,
         "bytes_per_row": round(size / table.num_rows, 3),
         "ratio": round(4 * table.dim * table.num_rows / size, 2),
@@ -41,10 +49,9 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
         "columns": table.dim,
         **_additive_facts(table.additive if isinstance(table, ResidualTable) else table),
         **(_residual_facts(table.residual) if isinstance(table, ResidualTable) else {}),
-        "code_bits_per_row": round(8 * table.row_bytes, 2),
+        "row_bits": round(8 * table.row_bytes, 2),
         "shared_bytes": table.shared_bytes,
     }
-    facts.pop("verified", None)
     if getattr(arguments, "verify", False):  # a file that is not right has been refused
         facts["verified"] = True
     print_facts(arguments, facts, {name: _shown(value) for name, value in facts.items()})
@@ -53,21 +60,17 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
 def _additive_facts(table: CodeTable | None) -> dict[str, object]:
     if table is None:
         return {}
-    return {
-        "M": table.num_codebooks,
-        "K": table.num_codewords,
-        "codebook_dtype": table.codebook_type,
-    }
+    facts = table.num_codebooks, table.num_codewords, table.codebook_type
+    return dict(zip(_OF_CODES, facts, strict=True))
 
 
 def _residual_facts(residual: Residual) -> dict[str, object]:
-    return {
-        "residual_bytes_per_row": round(residual.row_bytes, 3),
-        "rows_per_block": residual.stream.block_rows,
-        "axes": residual.rotation.shape[0],
-        "bits_per_axis_entry": residual.rotation.bits,
-        "trellis_states": 1 << residual.state_bits,
-    }
+    rotation = residual.rotation
+    facts = (
+        *(round(residual.row_bytes, 3), residual.stream.block_rows, rotation.shape[0]),
+        *(rotation.bits, 1 << residual.state_bits),
+    )
+    return dict(zip(_OF_RESIDUALS, facts, strict=True))
 
 
 def _shown(value: object) -> str:

@@ -89,12 +89,11 @@ class Block:
 
     def symbol(self, frequencies):
         slot = self.x % 4096
-        before = 0
-        for symbol, frequency in enumerate(frequencies):
-            if slot < before + frequency:
-                break
-            before += frequency
-        self.x = frequency * (self.x // 4096) + slot - before
+        symbol, before = 0, 0
+        while slot >= before + frequencies[symbol]:
+            before += frequencies[symbol]
+            symbol += 1
+        self.x = frequencies[symbol] * (self.x // 4096) + slot - before
         self.renew()
         return symbol
 

@@ -41,20 +41,22 @@ class ResidualEmbedID(chainer.Chain):
         self.in_size, self.out_size = in_size, out_size
         self.ignore_label = ignore_label
         self._residual: Residual | None = None  # until a state is loaded
-        self.additive: CompositionalEmbedID | None = None
+        self.additive: CompositionalEmbedID | None
         if num_codebooks:
-            self._add(CompositionalEmbedID(in_size, out_size, num_codebooks, bits, trainable))
-
-    def _add(self, additive: CompositionalEmbedID) -> None:
-        with self.init_scope():
-            self.additive = additive
+            with self.init_scope():
+                self.additive = CompositionalEmbedID(
+                    in_size, out_size, num_codebooks, bits, trainable
+                )
+        else:
+            self.additive = None
 
     @classmethod
     def of(cls, table: ResidualTable, trainable: bool) -> "ResidualEmbedID":
         """Copies a table's codes and codebook, and shares its residuals."""
-        link = cls(table.num_rows, table.dim)
+        bits = 0 if table.additive is None else table.additive.packing.bits
+        link = cls(table.num_rows, table.dim, table.num_codebooks, bits, trainable)
         if table.additive is not None:
-            link._add(CompositionalEmbedID.of(table.additive, trainable))
+            link.additive.copyparams(CompositionalEmbedID.of(table.additive, trainable))
         link._residual = table.residual
         return link
 
