@@ -55,7 +55,7 @@ class ResidualEmbedID(chainer.Chain):
         """Copies a table's codes and codebook, and shares its residuals."""
         bits = 0 if table.additive is None else table.additive.packing.bits
         link = cls(table.num_rows, table.dim, table.num_codebooks, bits, trainable)
-        if table.additive is not None:
+        if link.additive is not None and table.additive is not None:
             link.additive.copyparams(CompositionalEmbedID.of(table.additive, trainable))
         link._residual = table.residual
         return link
