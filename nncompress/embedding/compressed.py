@@ -29,8 +29,8 @@ class CompressedEmbedding:
 
     Instances are made by ``from_codes``, ``from_files``, ``load``,
     ``EmbeddingCompressor.to_embedding`` and ``nncompress.compress``. Where Numba is installed it
-    is used, once NumPy's code has worked for half a second; results are the same bit for bit, those
-    of residuals but for rounding.
+    is used, once NumPy's code has worked for half a second; results are the same bit for bit,
+    those of residuals but for rounding.
 
     Attributes:
         table: The compressed rows: a ``CodeTable`` of codes and a codebook, or a ``ResidualTable``

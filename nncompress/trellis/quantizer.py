@@ -231,7 +231,9 @@ class Quantizer:
             (self.class_frequencies, class_starts),
         )  # fmt: skip
         places = np.zeros_like(lengths)
-        team.run(rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared)
+        team.run(
+            rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared
+        )
         places[1:] = np.cumsum(lengths)[:-1]
         data = np.zeros(int(lengths.sum()), np.uint8)
         team.run(rans.write_blocks, team.threads, lengths, places, data, *shared)
