@@ -9,9 +9,9 @@ ROOMS = [
     *("cli", "runs", "forecast", "compressor", "pipeline", "job", "needs", "matrix", "training"),
     *(
         "evaluate",
+        "trellis",
         "refinement",
         "autoencoder",
-        "trellis",
         "embedding",
         "gpu",
         "cpu",

@@ -12,7 +12,7 @@ from nncompress.embedding.residual_table import ResidualTable
 EXAMPLE = "glove.nnc"
 _OF_CODES = "M", "K", "codebook_dtype"
 _OF_RESIDUALS = (
-    *("residual_bytes_per_row", "rows_per_block", "axes", "bits_per_axis_entry"),
+    *("residual_bytes_per_row", "rows_per_block", "axes", "clusters"),
     "trellis_states",
 )
 _OF_SOME = {*_OF_CODES, *_OF_RESIDUALS, "verified"}  # what not all tables have
@@ -65,10 +65,10 @@ def _additive_facts(table: CodeTable | None) -> dict[str, object]:
 
 
 def _residual_facts(residual: Residual) -> dict[str, object]:
-    rotation = residual.rotation
+    centres = residual.centres
     facts = (
-        *(round(residual.row_bytes, 3), residual.stream.block_rows, rotation.shape[0]),
-        *(rotation.bits, 1 << residual.state_bits),
+        *(round(residual.row_bytes, 3), residual.stream.block_rows, residual.num_axes),
+        *(1 if centres is None else 1 << centres.bits, 1 << residual.state_bits),
     )
     return dict(zip(_OF_RESIDUALS, facts, strict=True))
 

@@ -10,12 +10,15 @@ from functools import cached_property
 
 import numpy as np
 
+from nncompress.embedding.centres import Centres
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing
-from nncompress.embedding.quantized_matrix import QuantizedMatrix
+from nncompress.embedding.reflections import axes_of
 from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.trellis_code import trellis_code
 
+LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
 CHUNK = 32  # blocks whose places are told by one number and their lengths
 _TILE_BYTES = 4 << 20
 
@@ -32,7 +35,8 @@ class EntropyTables:
         class_frequencies: Of the row classes, in 4096ths, uint16 ``(R,)``.
         class_offsets: What each class adds to the scales of the axes, int16 ``(R,)``.
         class_steps: The step of each class, float32 ``(R,)``.
-        axis_scales: The scale of each axis, a row of the tables, int16 ``(T,)``.
+        axis_scales: The scale of each axis, a row of the tables, int16 ``(D,)``; ``LEFT_OUT`` for
+            one along which nothing is coded.
     """
 
     frequencies: np.ndarray
@@ -107,17 +111,19 @@ class Residual:
 
     Attributes:
         mean: What is added to every row, float32 ``(D,)``.
-        rotation: The axes, ``(T, D)``; T is at most D.
+        reflections: The axes; T of the D are coded along.
         tables: Probabilities and values.
         state_bits: Bits of the trellis's state.
         stream: The rows.
+        centres: What levels are added to; None where that is the mean alone.
     """
 
     mean: np.ndarray
-    rotation: QuantizedMatrix
+    reflections: RiceRows
     tables: EntropyTables
     state_bits: int
     stream: Stream
+    centres: Centres | None = None
 
     @property
     def num_rows(self) -> int:
@@ -125,27 +131,41 @@ class Residual:
         return self.stream.num_rows
 
     @property
+    def num_axes(self) -> int:
+        """T."""
+        return int((self.tables.axis_scales != LEFT_OUT).sum())
+
+    @property
     def row_bytes(self) -> float:
         """Mean bytes of a row, with its share of where blocks begin."""
         stream = self.stream
         total = stream.data.nbytes + stream.starts.nbytes + stream.lengths.nbytes
+        total += 0 if self.centres is None else self.centres.clusters.nbytes
         return total / stream.num_rows
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of mean, axes and tables, points in half precision."""
+        """Bytes of mean, axes, tables and centres, points in half precision."""
         tables = self.tables
         arrays = (
             tables.frequencies, tables.shifts, tables.class_frequencies, tables.class_offsets,
             tables.class_steps, tables.axis_scales,
         )  # fmt: skip
-        total = self.mean.nbytes + self.rotation.nbytes + tables.points.nbytes // 2
+        total = self.mean.nbytes + self.reflections.nbytes + tables.points.nbytes // 2
+        if self.centres is not None:
+            total += self.centres.integers.nbytes + self.centres.steps.nbytes
         return total + sum(array.nbytes for array in arrays)
 
     @cached_property
     def axes(self) -> np.ndarray:
-        """The rotation in float32, ``(T, D)``, made when it is first needed."""
-        return self.rotation.to_numpy()
+        """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
+        axes = axes_of(self.reflections, len(self.mean))
+        return axes[self.tables.axis_scales != LEFT_OUT]
+
+    @cached_property
+    def centre_coordinates(self) -> np.ndarray | None:
+        """The centres along those axes, float32 ``(C, T)``, made when they are first needed."""
+        return None if self.centres is None else self.centres.coordinates()
 
     @cached_property
     def reading(self) -> tuple:
@@ -155,7 +175,7 @@ class Residual:
         class_symbols, class_starts = slots_of(tables.class_frequencies)
         code = trellis_code(self.state_bits)
         scales = Reading(
-            tables.axis_scales.astype(np.int32),
+            tables.axis_scales[tables.axis_scales != LEFT_OUT].astype(np.int32),
             tables.class_offsets.astype(np.int32),
             tables.shifts.astype(np.int64),
         )
@@ -175,7 +195,7 @@ class Residual:
         places, ends = self.stream.places(blocks)
         group = self.stream.block_rows
         rows = np.minimum(group, self.num_rows - blocks * group)
-        values = np.zeros((len(blocks), group, len(self.tables.axis_scales)), np.float32)
+        values = np.zeros((len(blocks), group, len(self.reading[1].axis_scales)), np.float32)
         engine.call("read_blocks", (places, ends, rows, values), *self.reading)
         return values
 
@@ -193,6 +213,9 @@ class Residual:
             here = np.flatnonzero((which >= first) & (which < first + step))
             values = self.coordinates(blocks[first : first + step])
             chosen = values[which[here] - first, rows[here] % group]
+            centres = self.centre_coordinates
+            if self.centres is not None and centres is not None:
+                chosen += centres[self.centres.of_rows(rows[here])]
             total[here] += chosen @ self.axes + self.mean
 
 

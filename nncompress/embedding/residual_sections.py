@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nncompress.embedding.centres import TOGETHER, Centres
 from nncompress.embedding.packing import Packing
-from nncompress.embedding.quantized_matrix import BITS, QuantizedMatrix
-from nncompress.embedding.residual import CHUNK, EntropyTables, Residual, Stream
+from nncompress.embedding.residual import CHUNK, LEFT_OUT, EntropyTables, Residual, Stream
 from nncompress.embedding.residual_kernels import POINTS, PRECISION, SYMBOLS
+from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.sections import number, section
 from nncompress.embedding.trellis_code import GENERATORS
 from nncompress.errors import FormatError
@@ -18,20 +19,28 @@ STREAM = "data"
 _MOST_BLOCK_ROWS = 64
 _MOST_SCALES = _MOST_CLASSES = 256
 _MOST_SHIFT = 12
+_MOST_CLUSTER_BITS = 16
+_RICE_PARTS = ("low_bits", "low", "high")
 _LEAST_BLOCK = 3  # bytes
 _MOST = 10**12
 
 
 def sections_of(residual: Residual) -> dict[str, np.ndarray]:
     """Returns the arrays of a residual stage by name, in the types that they are kept in."""
-    tables, stream = residual.tables, residual.stream
+    tables, stream, centres = residual.tables, residual.stream, residual.centres
+    of_centres = {}
+    if centres is not None:
+        of_centres = {
+            "clusters": centres.clusters,
+            "centre_steps": centres.steps,
+            **_rice_sections("centres", centres.integers),
+        }
     return {
         STREAM: stream.data,
         "starts": stream.starts,
         "lengths": stream.lengths,
         "mean": residual.mean,
-        "rotation": residual.rotation.packed,
-        "rotation_scales": residual.rotation.scales,
+        **_rice_sections("reflections", residual.reflections),
         "axis_scales": tables.axis_scales,
         "frequencies": tables.frequencies,
         "points": tables.points.astype(np.float16),
@@ -39,7 +48,12 @@ def sections_of(residual: Residual) -> dict[str, np.ndarray]:
         "class_frequencies": tables.class_frequencies,
         "class_offsets": tables.class_offsets,
         "class_steps": tables.class_steps,
+        **of_centres,
     }
+
+
+def _rice_sections(name: str, rows: RiceRows) -> dict[str, np.ndarray]:
+    return {f"{name}_{part}": getattr(rows, part) for part in _RICE_PARTS}
 
 
 def metadata_of(residual: Residual) -> dict[str, str]:
@@ -48,7 +62,7 @@ def metadata_of(residual: Residual) -> dict[str, str]:
     numbers = {
         "num_rows": stream.num_rows,
         "state_bits": residual.state_bits,
-        "rotation_bits": residual.rotation.bits,
+        "cluster_bits": 0 if residual.centres is None else residual.centres.bits,
         "block_rows": stream.block_rows,
         "length_bits": stream.length_bits,
         "least_length": stream.least_length,
@@ -84,25 +98,46 @@ def residual_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str])
         FormatError: Something is missing, or does not fit the rest.
     """
     mean = section(sections, "mean", (None,), ("f4",))
-    bits = number(metadata, "rotation_bits", BITS[0], BITS[-1])
-    row_bytes = Packing(len(mean), bits).row_bytes
-    packed = section(sections, "rotation", (None, row_bytes), ("u1",))
-    num_axes = len(packed)
-    if num_axes > len(mean):
-        raise FormatError(f"there are {num_axes} axes for {len(mean)} columns")
-    scales = section(sections, "rotation_scales", (num_axes,), ("f2", "f4")).copy()
-    if not np.isfinite(scales).all():
-        raise FormatError("section 'rotation_scales' has a number that is not finite")
+    reflections = _rice_rows(sections, "reflections")
+    if len(reflections.low_bits) >= max(1, len(mean)):
+        raise FormatError(
+            f"there are {len(reflections.low_bits)} reflections for {len(mean)} columns"
+        )
+    tables = _tables(sections, len(mean))
+    num_axes = int((tables.axis_scales != LEFT_OUT).sum())
+    if num_axes == 0:
+        raise FormatError("there is no axis that is coded along")
+    stream = _stream(sections, metadata)
     return Residual(
         mean,
-        QuantizedMatrix(packed, scales, bits, len(mean)),
-        _tables(sections, num_axes),
+        reflections,
+        tables,
         number(metadata, "state_bits", min(GENERATORS), max(GENERATORS)),
-        _stream(sections, metadata),
+        stream,
+        _centres(sections, metadata, num_axes, stream.num_rows),
     )
 
 
-def _tables(sections: Mapping[str, np.ndarray], num_axes: int) -> EntropyTables:
+def _rice_rows(sections: Mapping[str, np.ndarray], name: str) -> RiceRows:
+    parts = (section(sections, f"{name}_{part}", (None,), ("u1",)) for part in _RICE_PARTS)
+    return RiceRows(*parts)
+
+
+def _centres(
+    sections: Mapping[str, np.ndarray], metadata: Mapping[str, str], num_axes: int, num_rows: int
+) -> Centres | None:
+    bits = number(metadata, "cluster_bits", 0, _MOST_CLUSTER_BITS)
+    if bits == 0:
+        return None
+    integers = _rice_rows(sections, "centres")
+    if len(integers.low_bits) != num_axes:
+        raise FormatError(f"centres of {len(integers.low_bits)} axes; wanted {num_axes}")
+    clusters = section(sections, "clusters", (-(-num_rows // TOGETHER), bits), ("u1",))
+    steps = section(sections, "centre_steps", (num_axes,), ("f4",))
+    return Centres(steps, integers, bits, clusters)
+
+
+def _tables(sections: Mapping[str, np.ndarray], dim: int) -> EntropyTables:
     def small(name: str, shape: tuple[int | None, ...], kind: str) -> np.ndarray:
         return section(sections, name, shape, (kind,)).copy()
 
@@ -132,7 +167,7 @@ def _tables(sections: Mapping[str, np.ndarray], num_axes: int) -> EntropyTables:
         class_frequencies,
         small("class_offsets", (num_classes,), "i2"),
         steps,
-        small("axis_scales", (num_axes,), "i2"),
+        small("axis_scales", (dim,), "i2"),
     )
 
 

@@ -53,7 +53,8 @@ def _chosen(table: Table, rows: np.ndarray) -> Table:
         places, ends = stream.places(rows)
         parts = [stream.data[i:j] for i, j in zip(places.tolist(), ends.tolist(), strict=True)]
         chosen = Stream.of(np.concatenate(parts), ends - places, 1, len(rows))
-        residual = replace(residual, stream=chosen)
+        centres = None if residual.centres is None else residual.centres.chosen(rows)
+        residual = replace(residual, stream=chosen, centres=centres)
     else:
         from nncompress.trellis.rows import chosen_rows
 

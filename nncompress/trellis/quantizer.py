@@ -12,18 +12,30 @@ import numpy as np
 
 from nncompress.cpu import level_counts, rans
 from nncompress.cpu import trellis as kernels
-from nncompress.embedding.quantized_matrix import QuantizedMatrix
-from nncompress.embedding.residual import EntropyTables, Residual, Stream, slots_of
+from nncompress.embedding.centres import Centres
+from nncompress.embedding.reflections import axes_of
+from nncompress.embedding.residual import LEFT_OUT, EntropyTables, Residual, Stream, slots_of
 from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.trellis_code import trellis_code
 from nncompress.machine import Team
+from nncompress.refinement.refine import one_blas_thread
+from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.axes import fit_axes
+from nncompress.trellis.clusters import find_centres, nearest
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
 # The mean squared error of a trellis's levels, in squared steps, where the step is small.
 _GRANULAR = 0.27
-# Axes whose root mean square in steps is less are left out before anything is coded.
-_LEAST_AXIS = 0.2
+# The mean squared error of a coded coordinate, in squared steps, where bits are worth their cost.
+_DISTORTION = 0.3
+# Axes whose root mean square in steps is less are left out.
+_LEAST_AXIS = 0.3
 _ROUNDS = 3
+# Rows that tables are fitted to; axes and centres are fitted to all that there are.
+_FITTED_ROWS = 16_384
+# Centres are rounded to the nearest integer, but for small ones, which take more bits.
+_ROUND_FROM = 0.4
 # Row classes span this many scales either way.
 _REACH = 12
 
@@ -36,15 +48,15 @@ class Settings:
         step: The quantization step of a row of weight 1, in the rows' units.
         lam: The cost of a bit, in units of what a Gaussian's last bit saves.
         state_bits: Bits of the trellis's state.
-        rotation_bits: Bits of an entry of the rotation.
         block_rows: Rows in a block, G.
+        cluster_bits: Bits that tell a row's cluster; 0 for one cluster, the mean.
     """
 
     step: float
-    lam: float = 0.9
+    lam: float = 1.0
     state_bits: int = 8
-    rotation_bits: int = 6
     block_rows: int = 1
+    cluster_bits: int = 0
 
     @property
     def cost_of_a_bit(self) -> float:
@@ -62,12 +74,14 @@ class Coded:
         errors: The squared error of each row within the axes, in the rows' units, float64
             ``(n,)``.
         bits: The bits of each row by the tables, float64 ``(n,)``.
+        clusters: Each row's cluster, int64 ``(n,)``.
     """
 
     levels: np.ndarray
     classes: np.ndarray
     errors: np.ndarray
     bits: np.ndarray
+    clusters: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,11 @@ class Quantizer:
     Attributes:
         settings: Its settings.
         mean: float32 ``(D,)``.
-        rotation: ``(T, D)``.
+        reflections: The axes.
+        kept: Which of them are coded along, bool ``(D,)``; T is how many.
         projection: Takes centred rows to coordinates, float32 ``(D, T)``.
+        centre_steps: float32 ``(T,)``; see ``Centres``.
+        centre_integers: The centres, int64 ``(C, T)``; one of zeros where there is only the mean.
         axis_scales: int32 ``(T,)``, on the whole grid.
         scales: Tables for the whole grid.
         class_offsets: int32 ``(R,)``.
@@ -88,8 +105,11 @@ class Quantizer:
 
     settings: Settings
     mean: np.ndarray
-    rotation: QuantizedMatrix
+    reflections: RiceRows
+    kept: np.ndarray
     projection: np.ndarray
+    centre_steps: np.ndarray
+    centre_integers: np.ndarray
     axis_scales: np.ndarray
     scales: Scales
     class_offsets: np.ndarray
@@ -102,29 +122,40 @@ class Quantizer:
 
         Rows without a weight of their own get the step that most of the table's rows have.
         """
-        tables = residual.tables
+        tables, stream, centres = residual.tables, residual.stream, residual.centres
         steps, which = np.unique(tables.class_steps.astype(np.float64), return_inverse=True)
         step = float(steps[np.bincount(which, tables.class_frequencies).argmax()])
         exponents = np.rint(np.log(steps / step) / math.log(RATIO)).astype(np.int32)
-        stream, rotation = residual.stream, residual.rotation
+        kept = tables.axis_scales != LEFT_OUT
+        centre_steps = np.ones(residual.num_axes, np.float32)
+        integers = np.zeros((1, residual.num_axes), np.int64)
+        if centres is not None:
+            centre_steps = centres.steps
+            rows = centres.integers.read([1 << centres.bits] * residual.num_axes)
+            integers = np.array(rows).T
         return cls(
             Settings(
-                step, state_bits=residual.state_bits, rotation_bits=rotation.bits,
-                block_rows=stream.block_rows,
+                step, state_bits=residual.state_bits, block_rows=stream.block_rows,
+                cluster_bits=0 if centres is None else centres.bits,
             ),
-            residual.mean,
-            rotation,
-            np.linalg.pinv(residual.axes.astype(np.float64)).astype(np.float32),
-            tables.axis_scales.astype(np.int32),
+            residual.mean, residual.reflections, kept, np.ascontiguousarray(residual.axes.T),
+            centre_steps, integers, tables.axis_scales[kept].astype(np.int32),
             Scales(tables.points, tables.frequencies, tables.shifts.astype(np.int64)),
-            tables.class_offsets.astype(np.int32),
-            exponents[which],
-            tables.class_frequencies,
+            tables.class_offsets.astype(np.int32), exponents[which], tables.class_frequencies,
         )  # fmt: skip
 
-    def coordinates(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the coordinates of rows ``(n, D)`` along the axes, float32 ``(n, T)``."""
-        return (rows - self.mean) @ self.projection
+    def coordinates(self, rows: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns how far rows ``(n, D)`` are from their clusters' centres, along the axes.
+
+        Returns:
+            float32 ``(n, T)``, and each row's cluster, int64 ``(n,)``.
+        """
+        coordinates = (rows - self.mean) @ self.projection
+        if len(self.centre_integers) == 1:
+            return coordinates, np.zeros(len(rows), np.int64)
+        centres = self.centre_integers.astype(np.float32) * self.centre_steps
+        clusters, _ = nearest(coordinates, centres, threads)
+        return coordinates - centres[clusters], clusters
 
     def steps_of(self, classes: np.ndarray) -> np.ndarray:
         """Returns the steps of rows of these classes, float32."""
@@ -148,9 +179,10 @@ class Quantizer:
         known = np.unique(self.class_steps)
         exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
         steps = self.settings.step * RATIO ** exponents.astype(np.float64)
-        sizes = (self.coordinates(rows) / steps[:, None]).astype(np.float32)
+        coordinates, clusters = self.coordinates(rows, team.threads)
+        sizes = (coordinates / steps[:, None]).astype(np.float32)
         classes = self._classes(sizes, exponents, team)
-        return self._walk(sizes, classes, steps, team)
+        return self._walk(sizes, classes, steps, clusters, team)
 
     def _classes(self, sizes: np.ndarray, exponents: np.ndarray, team: Team) -> np.ndarray:
         look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
@@ -169,7 +201,12 @@ class Quantizer:
         return classes.astype(np.uint8)
 
     def _walk(
-        self, sizes: np.ndarray, classes: np.ndarray, steps: np.ndarray, team: Team
+        self,
+        sizes: np.ndarray,
+        classes: np.ndarray,
+        steps: np.ndarray,
+        clusters: np.ndarray,
+        team: Team,
     ) -> Coded:
         offsets = self.class_offsets[classes].astype(np.int32)
         levels = np.zeros(sizes.shape, np.int16)
@@ -180,7 +217,8 @@ class Quantizer:
         )  # fmt: skip
         counted = self.count(sizes, levels, classes, team)
         bits = counted.bits - np.log2(self.class_frequencies[classes] / 4096)
-        return Coded(levels, classes, counted.errors * steps**2, bits)
+        bits += self.settings.cluster_bits
+        return Coded(levels, classes, counted.errors * steps**2, bits, clusters)
 
     def count(
         self, sizes: np.ndarray, levels: np.ndarray, classes: np.ndarray, team: Team
@@ -201,11 +239,18 @@ class Quantizer:
         )  # fmt: skip
         return Counted(errors, bits, counts.sum(axis=0), sums.sum(axis=0), numbers.sum(axis=0))
 
-    def to_residual(self, stream: Stream) -> Residual:
-        """Returns the stage that decodes a stream, with the scales alone that are used."""
+    def to_residual(self, stream: Stream, clusters: np.ndarray) -> Residual:
+        """Returns the stage that decodes a stream, with the scales alone that are used.
+
+        Args:
+            stream: All rows.
+            clusters: Each row's cluster, ``(N,)``.
+        """
         used = self.axis_scales[:, None] + self.class_offsets
         first = int(np.clip(used.min(), 0, MOST_SCALES - 1))
         last = int(np.clip(used.max(), 0, MOST_SCALES - 1))
+        axis_scales = np.full(len(self.kept), LEFT_OUT, np.int16)
+        axis_scales[self.kept] = self.axis_scales - first
         tables = EntropyTables(
             self.scales.frequencies[first : last + 1],
             self.scales.points[first : last + 1],
@@ -213,9 +258,16 @@ class Quantizer:
             self.class_frequencies,
             self.class_offsets.astype(np.int16),
             self.steps_of(np.arange(len(self.class_offsets))),
-            (self.axis_scales - first).astype(np.int16),
+            axis_scales,
         )
-        return Residual(self.mean, self.rotation, tables, self.settings.state_bits, stream)
+        centres, bits = None, self.settings.cluster_bits
+        if bits:
+            integers = RiceRows.of(list(self.centre_integers.T))
+            packed = Centres.pack(clusters, bits)
+            centres = Centres(self.centre_steps, integers, bits, packed)
+        return Residual(
+            self.mean, self.reflections, tables, self.settings.state_bits, stream, centres
+        )
 
     def write(self, coded: Coded, team: Team) -> tuple[np.ndarray, np.ndarray]:
         """Returns rows as bytes, and the length of each block, int64."""
@@ -262,40 +314,58 @@ def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
     return np.rint(-0.5 * np.log(np.maximum(weights, 1e-30)) / math.log(RATIO)).astype(np.int32)
 
 
+@one_blas_thread
 def fit(
-    rows: np.ndarray, weights: np.ndarray | None, settings: Settings, team: Team
+    rows: np.ndarray,
+    weights: np.ndarray | None,
+    settings: Settings,
+    team: Team,
+    num_rows: int | None = None,
 ) -> tuple[Quantizer, Coded]:
-    """Fits a quantizer to rows; returns it with the rows coded.
+    """Fits a quantizer to rows; returns it with some of the rows coded.
 
     Args:
         rows: float32 ``(n, D)``.
         weights: The weight of each, ``(n,)``; None: all 1.
         settings: The quantizer's settings.
         team: The threads to compute with.
+        num_rows: N, the rows that will share the axes' bits; n by default.
     """
-    mean = rows.mean(axis=0, dtype=np.float64)
-    centred = rows - mean
-    covariance = centred.T @ centred / len(rows)
-    squares, axes = np.linalg.eigh(covariance)
-    squares, axes = squares[::-1], axes[:, ::-1]
+    num_rows = num_rows or len(rows)
     exponents = step_exponents(weights, len(rows))
-    smallest = settings.step * RATIO ** float(exponents.min())
-    wanted = max(1, int((squares > (_LEAST_AXIS * smallest) ** 2).sum()))
-    rotation = QuantizedMatrix.of(axes[:, :wanted].T, settings.rotation_bits)
-    exact = rotation.to_numpy().astype(np.float64)
-    projection = np.linalg.solve(exact @ exact.T, exact).T.astype(np.float32)
-    coordinates = centred.astype(np.float32) @ projection
-    sizes = np.sqrt(np.square(coordinates, dtype=np.float64).mean(axis=0))
+    row_steps = settings.step * RATIO ** exponents.astype(np.float64)
+    distortion = _DISTORTION * float(np.square(row_steps).mean())
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = rows - mean
+    count = 1 << settings.cluster_bits
+    centres = np.zeros((1, rows.shape[1]), np.float32)
+    clusters = np.zeros(len(rows), np.int64)
+    if count > 1:
+        centres = find_centres(centred, weights, count, team.threads)
+        clusters, _ = nearest(centred, centres, team.threads)
+    within = (centred - centres[clusters]).astype(np.float64)
+    reflections, squares = fit_axes(within.T @ within / len(rows), distortion, num_rows)
+    kept = squares > (_LEAST_AXIS * row_steps.min()) ** 2
+    kept |= squares == squares.max()
+    squares = squares[kept]
+    projection = np.ascontiguousarray(axes_of(reflections, rows.shape[1])[kept].T)
+    # Rounding a centre adds to its rows as much as their own spread does to the centre.
+    centre_steps = np.sqrt(12 * np.maximum(squares, distortion) * count / num_rows)
+    centre_steps = centre_steps.astype(np.float16).astype(np.float32)
+    in_steps = (centres @ projection) / np.maximum(centre_steps, 1e-30)
+    centre_integers = (np.sign(in_steps) * np.floor(np.abs(in_steps) + _ROUND_FROM)).astype(int)
     gains = np.arange(-_REACH, _REACH + 1)
     steps = np.unique(exponents)
     class_steps = np.repeat(steps, len(gains)).astype(np.int32)
     class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
     quantizer = Quantizer(
-        settings, mean.astype(np.float32), rotation, projection,
-        scale_of(sizes / settings.step).astype(np.int32), Scales.gaussian(), class_offsets,
-        class_steps, in_slots(np.ones(len(class_steps))),
+        settings, mean, reflections, kept, projection, centre_steps, centre_integers,
+        scale_of(np.sqrt(squares) / settings.step).astype(np.int32), Scales.gaussian(),
+        class_offsets, class_steps, in_slots(np.ones(len(class_steps))),
     )  # fmt: skip
-    row_steps = settings.step * RATIO ** exponents.astype(np.float64)
+    fitted = spaced_rows(min(_FITTED_ROWS, len(rows)), len(rows))
+    exponents, row_steps = exponents[fitted], row_steps[fitted]
+    coordinates, clusters = quantizer.coordinates(rows[fitted], team.threads)
     in_steps = (coordinates / row_steps[:, None]).astype(np.float32)
     for _ in range(_ROUNDS):
         classes = quantizer._classes(in_steps, exponents, team)
@@ -306,7 +376,7 @@ def fit(
             class_steps=quantizer.class_steps[used],
             class_frequencies=in_slots(np.bincount(classes).astype(np.float64)),
         )
-        coded = quantizer._walk(in_steps, classes.astype(np.uint8), row_steps, team)
+        coded = quantizer._walk(in_steps, classes.astype(np.uint8), row_steps, clusters, team)
         counted = quantizer.count(in_steps, coded.levels, coded.classes, team)
         quantizer = replace(
             quantizer,

@@ -22,9 +22,9 @@ def chosen_rows(residual: Residual, rows: np.ndarray) -> Residual:
         rows: Row numbers, int64 ``(n,)``.
     """
     data, lengths = _written(residual, *levels_of(residual, rows))
-    return replace(
-        residual, stream=Stream.of(data, lengths, residual.stream.block_rows, len(rows))
-    )
+    stream = Stream.of(data, lengths, residual.stream.block_rows, len(rows))
+    centres = None if residual.centres is None else residual.centres.chosen(rows)
+    return replace(residual, stream=stream, centres=centres)
 
 
 def with_more_rows(residual: Residual, remainder: Remainder) -> Residual:
@@ -50,7 +50,15 @@ def with_more_rows(residual: Residual, remainder: Remainder) -> Residual:
     lengths = np.concatenate([ends - places, lengths])
     data = np.concatenate([stream.data[: int((ends - places).sum())], data])
     num_rows = stream.num_rows + new.num_rows
-    return replace(residual, stream=Stream.of(data, lengths, stream.block_rows, num_rows))
+    centres = residual.centres
+    if centres is not None and new.centres is not None:
+        clusters = [
+            centres.of_rows(np.arange(stream.num_rows)),
+            new.centres.of_rows(np.arange(new.num_rows)),
+        ]
+        centres = replace(centres, clusters=centres.pack(np.concatenate(clusters), centres.bits))
+    joined = Stream.of(data, lengths, stream.block_rows, num_rows)
+    return replace(residual, stream=joined, centres=centres)
 
 
 def levels_of(residual: Residual, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +77,7 @@ def levels_of(residual: Residual, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
         replace(residual, tables=replace(tables, points=points, class_steps=steps))
         for steps in (np.ones(len(classes), np.float32), (classes + 1).astype(np.float32))
     )
-    levels = np.zeros((len(rows), len(tables.axis_scales)), np.int16)
+    levels = np.zeros((len(rows), residual.num_axes), np.int16)
     chosen = np.zeros(len(rows), np.uint8)
     group = residual.stream.block_rows
     for first in range(0, len(rows), _TILE_ROWS):
@@ -91,7 +99,7 @@ def _written(
     residual: Residual, levels: np.ndarray, classes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     nothing = np.zeros(len(levels))
-    coded = Coded(levels, classes, nothing, nothing)
+    coded = Coded(levels, classes, nothing, nothing, np.zeros(len(levels), np.int64))
     return Quantizer.of_residual(residual).write(coded, Machine().team)
 
 
@@ -101,7 +109,7 @@ def _refuse_large(remainder: Remainder, quantizer: Quantizer) -> None:
     most = 2 * _MOST_LEVEL * float(quantizer.steps_of(np.arange(len(quantizer.class_steps))).min())
     for first in range(0, num_rows, _TILE_ROWS):
         rows = remainder.take(np.arange(first, min(first + _TILE_ROWS, num_rows)))
-        largest = np.abs(quantizer.coordinates(rows)).max(axis=1)
+        largest = np.abs(quantizer.coordinates(rows, 1)[0]).max(axis=1)
         if not (largest < most).all():
             row = int(np.argmin(largest < most))
             raise InputError(

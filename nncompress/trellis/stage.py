@@ -11,7 +11,7 @@ from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.quantizer import Quantizer, Settings, fit
 
 # Rows that axes and tables are fitted to; a larger table's are spaced evenly.
-SAMPLE_ROWS = 32_768
+SAMPLE_ROWS = 65_536
 _SAMPLE_BYTES = 256 << 20
 _TILE_BYTES = 32 << 20
 
@@ -58,7 +58,9 @@ def make_residual(
     """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
-    quantizer, _ = fit(remainder.take(sample), own, settings, machine.team)
+    quantizer, _ = fit(
+        remainder.take(sample), own, settings, machine.team, len(remainder.matrix)
+    )
     return code_rows(remainder, quantizer, machine, weights)
 
 
@@ -78,7 +80,7 @@ def code_rows(
     num_rows, dim = remainder.shape
     group = quantizer.settings.block_rows
     step = max(1, _TILE_BYTES // (4 * dim * group)) * group
-    parts, lengths = [], []
+    parts, lengths, clusters = [], [], []
     with progress_bar(num_rows, "Coding rows") as bar:
         for first in range(0, num_rows, step):
             rows = np.arange(first, min(first + step, num_rows))
@@ -87,6 +89,7 @@ def code_rows(
             data, lengths_here = quantizer.write(coded, machine.team)
             parts.append(data)
             lengths.append(lengths_here)
+            clusters.append(coded.clusters)
             bar.update(len(rows))
     stream = Stream.of(np.concatenate(parts), np.concatenate(lengths), group, num_rows)
-    return quantizer.to_residual(stream)
+    return quantizer.to_residual(stream, np.concatenate(clusters))

@@ -50,11 +50,54 @@ def rows_of(data):
         if name.startswith("residual.")
     }
     num_rows, dim = numbers["num_rows"], len(kept["mean"])
-    axes = matrix_of(kept["rotation"], kept["rotation_scales"], numbers["rotation_bits"], dim)
-    rows = coordinates_of(numbers, kept).astype(np.float64) @ axes + kept["mean"]
+    axes = axes_of(kept, dim)[kept["axis_scales"] != -32_768]
+    coordinates = coordinates_of(numbers, kept).astype(np.float64)
+    if numbers["cluster_bits"]:
+        coordinates += centres_of(numbers, kept, len(axes), num_rows)
+    rows = coordinates @ axes + kept["mean"]
     if numbers["num_codebooks"]:
         rows += sums_of(numbers, sections, num_rows, dim)
     return rows
+
+
+def rice_rows(kept, name, lengths):
+    """Returns rows of integers in Rice's code."""
+    high = "".join(f"{byte:08b}"[::-1] for byte in kept[f"{name}_high"].tolist())
+    low = bytes(kept[f"{name}_low"])
+    rows = []
+    for length, n in zip(lengths, kept[f"{name}_low_bits"].tolist(), strict=True):
+        size = -(-length * n // 8)
+        packed, low = unpacked(low[:size], n, length), low[size:]
+        row = []
+        for part in packed:
+            zeros = high.index("1")
+            high = high[zeros + 1 :]
+            u = (zeros << n) + part
+            row.append(u // 2 if u % 2 == 0 else -(u + 1) // 2)
+        rows.append(row)
+    return rows
+
+
+def axes_of(kept, dim):
+    """Returns all axes, float64 ``(D, D)``."""
+    axes = np.eye(dim)
+    lengths = [dim - s for s in range(len(kept["reflections_low_bits"]))]
+    for s, integers in enumerate(rice_rows(kept, "reflections", lengths)):
+        if any(integers):
+            w = np.array([0] * s + integers, np.float64)
+            w /= np.linalg.norm(w)
+            w[s] += 1 if w[s] >= 0 else -1
+            w /= np.linalg.norm(w)
+            axes = (np.eye(dim) - 2 * np.outer(w, w)) @ axes
+    return axes
+
+
+def centres_of(numbers, kept, num_axes, num_rows):
+    """Returns the coordinates of each row's centre, float64 ``(N, T)``."""
+    bits = numbers["cluster_bits"]
+    integers = np.array(rice_rows(kept, "centres", [2**bits] * num_axes), np.float64)
+    clusters = [cluster for group in kept["clusters"] for cluster in unpacked(group, bits, 8)]
+    return (integers * kept["centre_steps"][:, None])[:, clusters[:num_rows]].T
 
 
 def sums_of(numbers, sections, num_rows, dim):
@@ -107,7 +150,8 @@ class Block:
 def coordinates_of(numbers, kept):
     """Returns coordinates along the axes, float32 ``(N, T)``."""
     num_rows, group = numbers["num_rows"], numbers["block_rows"]
-    coordinates = np.zeros((num_rows, len(kept["axis_scales"])), np.float32)
+    scales = [int(scale) for scale in kept["axis_scales"] if scale != -32_768]
+    coordinates = np.zeros((num_rows, len(scales)), np.float32)
     for block in range(-(-num_rows // group)):
         chunk, inside = divmod(block, 32)
         lengths = unpacked(kept["lengths"][chunk], numbers["length_bits"], 32)
@@ -115,11 +159,11 @@ def coordinates_of(numbers, kept):
         place = int(kept["starts"][chunk]) + sum(lengths[:inside])
         data = bytes(kept["data"][place : place + lengths[inside]])
         rows = coordinates[block * group : (block + 1) * group]
-        read_block(Block(data), rows, numbers["state_bits"], kept)
+        read_block(Block(data), rows, numbers["state_bits"], scales, kept)
     return coordinates
 
 
-def read_block(block, rows, state_bits, kept):
+def read_block(block, rows, state_bits, scales, kept):
     """Reads a block to the coordinates of its rows."""
     tables = [[[int(f) for f in of_c] for of_c in table] for table in kept["frequencies"]]
     shifts = [int(shift) for shift in kept["shifts"]]
@@ -128,7 +172,7 @@ def read_block(block, rows, state_bits, kept):
         state, waiting = 0, []
         for t in range(len(row)):
             label, c = label_of(state, state_bits)
-            m = int(kept["axis_scales"][t]) + int(kept["class_offsets"][r])
+            m = scales[t] + int(kept["class_offsets"][r])
             m = min(max(m, 0), len(tables) - 1)
             k = block.symbol(tables[m][c])
             if k == 15:

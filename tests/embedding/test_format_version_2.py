@@ -18,14 +18,23 @@ from tests.embedding.residual_tables import random_table
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, 70), st.integers(1, 6), st.integers(1, 9), st.integers(3, 10),
-    st.integers(2, 8), st.sampled_from([None, 0, 2, 8]), st.integers(0, 99),
+    st.integers(0, 8), st.integers(0, 3), st.sampled_from([None, 0, 2, 8]), st.integers(0, 99),
 )  # fmt: skip
 def test_a_file_is_read_back_and_as_the_page_has_it(
-    tmp_path_factory, rows, axes, block_rows, state_bits, bits, codebook_bits, seed
+    tmp_path_factory,
+    rows,
+    axes,
+    block_rows,
+    state_bits,
+    reflections,
+    cluster_bits,
+    codebook_bits,
+    seed,
 ):
     table = random_table(
         np.random.default_rng(seed), codebook_bits is not None, codebook_bits or 0, rows=rows,
-        axes=axes, dim=9, block_rows=block_rows, state_bits=state_bits, bits=bits,
+        axes=axes, dim=9, block_rows=block_rows, state_bits=state_bits, reflections=reflections,
+        cluster_bits=cluster_bits,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("v2") / "x.nnc"
     words = [f"w{i}" for i in range(rows)]
@@ -73,7 +82,7 @@ def test_tables_tell_their_bytes(random, tmp_path):
     table = random_table(random, True)
     CompressedEmbedding.of_table(table, None).save(tmp_path / "x.nnc")
     _, sections = sections_of((tmp_path / "x.nnc").read_bytes())
-    by_row = ("codes", "residual.data", "residual.starts", "residual.lengths")
+    by_row = ("codes", "residual.data", "residual.starts", "residual.lengths", "residual.clusters")
     own = sum(sections[name].nbytes for name in by_row)
     assert table.row_bytes == pytest.approx(own / table.num_rows)
     assert table.shared_bytes == sum(array.nbytes for array in sections.values()) - own
@@ -136,8 +145,9 @@ def altered(file_bytes, change):
         (metadata(block_rows="1"), "section 'residual.starts'|bytes of rows"),
         (metadata(state_bits="11"), "state_bits is 11; wanted 3 to 10"),
         (metadata(state_bits="2"), "state_bits is 2; wanted 3 to 10"),
-        (metadata(rotation_bits="9"), "rotation_bits is 9; wanted 2 to 8"),
-        (metadata(rotation_bits="2"), "section 'rotation' has type uint8"),
+        (metadata(cluster_bits="17"), "cluster_bits is 17; wanted 0 to 16"),
+        (metadata(cluster_bits="3"), "section 'clusters' has type uint8"),
+        (metadata(cluster_bits="0"), None),
         (metadata(length_bits="33"), "length_bits is 33; wanted 1 to 32"),
         (metadata(length_bits="1"), "section 'lengths' has type"),
         (metadata(least_length="2"), "least_length is 2; wanted 3"),
@@ -151,7 +161,13 @@ def altered(file_bytes, change):
         (put("residual.shifts", 0, 13), "a shift of 13 bits; wanted up to 12"),
         (put("residual.class_steps", 0, 0.0), "a step that is not above 0"),
         (put("residual.class_steps", 0, np.nan), "a step that is not above 0"),
-        (put("residual.rotation_scales", 0, np.inf), "is not finite"),
+        (put("residual.centre_steps", 0, np.inf), None),
+        (put("residual.reflections_low_bits", 0, 255), None),
+        (put("residual.reflections_high", 0, 0), None),
+        (put("residual.reflections_high", slice(None), 255), None),
+        (put("residual.centres_high", slice(None), 0), None),
+        (put("residual.centres_low_bits", slice(None), 24), None),
+        (put("residual.axis_scales", slice(None), -32_768), "no axis that is coded along"),
         (put("residual.mean", 0, np.inf), None),
         (put("residual.axis_scales", 0, -32_768), None),
         (put("residual.axis_scales", 0, 32_767), None),
@@ -159,7 +175,7 @@ def altered(file_bytes, change):
         (put("residual.starts", 0, (1 << 32) - 1), None),
         (shape("residual.frequencies", 1, 10, 16), "section 'frequencies' has type uint16"),
         (shape("residual.points", 10, 4), "section 'points' has type float16"),
-        (shape("residual.rotation", 7, 6), "section 'rotation' has type uint8"),
+        (shape("residual.axis_scales", 9, 1), "section 'axis_scales' has type int16"),
     ],
 )
 @pytest.mark.parametrize("chosen", ["numpy", "numba"])

@@ -93,7 +93,7 @@ def test_leading_rows_and_rows_with_words_alone_are_looked_at(random, scale):
 
 
 def test_rows_of_zeros_are_like_nothing(random):
-    residual, _, _ = random_residual(random, rows=300, dim=8)
+    residual, _, _ = random_residual(random, rows=300, dim=8, cluster_bits=0)
     embedding = CompressedEmbedding.of_table(
         ResidualTable(replace(residual, mean=np.zeros(8, np.float32))), None
     )
@@ -145,12 +145,12 @@ def test_chosen_rows_keep_their_levels(random, additive, block_rows):
     np.testing.assert_allclose(chosen.to_numpy(), embedding.vectors[rows], rtol=1e-5, atol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def fitted():
+@pytest.fixture(scope="module", params=[0, 3])
+def fitted(request):
     """A matrix, and tables with residuals of most of its rows."""
     random = np.random.default_rng(1)
     matrix = (random.normal(size=(700, 10)) @ random.normal(size=(10, 10))).astype(np.float32)
-    settings = Settings(step=0.5, state_bits=4, block_rows=4)
+    settings = Settings(step=0.5, state_bits=4, block_rows=4, cluster_bits=request.param)
     remainder = Remainder(EmbeddingMatrix(matrix[:602]))
     return matrix, ResidualTable(make_residual(remainder, settings, Machine()))
 

@@ -1,0 +1,53 @@
+"""The centres of clusters of rows, from which a residual stage goes on, and each row's cluster."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nncompress.embedding.packing import Packing
+from nncompress.embedding.rice import RiceRows
+
+TOGETHER = 8  # rows whose clusters fill whole bytes
+
+
+@dataclass(frozen=True)
+class Centres:
+    """Centres along the axes of a residual stage, in integers, and the cluster of each row.
+
+    Attributes:
+        steps: What an integer stands for along each axis, float32 ``(T,)``.
+        integers: A row of C integers for each axis.
+        bits: Bits that tell a cluster; C is ``2**bits``.
+        clusters: The clusters of eight rows a row, packed, uint8 ``(ceil(N / 8), bits)``.
+    """
+
+    steps: np.ndarray
+    integers: RiceRows
+    bits: int
+    clusters: np.ndarray
+
+    @staticmethod
+    def pack(clusters: np.ndarray, bits: int) -> np.ndarray:
+        """Packs the clusters of all rows, ``(N,)``."""
+        padded = np.zeros(-(-len(clusters) // TOGETHER) * TOGETHER, np.int64)
+        padded[: len(clusters)] = clusters
+        return Packing(TOGETHER, bits).pack(padded.reshape(-1, TOGETHER))
+
+    def coordinates(self) -> np.ndarray:
+        """Returns the centres, float32 ``(C, T)``.
+
+        Raises:
+            FormatError: The integers are not C for each axis.
+        """
+        rows = self.integers.read([1 << self.bits] * len(self.steps))
+        return np.ascontiguousarray(np.array(rows, np.float32).T * self.steps)
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the clusters of rows, int64 ``(n,)``."""
+        groups, inside = np.divmod(rows, TOGETHER)
+        unpacked = Packing(TOGETHER, self.bits).unpack(self.clusters[groups])
+        return unpacked[np.arange(len(rows)), inside].astype(np.int64)
+
+    def chosen(self, rows: np.ndarray) -> "Centres":
+        """Returns the same centres, with the clusters of some rows."""
+        return replace(self, clusters=self.pack(self.of_rows(rows), self.bits))

@@ -1,0 +1,68 @@
+"""Clusters of rows: k-means (Lloyd, "Least squares quantization in PCM", 1982)."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from nncompress.sources.matrix import spaced_rows
+
+_ROUNDS = 12
+_CHUNK = 2_048
+
+
+def find_centres(
+    rows: np.ndarray, weights: np.ndarray | None, count: int, threads: int
+) -> np.ndarray:
+    """Finds the centres of clusters, from rows spaced evenly.
+
+    Args:
+        rows: float32 ``(n, D)``.
+        weights: The weight of each, float64 ``(n,)``; None: all the same.
+        count: The number of clusters, at most n.
+        threads: The number of threads.
+
+    Returns:
+        float32 ``(count, D)``.
+    """
+    centres = rows[spaced_rows(count, len(rows))].astype(np.float32)
+    own = np.ones(len(rows)) if weights is None else weights
+    for _ in range(_ROUNDS):
+        clusters, distances = nearest(rows, centres, threads)
+        totals = np.bincount(clusters, own, minlength=count)
+        order = np.argsort(clusters, kind="stable")
+        starts = np.searchsorted(clusters[order], np.arange(count))
+        sums = np.add.reduceat(
+            (rows * own[:, None])[order], np.minimum(starts, len(rows) - 1), axis=0
+        )
+        filled = totals > 0
+        centres[filled] = (sums[filled] / totals[filled, None]).astype(np.float32)
+        empty = np.flatnonzero(~filled)
+        centres[empty] = rows[np.argsort(-distances * own, kind="stable")[: len(empty)]]
+    return centres
+
+
+def nearest(
+    rows: np.ndarray, centres: np.ndarray, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the nearest centre of each row, int64 ``(n,)``, and the squared distances."""
+    squares = np.square(centres, dtype=np.float64).sum(axis=1).astype(np.float32) / 2
+    clusters = np.empty(len(rows), np.int64)
+    distances = np.empty(len(rows), np.float32)
+
+    def assign(first: int) -> None:
+        block = rows[first : first + _CHUNK]
+        scores = squares - block @ centres.T
+        best = scores.argmin(axis=1)
+        clusters[first : first + _CHUNK] = best
+        own = np.einsum("nd,nd->n", block, block)
+        distances[first : first + _CHUNK] = own + 2 * scores[np.arange(len(block)), best]
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(assign, _firsts(len(rows))):
+            pass
+    return clusters, distances
+
+
+def _firsts(num_rows: int) -> Iterator[int]:
+    yield from range(0, num_rows, _CHUNK)
