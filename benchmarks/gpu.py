@@ -7,7 +7,8 @@ noise). It prints what ran, and tables for `benchmarks/RESULTS-gpu.md`:
 - optimizer steps a second: plain Chainer on the same GPU, the updater alone, and `train_comp.py`
   with its extensions; and the share of the device's rate of TF32 products at batch 16,384;
 - memory after a thousand and after 100,000 steps;
-- encoding, and a round of refinement, on the GPU and on two threads of the CPU;
+- encoding;
+- a round of refinement, and the residual stage, on the GPU and on two threads of the CPU;
 - a whole run: trained, refined and exported.
 """
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +41,14 @@ from nncompress.refinement.refine import prepare_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.session import updater_for
 from nncompress.training.settings import TrainingOptions
+from nncompress.trellis.engines import make_engine as make_residual_engine
+from nncompress.trellis.quantizer import Settings, fit
 
 ROWS, DIM, M, K = 400_000, 300, 32, 16
 OPERATIONS_A_ROW = 6 * (DIM * M * K // 2 + M * K * M * K // 2 + M * K * DIM) - 2 * DIM * M * K // 2
 ROUNDS = 5
 CPU_ROWS = 20_000
+RESIDUAL_ROWS, RESIDUAL_SAMPLE = 100_000, 20_000
 REMEMBERED_STEPS = 1_000, 100_000
 
 
@@ -253,6 +258,46 @@ def refinement(matrix: np.ndarray, gpu: int) -> None:
         print(f"| {name} | {rate['GPU']:,.0f} | {rate['CPU']:,.0f} | {ratio:.0f} |")
 
 
+def residual_stage(matrix: np.ndarray, gpu: int) -> None:
+    """Prints the rates of the residual stage on the GPU and on two threads of the CPU.
+
+    The step is for about two bits a dimension. Rows are projected on the CPU for both.
+    """
+    settings = Settings(step=float(np.sqrt(0.3 * matrix.var(axis=0).mean())))
+    sides = {
+        "GPU": (matrix[:RESIDUAL_ROWS], make_residual_engine(Machine(gpu))),
+        "CPU": (matrix[:CPU_ROWS], make_residual_engine(Machine(threads=2))),
+    }
+    rates: dict[str, dict[str, float]] = {}
+    written = {}
+    for side, (rows, engine) in sides.items():
+        sample = rows[:RESIDUAL_SAMPLE]
+        quantizer, _ = fit(sample, None, settings, engine)
+        coded = quantizer.code(rows, None, engine)
+        parts = {
+            "fitting": (len(sample), partial(fit, sample, None, settings, engine)),
+            "coding": (len(rows), partial(quantizer.code, rows, None, engine)),
+            "writing": (len(rows), partial(quantizer.write, coded, engine)),
+        }
+        for name, (count, make) in parts.items():
+            times = []
+            for _ in range(3):
+                started = time.perf_counter()
+                make()
+                times.append(time.perf_counter() - started)
+            rates.setdefault(name, {})[side] = count / float(np.median(times))
+        data, lengths = quantizer.write(coded, engine)
+        written[side] = data[: int(lengths[:CPU_ROWS].sum())].tobytes()
+    print("\n| the residual stage, rows a second | GPU | CPU, two threads | times |")
+    print("| --- | --- | --- | --- |")
+    for name, rate in rates.items():
+        ratio = rate["GPU"] / rate["CPU"]
+        print(f"| {name} | {rate['GPU']:,.0f} | {rate['CPU']:,.0f} | {ratio:.0f} |")
+    same = "the same" if written["GPU"] == written["CPU"] else "OTHERS"
+    bits = 8 * len(written["CPU"]) / (CPU_ROWS * DIM)
+    print(f"\nThe GPU's bytes of {CPU_ROWS:,} rows, {bits:.2f} bits a dimension: {same}")
+
+
 def encoding(matrix: np.ndarray, machine: Machine) -> None:
     """Prints the rate of encoding."""
     chain = autoencoder_for(machine)(DIM, M, K, init="scaled")
@@ -298,6 +343,7 @@ def main() -> None:
         memory(matrix, machine)
         encoding(matrix, machine)
         refinement(matrix, gpu)
+        residual_stage(matrix, gpu)
         whole_run(path, gpu)
 
 

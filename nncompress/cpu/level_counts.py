@@ -6,7 +6,9 @@ from numba import njit
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.trellis import POINTS, SYMBOLS, bits_of, value_of
 
-CHUNK = 512  # rows that are added up together, in an order that threads do not change
+CHUNK = 512  # rows that are counted together
+# Sums of sizes are in whole parts of a step, so that they are the same in any order.
+SUM_UNITS = 2.0**32
 _EXACT = {**JIT, "fastmath": False}
 
 
@@ -27,7 +29,8 @@ def count_levels(
         errors: The squared error of each row, in squared steps, float64 ``(n,)``, written.
         spent: The bits of each row by the tables given, float64 ``(n,)``, written.
         counts: Symbols by scale and quantizer, int64 ``(chunks, scales, 2, 16)``, added to.
-        sums: Sums of sizes whose level is below 4, float64 ``(chunks, scales, 2, 4)``, added to.
+        sums: Sums of sizes whose level is below 4, in 2**-32ths of a step, int64
+            ``(chunks, scales, 2, 4)``, added to.
         numbers: How many those are, int64, added to.
         axis_scales: int32 ``(T,)``.
         tables: ``points``, ``bits`` and ``shifts``, as ``trellis.walk`` has them.
@@ -53,7 +56,7 @@ def count_levels(
                 total += bits_of(bits, shifts, m, c, k)
                 counts[chunk, m, c, min(k >> shifts[m], SYMBOLS - 1)] += 1
                 if k < POINTS:
-                    sums[chunk, m, c, k] += size
+                    sums[chunk, m, c, k] += np.int64(np.rint(np.float64(size) * SUM_UNITS))
                     numbers[chunk, m, c, k] += 1
                 state = next_states[state, k & 1]
             errors[n] = error

@@ -20,7 +20,10 @@ POINTS = 4  # levels whose values are looked up
 SYMBOLS = 16  # the last one announces larger levels
 _RESOLUTION = np.float32(256)  # of a path's cost, in parts of a squared step
 _UNREACHED = 16_000
+# Costs are rounded after each operation: with and without fused ones, and on a GPU, they are the
+# same.
 _EXACT = {**JIT, "fastmath": False}
+_EXACT_INLINE = {**INLINE, "fastmath": False}
 _I8, _I16, _WIDE = ir.IntType(8), ir.IntType(16), ir.IntType(64)
 _ROW = ir.VectorType(_I16, LANES)
 
@@ -68,7 +71,7 @@ def _advance(typingctx, old, new, branches, choices, labels, half):
     return types.void(*[types.int64] * 6), codegen
 
 
-@njit(**INLINE)
+@njit(**_EXACT_INLINE)
 def value_of(points, m, c, k):
     """Returns the value of a level's magnitude, in steps."""
     if k < POINTS:
@@ -76,7 +79,7 @@ def value_of(points, m, c, k):
     return np.float32(2 * k - c)
 
 
-@njit(**INLINE)
+@njit(**_EXACT_INLINE)
 def bits_of(bits, shifts, m, c, k):
     """Returns the bits of a level's magnitude, with its sign."""
     shift = shifts[m]
@@ -93,7 +96,7 @@ def bits_of(bits, shifts, m, c, k):
     return total + bits[m, c, symbol]
 
 
-@njit(**INLINE)
+@njit(**_EXACT_INLINE)
 def _best_level(size, c, odd, m, points, bits, shifts, lam):
     """Returns the best magnitude of a parity for a coordinate's size, and its cost."""
     nearest = np.float32(0.25) * (size + np.float32(c)) - np.float32(0.5) * np.float32(odd)

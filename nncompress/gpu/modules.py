@@ -10,6 +10,8 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "step": ("reductions.cuh", "random.cuh", "product.cuh", "step.cuh"),
         "refinement": ("reductions.cuh", "random.cuh", "refinement.cuh"),
+        "trellis": ("reductions.cuh", "levels.cuh", "trellis.cuh"),
+        "levels": ("reductions.cuh", "levels.cuh", "level_counts.cuh", "rans.cuh"),
     }
 )
 

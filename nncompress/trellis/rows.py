@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from nncompress.embedding.residual import Residual, Stream
-from nncompress.errors import InputError
 from nncompress.machine import Machine
+from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Coded, Quantizer
 from nncompress.trellis.stage import Remainder, code_rows
 
@@ -38,7 +38,6 @@ def with_more_rows(residual: Residual, remainder: Remainder) -> Residual:
         InputError: A row is too large to be coded by the table's steps.
     """
     quantizer = Quantizer.of_residual(residual)
-    _refuse_large(remainder, quantizer)
     new = code_rows(remainder, quantizer, Machine())
     stream = residual.stream
     # Blocks that are full stay as they are; the rows of one that is not begin those of new rows.
@@ -100,19 +99,4 @@ def _written(
 ) -> tuple[np.ndarray, np.ndarray]:
     nothing = np.zeros(len(levels))
     coded = Coded(levels, classes, nothing, nothing, np.zeros(len(levels), np.int64))
-    return Quantizer.of_residual(residual).write(coded, Machine().team)
-
-
-def _refuse_large(remainder: Remainder, quantizer: Quantizer) -> None:
-    """Refuses rows whose levels are beyond what is written."""
-    num_rows = remainder.shape[0]
-    most = 2 * _MOST_LEVEL * float(quantizer.steps_of(np.arange(len(quantizer.class_steps))).min())
-    for first in range(0, num_rows, _TILE_ROWS):
-        rows = remainder.take(np.arange(first, min(first + _TILE_ROWS, num_rows)))
-        largest = np.abs(quantizer.coordinates(rows, 1)[0]).max(axis=1)
-        if not (largest < most).all():
-            row = int(np.argmin(largest < most))
-            raise InputError(
-                f"new row {first + row} (counted from 0) reaches {largest[row]:.3g} along an axis "
-                f"of the table, whose steps reach {most:.3g}; compress the whole table anew"
-            )
+    return Quantizer.of_residual(residual).write(coded, make_engine(Machine()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nncompress.cpu.trellis import POINTS, SYMBOLS
+from nncompress.embedding.residual_kernels import POINTS, SYMBOLS
 
 RATIO = 1.2
 # The first scale of the grid, and how many there are at most: up to 1,300 steps.

@@ -6,8 +6,10 @@ from nncompress.embedding.codes import reconstruct
 from nncompress.embedding.residual import Residual, Stream
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
+from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Quantizer, Settings, fit
 
 # Rows that axes and tables are fitted to; a larger table's are spaced evenly.
@@ -59,7 +61,7 @@ def make_residual(
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
     quantizer, _ = fit(
-        remainder.take(sample), own, settings, machine.team, len(remainder.matrix)
+        remainder.take(sample), own, settings, make_engine(machine), len(remainder.matrix)
     )
     return code_rows(remainder, quantizer, machine, weights)
 
@@ -70,6 +72,7 @@ def sample_of(remainder: Remainder) -> np.ndarray:
     return spaced_rows(min(SAMPLE_ROWS, _SAMPLE_BYTES // (4 * dim), num_rows), num_rows)
 
 
+@one_blas_thread
 def code_rows(
     remainder: Remainder,
     quantizer: Quantizer,
@@ -77,6 +80,7 @@ def code_rows(
     weights: np.ndarray | None = None,
 ) -> Residual:
     """Codes all rows by a quantizer; the arguments are those of ``make_residual``."""
+    engine = make_engine(machine)
     num_rows, dim = remainder.shape
     group = quantizer.settings.block_rows
     step = max(1, _TILE_BYTES // (4 * dim * group)) * group
@@ -85,8 +89,8 @@ def code_rows(
         for first in range(0, num_rows, step):
             rows = np.arange(first, min(first + step, num_rows))
             own = None if weights is None else weights[rows]
-            coded = quantizer.code(remainder.take(rows), own, machine.team)
-            data, lengths_here = quantizer.write(coded, machine.team)
+            coded = quantizer.code(remainder.take(rows), own, engine)
+            data, lengths_here = quantizer.write(coded, engine)
             parts.append(data)
             lengths.append(lengths_here)
             clusters.append(coded.clusters)

@@ -113,6 +113,7 @@ def _compiled(module: str, definitions: tuple[tuple[str, int], ...]) -> ctypes.C
     )
     text = f'#include "{_HEADER}"\n{source}\n{wrappers}\n'
     flags = ["-std=c++20", "-O2", "-shared", "-fPIC", "-Wno-unknown-pragmas"]
+    flags += ["-ffp-contract=off"]  # as operations are that say how they round
     flags += [f"-D{name}={value}" for name, value in definitions]
     digest = hashlib.sha256((_HEADER.read_text() + text + str(flags)).encode()).hexdigest()[:24]
     folder = Path(tempfile.gettempdir()) / "nncompress-emulated-kernels"

@@ -193,7 +193,7 @@ def test_more_rows_with_additive_codes_too(random, fitted):
 def test_a_row_that_no_level_reaches_is_refused(fitted):
     matrix, table = fitted
     embedding = CompressedEmbedding.of_table(table, None)
-    with pytest.raises(InputError, match=r"new row 1 .* compress the whole table anew"):
+    with pytest.raises(InputError, match="quantization steps long"):
         embedding.add(None, np.stack([matrix[0], matrix[1] * 1e6]))
 
 

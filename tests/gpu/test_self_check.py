@@ -16,6 +16,9 @@ from nncompress.training.gpu_updater import GpuUpdater
 from nncompress.training.session import learn, make_session, updater_for
 from nncompress.training.settings import TrainingOptions
 from nncompress.training.updater import AutoencoderUpdater
+from nncompress.trellis import engines as residual_engines
+from nncompress.trellis.engines.cpu import CpuEngine as ResidualCpuEngine
+from nncompress.trellis.engines.gpu import GpuEngine as ResidualGpuEngine
 from tests.cuda_on_cpu.runtime import EmulatedRuntime
 from tests.gpu.conftest import machine_of, needs_compiler
 
@@ -65,7 +68,18 @@ class ForgetsToDescend(ComputesNonsense):
     silent = ("descend", "add_rows")
 
 
+def silent_kernel(name, what):
+    return type(name, (ComputesNonsense,), {"silent": (name,), "reason": what})
+
+
 BROKEN = [DoesNotCompile, DoesNotLaunch, ComputesNonsense, ForgetsToDescend]
+BROKEN_RESIDUALS = [
+    *(DoesNotCompile, DoesNotLaunch),
+    silent_kernel("choose_classes", "row classes are chosen that are not the cheapest"),
+    silent_kernel("walk", "levels are found that do not fit"),
+    silent_kernel("count_levels", "the bytes are not as many as levels take"),
+    silent_kernel("write_blocks", "the bytes are not as many as levels take"),
+]
 
 
 def test_where_kernels_work_they_are_used_and_nothing_is_said(runtime):
@@ -75,6 +89,7 @@ def test_where_kernels_work_they_are_used_and_nothing_is_said(runtime):
         assert isinstance(autoencoder_for(machine)(8, 2, 4), GpuAutoencoder)
         assert updater_for(machine) is GpuUpdater
         assert isinstance(make_engine(machine), GpuEngine)
+        assert isinstance(residual_engines.make_engine(machine), ResidualGpuEngine)
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -106,3 +121,13 @@ def test_where_kernels_do_not_work_the_cpu_refines_and_a_line_says_so(matrix, ki
     assert len(caught) == 1
     assert str(caught[0].message).endswith("refinement goes on on the CPU")
     assert isinstance(make_engine(machine), CpuEngine)
+
+
+@pytest.mark.parametrize("kind", BROKEN_RESIDUALS)
+def test_where_kernels_do_not_work_the_cpu_codes_residuals_and_a_line_says_so(kind):
+    machine = machine_of(kind())
+    with pytest.warns(UserWarning, match=f"do not work here .*({kind.reason})") as caught:
+        assert isinstance(residual_engines.make_engine(machine), ResidualCpuEngine)
+    assert len(caught) == 1
+    assert str(caught[0].message).endswith("the residual stage is computed on the CPU")
+    assert isinstance(residual_engines.make_engine(machine), ResidualCpuEngine)

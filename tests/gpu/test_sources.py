@@ -7,11 +7,16 @@ import pytest
 
 from nncompress.gpu.modules import MODULES, cuda_source
 
-# Module, architecture, VECTOR and FULL_PRECISION, which refinement does not know.
+# Module, architecture, VECTOR and FULL_PRECISION, which training's kernels alone know.
 TARGETS = [
     *(("step", f"sm_{number}", 4, full) for number in (75, 80, 90) for full in (0, 1)),
     *(("step", "sm_80", vector, 0) for vector in (2, 1)),
-    *(("refinement", f"sm_{number}", 4, 0) for number in (75, 80, 90)),
+    *(
+        (module, f"sm_{number}", 4, 0)
+        for module in MODULES
+        if module != "step"
+        for number in (75, 80, 90)
+    ),
 ]
 
 
@@ -24,7 +29,7 @@ def test_sources_compile(tmp_path, module, architecture, vector, full_precision)
         [
             *("nvcc", "-ptx", "-std=c++17", f"-arch={architecture}", "-Werror", "all-warnings"),
             "-ftz=true",  # CuPy compiles so
-            *(f"-DVECTOR={vector}", f"-DFULL_PRECISION={full_precision}"),
+            *(f"-DVECTOR={vector}", f"-DFULL_PRECISION={full_precision}", "-DSTATE_BITS=8"),
             *(str(source), "-o", str(tmp_path / "out.ptx")),
         ],
         capture_output=True,
@@ -50,6 +55,7 @@ def test_sources_compile_without_headers(module, full_precision, architecture):
         f"-arch={architecture}",
         "-ftz=true",
         "-DVECTOR=4",
+        "-DSTATE_BITS=8",
         f"-DFULL_PRECISION={full_precision}",
     ]
     try:

