@@ -309,7 +309,7 @@ def _bounds(block, stream, size):
     starts, lengths, bits, least = stream
     chunk, inside = block // _CHUNK, block % _CHUNK
     mask = (1 << bits) - 1
-    place, length = np.int64(starts[chunk]), 0
+    place, length = np.int64(min(np.uint64(starts[chunk]), np.uint64(size))), 0
     waiting, held, byte = 0, 0, 0
     for _ in range(inside + 1):
         place += length
@@ -320,7 +320,7 @@ def _bounds(block, stream, size):
         length = (waiting & mask) + least
         waiting >>= bits
         held -= bits
-    place = min(place, size - 3)
+    place = max(min(place, size - 3), 0)
     return place, min(max(place + length, place + 3), size)
 
 

@@ -54,7 +54,7 @@ class Stream:
         data: uint8, the blocks one after the other.
         starts: Where every 32nd block begins, uint32 or uint64.
         lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8
-            ``(n, bytes)``.
+            ``(chunks, bytes)``.
         length_bits: Bits of a length.
         least_length: The bytes of the shortest block.
         block_rows: Rows in a block, G; the last one may have fewer.
@@ -96,8 +96,9 @@ class Stream:
         lengths = Packing(CHUNK, self.length_bits).unpack(self.lengths[chunks]).astype(np.int64)
         lengths += self.least_length
         before = np.where(np.arange(CHUNK) < inside[:, None], lengths, 0).sum(axis=1)
-        places = self.starts[chunks].astype(np.int64) + before
-        places = np.minimum(places, len(self.data) - 3)
+        # Kept in the data before they are added to: either could be anything in a damaged file.
+        starts = np.minimum(self.starts[chunks].astype(np.uint64), np.uint64(len(self.data)))
+        places = np.minimum(starts.astype(np.int64) + before, len(self.data) - 3)
         ends = places + lengths[np.arange(len(blocks)), inside]
         return places, np.clip(ends, places + 3, len(self.data))
 
@@ -137,6 +138,32 @@ class Residual:
     def num_rows(self) -> int:
         """N."""
         return self.stream.num_rows
+
+    @property
+    def num_axes(self) -> int:
+        """T."""
+        return int((self.tables.axis_scales != LEFT_OUT).sum())
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row, with its share of where blocks begin."""
+        stream = self.stream
+        total = stream.data.nbytes + stream.starts.nbytes + stream.lengths.nbytes
+        total += 0 if self.centres is None else self.centres.clusters.nbytes
+        return total / stream.num_rows
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of mean, axes, tables and centres, points in half precision."""
+        tables = self.tables
+        arrays = (
+            tables.frequencies, tables.shifts, tables.class_frequencies, tables.class_offsets,
+            tables.class_steps, tables.axis_scales,
+        )  # fmt: skip
+        total = self.mean.nbytes + self.reflections.nbytes + tables.points.nbytes // 2
+        if self.centres is not None:
+            total += self.centres.integers.nbytes + self.centres.steps.nbytes
+        return total + sum(array.nbytes for array in arrays)
 
     @cached_property
     def axes(self) -> np.ndarray:

@@ -150,16 +150,15 @@ class Reader:
 
 def _check(residual: "Residual") -> None:
     """Refuses arrays that kernels, which look no further, would leave the bounds of."""
-    tables, stream, rotation = residual.tables, residual.stream, residual.rotation
+    tables, stream = residual.tables, residual.stream
     scales, classes = len(tables.shifts), len(tables.class_steps)
-    axes, chunks = len(tables.axis_scales), -(-stream.num_blocks // 32)
+    chunks = -(-stream.num_blocks // 32)
     wanted: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
         "frequencies": (tables.frequencies.shape, (scales, 2, SYMBOLS)),
         "points": (tables.points.shape, (scales, 2, POINTS)),
         "class frequencies": (tables.class_frequencies.shape, (classes,)),
         "class offsets": (tables.class_offsets.shape, (classes,)),
-        "axes": (rotation.scales.shape, (axes,)),
-        "columns of axes": ((rotation.dim,), residual.mean.shape),
+        "scales of axes": (tables.axis_scales.shape, residual.mean.shape),
         "places of blocks": (stream.starts.shape, (chunks,)),
         "lengths of blocks": (stream.lengths.shape, (chunks, 4 * stream.length_bits)),
     }

@@ -119,6 +119,34 @@ class Quantizer:
     class_steps: np.ndarray
     class_frequencies: np.ndarray
 
+    @classmethod
+    def of_residual(cls, residual: Residual) -> "Quantizer":
+        """Returns the quantizer that more rows are coded by, given the stage of a table.
+
+        Rows without a weight of their own get the step that most of the table's rows have.
+        """
+        tables, stream, centres = residual.tables, residual.stream, residual.centres
+        steps, which = np.unique(tables.class_steps.astype(np.float64), return_inverse=True)
+        step = float(steps[np.bincount(which, tables.class_frequencies).argmax()])
+        exponents = np.rint(np.log(steps / step) / math.log(RATIO)).astype(np.int32)
+        kept = tables.axis_scales != LEFT_OUT
+        centre_steps = np.ones(residual.num_axes, np.float32)
+        integers = np.zeros((1, residual.num_axes), np.int64)
+        if centres is not None:
+            centre_steps = centres.steps
+            rows = centres.integers.read([1 << centres.bits] * residual.num_axes)
+            integers = np.array(rows).T
+        return cls(
+            Settings(
+                step, state_bits=residual.state_bits, block_rows=stream.block_rows,
+                cluster_bits=0 if centres is None else centres.bits,
+            ),
+            residual.mean, residual.reflections, kept, np.ascontiguousarray(residual.axes.T),
+            centre_steps, integers, tables.axis_scales[kept].astype(np.int32),
+            Scales(tables.points, tables.frequencies, tables.shifts.astype(np.int64)),
+            tables.class_offsets.astype(np.int32), exponents[which], tables.class_frequencies,
+        )  # fmt: skip
+
     def coordinates(self, rows: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns how far rows ``(n, D)`` are from their clusters' centres, along the axes.
 

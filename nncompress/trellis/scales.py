@@ -92,7 +92,7 @@ class Scales:
             to 1,024 steps.
         """
         sizes = (np.arange(int(min(_SIZES, 4 * largest + 1))) + 0.5) / 4
-        costs = np.zeros((MOST_SCALES, len(sizes)))
+        costs = np.zeros((len(self.points), len(sizes)))
         bits = self.bits.astype(np.float64)
         for c in range(2):
             nearest = np.rint((sizes + c) / 2).astype(np.int64)

@@ -141,7 +141,7 @@ def test_damaged_bytes_are_read_to_something_the_same_by_both(seed, block_rows):
         ("tables", {"points": np.zeros((4, 2, 4), np.float32)}, r"points of shape \(4, 2, 4\)"),
         ("tables", {"class_offsets": np.zeros(2, np.int16)}, "class offsets"),
         ("tables", {"class_steps": np.zeros(300, np.float32)}, "class frequencies"),
-        ("tables", {"axis_scales": np.zeros(19, np.int16)}, r"axes of shape \(20,\)"),
+        ("tables", {"axis_scales": np.zeros(19, np.int16)}, r"scales of axes of shape \(19,\)"),
         ("stream", {"data": np.zeros(68, np.uint8)}, "23 blocks in 68 bytes"),
         ("stream", {"starts": np.zeros(0, np.uint32)}, "places of blocks"),
         ("stream", {"lengths": np.zeros((1, 3), np.uint8)}, "lengths of blocks"),
