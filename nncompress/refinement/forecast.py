@@ -15,6 +15,7 @@ from nncompress.refinement.refine import (
     PROBE_ROUNDS,
     PROBE_ROWS,
     PROBE_WIDTHS,
+    ROUNDS_A_SEARCH,
     WIDTH,
     WIDTHS,
     RefinementSettings,
@@ -74,9 +75,10 @@ def forecast_seconds(
         seconds += all_rows * improve * settings.rounds / 2  # few gain enough to go on
         solutions += annealing_rounds + settings.rounds // 2
     else:
-        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (settings.rounds + 1))
-        seconds += all_rows * improve * settings.rounds
-        solutions += len(WIDTHS) + 2 * settings.rounds
+        rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH)
+        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (rounds + 1))
+        seconds += all_rows * improve * rounds
+        solutions += len(WIDTHS) + 2 * rounds
     if machine.runtime is None:
         seconds += solutions * solution_seconds(len(codebook), matrix.dim)
     return seconds if settings.seconds is None else min(seconds, settings.seconds)

@@ -34,7 +34,9 @@ PROBE_ROUNDS, _PROBE_TRIALS = 15, 4
 # What many more rounds of annealing still gain, at least.
 _ANNEALING_GAIN = 0.95
 # Widths of the beam while codebooks grow on the sample and on the probe, and afterwards.
-WIDTHS, PROBE_WIDTHS, WIDTH = (8, 16, 32, 64, 128), (8, 16, 16), 64
+WIDTHS, PROBE_WIDTHS, WIDTH = (8, 32, 128), (8, 16, 16), 128
+# A round with so wide a beam gains what several others do.
+ROUNDS_A_SEARCH = 3
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
 # Codebooks larger than this get fewer rounds of annealing, in proportion.
@@ -56,7 +58,8 @@ class RefinementSettings:
     Attributes:
         annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
             codebook; 0 for none, and no other start than the trained one.
-        rounds: The most rounds after that; each improves the codes and then the codebook.
+        rounds: The most rounds after that; each improves the codes and then the codebook. After
+            residual codebooks, where each begins with beam search, a third as many.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
         seconds: Time after which no further round begins, or None. A few passes through the rows
@@ -333,10 +336,9 @@ def _rounds(
     """Makes the rounds that never raise the loss; returns the loss after each."""
     losses = []
     passes = 2 if searching else 1
-    with progress_bar(
-        passes * settings.rounds * len(rows.matrix), "Refining", delay=0, leave=True
-    ) as bar:
-        for _ in range(settings.rounds):
+    rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH) if searching else settings.rounds
+    with progress_bar(passes * rounds * len(rows.matrix), "Refining", delay=0, leave=True) as bar:
+        for _ in range(rounds):
             before = rows.loss
             if searching and clock.share() < 1.0:
                 rows.search(WIDTH, bar=bar)
