@@ -34,7 +34,7 @@ PROBE_ROUNDS, _PROBE_TRIALS = 15, 4
 # What many more rounds of annealing still gain, at least.
 _ANNEALING_GAIN = 0.95
 # Widths of the beam while codebooks grow on the sample and on the probe, and afterwards.
-WIDTHS, PROBE_WIDTHS, WIDTH = (8, 32, 128), (8, 16, 16), 128
+WIDTHS, PROBE_WIDTHS, WIDTH = (8, 32, 128, 128), (8, 16, 16), 128
 # A round with so wide a beam gains what several others do.
 ROUNDS_A_SEARCH = 3
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
