@@ -69,7 +69,7 @@ def forecast(
     updater.wait()
     elapsed = time.perf_counter() - started
     seconds = settings.iterations * elapsed / max(1, updater.iteration - first)
-    refined = refines(settings.recipe, *size)
+    refined = refines(settings.recipe, matrix, size, machine, refinement)
     if refined:
         seconds += forecast_seconds(matrix, *size, refinement, machine)
     memory = memory_bytes(num_rows, dim, size, len(table.words or ()), refined=refined)

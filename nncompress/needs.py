@@ -9,7 +9,7 @@ from nncompress.embedding.codes import code_dtype
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.formats.space import check_space
 from nncompress.machine import free_memory
-from nncompress.refinement.refine import SAMPLE_ROWS
+from nncompress.refinement.room import refinement_bytes
 
 _LIBRARIES_BYTES = 200 << 20
 _COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed ones, and those of a snapshot
@@ -43,12 +43,11 @@ def memory_bytes(
         refined: Whether codes are refined.
     """
     num_codebooks, num_codewords = size
-    num_units = num_codebooks * num_codewords
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
     memory += 4 * _COPIES_OF_PARAMETERS * num_parameters(dim, *size)
     memory += _WORD_OBJECT_BYTES * num_words
     if refined:
-        memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
+        memory += refinement_bytes(num_rows, dim, num_codebooks * num_codewords)
     return memory
 
 

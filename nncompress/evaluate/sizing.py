@@ -9,16 +9,12 @@ import numpy as np
 from nncompress.embedding.codes import code_dtype, reconstruct
 from nncompress.errors import InputError
 from nncompress.machine import Machine
-from nncompress.refinement.refine import (
-    MOST_CODEWORDS,
-    RefinementSettings,
-    improve_codes,
-    quantize,
-)
+from nncompress.refinement.refine import RefinementSettings, improve_codes, quantize
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
 CODEWORDS = (16, 256)
+MOST_CODEWORDS = 8_192  # in all, of the largest size that is measured
 _FIT_ROWS, _ROWS_A_CODEWORD, _HELD_OUT_ROWS = 8_192, 4, 2_048
 _SETTINGS = RefinementSettings(annealing_rounds=30, rounds=2)
 

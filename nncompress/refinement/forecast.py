@@ -1,5 +1,6 @@
 """A forecast of the time that refinement takes, from passes over a sample of the rows."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -10,10 +11,11 @@ from nncompress.machine import Machine
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.refine import (
+    CODEWORDS_OF_FULL_LENGTH,
     PROBE_ROUNDS,
     PROBE_ROWS,
     PROBE_WIDTHS,
-    SAMPLE_ROWS,
+    ROUNDS_A_SEARCH,
     WIDTH,
     WIDTHS,
     RefinementSettings,
@@ -21,6 +23,7 @@ from nncompress.refinement.refine import (
     prepare_rows,
 )
 from nncompress.refinement.residual import residual_start
+from nncompress.refinement.room import SAMPLE_ROWS, solution_seconds
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
@@ -46,9 +49,6 @@ def forecast_seconds(
         num_codewords: K.
         settings: The settings of refinement.
         machine: The machine that ``refine`` will compute on.
-
-    Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     # So few rows would leave most of a GPU idle.
     timed = spaced_rows(_TIMED_ROWS if machine.runtime is None else SAMPLE_ROWS, len(matrix))
@@ -58,21 +58,29 @@ def forecast_seconds(
     rows = prepare_rows(sample, codes, codebook, None, 0, make_engine(machine))
     residual_start(rows)
     unit = rows.temperature
-    sweep = _seconds_a_row(rows, lambda: rows.relax([unit] * _SWEEPS)) / _SWEEPS
-    improve = _seconds_a_row(rows, lambda: rows.improve(settings.trials, unit))
-    search = _seconds_a_row(rows, lambda: rows.search(WIDTH)) / WIDTH
+    sweep = _seconds_a_row(rows, lambda: rows.relax([unit] * _SWEEPS, solve=False)) / _SWEEPS
+    improve = _seconds_a_row(rows, lambda: rows.improve(settings.trials, unit, solve=False))
+    search = _seconds_a_row(rows, lambda: rows.search(WIDTH, solve=False)) / WIDTH
+    few = min(1.0, CODEWORDS_OF_FULL_LENGTH / len(codebook))
+    annealing_rounds = math.ceil(settings.annealing_rounds * few)
+    solutions = PROBE_ROUNDS + len(PROBE_WIDTHS)
     all_rows, sampled, probed = (
         min(n, len(matrix)) for n in (len(matrix), SAMPLE_ROWS, PROBE_ROWS)
     )
     seconds = probed * (sweep * sum(sweeps_of(PROBE_ROUNDS)) + search * sum(PROBE_WIDTHS))
     if num_codebooks * np.log2(num_codewords) < _MANY_BITS * matrix.dim:
-        seconds += sampled * sweep * sum(sweeps_of(settings.annealing_rounds))
+        seconds += sampled * sweep * sum(sweeps_of(annealing_rounds))
         if sampled < all_rows:
             seconds += all_rows * sweep * len(falling_temperatures(unit))
         seconds += all_rows * improve * settings.rounds / 2  # few gain enough to go on
+        solutions += annealing_rounds + settings.rounds // 2
     else:
-        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (settings.rounds + 1))
-        seconds += all_rows * improve * settings.rounds
+        rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH)
+        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (rounds + 1))
+        seconds += all_rows * improve * rounds
+        solutions += len(WIDTHS) + 2 * rounds
+    if machine.runtime is None:
+        seconds += solutions * solution_seconds(len(codebook), matrix.dim)
     return seconds if settings.seconds is None else min(seconds, settings.seconds)
 
 
