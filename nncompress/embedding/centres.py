@@ -44,9 +44,18 @@ class Centres:
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns the clusters of rows, int64 ``(n,)``."""
-        groups, inside = np.divmod(rows, TOGETHER)
-        unpacked = Packing(TOGETHER, self.bits).unpack(self.clusters[groups])
-        return unpacked[np.arange(len(rows)), inside].astype(np.int64)
+        # Groups fill whole bytes, so that all rows are one string of bits; no cluster has bits in
+        # more than three bytes, and those past the end are masked out.
+        flat, last = self.clusters.reshape(-1), self.clusters.size - 1
+        if len(rows) == 1:
+            place, skipped = divmod(int(rows[0]) * self.bits, 8)
+            value = int.from_bytes(flat[place : place + 3].tobytes(), "little") >> skipped
+            return np.array([value & ((1 << self.bits) - 1)])
+        first, shift = np.divmod(rows * self.bits, 8)
+        value = flat[first].astype(np.int64)
+        for further in (1, 2):
+            value |= flat[np.minimum(first + further, last)].astype(np.int64) << 8 * further
+        return value >> shift & ((1 << self.bits) - 1)
 
     def chosen(self, rows: np.ndarray) -> "Centres":
         """Returns the same centres, with the clusters of some rows."""
