@@ -183,12 +183,13 @@ class EmbeddingCompressor:
         )
         options.check_machine(self._machine)
         settings = options.resolve(len(matrix), self.num_codebooks, self.num_codewords)
-        refined = refines(recipe, self.num_codebooks, self.num_codewords)
-        if refinement is not None and not refined:
+        if refinement is not None and recipe != "fast":
             raise InputError(
-                f"refinement was given, and the recipe {recipe} with these sizes is not refined; "
-                "leave it out"
+                f"refinement was given, and the recipe {recipe} is not refined; leave it out"
             )
+        refinement = refinement or RefinementSettings()
+        size = self.num_codebooks, self.num_codewords
+        refined = refines(recipe, matrix, size, self._machine, refinement)
         check_output(self._snapshot)
         kept = ""
 
@@ -211,7 +212,7 @@ class EmbeddingCompressor:
         if refined:
             coded = code(
                 chain, matrix, self._machine,
-                refinement=refinement or RefinementSettings(), weights=weights, seed=seed,
+                refinement=refinement, weights=weights, seed=seed,
             )  # fmt: skip
             coded.warn_if_poor(matrix, weights)
             self._model = _Model(chain, coded.codebook, coded.codes, matrix.digest())

@@ -87,7 +87,7 @@ def _codes_seconds(matrix: EmbeddingMatrix, plan: Plan, machine: Machine) -> tup
     settings = plan.training.resolve(len(matrix), *size)
     Budget(budget, settings.recipe)
     check_memory(matrix.dim, *size)
-    refined = refines(settings.recipe, *size)
+    refined = refines(settings.recipe, matrix, size, machine, plan.refinement)
     seconds = settings.iterations * seconds_a_step(matrix, settings, machine)
     if refined:
         seconds += forecast_seconds(matrix, *size, plan.refinement, machine)

@@ -9,8 +9,9 @@ from nncompress.embedding.codes import code_dtype
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.formats.space import check_space
 from nncompress.machine import free_memory
-from nncompress.refinement.refine import SAMPLE_ROWS
+from nncompress.refinement.room import refinement_bytes
 from nncompress.sources.tables import SourceTable
+from nncompress.trellis.stage import SAMPLE_ROWS
 
 _LIBRARIES_BYTES = 200 << 20
 _COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed ones, and those of a snapshot
@@ -50,12 +51,11 @@ def memory_bytes(
     if size is None:
         return _LIBRARIES_BYTES + words + _CODING_BYTES + 12 * dim * min(SAMPLE_ROWS, num_rows)
     num_codebooks, num_codewords = size
-    num_units = num_codebooks * num_codewords
     memory = _LIBRARIES_BYTES + num_rows * (8 + 3 * num_codebooks)
     memory += 4 * _COPIES_OF_PARAMETERS * num_parameters(dim, *size)
     memory += words
     if refined:
-        memory += 24 * num_units**2 + 8 * dim * min(SAMPLE_ROWS, num_rows)
+        memory += refinement_bytes(num_rows, dim, num_codebooks * num_codewords)
     return memory
 
 

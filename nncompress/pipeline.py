@@ -28,7 +28,8 @@ from nncompress.job import has_trained, open_work, require_weights, trained_once
 from nncompress.machine import Machine
 from nncompress.needs import check_needs, codes_bytes
 from nncompress.plan import Plan
-from nncompress.refinement.refine import MOST_CODEWORDS, Refined, RefinementSettings, refine
+from nncompress.refinement.refine import Refined, RefinementSettings, refine
+from nncompress.refinement.room import no_room
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, files_of, open_table
 from nncompress.sources.weights import check_weights
@@ -251,7 +252,7 @@ def _learn_codes(
     matrix = table.matrix
     settings = plan.training.resolve(len(matrix), *size)
     budget = Budget(plan.refinement.seconds, settings.recipe)
-    refined = refines(settings.recipe, *size)
+    refined = refines(settings.recipe, matrix, size, machine, plan.refinement)
     check_memory(matrix.dim, *size)
     check_needs(
         table, codes_bytes(*matrix.shape, size) + plan.stage_bytes(matrix.shape), size,
@@ -293,21 +294,35 @@ def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | No
         ) from error
 
 
-def refines(recipe: str, num_codebooks: int, num_codewords: int) -> bool:
+def refines(
+    recipe: str,
+    matrix: EmbeddingMatrix,
+    size: tuple[int, int],
+    machine: Machine,
+    refinement: RefinementSettings,
+) -> bool:
     """Tells whether codes of a recipe are refined where nothing else is asked for.
 
-    Under the fast recipe they are, unless there are more codewords than refinement takes, which a
-    warning says.
+    Under the fast recipe they are, unless that takes more memory than is free, or more time than
+    there is, which a warning says.
+
+    Args:
+        recipe: The recipe's name.
+        matrix: The rows, ``(N, D)``.
+        size: M and K.
+        machine: The machine to compute on.
+        refinement: The settings of refinement.
     """
-    num_units = num_codebooks * num_codewords
-    if recipe == "fast" and num_units > MOST_CODEWORDS:
+    if recipe != "fast":
+        return False
+    reason = no_room(*matrix.shape, size[0] * size[1], machine, refinement.seconds)
+    if reason is not None:
         warnings.warn(
-            f"M*K is {num_units}, and refinement takes at most {MOST_CODEWORDS} codewords: codes "
-            "and codebook stay as training leaves them",
+            f"{reason}: codes and codebook stay as training leaves them; a smaller M or K is "
+            "refined",
             stacklevel=3,
         )
-        return False
-    return recipe == "fast"
+    return reason is None
 
 
 def code(
@@ -332,8 +347,7 @@ def code(
         batch_size: Rows that are encoded at a time.
 
     Raises:
-        InputError: The matrix has another number of columns than the chain, or there are more
-            codewords than refinement takes.
+        InputError: The matrix has another number of columns than the chain.
     """
     codes = encode(chain, matrix, machine, batch_size)
     return refine_codes(
@@ -364,9 +378,6 @@ def refine_codes(
         weights: The weight of each row, float64 ``(N,)``; None: all the same.
         seed: Seed of everything random.
         work: Where passes are kept; None: nowhere.
-
-    Raises:
-        InputError: There are more codewords than refinement takes.
     """
     if refinement is None:
         return Coded(codes, codebook)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding
+from nncompress.embedding.engine import engine
+from tests.embedding.residual_tables import random_table
 
 ROOT = Path(__file__).resolve().parents[1]
 # As if nothing but NumPy and tqdm were installed.
@@ -27,11 +29,15 @@ sys.meta_path.insert(0, Absent())
 """
 
 
-@pytest.fixture
-def path(tmp_path, random):
+@pytest.fixture(params=["codes", "residuals"])
+def path(request, tmp_path, random):
+    words = [f"w{i}" for i in range(500)]
+    if request.param == "residuals":
+        table = random_table(random, True, rows=500, block_rows=1)
+        CompressedEmbedding.of_table(table, words).save(tmp_path / "x.nnc")
+        return tmp_path / "x.nnc"
     codes = random.integers(16, size=(500, 8))
     codebook = random.normal(size=(128, 20)).astype(np.float32)
-    words = [f"w{i}" for i in range(500)]
     CompressedEmbedding.from_codes(codes, codebook, words).save(tmp_path / "x.nnc")
     return tmp_path / "x.nnc"
 
@@ -54,12 +60,16 @@ emb = CompressedEmbedding.load({str(path)!r}, verify=True)
 print(emb["w3"].tobytes().hex(), emb.most_similar("w3"))
 engine._spent = 1e9
 print(emb["w4"].tobytes().hex(), engine._choice)
+assert len(emb.vectors_for_all(["w7", "w3"])) == 2
 """
     result = run("-c", script)
     assert result.stderr == ""
+    engine.use("numpy")
     emb = CompressedEmbedding.load(path)
     expected = f"{emb['w3'].tobytes().hex()} {emb.most_similar('w3')}\n"
-    assert result.stdout == expected + f"{emb['w4'].tobytes().hex()} numpy\n"
+    expected += f"{emb['w4'].tobytes().hex()} numpy\n"
+    engine.use("auto")
+    assert result.stdout == expected
 
 
 def test_the_command_looks_into_files_with_numpy_alone(path, tmp_path):

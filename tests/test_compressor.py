@@ -122,7 +122,7 @@ def test_a_recipe_is_the_same_from_every_door(matrix, matrix_path, tmp_path, rec
 
 def test_refinement_settings_for_a_recipe_that_is_not_refined_are_refused(matrix, tmp_path):
     compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
-    with pytest.raises(InputError, match="recipe paper with these sizes is not refined"):
+    with pytest.raises(InputError, match="the recipe paper is not refined"):
         compressor.train(matrix, recipe="paper", refinement=RefinementSettings(), report=None)
     assert list(tmp_path.iterdir()) == []
 

@@ -4,9 +4,18 @@ import argparse
 from pathlib import Path
 
 from nncompress.cli.printing import add_json, print_facts
+from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.residual import Residual
+from nncompress.embedding.residual_table import ResidualTable
 
 EXAMPLE = "glove.nnc"
+_OF_CODES = "M", "K", "codebook_dtype"
+_OF_RESIDUALS = (
+    *("residual_bytes_per_row", "rows_per_block", "axes", "clusters"),
+    "trellis_states",
+)
+_OF_SOME = {*_OF_CODES, *_OF_RESIDUALS, "verified"}  # what not all tables have
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,24 +37,42 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
     """Prints what a file holds."""
     table = embedding.table
     size = path.stat().st_size
+    # What the file says of itself; what is measured wins.
+    said = {name: fact for name, fact in embedding.provenance.items() if name not in _OF_SOME}
     facts: dict[str, object] = {
-        **embedding.provenance,  # what the file says of itself; what is measured wins
+        **said,
         "file_bytes": size,
         "bytes_per_row": round(size / table.num_rows, 3),
         "ratio": round(4 * table.dim * table.num_rows / size, 2),
         "rows": table.num_rows,
         "words": len(embedding) if embedding.has_words else 0,
         "columns": table.dim,
-        "M": table.num_codebooks,
-        "K": table.num_codewords,
-        "codebook_dtype": str(table.codebook.dtype),
+        **_additive_facts(table.additive if isinstance(table, ResidualTable) else table),
+        **(_residual_facts(table.residual) if isinstance(table, ResidualTable) else {}),
+        "row_bits": round(8 * table.row_bytes, 2),
+        "shared_bytes": table.shared_bytes,
     }
-    facts.pop("verified", None)
     if getattr(arguments, "verify", False):  # a file that is not right has been refused
         facts["verified"] = True
     # The curve that a residual stage was chosen from is for programs.
     shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
     print_facts(arguments, facts, shown)
+
+
+def _additive_facts(table: CodeTable | None) -> dict[str, object]:
+    if table is None:
+        return {}
+    facts = table.num_codebooks, table.num_codewords, table.codebook_type
+    return dict(zip(_OF_CODES, facts, strict=True))
+
+
+def _residual_facts(residual: Residual) -> dict[str, object]:
+    centres = residual.centres
+    facts = (
+        *(round(residual.row_bytes, 3), residual.stream.block_rows, residual.num_axes),
+        *(1 if centres is None else 1 << centres.bits, 1 << residual.state_bits),
+    )
+    return dict(zip(_OF_RESIDUALS, facts, strict=True))
 
 
 def _shown(value: object) -> str:

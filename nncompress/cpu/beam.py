@@ -8,7 +8,7 @@ quantization with a beam (Liu et al., "Improved Residual Vector Quantization", 2
 import numpy as np
 from numba import njit
 
-from nncompress.cpu.elementary import JIT, SUM
+from nncompress.cpu.elementary import EXTREMES, JIT, SUM
 from nncompress.cpu.icm import rounding_margin, unary_terms
 from nncompress.cpu.vectors import gather_sum
 
@@ -29,13 +29,20 @@ def _count_below(values, limit):
     return count
 
 
+@njit(**EXTREMES)
+def _extremes(values):
+    """Returns the least and the largest of finite values."""
+    low, high = values[0], values[0]
+    for i in range(values.size):
+        low = values[i] if values[i] < low else low
+        high = values[i] if values[i] > high else high
+    return low, high
+
+
 @njit(**JIT)
 def _limit(values, wanted):
     """Returns a limit that at least ``wanted`` values keep to, and hardly more of them."""
-    low, high = values[0], values[0]
-    for i in range(values.size):
-        low = min(low, values[i])
-        high = max(high, values[i])
+    low, high = _extremes(values)
     half = values.dtype.type(0.5)
     for _ in range(_BISECTIONS):
         middle = low + half * (high - low)
@@ -50,7 +57,9 @@ def _limit(values, wanted):
 
 
 @njit(**JIT)
-def _extend(paths, totals, count, longer, longer_totals, step, group, unary, pairs, costs):
+def _extend(
+    paths, totals, count, longer, longer_totals, step, group, unary, pairs, costs, chosen
+):  # fmt: skip
     """Extends a row's paths by one group, and keeps the best ones; returns how many."""
     num_codewords = pairs.shape[2]
     first = group * num_codewords
@@ -69,16 +78,17 @@ def _extend(paths, totals, count, longer, longer_totals, step, group, unary, pai
     if total > width:
         limit = _limit(costs[:total], width)
     found = 0
-    for candidate in range(total):
-        if costs[candidate] <= limit:
-            source, target = paths[candidate // num_codewords], longer[found]
-            for earlier in range(step):
-                target[earlier] = source[earlier]
-            target[step] = first + candidate % num_codewords
-            longer_totals[found] = costs[candidate]
-            found += 1
-            if found == width:
-                break
+    for candidate in range(total):  # without a branch, which could not be foreseen
+        chosen[found] = candidate
+        found += costs[candidate] <= limit
+    found = min(found, width)
+    for place in range(found):
+        candidate = chosen[place]
+        source, target = paths[candidate // num_codewords], longer[place]
+        for earlier in range(step):
+            target[earlier] = source[earlier]
+        target[step] = first + candidate % num_codewords
+        longer_totals[place] = costs[candidate]
     return found
 
 
@@ -125,6 +135,7 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
     totals = np.zeros((2, height, width), x.dtype)
     counts = np.empty(height, np.int64)
     costs = np.empty(width * num_codewords, x.dtype)
+    chosen = np.empty(costs.size + 1, np.int32)
     for first in range(thread * height, num_rows, threads * height):
         n = min(height, num_rows - first)
         unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
@@ -135,7 +146,7 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
             for i in range(n):
                 counts[i] = _extend(
                     paths[now, i], totals[now, i], counts[i], paths[then, i], totals[then, i],
-                    step, order[step], unary[i], pairs, costs,
+                    step, order[step], unary[i], pairs, costs, chosen,
                 )  # fmt: skip
         last = num_codebooks % 2
         for i in range(n):

@@ -21,6 +21,8 @@ JIT = {
 }
 # For sums, whose order the compiler may choose (and keeps).
 SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
+# For the least and the largest of numbers that are none of them NaN.
+EXTREMES = {**JIT, "fastmath": {"contract", "nsz", "nnan", "reassoc"}}
 # For what loops call: compilers vectorize a loop only if all it calls is part of it.
 INLINE = {**JIT, "cache": False, "forceinline": True}
 

@@ -22,6 +22,7 @@ from nncompress.cpu.product import product
 from nncompress.cpu.vectors import exchange, gather_sum, least
 
 TILE_ROWS = 256
+_FILL_COLUMNS = 64
 _U = np.uint32
 
 
@@ -51,19 +52,26 @@ def rounding_margin(row):
 
 
 @njit(**INLINE)
-def _fill(table, unary, gram, codes, units):
-    """Fills a row's table of costs; ``units`` is scratch, int32 ``(M,)``."""
-    num_codewords = table.size // codes.size
-    for group in range(codes.size):
-        units[group] = group * num_codewords + codes[group]
-    gather_sum(
-        np.int64(table.ctypes.data),
-        np.int64(unary.ctypes.data),
-        np.int64(gram.ctypes.data),
-        np.int64(units.ctypes.data),
-        np.float32(0),
-        (np.int64(units.size), np.int64(table.size), np.int64(table.size)),
-    )
+def _fill(tables, gram, codes, units):
+    """Turns unary terms, ``(n, L)``, into tables of costs; ``units`` is scratch, int32 ``(n, M)``.
+
+    All rows take a few columns of the Gram matrix, then the next ones, so that those are read from
+    the nearest caches.
+    """
+    num_codebooks, length = codes.shape[1], gram.shape[0]
+    num_codewords = length // num_codebooks
+    for i in range(codes.shape[0]):
+        for group in range(num_codebooks):
+            units[i, group] = group * num_codewords + codes[i, group]
+    for first in range(0, length, _FILL_COLUMNS):
+        columns = np.int64(gram.ctypes.data + 4 * first)
+        sizes = (
+            np.int64(num_codebooks), np.int64(min(_FILL_COLUMNS, length - first)),
+            np.int64(length),
+        )  # fmt: skip
+        for i in range(codes.shape[0]):
+            table = np.int64(tables[i].ctypes.data + 4 * first)
+            gather_sum(table, table, columns, np.int64(units[i].ctypes.data), np.float32(0), sizes)
 
 
 @njit(**INLINE)
@@ -169,15 +177,14 @@ def relax(
         temperatures: float32, in units of squared distance.
     """
     num_rows = codes.shape[0]
-    unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
-    table = np.empty(norms.size, x.dtype)
-    units = np.empty(codes.shape[1], np.int32)
+    tables = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    units = np.empty((len(tables), codes.shape[1]), np.int32)
     for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
         n = min(TILE_ROWS, num_rows - first)
-        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
+        unary_terms(tables[:n], x[first : first + n], codebook_t, norms)
+        _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
-            current = codes[first + i]
-            _fill(table, unary[i], gram, current, units)
+            table, current = tables[i], codes[first + i]
             row = _U(first_row + first + i)
             for sweep in range(temperatures.size):
                 words = philox(
@@ -215,16 +222,17 @@ def improve(
         sweeps: Largest number of sweeps of ICM in a trial.
     """
     num_rows, num_codebooks = codes.shape
-    unary = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
-    kept_table, table = np.empty(norms.size, x.dtype), np.empty(norms.size, x.dtype)
+    tables = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    units = np.empty((len(tables), num_codebooks), np.int32)
+    table = np.empty(norms.size, x.dtype)
     trial_codes = np.empty(num_codebooks, np.int32)
     for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
         n = min(TILE_ROWS, num_rows - first)
-        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
+        unary_terms(tables[:n], x[first : first + n], codebook_t, norms)
+        _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
             margin = rounding_margin(x[first + i])
-            current = codes[first + i]
-            _fill(kept_table, unary[i], gram, current, trial_codes)
+            kept_table, current = tables[i], codes[first + i]
             row = _U(first_row + first + i)
             for trial in range(trials + 1):
                 trial_codes[:] = current

@@ -1,4 +1,4 @@
-"""Intrinsics that Numba lacks: a barrier between threads, and the bits of a float."""
+"""Intrinsics that Numba lacks: a barrier between threads, bits of floats, numbers by address."""
 
 import sys
 
@@ -28,6 +28,48 @@ def bits_to_float(typingctx, value):
         return builder.bitcast(arguments[0], ir.FloatType())
 
     return types.float32(types.int32), codegen
+
+
+def _place(context, builder, kind, address, index):
+    """Returns a pointer to a number of a kind."""
+    size = ir.IntType(64)(kind.bitwidth // 8)
+    place = builder.add(address, builder.mul(index, size))
+    return builder.inttoptr(place, context.get_value_type(kind).as_pointer())
+
+
+@intrinsic
+def load(typingctx, zero, address, index):
+    """Reads a number of the type of ``zero``, ``index`` numbers after an address (int64)."""
+
+    def codegen(context, builder, signature, arguments):
+        _, address, index = arguments
+        return builder.load(_place(context, builder, zero, address, index))
+
+    return zero(zero, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, value, address, index):
+    """Writes a number ``index`` numbers of its type after an address (int64)."""
+
+    def codegen(context, builder, signature, arguments):
+        number, address, index = arguments
+        builder.store(number, _place(context, builder, value, address, index))
+        return context.get_dummy_value()
+
+    return types.void(value, types.int64, types.int64), codegen
+
+
+@intrinsic
+def choose(typingctx, condition, one, other):
+    """Returns one number or the other of the same type, without a branch."""
+
+    def codegen(context, builder, signature, arguments):
+        result = builder.select(*arguments)
+        result.set_metadata("unpredictable", builder.module.add_metadata([]))
+        return result
+
+    return one(types.boolean, one, one), codegen
 
 
 @intrinsic

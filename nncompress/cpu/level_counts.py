@@ -5,7 +5,9 @@ from numba import njit
 
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.trellis import POINTS, SYMBOLS, bits_of, value_of
+from nncompress.machine import Team
 
+_TOGETHER = 8  # classes in a vector
 CHUNK = 512  # rows that are counted together
 # Sums of sizes are in whole parts of a step, so that they are the same in any order.
 SUM_UNITS = 2.0**32
@@ -64,32 +66,62 @@ def count_levels(
 
 
 @njit(**_EXACT)
-def choose_classes(thread, threads, barrier, rows, chosen, axis_scales, offsets, fees, look_up):
-    """Chooses each row's class by what its sizes would cost.
+def _choose(thread, threads, barrier, rows, chosen, firsts, fees, costs):
+    """Chooses each row's class: for all classes at once, whose costs lie side by side.
 
     Args:
         thread: The thread's number.
         threads: The number of threads.
         barrier: Not used.
         rows: Coordinates in steps, float32 ``(n, T)``.
-        chosen: Number of the class among those offered, int64 ``(n,)``, written.
-        axis_scales: int32 ``(T,)``.
-        offsets: What the classes add to the scales, int32 ``(R,)``.
+        chosen: Number of the class, int64 ``(n,)``, written.
+        firsts: The column of costs that the first class has for each axis, int64 ``(T,)``.
         fees: The cost of telling each class, float32 ``(R,)``.
-        look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes go by quarters.
+        costs: The cost of a size by scale, float32 ``(sizes, scales)``; sizes go by quarters.
     """
     num_rows, num_axes = rows.shape
-    places = np.empty(num_axes, np.int64)
-    last = look_up.shape[1] - 1
+    last = costs.shape[0] - 1
+    totals = np.empty_like(fees)
     for n in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
+        totals[:] = fees
         for t in range(num_axes):
-            places[t] = min(np.int64(np.float32(4) * abs(rows[n, t])), last)
-        least = np.float32(np.inf)
-        for r in range(offsets.size):
-            total = fees[r]
-            for t in range(num_axes):
-                m = min(max(axis_scales[t] + offsets[r], 0), look_up.shape[0] - 1)
-                total += look_up[m, places[t]]
-            if total < least:
-                least = total
-                chosen[n] = r
+            place = min(np.int64(np.float32(4) * abs(rows[n, t])), last)
+            here = costs[place, firsts[t] : firsts[t] + fees.size]
+            for r in range(fees.size):
+                totals[r] += here[r]
+        chosen[n] = np.argmin(totals)
+
+
+def choose_classes(
+    rows: np.ndarray,
+    axis_scales: np.ndarray,
+    offsets: np.ndarray,
+    fees: np.ndarray,
+    look_up: np.ndarray,
+    team: Team,
+) -> np.ndarray:
+    """Chooses each row's class by what its sizes would cost.
+
+    Args:
+        rows: Coordinates in steps, float32 ``(n, T)``.
+        axis_scales: int32 ``(T,)``.
+        offsets: What the classes add to the scales, all different, int32 ``(R,)``.
+        fees: The cost of telling each class, float32 ``(R,)``.
+        look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes go by quarters.
+        team: The threads to compute with.
+
+    Returns:
+        The number of each row's class among those offered, int64 ``(n,)``.
+    """
+    last = len(look_up) - 1
+    low, span = int(offsets.min()), int(np.ptp(offsets)) + 1
+    span += -span % _TOGETHER
+    number = np.zeros(span, np.int64)
+    all_fees = np.full(span, np.inf, np.float32)
+    number[offsets - low], all_fees[offsets - low] = np.arange(len(offsets)), fees
+    firsts = np.clip(axis_scales.astype(np.int64) + low, 1 - span, last)
+    columns = np.arange(firsts.min(), firsts.max() + span)
+    costs = np.ascontiguousarray(look_up[np.clip(columns, 0, last)].T)
+    chosen = np.zeros(len(rows), np.int64)
+    team.run(_choose, team.threads, rows, chosen, firsts - firsts.min(), all_fees, costs)
+    return number[chosen]

@@ -1,18 +1,28 @@
 """Looking up rows of a compressed embedding, and comparing a query with all of them.
 
 ``nncompress.embedding.numpy_kernels`` says what each function computes, and computes the same
-numbers, bit for bit: sums go from the first group to the last.
+numbers, bit for bit: sums go from the first group to the last. ``cpu.residual`` says where
+residual stages differ.
 """
 
 import numpy as np
 from numba import njit
 
-from nncompress.cpu.elementary import JIT
+from nncompress.cpu.elementary import JIT, SUM
 from nncompress.cpu.product import READS_HALVES
-from nncompress.cpu.rans import read_blocks
+from nncompress.cpu.residual import add_residuals, read_blocks
 from nncompress.cpu.vectors import sum_rows
 
-__all__ = ["READS_HALVES", "decode", "maxima", "read_blocks", "scan", "square_norms"]
+__all__ = [
+    "READS_HALVES",
+    "add_residuals",
+    "compare",
+    "decode",
+    "maxima",
+    "read_blocks",
+    "scan",
+    "square_norms",
+]
 
 # No liberties with the order of additions, and none with adding products.
 _EXACT = {**JIT, "fastmath": False}
@@ -93,3 +103,14 @@ def maxima(thread, threads, barrier, scores, tops):
         for j in range(1, scores.shape[1]):
             top = max(top, scores[i, j])
         tops[i] = top
+
+
+@njit(**SUM)
+def compare(thread, threads, barrier, rows, scales, scores, query):
+    """Multiplies rows of a sketch with a query; the order of additions is left open."""
+    num_rows, dim = rows.shape
+    for i in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
+        total = np.float32(0)
+        for d in range(dim):
+            total += np.float32(rows[i, d]) * query[d]
+        scores[i] = total * scales[i]

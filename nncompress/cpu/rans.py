@@ -1,43 +1,46 @@
-"""Levels as bytes and back: asymmetric numeral systems, in 32 bits of state.
+"""Levels as bytes: asymmetric numeral systems, in 32 bits of state.
 
 Source: Duda, "Asymmetric numeral systems", 2013, in the form of ranges (rANS). What a block of
-bytes holds, bit for bit, is in docs/file-format.md; ``embedding.residual_kernels`` reads it in
-NumPy.
+bytes holds, bit for bit, is in docs/file-format.md; ``cpu.residual`` reads it.
 """
+
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
 
 from nncompress.cpu.elementary import INLINE, JIT
-from nncompress.cpu.trellis import POINTS, SYMBOLS
+from nncompress.cpu.trellis import SYMBOLS
+from nncompress.machine import Team
 
 PRECISION = 12  # bits of frequencies
-_SLOTS = np.uint64((1 << PRECISION) - 1)
 _LOW = np.uint64(1 << 16)
 FREE_SIGNS = 16  # that the first state holds
 _EXACT = {**JIT, "fastmath": False}
 
 
 @njit(**INLINE)
+def _make_room(x, words, at, limit):
+    """Gives away a word where the state has reached a limit; no branch, which would be guessed."""
+    words[at] = np.uint16(x & np.uint64(0xFFFF))
+    full = np.uint64(x >= limit)
+    return x >> (full << np.uint64(4)), at + np.int64(full)
+
+
+@njit(**INLINE)
 def _push(x, words, at, frequency, start):
     """Adds a symbol; returns the state and the number of words."""
-    if x >= np.uint64(frequency) << np.uint64(20):
-        words[at] = np.uint16(x & np.uint64(0xFFFF))
-        at += 1
-        x >>= np.uint64(16)
-    f = np.uint64(frequency)
-    return ((x // f) << np.uint64(PRECISION)) + x % f + np.uint64(start), at
+    x, at = _make_room(x, words, at, np.uint64(frequency) << np.uint64(20))
+    f = np.uint32(frequency)
+    quotient = np.uint32(x) // f
+    rest = np.uint32(x) - quotient * f
+    return (np.uint64(quotient) << np.uint64(PRECISION)) + np.uint64(rest) + np.uint64(start), at
 
 
 @njit(**INLINE)
 def _push_bits(x, words, at, value, count):
-    """Adds bits as they are."""
-    if count == 0:
-        return x, at
-    if x >= np.uint64(1) << np.uint64(32 - count):
-        words[at] = np.uint16(x & np.uint64(0xFFFF))
-        at += 1
-        x >>= np.uint64(16)
+    """Adds bits as they are, or none."""
+    x, at = _make_room(x, words, at, np.uint64(1) << np.uint64(32 - count))
     return (x << np.uint64(count)) | np.uint64(value), at
 
 
@@ -66,17 +69,18 @@ def _write_block(levels, classes, scales, code, frequencies, starts, class_table
             state = next_states[state, k & 1]
             nonzero += k > 0
         offset = class_offsets[classes[row]]
+        free = FREE_SIGNS if row == num_rows - 1 else 0
         for t in range(num_axes - 1, -1, -1):
             level = np.int64(levels[row, t])
             k = abs(level)
             m = min(max(axis_scales[t] + offset, 0), shifts.size - 1)
             c = path[t]
             shift = shifts[m]
-            if k:
-                if row < num_rows - 1 or nonzero > FREE_SIGNS:
-                    x, at = _push_bits(x, words, at, level < 0, 1)
-                nonzero -= 1
-            x, at = _push_bits(x, words, at, k & ((1 << shift) - 1), shift)
+            signed = np.int64((k > 0) & (nonzero > free))
+            nonzero -= np.int64(k > 0)
+            x, at = _push_bits(x, words, at, np.int64(level < 0) & signed, signed)
+            if shift:
+                x, at = _push_bits(x, words, at, k & ((1 << shift) - 1), shift)
             symbol = k >> shift
             if symbol >= SYMBOLS - 1:
                 rest = symbol - (SYMBOLS - 1) + 1
@@ -87,26 +91,24 @@ def _write_block(levels, classes, scales, code, frequencies, starts, class_table
                 x, at = _push_bits(x, words, at, length, 4)
                 symbol = SYMBOLS - 1
             x, at = _push(x, words, at, frequencies[m, c, symbol], starts[m, c, symbol])
-        x, at = _push(
-            x, words, at, class_frequencies[classes[row]], class_starts[classes[row]]
-        )
+        x, at = _push(x, words, at, class_frequencies[classes[row]], class_starts[classes[row]])
     return x, at
 
 
 @njit(**_EXACT)
-def write_blocks(
-    thread, threads, barrier, lengths, places, data, levels, classes, block_rows, scales, code,
+def _write_blocks(
+    thread, threads, barrier, lengths, data, most, levels, classes, block_rows, scales, code,
     frequencies, starts, class_table,
 ):  # fmt: skip
-    """Writes rows as blocks of bytes, or counts the bytes of each where there is no ``data``.
+    """Writes rows as blocks of bytes, those of a thread one after the other.
 
     Args:
         thread: The thread's number.
         threads: The number of threads.
         barrier: Not used.
-        lengths: The bytes of each block, int64 ``(blocks,)``; written if ``data`` is empty.
-        places: Where each block begins, int64 ``(blocks,)``.
-        data: uint8, written; of no bytes to count alone.
+        lengths: The bytes of each block, int64 ``(blocks,)``, written.
+        data: uint8, written; room for ``most`` bytes for each block.
+        most: The bytes that a block may take at most; a thread begins at its first block's.
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
         block_rows: G.
@@ -117,9 +119,10 @@ def write_blocks(
         class_table: Frequencies and their sums for classes, uint16 ``(R,)``.
     """
     num_rows, num_axes = levels.shape
-    words = np.empty(block_rows * (4 * num_axes + 2) + 4, np.uint16)
+    words = np.empty(most // 2, np.uint16)
     path = np.empty(num_axes, np.uint8)
     blocks = lengths.size
+    at = thread * blocks // threads * most
     for block in range(thread * blocks // threads, (thread + 1) * blocks // threads):
         first = block * block_rows
         last = min(first + block_rows, num_rows)
@@ -128,10 +131,7 @@ def write_blocks(
             class_table, words, path,
         )  # fmt: skip
         top = x >> np.uint64(24)
-        if data.size == 0:
-            lengths[block] = 3 + 2 * count + (top > 0)
-            continue
-        at = places[block]
+        lengths[block] = 3 + 2 * count + (top > 0)
         for i in range(3):
             data[at + i] = np.uint8(x >> np.uint64(8 * i) & np.uint64(0xFF))
         at += 3
@@ -141,86 +141,48 @@ def write_blocks(
             at += 2
         if top:
             data[at] = np.uint8(top)
+            at += 1
 
 
-@njit(**INLINE)
-def _renew(x, data, at, end):
-    """Takes a word where the state has become small; 0 past a damaged block's end."""
-    if x < _LOW:
-        word = np.uint64(0)
-        if at + 1 < end:
-            word = np.uint64(data[at]) | np.uint64(data[at + 1]) << np.uint64(8)
-        return (x << np.uint64(16)) | word, at + 2
-    return x, at
+def write(
+    levels: np.ndarray,
+    classes: np.ndarray,
+    block_rows: int,
+    scales: tuple[np.ndarray, np.ndarray, np.ndarray],
+    code: tuple[np.ndarray, np.ndarray],
+    frequencies: np.ndarray,
+    starts: np.ndarray,
+    class_table: tuple[np.ndarray, np.ndarray],
+    team: Team,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Writes rows as blocks of bytes.
 
+    Args:
+        levels: int16 ``(n, T)``.
+        classes: Each row's class, uint8 ``(n,)``.
+        block_rows: G.
+        scales: ``axis_scales`` int32 ``(T,)``, ``class_offsets`` int32 ``(R,)``, ``shifts`` int64.
+        code: ``next_states`` and ``quantizers`` of the trellis.
+        frequencies: uint16 ``(scales, 2, 16)``.
+        starts: The sums of frequencies before each, uint16.
+        class_table: Frequencies and their sums for classes, uint16 ``(R,)``.
+        team: The threads to compute with.
 
-@njit(**_EXACT)
-def read_blocks(
-    thread, threads, barrier, places, ends, rows, values, data, scales, steps, code, symbols,
-    frequencies, starts, class_symbols, class_table, points,
-):  # fmt: skip
-    """Reads blocks of bytes to coordinates; see ``embedding.residual_kernels.read_blocks``."""
-    axis_scales, class_offsets, shifts = scales
-    next_states, quantizers = code
-    class_frequencies, class_starts = class_table
-    blocks, block_rows, num_axes = values.shape
-    signs = np.empty(FREE_SIGNS, np.int64)
-    for block in range(thread * blocks // threads, (thread + 1) * blocks // threads):
-        at, end = places[block], ends[block]
-        length = end - at
-        x = np.uint64(0)
-        for i in range(3):
-            x |= np.uint64(data[at + i]) << np.uint64(8 * i)
-        at += 3
-        if length % 2 == 0:
-            end -= 1
-            x |= np.uint64(data[end]) << np.uint64(24)
-        for row in range(rows[block]):
-            slot = x & _SLOTS
-            which = class_symbols[slot]
-            x = np.uint64(class_frequencies[which]) * (x >> np.uint64(PRECISION))
-            x += slot - np.uint64(class_starts[which])
-            x, at = _renew(x, data, at, end)
-            offset = class_offsets[which]
-            step = steps[which]
-            state = 0
-            kept = 0
-            last = row == rows[block] - 1
-            for t in range(num_axes):
-                m = min(max(axis_scales[t] + offset, 0), shifts.size - 1)
-                c = quantizers[state]
-                slot = x & _SLOTS
-                symbol = symbols[m, c, slot]
-                x = np.uint64(frequencies[m, c, symbol]) * (x >> np.uint64(PRECISION))
-                x += slot - np.uint64(starts[m, c, symbol])
-                x, at = _renew(x, data, at, end)
-                k = np.int64(symbol)
-                if k == SYMBOLS - 1:
-                    size = x & np.uint64(15)
-                    x, at = _renew(x >> np.uint64(4), data, at, end)
-                    rest = np.int64(x & ((np.uint64(1) << size) - np.uint64(1)))
-                    x, at = _renew(x >> size, data, at, end)
-                    k += (np.int64(1) << np.int64(size)) + rest - 1
-                shift = shifts[m]
-                if shift:
-                    raw = np.int64(x & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1)))
-                    x, at = _renew(x >> np.uint64(shift), data, at, end)
-                    k = (k << shift) | raw
-                if k == 0:
-                    values[block, row, t] = 0
-                else:
-                    value = points[m, c, k] if k < POINTS else np.float32(2 * k - c)
-                    value *= step
-                    if last and kept < FREE_SIGNS:
-                        signs[kept] = t
-                        kept += 1
-                    else:
-                        if x & np.uint64(1):
-                            value = -value
-                        x, at = _renew(x >> np.uint64(1), data, at, end)
-                    values[block, row, t] = value
-                state = next_states[state, k & 1]
-            if last:
-                for i in range(kept):
-                    if x >> np.uint64(i) & np.uint64(1):
-                        values[block, row, signs[i]] *= -1
+    Returns:
+        The blocks, uint8, and the bytes of each, int64.
+    """
+    num_rows, num_axes = levels.shape
+    blocks, threads = -(-num_rows // block_rows), team.threads
+    # No level takes more than five words. Of this room, most is never touched.
+    most = 2 * (block_rows * (5 * num_axes + 1) + 4)
+    lengths, data = np.zeros(blocks, np.int64), np.empty(blocks * most, np.uint8)
+    team.run(
+        _write_blocks, threads, lengths, data, most, levels, classes, block_rows, scales, code,
+        frequencies, starts, class_table,
+    )  # fmt: skip
+    firsts = [thread * blocks // threads for thread in range(threads + 1)]
+    parts = [
+        data[first * most : first * most + int(lengths[first:last].sum())]
+        for first, last in pairwise(firsts)
+    ]
+    return np.concatenate(parts), lengths

@@ -5,6 +5,8 @@ from numba import njit
 
 from nncompress.cpu.elementary import JIT
 
+_TILE_ROWS = 256  # which stay in cache while one group after the other takes them up
+
 
 @njit(**JIT)
 def tally(thread, threads, barrier, x, weights, codes, num_codewords, counts, sums):
@@ -22,12 +24,14 @@ def tally(thread, threads, barrier, x, weights, codes, num_codewords, counts, su
             later groups than the column's are added to, the others are left as they are.
         sums: float64 ``(L, D)``: the weighted sum of the rows that use a codeword.
     """
-    for group in range(thread, codes.shape[1], threads):
-        for i in range(codes.shape[0]):
-            weight = weights[i]
-            unit = group * num_codewords + codes[i, group]
-            row, total = x[i], sums[unit]
-            for j in range(row.size):
-                total[j] += weight * np.float64(row[j])
-            for other in range(group + 1):
-                counts[unit, other * num_codewords + codes[i, other]] += weight
+    num_rows, num_codebooks = codes.shape
+    for first in range(0, num_rows, _TILE_ROWS):
+        for group in range(thread, num_codebooks, threads):
+            for i in range(first, min(first + _TILE_ROWS, num_rows)):
+                weight = weights[i]
+                unit = group * num_codewords + codes[i, group]
+                row, total = x[i], sums[unit]
+                for j in range(row.size):
+                    total[j] += weight * np.float64(row[j])
+                for other in range(group + 1):
+                    counts[unit, other * num_codewords + codes[i, other]] += weight

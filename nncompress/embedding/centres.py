@@ -1,13 +1,13 @@
 """The centres of clusters of rows, from which a residual stage goes on, and each row's cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nncompress.embedding.packing import Packing
 from nncompress.embedding.rice import RiceRows
 
-_TOGETHER = 8  # rows whose clusters fill whole bytes
+TOGETHER = 8  # rows whose clusters fill whole bytes
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Centres:
     @staticmethod
     def pack(clusters: np.ndarray, bits: int) -> np.ndarray:
         """Packs the clusters of all rows, ``(N,)``."""
-        padded = np.zeros(-(-len(clusters) // _TOGETHER) * _TOGETHER, np.int64)
+        padded = np.zeros(-(-len(clusters) // TOGETHER) * TOGETHER, np.int64)
         padded[: len(clusters)] = clusters
-        return Packing(_TOGETHER, bits).pack(padded.reshape(-1, _TOGETHER))
+        return Packing(TOGETHER, bits).pack(padded.reshape(-1, TOGETHER))
 
     def coordinates(self) -> np.ndarray:
         """Returns the centres, float32 ``(C, T)``.
@@ -44,6 +44,19 @@ class Centres:
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns the clusters of rows, int64 ``(n,)``."""
-        groups, inside = np.divmod(rows, _TOGETHER)
-        unpacked = Packing(_TOGETHER, self.bits).unpack(self.clusters[groups])
-        return unpacked[np.arange(len(rows)), inside].astype(np.int64)
+        # Groups fill whole bytes, so that all rows are one string of bits; no cluster has bits in
+        # more than three bytes, and those past the end are masked out.
+        flat, last = self.clusters.reshape(-1), self.clusters.size - 1
+        if len(rows) == 1:
+            place, skipped = divmod(int(rows[0]) * self.bits, 8)
+            value = int.from_bytes(flat[place : place + 3].tobytes(), "little") >> skipped
+            return np.array([value & ((1 << self.bits) - 1)])
+        first, shift = np.divmod(rows * self.bits, 8)
+        value = flat[first].astype(np.int64)
+        for further in (1, 2):
+            value |= flat[np.minimum(first + further, last)].astype(np.int64) << 8 * further
+        return value >> shift & ((1 << self.bits) - 1)
+
+    def chosen(self, rows: np.ndarray) -> "Centres":
+        """Returns the same centres, with the clusters of some rows."""
+        return replace(self, clusters=self.pack(self.of_rows(rows), self.bits))

@@ -8,6 +8,8 @@ import numpy as np
 
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing, bits_for
+from nncompress.embedding.quantized_matrix import QuantizedMatrix
+from nncompress.embedding.ranking import best
 from nncompress.errors import InputError
 
 # Up to this size, inner products of all codewords are looked up; above, rows are decoded.
@@ -28,10 +30,13 @@ class CodeTable:
 
     Args:
         packed: uint8 ``(N, row_bytes)``, as ``Packing`` has them.
-        codebook: float32 or float16 ``(M*K, D)``; group m is rows ``m*K ... m*K+K-1``.
+        codebook: ``(M*K, D)``, float32, float16, or in few bits; group m is rows
+            ``m*K ... m*K+K-1``.
         num_codebooks: M.
 
     Attributes:
+        packed: The codes, as given.
+        stored_codebook: The codebook, as given.
         num_rows: N.
         dim: D.
         num_codebooks: M.
@@ -39,12 +44,14 @@ class CodeTable:
         packing: The places of codes among bits.
     """
 
-    def __init__(self, packed: np.ndarray, codebook: np.ndarray, num_codebooks: int) -> None:
+    def __init__(
+        self, packed: np.ndarray, codebook: np.ndarray | QuantizedMatrix, num_codebooks: int
+    ) -> None:
         self.packed = packed
-        self.codebook = codebook
+        self.stored_codebook = codebook
         self.num_rows, self.dim = len(packed), codebook.shape[1]
         self.num_codebooks = num_codebooks
-        self.num_codewords = len(codebook) // num_codebooks
+        self.num_codewords = codebook.shape[0] // num_codebooks
         self.packing = Packing(num_codebooks, bits_for(self.num_codewords))
         self._codewords: np.ndarray | None = None
         self._half_codewords: np.ndarray | None = None
@@ -83,6 +90,30 @@ class CodeTable:
             raise InputError("the codebook has numbers that are not finite in its type")
         packing = Packing(num_codebooks, bits_for(num_codewords))
         return cls(packing.pack(codes), codebook, num_codebooks)
+
+    @cached_property
+    def codebook(self) -> np.ndarray:
+        """The codebook as numbers, float32 or float16 ``(M*K, D)``."""
+        stored = self.stored_codebook
+        return stored.to_numpy() if isinstance(stored, QuantizedMatrix) else stored
+
+    @property
+    def codebook_type(self) -> str:
+        """What an entry of the codebook is kept in: float32, float16, or a number of bits."""
+        stored = self.stored_codebook
+        if isinstance(stored, QuantizedMatrix):
+            return f"{stored.bits} bits"
+        return str(stored.dtype)
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row's codes."""
+        return float(self.packing.row_bytes)
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of what all rows share: the codebook."""
+        return self.stored_codebook.nbytes
 
     @property
     def codewords(self) -> np.ndarray:
@@ -138,6 +169,19 @@ class CodeTable:
         """Goes through all rows: yields the number of a first row, and rows, float32."""
         for first in range(0, self.num_rows, self._block_rows):
             yield first, self.decode(slice(first, first + self._block_rows))
+
+    def nearest(
+        self, query: np.ndarray, count: int, num_rows: int, left_out: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows of the largest cosines, in falling order, and the cosines.
+
+        Args:
+            query: float32 ``(D,)``, of length 1.
+            count: The number of rows, at least 1.
+            num_rows: How many leading rows to look at.
+            left_out: Rows that are not wanted, int64.
+        """
+        return best(self.cosines(query, num_rows), count, left_out)
 
     def cosines(self, query: np.ndarray, num_rows: int | None = None) -> np.ndarray:
         """Returns the cosines between a vector of length 1 and rows, float32 ``(n,)``.

@@ -11,6 +11,7 @@ from nncompress.embedding.codes_file import read_codes
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.keys import Key, Keys, vocabulary_of
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
+from nncompress.embedding.residual_table import ResidualTable, Table
 from nncompress.embedding.same_codebook import add_rows, facts_of_others, select_rows
 from nncompress.embedding.similarity import Query, Similarity, unit
 from nncompress.embedding.vocabulary import Vocabulary
@@ -18,19 +19,22 @@ from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_wo
 
 
 class CompressedEmbedding:
-    """An embedding matrix as codes and a codebook, read like a mapping and like gensim 4.
+    """An embedding matrix as codes, read like a mapping and like gensim 4.
 
     Keys are words, and the numbers of rows: ``emb["king"]``, ``emb[3]``. A row is decoded when it
-    is asked for, and the whole table never is, except by ``to_numpy`` and ``to_gensim``. Rows may
-    be without a word: they are reached by number, and are not among the nearest words. A table
-    without any words has the rows' numbers for keys.
+    is asked for, and the whole table never is, except by ``to_numpy`` and ``to_gensim``; the first
+    search of a ``ResidualTable`` goes through all its rows and keeps a sketch of them, a byte a
+    column. Rows may be without a word: they are reached by number, and are not among the nearest
+    words. A table without any words has the rows' numbers for keys.
 
     Instances are made by ``from_codes``, ``from_files``, ``load``,
     ``EmbeddingCompressor.to_embedding`` and ``nncompress.compress``. Where Numba is installed it
-    is used, once NumPy's code has worked for half a second; results are the same bit for bit.
+    is used, once NumPy's code has worked for half a second; results are the same bit for bit,
+    those of residuals but for rounding.
 
     Attributes:
-        table: Codes and codebook.
+        table: The compressed rows: a ``CodeTable`` of codes and a codebook, or a ``ResidualTable``
+            whose rows have a residual stage.
         provenance: Facts of how the table was made: recipe, distortion, shape and more.
 
     .. admonition:: Example
@@ -44,11 +48,11 @@ class CompressedEmbedding:
 
     def __init__(
         self,
-        table: CodeTable,
+        table: Table,
         vocabulary: Vocabulary | None,
         provenance: Mapping[str, object] | None = None,
     ) -> None:
-        self.table = table
+        self.table: Table = table
         self.provenance = dict(provenance or {})
         self._keys = Keys(vocabulary, table.num_rows)
         self._similarity = Similarity(table, self._keys)
@@ -81,11 +85,11 @@ class CompressedEmbedding:
     @classmethod
     def of_table(
         cls,
-        table: CodeTable,
+        table: Table,
         words: Sequence[str | None] | None,
         provenance: Mapping[str, object] | None = None,
     ) -> "CompressedEmbedding":
-        """Makes a table of packed codes; words and provenance are those of ``from_codes``."""
+        """Makes a table of compressed rows; words and provenance are those of ``from_codes``."""
         return cls(table, vocabulary_of(words, table.num_rows), provenance)
 
     @classmethod
@@ -139,9 +143,12 @@ class CompressedEmbedding:
 
     def __repr__(self) -> str:
         table = self.table
+        parts = [f"M={table.num_codebooks}, K={table.num_codewords}"] * (table.num_codebooks > 0)
+        if isinstance(table, ResidualTable):
+            parts.append(f"residuals of {table.residual.row_bytes:.1f} bytes")
         return (
             f"<CompressedEmbedding of {table.num_rows} rows, {len(self)} keys, {table.dim} "
-            f"columns: M={table.num_codebooks}, K={table.num_codewords}>"
+            f"columns: {', '.join(parts)}>"
         )
 
     # Keys
@@ -241,7 +248,7 @@ class CompressedEmbedding:
     def add(
         self, words: Sequence[str | None] | None, vectors: np.ndarray
     ) -> "CompressedEmbedding":
-        """Returns a table with more rows, encoded with the same codebook.
+        """Returns a table with more rows, encoded with the same codebook, axes and tables.
 
         It needs what refinement needs: ``pip install "chainer-nncompress[train]"``.
 
@@ -298,7 +305,7 @@ class CompressedEmbedding:
             InputError: Nothing was given to compare with, or a vector is not of D columns.
         """
         if topn is None:
-            return self._similarity.scores(positive, negative, restrict_vocab)[0]
+            return self._similarity.scores(positive, negative, restrict_vocab)
         return self._similarity.nearest(positive, negative, topn, restrict_vocab)
 
     def most_similar_batch(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.residual_table import Table
 
 _WANTED = "wanted a row number, a slice, integers of any shape, or a truth value for each row"
 
@@ -15,13 +15,13 @@ class DecodedRows:
     ``numpy.asarray`` decodes all of them.
 
     Args:
-        table: Codes and codebook.
+        table: The compressed rows.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, table: CodeTable) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     @property

@@ -9,14 +9,18 @@ import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
+from nncompress.embedding.quantized_matrix import BITS, QuantizedMatrix
+from nncompress.embedding.residual_sections import metadata_of, residual_of, sections_of
+from nncompress.embedding.residual_table import ResidualTable, Table
+from nncompress.embedding.sections import number, section
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.safetensors import map_tensors, write_tensors
 
 FORMAT = "nncompress"
-FORMAT_VERSION = 1
+ADDITIVE, WITH_RESIDUAL = FORMAT_VERSIONS = (1, 2)
 _WHAT = "a compressed embedding (.nnc)"
-_PREFIX = "vocabulary."
+_WORDS, _RESIDUAL = "vocabulary.", "residual."
 
 
 @dataclass(frozen=True)
@@ -24,32 +28,47 @@ class Contents:
     """The contents of a file.
 
     Attributes:
-        table: Codes and codebook.
+        table: Codes and codebook, a residual stage, or both.
         vocabulary: The words, or None.
         provenance: Facts of how the table was made: JSON values by name.
     """
 
-    table: CodeTable
+    table: Table
     vocabulary: Vocabulary | None
     provenance: dict[str, object]
 
 
 def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
-    """Writes a file, the same bytes for the same contents."""
+    """Writes a file, the same bytes for the same contents.
+
+    It is of version 1 where that can hold the table.
+    """
     table, vocabulary = contents.table, contents.vocabulary
+    tensors: dict[str, np.ndarray] = {}
+    numbers: dict[str, str] = {}
+    additive = table.additive if isinstance(table, ResidualTable) else table
+    if additive is not None:
+        stored = additive.stored_codebook
+        if isinstance(stored, QuantizedMatrix):
+            tensors |= {"codebook": stored.packed, "codebook_scales": stored.scales}
+            numbers |= {"codebook_bits": str(stored.bits), "num_columns": str(table.dim)}
+        else:
+            tensors["codebook"] = stored
+        tensors["codes"] = additive.packed
+    if isinstance(table, ResidualTable):
+        kept = sections_of(table.residual)
+        tensors |= {_RESIDUAL + name: array for name, array in kept.items()}
+        numbers |= metadata_of(table.residual)
     words = {} if vocabulary is None else vocabulary.sections
-    tensors = {"codebook": table.codebook, "codes": table.packed}
-    tensors |= {_PREFIX + name: words[name] for name in SECTIONS if words}
+    tensors |= {_WORDS + name: words[name] for name in SECTIONS if words}
     tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
-    numbers = {
-        "format_version": FORMAT_VERSION,
-        "num_codebooks": table.num_codebooks,
-        "num_codewords": table.num_codewords,
-        "num_words": 0 if vocabulary is None else len(vocabulary),
-    }
     metadata = {
         "format": FORMAT,
-        **{name: str(number) for name, number in numbers.items()},
+        "format_version": str(WITH_RESIDUAL if numbers else ADDITIVE),
+        "num_codebooks": str(table.num_codebooks),
+        "num_codewords": str(table.num_codewords),
+        "num_words": str(0 if vocabulary is None else len(vocabulary)),
+        **numbers,
         "provenance": _as_json(contents.provenance),
         "sha256": json.dumps({name: _sha256(array) for name, array in tensors.items()}),
     }
@@ -78,14 +97,19 @@ def read_nnc(path: str | os.PathLike, *, verify: bool = False, copy: bool = Fals
     if metadata.get("format") != FORMAT:
         raise FormatError(f"{path} is a safetensors file of another kind; wanted {_WHAT}")
     try:
-        if _number(metadata, "format_version", 0, 1 << 31) != FORMAT_VERSION:
+        version = number(metadata, "format_version", 0, 1 << 31)
+        if version not in FORMAT_VERSIONS:
             raise FormatError(
-                f"format version {metadata['format_version']}, and this release reads version "
-                f"{FORMAT_VERSION}; upgrade chainer-nncompress, or make the file again"
+                f"format version {version}, and this release reads versions "
+                f"{ADDITIVE} and {WITH_RESIDUAL}; upgrade chainer-nncompress, or make the file "
+                "again"
             )
-        contents = Contents(
-            _table(metadata, tensors), _vocabulary(metadata, tensors), _provenance(metadata)
-        )
+        if version == ADDITIVE:
+            table: Table = _additive(metadata, tensors, _plain_codebook(tensors))
+        else:
+            table = _table(metadata, tensors)
+        vocabulary = _vocabulary(metadata, tensors, table.num_rows)
+        contents = Contents(table, vocabulary, _provenance(metadata))
         if verify:
             _verify(metadata, tensors)
     except FormatError as error:
@@ -93,13 +117,41 @@ def read_nnc(path: str | os.PathLike, *, verify: bool = False, copy: bool = Fals
     return contents
 
 
-def _table(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> CodeTable:
-    num_codebooks = _number(metadata, "num_codebooks", 1, 1 << 31)
-    num_codewords = _number(metadata, "num_codewords", 2, 1 << 16)
-    codebook = _section(tensors, "codebook", 2, ("f2", "f4"))
-    packed = _section(tensors, "codes", 2, ("u1",))
+def _table(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Table:
+    """Returns the table of a file of version 2."""
+    additive = None
+    if metadata.get("num_codebooks") != "0":
+        additive = _additive(metadata, tensors, _codebook(metadata, tensors))
+    of_residual = {
+        name.removeprefix(_RESIDUAL): array
+        for name, array in tensors.items()
+        if name.startswith(_RESIDUAL)
+    }
+    if not of_residual and additive is not None:
+        return additive
+    residual = residual_of(of_residual, metadata)
+    if additive is not None:
+        of_codes, of_rows = (
+            (table.num_rows, table.dim) for table in (additive, ResidualTable(residual))
+        )
+        if of_codes != of_rows:
+            raise FormatError(
+                f"codes and codebook are of {of_codes[0]} rows and {of_codes[1]} columns, and "
+                f"what is added to them of {of_rows[0]} and {of_rows[1]}"
+            )
+    return ResidualTable(residual, additive)
+
+
+def _additive(
+    metadata: dict[str, str],
+    tensors: dict[str, np.ndarray],
+    codebook: np.ndarray | QuantizedMatrix,
+) -> CodeTable:
+    num_codebooks = number(metadata, "num_codebooks", 1, 1 << 31)
+    num_codewords = number(metadata, "num_codewords", 2, 1 << 16)
+    packed = section(tensors, "codes", (None, None), ("u1",))
     row_bytes = Packing(num_codebooks, bits_for(num_codewords)).row_bytes
-    if len(codebook) != num_codebooks * num_codewords or packed.shape[1] != row_bytes:
+    if codebook.shape[0] != num_codebooks * num_codewords or packed.shape[1] != row_bytes:
         raise FormatError(
             f"codes of shape {packed.shape} and a codebook of shape {codebook.shape}; wanted "
             f"{row_bytes} columns and {num_codebooks * num_codewords} rows for "
@@ -108,41 +160,39 @@ def _table(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> CodeTabl
     return CodeTable(packed, codebook, num_codebooks)
 
 
-def _vocabulary(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Vocabulary | None:
-    num_rows = len(tensors["codes"])
-    num_words = _number(metadata, "num_words", 0, num_rows)
-    if not any(name.startswith(_PREFIX) for name in tensors):
+def _plain_codebook(tensors: dict[str, np.ndarray]) -> np.ndarray:
+    return section(tensors, "codebook", (None, None), ("f2", "f4"))
+
+
+def _codebook(
+    metadata: dict[str, str], tensors: dict[str, np.ndarray]
+) -> np.ndarray | QuantizedMatrix:
+    """Returns the codebook of a file of version 2."""
+    if "codebook_bits" not in metadata:
+        return _plain_codebook(tensors)
+    bits = number(metadata, "codebook_bits", BITS[0], BITS[-1])
+    packed = section(tensors, "codebook", (None, None), ("u1",))
+    scales = section(tensors, "codebook_scales", (len(packed),), ("f2", "f4"))
+    dim = number(metadata, "num_columns", 1, 1 << 40)
+    if packed.shape[1] != Packing(dim, bits).row_bytes:
+        raise FormatError(
+            f"a codebook of {packed.shape[1]} bytes a row; wanted "
+            f"{Packing(dim, bits).row_bytes} for {dim} columns of {bits} bits"
+        )
+    return QuantizedMatrix(packed, scales, bits, dim)
+
+
+def _vocabulary(
+    metadata: dict[str, str], tensors: dict[str, np.ndarray], num_rows: int
+) -> Vocabulary | None:
+    num_words = number(metadata, "num_words", 0, num_rows)
+    if not any(name.startswith(_WORDS) for name in tensors):
         return None
     sections = {
-        name: _section(tensors, _PREFIX + name, 1, ("u4" if name == "offsets" else "u1",))
+        name: section(tensors, _WORDS + name, (None,), ("u4" if name == "offsets" else "u1",))
         for name in SECTIONS
     }
     return Vocabulary(sections, num_words, num_rows)
-
-
-def _section(
-    tensors: dict[str, np.ndarray], name: str, dimensions: int, kinds: tuple[str, ...]
-) -> np.ndarray:
-    """Returns a section after a check of its type and its number of dimensions."""
-    if name not in tensors:
-        raise FormatError(f"there is no section {name!r}")
-    array = tensors[name]
-    if array.ndim != dimensions or array.dtype.str[1:] not in kinds:
-        raise FormatError(f"section {name!r} has type {array.dtype} and shape {array.shape}")
-    if dimensions == 2 and array.size == 0:
-        raise FormatError(f"section {name!r} is empty")
-    if not array.flags.aligned:
-        raise FormatError(f"section {name!r} does not begin at a multiple of its numbers' size")
-    return array
-
-
-def _number(metadata: dict[str, str], name: str, least: int, most: int) -> int:
-    text = metadata.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise FormatError(f"{name} is {text[:40]!r}; wanted a number")
-    if not least <= int(text) <= most:
-        raise FormatError(f"{name} is {text}; wanted {least} to {most}")
-    return int(text)
 
 
 def _provenance(metadata: dict[str, str]) -> dict[str, object]:

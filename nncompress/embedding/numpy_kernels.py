@@ -7,10 +7,17 @@ that both give the same numbers, bit for bit.
 import numpy as np
 
 from nncompress.embedding.packing import Packing
-from nncompress.embedding.residual_kernels import read_blocks
+from nncompress.embedding.residual_kernels import add_residuals, read_blocks
 
-
-__all__ = ["decode", "maxima", "read_blocks", "scan", "square_norms"]
+__all__ = [
+    "add_residuals",
+    "compare",
+    "decode",
+    "maxima",
+    "read_blocks",
+    "scan",
+    "square_norms",
+]
 
 
 def decode(
@@ -81,3 +88,16 @@ def maxima(scores: np.ndarray, tops: np.ndarray) -> None:
         tops: float32 ``(n,)``, written.
     """
     scores.max(axis=1, out=tops)
+
+
+def compare(rows: np.ndarray, scales: np.ndarray, scores: np.ndarray, query: np.ndarray) -> None:
+    """Multiplies rows of a sketch with a query; the order of additions is left open.
+
+    Args:
+        rows: int8 ``(n, D)``.
+        scales: float32 ``(n,)``.
+        scores: float32 ``(n,)``, written.
+        query: float32 ``(D,)``.
+    """
+    np.matmul(rows.astype(np.float32), query, out=scores)
+    scores *= scales

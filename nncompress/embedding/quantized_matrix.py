@@ -7,6 +7,7 @@ import numpy as np
 from nncompress.embedding.packing import Packing
 
 BITS = range(2, 9)
+_HALF = np.finfo(np.float16)
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class QuantizedMatrix:
 
     Attributes:
         packed: uint8 ``(R, row_bytes)``; see ``Packing``.
-        scales: float32 ``(R,)``.
+        scales: float16 or float32 ``(R,)``.
         bits: Bits of an entry, 2 to 8.
         dim: D, the number of columns.
     """
@@ -27,12 +28,29 @@ class QuantizedMatrix:
     bits: int
     dim: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(R, D)``."""
+        return len(self.packed), self.dim
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of integers and scales."""
+        return self.packed.nbytes + self.scales.nbytes
+
     @classmethod
     def of(cls, matrix: np.ndarray, bits: int) -> "QuantizedMatrix":
-        """Quantizes a matrix ``(R, D)`` with the scale of each row that its largest entry asks."""
+        """Quantizes a matrix ``(R, D)`` with the scale of each row that its largest entry asks.
+
+        Scales are float16, rounded up, where it has all digits of them, and float32 elsewhere;
+        the integers are those of the rounded scales.
+        """
         half = 1 << (bits - 1)
-        largest = np.abs(matrix).max(axis=1).astype(np.float64)
-        scales = (largest / (half - 1)).astype(np.float32)
+        exact = np.abs(matrix).max(axis=1).astype(np.float64) / (half - 1)
+        scales = exact.astype(np.float32)
+        if ((exact == 0) | (exact >= _HALF.tiny) & (exact <= _HALF.max)).all():
+            near = exact.astype(np.float16)
+            scales = np.where(near < exact, np.nextafter(near, np.float16(np.inf)), near)
         units = matrix / np.where(scales > 0, scales, 1)[:, None].astype(np.float64)
         integers = np.rint(units).clip(1 - half, half - 1).astype(np.int64) + half
         return cls(Packing(matrix.shape[1], bits).pack(integers), scales, bits, matrix.shape[1])
@@ -41,5 +59,5 @@ class QuantizedMatrix:
         """Returns the matrix, float32 ``(R, D)``."""
         integers = Packing(self.dim, self.bits).unpack(self.packed).astype(np.float32)
         integers -= 1 << (self.bits - 1)
-        integers *= self.scales[:, None]
+        integers *= self.scales[:, None].astype(np.float32)
         return integers

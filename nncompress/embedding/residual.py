@@ -14,13 +14,11 @@ from nncompress.embedding.centres import Centres
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing
 from nncompress.embedding.reflections import axes_of
-from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.residual_kernels import Reader, bounds_of, shape_of
 from nncompress.embedding.rice import RiceRows
-from nncompress.embedding.trellis_code import trellis_code
 
 LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
 CHUNK = 32  # blocks whose places are told by one number and their lengths
-_TILE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,8 @@ class Stream:
     Attributes:
         data: uint8, the blocks one after the other.
         starts: Where every 32nd block begins, uint32 or uint64.
-        lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8 ``(n, bytes)``.
+        lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8
+            ``(chunks, bytes)``.
         length_bits: Bits of a length.
         least_length: The bytes of the shortest block.
         block_rows: Rows in a block, G; the last one may have fewer.
@@ -71,9 +70,7 @@ class Stream:
     num_rows: int
 
     @classmethod
-    def of(
-        cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int
-    ) -> "Stream":
+    def of(cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int) -> "Stream":
         """Makes a stream of bytes and the lengths of its blocks, int64."""
         least = int(lengths.min())
         bits = max(1, int(lengths.max() - least).bit_length())
@@ -99,10 +96,22 @@ class Stream:
         lengths = Packing(CHUNK, self.length_bits).unpack(self.lengths[chunks]).astype(np.int64)
         lengths += self.least_length
         before = np.where(np.arange(CHUNK) < inside[:, None], lengths, 0).sum(axis=1)
-        places = self.starts[chunks].astype(np.int64) + before
-        places = np.minimum(places, len(self.data) - 3)
+        # Kept in the data before they are added to: either could be anything in a damaged file.
+        starts = np.minimum(self.starts[chunks].astype(np.uint64), np.uint64(len(self.data)))
+        places = np.minimum(starts.astype(np.int64) + before, len(self.data) - 3)
         ends = places + lengths[np.arange(len(blocks)), inside]
         return places, np.clip(ends, places + 3, len(self.data))
+
+    def bounds(self, block: int) -> tuple[int, int]:
+        """Returns where one block begins and ends, as ``places`` does for many."""
+        chunk, inside = divmod(block, CHUNK)
+        lengths = int.from_bytes(self.lengths[chunk].tobytes(), "little")
+        mask, bits = (1 << self.length_bits) - 1, self.length_bits
+        before = sum(lengths >> bits * i & mask for i in range(inside))
+        length = (lengths >> bits * inside & mask) + self.least_length
+        place = int(self.starts[chunk]) + before + self.least_length * inside
+        place = min(place, len(self.data) - 3)
+        return place, min(max(place + length, place + 3), len(self.data))
 
 
 @dataclass(frozen=True)
@@ -131,17 +140,21 @@ class Residual:
         return self.stream.num_rows
 
     @property
+    def num_axes(self) -> int:
+        """T."""
+        return int((self.tables.axis_scales != LEFT_OUT).sum())
+
+    @property
     def row_bytes(self) -> float:
         """Mean bytes of a row, with its share of where blocks begin."""
         stream = self.stream
         total = stream.data.nbytes + stream.starts.nbytes + stream.lengths.nbytes
-        if self.centres is not None:
-            total += self.centres.clusters.nbytes
+        total += 0 if self.centres is None else self.centres.clusters.nbytes
         return total / stream.num_rows
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of mean, axes and tables, points in half precision."""
+        """Bytes of mean, axes, tables and centres, points in half precision."""
         tables = self.tables
         arrays = (
             tables.frequencies, tables.shifts, tables.class_frequencies, tables.class_offsets,
@@ -149,50 +162,44 @@ class Residual:
         )  # fmt: skip
         total = self.mean.nbytes + self.reflections.nbytes + tables.points.nbytes // 2
         if self.centres is not None:
-            total += self.centres.steps.nbytes // 2 + self.centres.integers.nbytes
+            total += self.centres.integers.nbytes + self.centres.steps.nbytes
         return total + sum(array.nbytes for array in arrays)
 
     @cached_property
     def axes(self) -> np.ndarray:
         """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
         axes = axes_of(self.reflections, len(self.mean))
-        return axes[self.tables.axis_scales != LEFT_OUT]
+        return np.ascontiguousarray(axes[self.tables.axis_scales != LEFT_OUT])
 
     @cached_property
-    def centre_coordinates(self) -> np.ndarray | None:
-        """The centres along those axes, float32 ``(C, T)``, made when they are first needed."""
-        return None if self.centres is None else self.centres.coordinates()
+    def centre_coordinates(self) -> np.ndarray:
+        """The centres along those axes, float32 ``(C, T)``, made when they are first needed.
+
+        Where there is no other than the mean, it is one row of zeros.
+        """
+        if self.centres is None:
+            return np.zeros((1, len(self.coded_scales)), np.float32)
+        return self.centres.coordinates()
+
+    @property
+    def coded_scales(self) -> np.ndarray:
+        """The scales of the axes that are coded along, int32 ``(T,)``."""
+        scales = self.tables.axis_scales
+        return scales[scales != LEFT_OUT].astype(np.int32)
 
     @cached_property
-    def reading(self) -> tuple:
-        """What kernels read blocks by, made when it is first needed."""
-        tables = self.tables
-        symbols, starts = slots_of(tables.frequencies)
-        class_symbols, class_starts = slots_of(tables.class_frequencies)
-        code = trellis_code(self.state_bits)
-        scales = Reading(
-            tables.axis_scales[tables.axis_scales != LEFT_OUT].astype(np.int32),
-            tables.class_offsets.astype(np.int32),
-            tables.shifts.astype(np.int64),
-        )
-        return (
-            self.stream.data, scales, tables.class_steps.astype(np.float32),
-            (code.next_states, code.quantizers), symbols, tables.frequencies, starts,
-            class_symbols, (tables.class_frequencies, class_starts),
-            tables.points.astype(np.float32),
-        )  # fmt: skip
+    def reader(self) -> Reader:
+        """What blocks are read by, made when it is first needed."""
+        return Reader(self)
 
     def coordinates(self, blocks: np.ndarray) -> np.ndarray:
-        """Reads blocks: float32 ``(n, G, T)``, coordinates along the axes.
+        """Reads blocks: float32 ``(n, G, T)``, coordinates along the axes; 0 beyond the rows.
 
         Args:
             blocks: Block numbers, int64 ``(n,)``.
         """
-        places, ends = self.stream.places(blocks)
-        group = self.stream.block_rows
-        rows = np.minimum(group, self.num_rows - blocks * group)
-        values = np.zeros((len(blocks), group, len(self.reading[1].axis_scales)), np.float32)
-        engine.call("read_blocks", (places, ends, rows, values), *self.reading)
+        values = np.empty(shape_of(blocks, self.reader), np.float32)
+        engine.call("read_blocks", (*bounds_of(blocks, self.reader), values), self.reader)
         return values
 
     def add_to(self, rows: np.ndarray, total: np.ndarray) -> None:
@@ -202,30 +209,12 @@ class Residual:
             rows: Row numbers, int64 ``(n,)``.
             total: float32 ``(n, D)``, to which they are added.
         """
-        group = self.stream.block_rows
-        step = max(1, _TILE_BYTES // (4 * group * max(1, len(self.axes))))
-        blocks, which = np.unique(rows // group, return_inverse=True)
-        for first in range(0, len(blocks), step):
-            here = np.flatnonzero((which >= first) & (which < first + step))
-            values = self.coordinates(blocks[first : first + step])
-            chosen = values[which[here] - first, rows[here] % group]
-            if self.centres is not None:
-                chosen += self.centre_coordinates[self.centres.of_rows(rows[here])]
-            total[here] += chosen @ self.axes + self.mean
-
-
-def slots_of(frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the symbol of each of 4096 slots, and the sums of frequencies before each symbol.
-
-    Args:
-        frequencies: uint16 ``(..., A)`` that add up to 4096.
-
-    Returns:
-        uint8 ``(..., 4096)`` and uint16 ``(..., A)``.
-    """
-    ends = np.cumsum(frequencies, axis=-1, dtype=np.int64)
-    flat = ends.reshape(-1, ends.shape[-1])
-    slots = np.arange(4096)
-    symbols = np.array([np.searchsorted(row, slots, side="right") for row in flat], np.uint8)
-    symbols = symbols.reshape(*frequencies.shape[:-1], 4096)
-    return symbols, (ends - frequencies).astype(np.uint16)
+        places = np.arange(len(rows))
+        if self.stream.block_rows > 1 and len(rows) > 1:  # each block is read once
+            places = np.argsort(rows, kind="stable")
+            rows = rows[places]
+        clusters = np.zeros(len(rows), np.int64)
+        if self.centres is not None:
+            clusters = self.centres.of_rows(rows)
+        shared = total, self.reader, self.centre_coordinates, self.axes, self.mean
+        engine.call("add_residuals", (rows, places, clusters), *shared)

@@ -1,23 +1,29 @@
 """Reading the levels of a residual stage, in NumPy alone.
 
-``nncompress.cpu.rans`` has the same function compiled. Blocks are read side by side, a coordinate
-of all of them at a time; a block alone is read by Python's integers, which takes a fiftieth of the
-time that arrays of one number would take.
+``nncompress.cpu.residual`` has the same functions compiled. Many blocks are read side by side, a
+coordinate of all of them at a time; few are read one after the other (``residual_alone``).
 """
 
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-PRECISION = 12
-SYMBOLS = 16
-POINTS = 4
-FREE_SIGNS = 16
-_LOW = 1 << 16
+from nncompress.embedding.residual_alone import FREE_SIGNS, LOW, POINTS, SYMBOLS, AloneReader
+from nncompress.embedding.trellis_code import trellis_code
+from nncompress.errors import FormatError
+
+if TYPE_CHECKING:
+    from nncompress.embedding.residual import EntropyTables, Residual, Stream
+
+# Fewer blocks than these are read faster one after the other.
+_FEW = 100
+_MOST_SHIFT = 15
+_MORE = np.int32(-(1 << 31))
 
 
 class Reading(NamedTuple):
-    """What blocks are read by.
+    """What levels are written by.
 
     Attributes:
         axis_scales: The scale of each axis, int32 ``(T,)``.
@@ -30,125 +36,343 @@ class Reading(NamedTuple):
     shifts: np.ndarray
 
 
+# What the levels of a scale and quantizer are read by.
+_RECORD = np.dtype(
+    [("lasts", "i2", SYMBOLS), ("pieces", "i4", SYMBOLS), ("sizes", "f4", SYMBOLS), ("_", "V96")]
+)
+
+
+class Compiled(NamedTuple):
+    """What compiled kernels read blocks by.
+
+    Attributes:
+        data: The blocks, uint8.
+        axis_scales: The scale of each axis, int32 ``(T,)``.
+        ways: 256 times ``2s + c`` of the next state s and its quantizer c, by ``2s + c`` of the
+            state and the parity of the level, int32 ``(S, 2, 2)``.
+        shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
+        records: For each scale and quantizer 256 bytes, uint8 ``(scales, 2, 256)``: of 16 symbols
+            the last slots, int16; ``pieces``, int32; the values of levels 0 to 15 in steps,
+            float32. A piece is the frequency and the first slot times ``2**16``; negative where
+            the symbol is not the whole level.
+        classes: The row class of each slot, uint8 ``(4096,)``.
+        class_pieces: As those of symbols, int32 ``(R,)``.
+        class_offsets: What a row's class adds to the scales, int32 ``(R,)``.
+        class_steps: float32 ``(R,)``.
+    """
+
+    data: np.ndarray
+    axis_scales: np.ndarray
+    ways: np.ndarray
+    shifts: np.ndarray
+    records: np.ndarray
+    classes: np.ndarray
+    class_pieces: np.ndarray
+    class_offsets: np.ndarray
+    class_steps: np.ndarray
+
+
+class Reader:
+    """Reads the blocks of a stage.
+
+    Args:
+        residual: The stage.
+
+    Attributes:
+        stream: Its blocks.
+        pieces: As the records of ``Compiled`` have them, int32 ``(scales, 2, 16)``.
+        sizes: The values of levels 0 to 15 in steps, float32 ``(scales, 2, 16)``.
+        compiled: What compiled kernels read blocks by.
+        index: Where they find blocks: ``starts``, ``lengths``, ``length_bits`` and
+            ``least_length`` of the stream, and its ``block_rows`` and ``num_rows``.
+
+    Raises:
+        FormatError: The stage's arrays do not fit together.
+    """
+
+    def __init__(self, residual: "Residual") -> None:
+        _check(residual)
+        self.stream: Stream = residual.stream
+        tables: EntropyTables = residual.tables
+        self._frequencies = tables.frequencies
+        code = trellis_code(residual.state_bits)
+        classes, class_starts = slots_of(tables.class_frequencies)
+        frequencies, starts = tables.frequencies.astype(np.int32), starts_of(tables.frequencies)
+        shifts = np.minimum(tables.shifts, _MOST_SHIFT).astype(np.int64)
+        self.pieces = frequencies | starts.astype(np.int32) << 16
+        self.pieces[shifts > 0] |= _MORE
+        self.pieces[:, :, -1] |= _MORE
+        self.sizes = np.empty(self.pieces.shape, np.float32)
+        for c in range(2):
+            self.sizes[:, c] = 2 * np.arange(SYMBOLS) - c
+        self.sizes[:, :, :POINTS] = tables.points
+        records = np.zeros(self.pieces.shape[:2], _RECORD)
+        records["lasts"] = starts + frequencies - 1
+        records["pieces"], records["sizes"] = self.pieces, self.sizes
+        # Whatever the quantizer: the state tells it.
+        ways = (2 * code.next_states + code.quantizers[code.next_states]).astype(np.int32) << 8
+        stream = self.stream
+        self.compiled = Compiled(
+            np.asarray(stream.data),
+            residual.coded_scales,
+            np.repeat(ways[:, None], 2, axis=1),
+            shifts,
+            records.view(np.uint8).reshape(-1, 2, _RECORD.itemsize),
+            classes,
+            tables.class_frequencies.astype(np.int32) | class_starts.astype(np.int32) << 16,
+            tables.class_offsets.astype(np.int32),
+            tables.class_steps.astype(np.float32),
+        )
+        self.index = (
+            (
+                np.asarray(stream.starts), np.asarray(stream.lengths), stream.length_bits,
+                stream.least_length,
+            ),
+            (stream.block_rows, stream.num_rows),
+        )  # fmt: skip
+
+    @cached_property
+    def symbols(self) -> np.ndarray:
+        """The symbol of each slot, uint8 ``(scales * 2 * 4096,)``, made when it is needed."""
+        return slots_of(self._frequencies)[0].ravel()
+
+    @cached_property
+    def alone(self) -> AloneReader:
+        """What reads a block alone, made when it is needed."""
+        return AloneReader(self)
+
+    def scales_of(self, classes: np.ndarray) -> np.ndarray:
+        """Returns the scales of axes for row classes, int64 ``(T, n)``."""
+        compiled = self.compiled
+        scales = compiled.axis_scales[:, None] + compiled.class_offsets[classes].astype(np.int64)
+        return np.clip(scales, 0, len(compiled.shifts) - 1, out=scales)
+
+
+def _check(residual: "Residual") -> None:
+    """Refuses arrays that kernels, which look no further, would leave the bounds of."""
+    tables, stream = residual.tables, residual.stream
+    scales, classes = len(tables.shifts), len(tables.class_steps)
+    chunks = -(-stream.num_blocks // 32)
+    wanted: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+        "frequencies": (tables.frequencies.shape, (scales, 2, SYMBOLS)),
+        "points": (tables.points.shape, (scales, 2, POINTS)),
+        "class frequencies": (tables.class_frequencies.shape, (classes,)),
+        "class offsets": (tables.class_offsets.shape, (classes,)),
+        "scales of axes": (tables.axis_scales.shape, residual.mean.shape),
+        "places of blocks": (stream.starts.shape, (chunks,)),
+        "lengths of blocks": (stream.lengths.shape, (chunks, 4 * stream.length_bits)),
+    }
+    for name, (found, shape) in wanted.items():
+        if found != shape:
+            raise FormatError(f"{name} of shape {found} in a residual stage; wanted {shape}")
+    for name, number, most in (("scales", scales, 4096), ("row classes", classes, 256)):
+        if not 1 <= number <= most:
+            raise FormatError(f"{number} {name} in a residual stage; wanted 1 to {most}")
+    for frequencies in (tables.frequencies, tables.class_frequencies):
+        if (frequencies.sum(axis=-1, dtype=np.int64) != 4096).any():
+            raise FormatError("frequencies of a residual stage that do not add up to 4,096")
+    if len(stream.data) < 3 * stream.num_blocks:
+        raise FormatError(
+            f"{stream.num_blocks} blocks in {len(stream.data)} bytes; wanted at least 3 for each"
+        )
+
+
 def read_blocks(
-    places: np.ndarray,
-    ends: np.ndarray,
-    rows: np.ndarray,
-    values: np.ndarray,
-    data: np.ndarray,
-    scales: Reading,
-    steps: np.ndarray,
-    code: tuple[np.ndarray, np.ndarray],
-    symbols: np.ndarray,
-    frequencies: np.ndarray,
-    starts: np.ndarray,
-    class_symbols: np.ndarray,
-    class_table: tuple[np.ndarray, np.ndarray],
-    points: np.ndarray,
+    places: np.ndarray, ends: np.ndarray, rows: np.ndarray, values: np.ndarray, reader: Reader
 ) -> None:
     """Reads blocks of bytes to coordinates.
 
     Args:
-        places: Where each block begins in ``data``, int64 ``(n,)``.
+        places: Where each block begins in the stream's bytes, int64 ``(n,)``.
         ends: Where it ends, at least 3 bytes later.
         rows: Rows in each, int64 ``(n,)``.
-        values: float32 ``(n, G, T)``, written.
-        data: uint8.
-        scales: The scales of axes and classes.
-        steps: The step of each row class, float32 ``(R,)``.
-        code: ``next_states`` and ``quantizers`` of the trellis.
-        symbols: The symbol of each slot, uint8 ``(scales, 2, 4096)``.
-        frequencies: uint16 ``(scales, 2, 16)``.
-        starts: The sums of frequencies before each, uint16.
-        class_symbols: The class of each slot, uint8 ``(4096,)``.
-        class_table: Frequencies of classes and their sums, uint16 ``(R,)``.
-        points: The values of levels 0 to 3 in steps, float32 ``(scales, 2, 4)``.
+        values: float32 ``(n, G, T)``, written; 0 beyond a block's rows.
+        reader: What the blocks are read by.
     """
-    num_blocks, block_rows, num_axes = values.shape
-    states, at, ends = _first_states(places, ends, data)
-    axis_scales, class_offsets, shifts = scales
-    next_states, quantizers = code
-    class_frequencies, class_starts = class_table
-    last_scale = len(shifts) - 1
-    padded = np.concatenate([data, np.zeros(2, np.uint8)]) if len(data) < 1 << 20 else data
-    wide = np.uint64
+    if len(places) < _FEW:
+        for place, end, count, block in zip(
+            places.tolist(), ends.tolist(), rows.tolist(), values, strict=True
+        ):
+            reader.alone.read(place, end, count, block)
+        return
+    compiled = reader.compiled
+    states, words, at, last_words = _words(places, ends, compiled.data)
 
-    def renew() -> None:
-        small = np.flatnonzero(states < _LOW)
+    def renew(here: np.ndarray | None = None) -> None:
+        """Takes a word where the state has become small."""
+        small = np.flatnonzero(states < LOW) if here is None else here[states[here] < LOW]
         if small.size:
             place = at[small]
-            inside = place + 1 < ends[small]
-            place = np.where(inside, place, 0)
-            words = padded[place].astype(wide) | padded[place + 1].astype(wide) << wide(8)
-            states[small] = states[small] << wide(16) | np.where(inside, words, wide(0))
-            at[small] += 2
+            states[small] = states[small] << 16 | words[place]
+            at[small] = np.minimum(place + 1, last_words[small])
 
-    def take(count: np.ndarray, here: np.ndarray) -> np.ndarray:
-        """Takes raw bits where it is wanted, and a word where the state becomes small."""
-        count = np.where(here, count, 0).astype(wide)
-        bits = states & ((wide(1) << count) - wide(1))
-        states[:] >>= count
+    def advance(slots: np.ndarray, pieces: np.ndarray) -> None:
+        """Takes a symbol."""
+        nonlocal states
+        states >>= 12
+        states *= pieces & 0xFFFF
+        states += slots
+        states -= pieces >> 16 & 0xFFF
         renew()
-        return bits.astype(np.int64)
 
-    for row in range(block_rows):
-        live = row < rows
-        last = row == rows - 1
-        if not live.any():
-            break
-        # What is past its block's last row is read too, and thrown away with its states.
-        kept_states, kept_at = states.copy(), at.copy()
-        slots = (states & wide(4095)).astype(np.intp)
-        which = class_symbols[slots].astype(np.intp)
-        states[:] = class_frequencies[which].astype(wide) * (states >> wide(PRECISION))
-        states += slots.astype(wide) - class_starts[which].astype(wide)
-        renew()
-        offsets, row_steps = class_offsets[which], steps[which]
-        trellis = np.zeros(num_blocks, np.intp)
-        signless = np.zeros(num_blocks, np.int64)
-        waiting = np.full((num_blocks, FREE_SIGNS), -1)
+    def take(count: np.ndarray | int, here: np.ndarray) -> np.ndarray:
+        """Takes raw bits of some blocks."""
+        bits = states[here] & ((1 << count) - 1)
+        states[here] >>= count
+        renew(here)
+        return bits
+
+    pieces, sizes = reader.pieces.ravel().astype(np.int64), reader.sizes.ravel()
+    ways = (compiled.ways >> 8).astype(np.intp).ravel()
+    num_axes = values.shape[2]
+    by_axis = np.empty((num_axes, len(places)), np.float32)
+    for row in range(values.shape[1]):
+        live, last = row < rows, row == rows - 1
+        slots = states & 4095
+        which = compiled.classes[slots]
+        advance(slots, compiled.class_pieces[which].astype(np.int64))
+        scales = reader.scales_of(which)
+        shifted = (compiled.shifts[scales] > 0).any(axis=1)
+        trellis = np.zeros(len(places), np.intp)
+        signless = np.where(last, 0, FREE_SIGNS)
+        waiting = np.full((len(places), FREE_SIGNS), -1)
+        all_signs = not np.any(last)
         for t in range(num_axes):
-            m = np.clip(axis_scales[t] + offsets, 0, last_scale)
-            c = quantizers[trellis].astype(np.intp)
-            slots = (states & wide(4095)).astype(np.intp)
-            symbol = symbols[m, c, slots].astype(np.intp)
-            states[:] = frequencies[m, c, symbol].astype(wide) * (states >> wide(PRECISION))
-            states += slots.astype(wide) - starts[m, c, symbol].astype(wide)
+            m = scales[t]
+            table = 2 * m + (trellis & 1)
+            slots = states & 4095
+            symbol = reader.symbols.take((table << 12) + slots)
+            entry = (table << 4) + symbol
+            advance(slots, pieces.take(entry))
+            value, k = sizes.take(entry), symbol
+            large = np.flatnonzero(symbol == SYMBOLS - 1)
+            if large.size or shifted[t]:
+                k = symbol.astype(np.int64)
+                if large.size:
+                    size = take(4, large)
+                    k[large] += (1 << size) - 1 + take(size, large)
+                shift = compiled.shifts[m]
+                low = np.flatnonzero(shift)
+                if low.size:
+                    k[low] = k[low] << shift[low] | take(shift[low], low)
+                beyond = np.flatnonzero((symbol == SYMBOLS - 1) | (shift > 0))
+                levels, c = k[beyond], trellis[beyond] & 1
+                few = sizes[(table[beyond] << 4) + np.minimum(levels, SYMBOLS - 1)]
+                value[beyond] = np.where(levels < POINTS, few, 2 * levels - c)
+            nonzero = k > 0
+            signed = nonzero
+            if not all_signs:
+                free = nonzero & (signless < FREE_SIGNS)
+                here = np.flatnonzero(free)
+                waiting[here, signless[here]] = t
+                signless[here] += 1
+                all_signs = bool((signless == FREE_SIGNS).all())
+                signed = nonzero & ~free
+            sign = states & signed
+            states >>= signed
             renew()
-            k = symbol.astype(np.int64)
-            large = symbol == SYMBOLS - 1
-            if large.any():
-                size = take(np.full(num_blocks, 4), large)
-                rest = take(size, large)
-                k = np.where(large, k + (np.int64(1) << size) + rest - 1, k)
-            shift = shifts[m]
-            if shift.any():
-                raw = take(shift, shift > 0)
-                k = (k << shift) | raw
-            value = np.where(k < POINTS, points[m, c, np.minimum(k, POINTS - 1)], 2 * k - c)
-            value = value.astype(np.float32) * row_steps
-            free = last & (k > 0) & (signless < FREE_SIGNS)
-            places_free = np.flatnonzero(free)
-            waiting[places_free, signless[places_free]] = t
-            signless += free
-            negative = take(np.ones(num_blocks, np.int64), (k > 0) & ~free)
-            values[:, row, t] = np.where(k == 0, np.float32(0), np.where(negative, -value, value))
-            trellis = next_states[trellis, k & 1].astype(np.intp)
+            np.negative(value, out=value, where=sign > 0)
+            by_axis[t] = value
+            trellis = ways.take(2 * trellis + (k & 1))
+        by_axis *= compiled.class_steps[which]
         for i in range(FREE_SIGNS):
-            flip = np.flatnonzero((waiting[:, i] >= 0) & ((states >> wide(i) & wide(1)) > 0))
-            values[flip, row, waiting[flip, i]] *= -1
-        states[~live], at[~live] = kept_states[~live], kept_at[~live]
+            here = np.flatnonzero((waiting[:, i] >= 0) & ((states >> i & 1) > 0))
+            by_axis[waiting[here, i], here] *= -1
+        values[:, row] = np.where(live[:, None], by_axis.T, np.float32(0))
 
 
-def _first_states(
+def add_residuals(
+    rows: np.ndarray,
+    places: np.ndarray,
+    clusters: np.ndarray,
+    total: np.ndarray,
+    reader: Reader,
+    centres: np.ndarray,
+    axes: np.ndarray,
+    mean: np.ndarray,
+) -> None:
+    """Adds the residuals of rows.
+
+    Args:
+        rows: Row numbers in ascending order, int64 ``(n,)``.
+        places: The rows of ``total`` they are added to, all different, int64 ``(n,)``.
+        clusters: The cluster of each row, int64 ``(n,)``.
+        total: float32 ``(N, D)``.
+        reader: What blocks are read by.
+        centres: float32 ``(C, T)``.
+        axes: float32 ``(T, D)``.
+        mean: float32 ``(D,)``.
+    """
+    group = reader.stream.block_rows
+    if len(rows) == 1:
+        coordinates = reader.alone.row(int(rows[0]), reader.stream)
+        total[places[0]] += (coordinates + centres[clusters[0]]) @ axes + mean
+        return
+    numbers = rows // group
+    first = np.ones(len(rows), bool)
+    first[1:] = numbers[1:] != numbers[:-1]
+    values = read(numbers[first], reader)
+    coordinates = values[np.cumsum(first) - 1, rows % group]
+    coordinates += centres[clusters]
+    total[places] += coordinates @ axes + mean
+
+
+def read(blocks: np.ndarray, reader: Reader) -> np.ndarray:
+    """Returns the coordinates of blocks, float32 ``(n, G, T)``."""
+    values = np.empty(shape_of(blocks, reader), np.float32)
+    read_blocks(*bounds_of(blocks, reader), values, reader)
+    return values
+
+
+def shape_of(blocks: np.ndarray, reader: Reader) -> tuple[int, int, int]:
+    """Returns the shape of the coordinates of blocks."""
+    return len(blocks), reader.stream.block_rows, len(reader.compiled.axis_scales)
+
+
+def bounds_of(blocks: np.ndarray, reader: Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns where blocks begin and end, and how many rows they have."""
+    stream = reader.stream
+    rows = np.minimum(stream.block_rows, stream.num_rows - blocks * stream.block_rows)
+    return *stream.places(blocks), rows
+
+
+def _words(
     places: np.ndarray, ends: np.ndarray, data: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the first states, where words begin, and where they end."""
-    states = np.zeros(len(places), np.uint64)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns first states, all words, and where those of each block begin and end, in a zero."""
+    states = np.zeros(len(places), np.int64)
     for i in range(3):
-        states |= data[places + i].astype(np.uint64) << np.uint64(8 * i)
-    even = (ends - places) % 2 == 0
-    ends = ends - even
-    top = data[np.minimum(ends, len(data) - 1)].astype(np.uint64) << np.uint64(24)
-    states |= np.where(even, top, np.uint64(0))
-    return states, places + 3, ends
+        states |= data[places + i].astype(np.int64) << 8 * i
+    lengths = ends - places
+    top = np.flatnonzero(lengths % 2 == 0)
+    states[top] |= data[ends[top] - 1].astype(np.int64) << 24
+    counts = (lengths - 3) // 2 + 1
+    last_words = np.cumsum(counts) - 1
+    first_words = last_words - counts + 1
+    number = np.arange(int(counts.sum())) - np.repeat(first_words, counts)
+    low = np.minimum(np.repeat(places + 3, counts) + 2 * number, len(data) - 1)
+    words = data[low].astype(np.int64)
+    words |= data[np.minimum(low + 1, len(data) - 1)].astype(np.int64) << 8
+    words[last_words] = 0
+    return np.maximum(states, LOW), words, first_words, last_words
+
+
+def starts_of(frequencies: np.ndarray) -> np.ndarray:
+    """Returns the sums of frequencies before each symbol, uint16."""
+    ends = np.cumsum(frequencies, axis=-1, dtype=np.int64)
+    return (ends - frequencies).astype(np.uint16)
+
+
+def slots_of(frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the symbol of each of 4096 slots, and the sums of frequencies before each symbol.
+
+    Args:
+        frequencies: uint16 ``(..., A)`` that add up to 4096.
+
+    Returns:
+        uint8 ``(..., 4096)`` and uint16 ``(..., A)``.
+    """
+    flat = frequencies.reshape(-1, frequencies.shape[-1])
+    symbols = np.arange(flat.shape[1], dtype=np.uint8)
+    slots = np.stack([np.repeat(symbols, row) for row in flat])
+    return slots.reshape(*frequencies.shape[:-1], 4096), starts_of(frequencies)

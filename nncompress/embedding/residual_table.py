@@ -5,9 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.ranking import best
 from nncompress.embedding.residual import Residual
+from nncompress.embedding.sketch import Sketch, inverse_lengths
+from nncompress.machine import free_memory
 
 _BLOCK_BYTES = 8 << 20
+# A sketch is kept if it takes no more than this share of free memory.
+_SHARE = 4
 
 
 class ResidualTable:
@@ -29,6 +34,19 @@ class ResidualTable:
         self.num_rows, self.dim = residual.num_rows, len(residual.mean)
         self.num_codebooks = 0 if additive is None else additive.num_codebooks
         self.num_codewords = 0 if additive is None else additive.num_codewords
+        self._sketch: Sketch | None = None
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row's codes, with the index of blocks."""
+        own = self.residual.row_bytes
+        return own if self.additive is None else own + self.additive.row_bytes
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of what all rows share: the codebook, the axes and the tables."""
+        own = self.residual.shared_bytes
+        return own if self.additive is None else own + self.additive.shared_bytes
 
     def vector(self, row: int) -> np.ndarray:
         """Returns a row, float32 ``(D,)``."""
@@ -49,9 +67,74 @@ class ResidualTable:
         self.residual.add_to(rows, total)
         return total
 
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Goes through all rows: yields the number of a first row, and rows, float32."""
+    def blocks(self, num_rows: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Goes through rows: yields the number of a first row, and rows, float32.
+
+        Args:
+            num_rows: How many leading rows; all by default.
+        """
+        num_rows = self.num_rows if num_rows is None else num_rows
         group = self.residual.stream.block_rows
         step = max(1, _BLOCK_BYTES // (4 * self.dim * group)) * group
-        for first in range(0, self.num_rows, step):
-            yield first, self.decode(slice(first, first + step))
+        for first in range(0, num_rows, step):
+            yield first, self.decode(slice(first, min(first + step, num_rows)))
+
+    def nearest(
+        self, query: np.ndarray, count: int, num_rows: int, left_out: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows of the largest cosines, in falling order, and the cosines.
+
+        Rows are decoded where a sketch of all of them, made by the first search, cannot tell that
+        others are nearer; where there is no memory for a sketch, all are.
+
+        Args:
+            query: float32 ``(D,)``, of length 1.
+            count: The number of rows, at least 1.
+            num_rows: How many leading rows to look at.
+            left_out: Rows that are not wanted, int64.
+        """
+        sketch = self._sketched()
+        if sketch is not None:
+            rows = sketch.candidates(query, count, num_rows, left_out)
+            if 2 * len(rows) < num_rows:
+                which, scores = best(self._cosines(query, rows), count, np.empty(0, np.int64))
+                return rows[which], scores
+        return best(self.cosines(query, num_rows), count, left_out)
+
+    def cosines(self, query: np.ndarray, num_rows: int | None = None) -> np.ndarray:
+        """Returns the cosines between a vector of length 1 and rows, float32 ``(n,)``.
+
+        Args:
+            query: float32 ``(D,)``.
+            num_rows: n, how many leading rows, all of which are decoded; all by default.
+        """
+        parts = [cosines(query, rows) for _, rows in self.blocks(num_rows)]
+        return np.concatenate(parts)
+
+    def _cosines(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        step = max(1, _BLOCK_BYTES // (4 * self.dim))
+        parts = [
+            cosines(query, self.decode(rows[first : first + step]))
+            for first in range(0, max(1, len(rows)), step)
+        ]
+        return np.concatenate(parts)
+
+    def _sketched(self) -> Sketch | None:
+        """Returns the sketch, made when it is first needed; None where it would take too much."""
+        if self._sketch is None:
+            free = free_memory()
+            if free is not None and _SHARE * Sketch.size(self.num_rows, self.dim) > free:
+                return None
+            self._sketch = Sketch.of(self.blocks(), self.num_rows, self.dim)
+        return self._sketch
+
+
+# What a compressed embedding may hold.
+Table = CodeTable | ResidualTable
+
+
+def cosines(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns the cosines between a vector of length 1 and rows ``(n, D)``, float32 ``(n,)``."""
+    products = np.einsum("nd,d->n", rows, query, dtype=np.float64)
+    inverse = inverse_lengths(rows)
+    return np.where(inverse > 0, products * inverse, 0.0).astype(np.float32)

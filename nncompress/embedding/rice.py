@@ -62,6 +62,9 @@ class RiceRows:
         Raises:
             FormatError: The arrays do not hold that many integers.
         """
+        # With the packed bits that suit them, integers have at most three bits beside those.
+        if len(self.high) > sum(lengths):
+            raise FormatError(f"{len(self.high)} bytes of {sum(lengths)} integers' other bits")
         ends = np.flatnonzero(np.unpackbits(self.high, bitorder="little"))
         if len(lengths) != len(self.low_bits) or len(ends) != sum(lengths):
             raise FormatError(

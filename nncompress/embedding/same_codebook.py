@@ -1,11 +1,15 @@
 """Tables of other rows with the same codebook: some of a table's rows, or more."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.keys import Key, Keys
+from nncompress.embedding.residual import Stream
+from nncompress.embedding.residual_table import ResidualTable, Table
 from nncompress.errors import InputError
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import check_words
@@ -20,35 +24,52 @@ def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:
     return {name: fact for name, fact in provenance.items() if name not in _MEASURES}
 
 
-def select_rows(
-    table: CodeTable, keys: Keys, wanted: Iterable[Key]
-) -> tuple[CodeTable, Words | None]:
+def select_rows(table: Table, keys: Keys, wanted: Iterable[Key]) -> tuple[Table, Words | None]:
     """Returns a table of some rows, each once, in the order given, and their words.
 
     Args:
-        table: Codes and codebook.
+        table: The compressed rows.
         keys: The keys of its rows.
         wanted: Words, or row numbers; those that are missing are left out.
 
     Raises:
         InputError: None of them is in the table.
+        ImportError: Numba is not installed, which blocks of several rows are coded anew by.
     """
     present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
     if not present:
         raise InputError("none of the keys is in the table; wanted at least one that is")
-    selected = CodeTable(table.packed[keys.rows(present)], table.codebook, table.num_codebooks)
+    selected = _chosen(table, np.array(keys.rows(present), dtype=np.int64))
     if keys.vocabulary is None:
         return selected, None
     return selected, [key if isinstance(key, str) else None for key in present]
 
 
+def _chosen(table: Table, rows: np.ndarray) -> Table:
+    if isinstance(table, CodeTable):
+        return CodeTable(table.packed[rows], table.stored_codebook, table.num_codebooks)
+    residual, stream = table.residual, table.residual.stream
+    if stream.block_rows == 1:  # their bytes are what they are in any table
+        places, ends = stream.places(rows)
+        parts = [stream.data[i:j] for i, j in zip(places.tolist(), ends.tolist(), strict=True)]
+        chosen = Stream.of(np.concatenate(parts), ends - places, 1, len(rows))
+        centres = None if residual.centres is None else residual.centres.chosen(rows)
+        residual = replace(residual, stream=chosen, centres=centres)
+    else:
+        from nncompress.trellis.rows import chosen_rows
+
+        residual = chosen_rows(residual, rows)
+    additive = None if table.additive is None else _chosen(table.additive, rows)
+    return ResidualTable(residual, cast(CodeTable | None, additive))
+
+
 def add_rows(
-    table: CodeTable, keys: Keys, words: Words | None, vectors: np.ndarray, unit_rows: bool
-) -> tuple[CodeTable, Words | None]:
+    table: Table, keys: Keys, words: Words | None, vectors: np.ndarray, unit_rows: bool
+) -> tuple[Table, Words | None]:
     """Returns a table with more rows, and the words of all rows.
 
     Args:
-        table: Codes and codebook.
+        table: The compressed rows.
         keys: The keys of its rows.
         words: The new rows' words; None where the table has none.
         vectors: The new rows, ``(n, D)``.
@@ -58,16 +79,34 @@ def add_rows(
         InputError: The vectors or the words do not fit, or a word is in the table already.
         ImportError: Numba or threadpoolctl is not installed.
     """
-    from nncompress.refinement.refine import improve_codes
-
     matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=unit_rows)
     if matrix.dim != table.dim:
         raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
     all_words = _all_words(keys, words, len(matrix))
+    if isinstance(table, CodeTable):
+        return _with_codes(table, _codes(table, matrix)), all_words
+    from nncompress.trellis.rows import with_more_rows
+    from nncompress.trellis.stage import Remainder
+
+    if table.additive is None:
+        return ResidualTable(with_more_rows(table.residual, Remainder(matrix))), all_words
+    codes = _codes(table.additive, matrix)
+    remainder = Remainder(matrix, codes, table.additive.codebook.astype(np.float32))
+    residual = with_more_rows(table.residual, remainder)
+    return ResidualTable(residual, _with_codes(table.additive, codes)), all_words
+
+
+def _codes(table: CodeTable, matrix: EmbeddingMatrix) -> np.ndarray:
+    """Returns the codes of new rows, ``(n, M)``."""
+    from nncompress.refinement.refine import improve_codes
+
     start = np.zeros((len(matrix), table.num_codebooks), dtype=table.codes(slice(0)).dtype)
-    codes = improve_codes(matrix, start, table.codebook.astype(np.float32))
+    return improve_codes(matrix, start, table.codebook.astype(np.float32))
+
+
+def _with_codes(table: CodeTable, codes: np.ndarray) -> CodeTable:
     packed = np.concatenate([table.packed, table.packing.pack(codes)])
-    return CodeTable(packed, table.codebook, table.num_codebooks), all_words
+    return CodeTable(packed, table.stored_codebook, table.num_codebooks)
 
 
 def _all_words(keys: Keys, words: Words | None, num_new: int) -> Words | None:

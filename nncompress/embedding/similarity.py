@@ -6,24 +6,22 @@ from typing import cast
 
 import numpy as np
 
-from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.engine import engine
 from nncompress.embedding.keys import Key, Keys
+from nncompress.embedding.residual_table import Table
 from nncompress.errors import InputError
 
 Query = Key | np.ndarray | tuple[Key | np.ndarray, float]
-_BLOCK = 64
 
 
 class Similarity:
     """Cosines between keys, vectors and rows.
 
     Args:
-        table: Codes and codebook.
+        table: The rows.
         keys: The keys of its rows.
     """
 
-    def __init__(self, table: CodeTable, keys: Keys) -> None:
+    def __init__(self, table: Table, keys: Keys) -> None:
         self._table = table
         self._keys = keys
 
@@ -75,17 +73,14 @@ class Similarity:
             KeyError: A key is missing.
             InputError: Something else is at fault; see ``scores``.
         """
-        scores, given = self.scores(positive, negative, restrict_vocab)
+        query, num_rows, given = self._asked(positive, negative, restrict_vocab)
         if topn < 1:
             return []
-        scores[[row for row in given if row < len(scores)]] = -np.inf
-        wordless = self._keys.wordless
-        scores[wordless[: np.searchsorted(wordless, len(scores))]] = -np.inf
+        left_out = np.concatenate([np.array(given, dtype=np.int64), self._keys.wordless])
+        rows, scores = self._table.nearest(query, topn, num_rows, left_out)
         keys = self._keys.index_to_key
         return [
-            (keys[row], float(scores[row]))
-            for row in largest(scores, topn).tolist()
-            if scores[row] > -np.inf
+            (keys[row], score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
         ]
 
     def scores(
@@ -93,7 +88,7 @@ class Similarity:
         positive: Query | Sequence[Query] | None,
         negative: Query | Sequence[Query] | None,
         restrict_vocab: int | None,
-    ) -> tuple[np.ndarray, list[int]]:
+    ) -> np.ndarray:
         """Compares rows with a mean of keys and vectors.
 
         Args:
@@ -102,17 +97,27 @@ class Similarity:
             restrict_vocab: n, how many leading rows; None or 0: all.
 
         Returns:
-            The cosines, float32 ``(n,)``, and the rows of the keys that were given.
+            The cosines, float32 ``(n,)``.
 
         Raises:
             KeyError: A key is missing.
             InputError: Nothing was given, a vector or weight is no such thing, or
                 ``restrict_vocab`` is negative.
         """
+        query, num_rows, _ = self._asked(positive, negative, restrict_vocab)
+        return self._table.cosines(query, num_rows)
+
+    def _asked(
+        self,
+        positive: Query | Sequence[Query] | None,
+        negative: Query | Sequence[Query] | None,
+        restrict_vocab: int | None,
+    ) -> tuple[np.ndarray, int, list[int]]:
+        """Returns a query, how many rows to compare it with, and the rows of its keys."""
         query, given = self._mean(positive, negative)
         if restrict_vocab is not None and restrict_vocab < 0:
             raise InputError(f"restrict_vocab is {restrict_vocab}; wanted a number of rows")
-        return self._table.cosines(query, restrict_vocab or None), given
+        return query, min(restrict_vocab or self._table.num_rows, self._table.num_rows), given
 
     def _rows(self, keys: Sequence[Key]) -> np.ndarray:
         return np.array(self._keys.rows(keys), dtype=np.int64)
@@ -156,30 +161,6 @@ class Similarity:
         if not np.isfinite(vector).all():
             raise InputError("a vector to compare with is not finite")
         return vector
-
-
-def largest(scores: np.ndarray, count: int) -> np.ndarray:
-    """Returns where the largest scores are, in falling order; equal ones in the order they have.
-
-    Args:
-        scores: float32 ``(n,)``, without NaN.
-        count: The number of places, at least 1; all, if there are fewer.
-    """
-    count = min(count, len(scores))
-    whole = len(scores) // _BLOCK
-    if whole > count:
-        blocks = scores[: whole * _BLOCK].reshape(whole, _BLOCK)
-        tops = np.empty(whole, dtype=np.float32)
-        engine.call("maxima", (blocks, tops))
-        # As many blocks as are wanted have a score that is no less than the least of their
-        # largest ones: a block without such a score is not wanted.
-        chosen = np.flatnonzero(tops >= np.partition(tops, -count)[-count])
-        inside = chosen[:, None] * _BLOCK + np.arange(_BLOCK)
-        places = np.concatenate([inside.ravel(), np.arange(whole * _BLOCK, len(scores))])
-    else:
-        places = np.arange(len(scores))
-    order = np.argsort(-scores[places], kind="stable")
-    return places[order[:count]]
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

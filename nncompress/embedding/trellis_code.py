@@ -33,7 +33,7 @@ class TrellisCode:
     """A convolutional code of rate 1/2, read as a trellis.
 
     With quantizer 0 the values of levels k are ``2k``; with quantizer 1 they are
-    ``sign(k) * (2|k| - 1)``, and 0. In state s, the parity of \\|k\\| tells which state is next.
+    ``sign(k) * (2|k| - 1)``, and 0. In state s, the parity of ``|k|`` tells which state is next.
 
     Attributes:
         state_bits: Bits in a state; there are ``2**state_bits`` states, and a row begins at 0.

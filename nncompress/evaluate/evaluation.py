@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.similarity import largest, moderate
+from nncompress.embedding.keys import Keys
+from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.similarity import Similarity, moderate
 from nncompress.embedding.word_tests import WordTable, evaluate_word_pairs
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import Distortion, distances
@@ -30,7 +32,9 @@ class Evaluation:
         distances: Each row's distance to its reconstruction, float64 ``(N,)``.
         kept: For each row that was asked for its nearest neighbours, the share of the original's
             that the compressed table finds too, float64 ``(Q,)``.
-        usage: The number of rows that use each codeword, int64 ``(M, K)``.
+        usage: The number of rows that use each codeword, int64 ``(M, K)``; M is 0 without additive
+            codes.
+        residual_bits: Mean bits of a row's residual; 0 without a residual stage.
         word_tests: By name, the Spearman correlation with people's similarities of the original
             and of the compressed table.
     """
@@ -39,6 +43,7 @@ class Evaluation:
     distances: np.ndarray
     kept: np.ndarray
     usage: np.ndarray
+    residual_bits: float
     word_tests: dict[str, tuple[float, float]]
 
     @property
@@ -48,9 +53,10 @@ class Evaluation:
 
     @property
     def bits_used(self) -> float:
-        """The entropy of the codes, group by group, in bits a row."""
+        """The entropy of the codes, group by group, and the residual, in bits a row."""
         share = self.usage / self.usage.sum(axis=1, keepdims=True)
-        return float(-(share * np.log2(np.where(share > 0, share, 1.0))).sum())
+        entropy = -(share * np.log2(np.where(share > 0, share, 1.0))).sum()
+        return float(entropy) + self.residual_bits
 
 
 def evaluate(
@@ -79,13 +85,18 @@ def evaluate(
         )
     word_tests = _word_tests(embedding, matrix, pairs)  # first, for it may refuse a file
     parts = []
-    usage = np.zeros((table.num_codebooks, 1 << table.packing.bits), dtype=np.int64)
+    additive, residual_bits = table, 0.0
+    if isinstance(table, ResidualTable):
+        additive, residual_bits = table.additive, 8 * table.residual.row_bytes
+    size = 0 if additive is None else 1 << additive.packing.bits
+    usage = np.zeros((table.num_codebooks, size), dtype=np.int64)
     with progress_bar(len(matrix), "Measuring distances") as bar:
         for start, rows in matrix.batches(_BLOCK_ROWS):
             block = slice(start, start + len(rows))
             parts.append(distances(rows, table.decode(block)))
-            for group, codes in zip(usage, table.codes(block).T, strict=True):
-                group += np.bincount(codes, minlength=len(group))
+            if additive is not None:
+                for group, codes in zip(usage, additive.codes(block).T, strict=True):
+                    group += np.bincount(codes, minlength=len(group))
             bar.update(len(rows))
     measured = np.concatenate(parts, axis=1)
     return Evaluation(
@@ -93,6 +104,7 @@ def evaluate(
         measured[1],
         _neighbours_kept(embedding, matrix, spaced_rows(num_queries, len(matrix))),
         usage[:, : table.num_codewords],
+        residual_bits,
         word_tests,
     )
 
@@ -120,10 +132,10 @@ def _neighbours_kept(
             rows_of_best = np.take_along_axis(rows_of_best, keep, axis=1)
             bar.update(len(rows))
     kept = np.empty(len(queries))
+    by_number = Similarity(embedding.table, Keys(None, len(matrix)))
     for i, query in enumerate(queries):
-        scores = embedding.most_similar(int(query), topn=None)
-        scores[query] = -np.inf
-        kept[i] = np.isin(rows_of_best[i], largest(scores, wanted)).mean()
+        found = [row for row, _ in by_number.nearest(int(query), None, wanted, None)]
+        kept[i] = np.isin(rows_of_best[i], found).mean()
     return kept
 
 

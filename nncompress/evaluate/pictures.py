@@ -30,10 +30,17 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
     errors.set(title="Error", xlabel="Euclidean distance to the original", ylabel="rows")
     errors.legend()
 
-    share = evaluation.usage / evaluation.usage.sum(axis=1, keepdims=True)
-    image = codes.imshow(np.sort(share, axis=1)[:, ::-1], aspect="auto", interpolation="nearest")
-    figure.colorbar(image, ax=codes, label="share of the rows")
-    codes.set(title="Code usage", xlabel="codeword, by how often it is used", ylabel="codebook")
+    if evaluation.usage.size:
+        share = evaluation.usage / evaluation.usage.sum(axis=1, keepdims=True)
+        share = np.sort(share, axis=1)[:, ::-1]
+        image = codes.imshow(share, aspect="auto", interpolation="nearest")
+        figure.colorbar(image, ax=codes, label="share of the rows")
+        codes.set(
+            title="Code usage", xlabel="codeword, by how often it is used", ylabel="codebook"
+        )
+    else:
+        codes.axis("off")
+        codes.set(title="No codebooks")
 
     steps = np.arange(NEIGHBOURS + 2) - 0.5
     neighbours.hist(evaluation.kept * NEIGHBOURS, bins=steps, color="tab:green", rwidth=0.9)

@@ -12,11 +12,7 @@ from nncompress.evaluate.curve import badness
 from nncompress.evaluate.step_search import StepSearch
 from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
-from nncompress.refinement.refine import (
-    RefinementSettings,
-    improve_codes,
-    quantize,
-)
+from nncompress.refinement.refine import RefinementSettings, improve_codes, quantize
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 

@@ -69,27 +69,43 @@ def map_tensors(
         raise InputError(f"{path} {seen}; wanted {what}")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < 8:
-            raise FormatError(f"{path} has {size} bytes; wanted {what}, which has more")
+        if size == 0:  # there is nothing to map
+            raise FormatError(f"{path} has 0 bytes; wanted {what}, which has more")
         buffer: bytes | mmap.mmap
         if copy:
             buffer = file.read(size)
-            size = len(buffer)
         else:
             buffer = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    return read_tensors(buffer, str(path), what)
+
+
+def read_tensors(buffer: bytes | mmap.mmap, name: str, what: str) -> TensorFile:
+    """Reads the bytes of a file, which arrays then share.
+
+    Args:
+        buffer: The bytes.
+        name: Where they are from, for messages.
+        what: Name of the expected kind of file, for messages.
+
+    Raises:
+        FormatError: They are not in this layout, or not complete.
+    """
+    size = len(buffer)
+    if size < 8:
+        raise FormatError(f"{name} has {size} bytes; wanted {what}, which has more")
     length = int.from_bytes(buffer[:8], "little")
     if length > min(size - 8, _MOST_HEADER_BYTES) or buffer[8:9] != b"{":
         raise FormatError(
-            f"{path} does not begin with a header of its first 8 bytes' length; wanted {what}"
+            f"{name} does not begin with a header of its first 8 bytes' length; wanted {what}"
         )
     try:
         header = json.loads(buffer[8 : 8 + length].decode("utf-8"))
     except (ValueError, RecursionError):
-        raise FormatError(f"{path} has a header that is not JSON; wanted {what}") from None
+        raise FormatError(f"{name} has a header that is not JSON; wanted {what}") from None
     try:
         return _mapped(buffer, header, 8 + length, size)
     except _HeaderError as error:
-        raise FormatError(f"{path}: {error}; wanted {what} that is complete") from None
+        raise FormatError(f"{name}: {error}; wanted {what} that is complete") from None
 
 
 class _HeaderError(Exception):
@@ -158,6 +174,15 @@ def write_tensors(
             have to come first, so that all are aligned. The first begins at a multiple of 64.
         metadata: Strings by name.
     """
+    parts = tensor_bytes(tensors, metadata)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.writelines(parts)
+
+
+def tensor_bytes(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> list[bytes | memoryview]:
+    """Returns the bytes of a file, in parts; the arguments are those of ``write_tensors``."""
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     place = 0
     for name, array in tensors.items():
@@ -174,7 +199,8 @@ def write_tensors(
             f"the file's header would have {len(text)} bytes; wanted at most "
             f"{_MOST_HEADER_BYTES}, so keep less in the metadata"
         )
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for array in tensors.values():
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    arrays = (np.ascontiguousarray(array).reshape(-1) for array in tensors.values())
+    return [
+        len(text).to_bytes(8, "little") + text,
+        *(array.view(np.uint8).data for array in arrays),
+    ]

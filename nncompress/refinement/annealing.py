@@ -13,7 +13,7 @@ from nncompress.refinement.rows import CodedRows
 # The first and the last temperature, in units of ``CodedRows.temperature``.
 _HOT, _COLD = 2.0, 0.4
 # Sweeps in the first round and in the last: hot codes forget sooner, and their sweeps take longer.
-_FIRST_SWEEPS, _LAST_SWEEPS = 2, 8
+_FIRST_SWEEPS, _LAST_SWEEPS = 4, 16
 _FALLING_STEPS = 64
 
 

@@ -1,5 +1,6 @@
 """A forecast of the time that refinement takes, from passes over a few of the rows."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -10,18 +11,19 @@ from nncompress.machine import Machine
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.refine import (
+    CODEWORDS_OF_FULL_LENGTH,
     PROBE_ROUNDS,
     PROBE_ROWS,
     PROBE_WIDTHS,
-    SAMPLE_ROWS,
+    ROUNDS_A_SEARCH,
     WIDTH,
     WIDTHS,
     RefinementSettings,
-    annealing_rounds_for,
     one_blas_thread,
     prepare_rows,
 )
 from nncompress.refinement.residual import residual_start
+from nncompress.refinement.room import SAMPLE_ROWS, solution_seconds
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
@@ -45,8 +47,8 @@ def forecast_seconds(
 ) -> float:
     """Returns about how many seconds ``refine`` would take without a limit.
 
-    Passes are timed with at most 1,024 codewords, and their time is scaled: that of a row goes
-    with its M visits to L numbers each, that of the least squares with L cubed.
+    Passes are timed with at most 1,024 codewords, and the time of a row is scaled: it goes with
+    its M visits to L numbers each.
 
     Args:
         matrix: The embedding matrix, ``(N, D)``.
@@ -54,9 +56,6 @@ def forecast_seconds(
         num_codewords: K.
         settings: The settings of refinement.
         machine: The machine that ``refine`` will compute on.
-
-    Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
     """
     num_units = num_codebooks * num_codewords
     timed_codewords = min(num_codewords, _TIMED_CODEWORDS // 2)
@@ -80,25 +79,27 @@ def forecast_seconds(
     sweep = seconds_a_row(lambda: rows.relax([unit] * _SWEEPS, solve=False)) / _SWEEPS
     improve = seconds_a_row(lambda: rows.improve(settings.trials, unit, solve=False))
     search = seconds_a_row(lambda: rows.search(WIDTH, solve=False)) / WIDTH
-    solve = max(0.0, _seconds_of(rows.fit) - _seconds_of(rows.measure))
-    solve *= (num_units / timed_units) ** 3
+    few = min(1.0, CODEWORDS_OF_FULL_LENGTH / num_units)
+    annealing_rounds = math.ceil(settings.annealing_rounds * few)
+    solutions = PROBE_ROUNDS + len(PROBE_WIDTHS)
     all_rows, sampled, probed = (
         min(n, len(matrix)) for n in (len(matrix), SAMPLE_ROWS, PROBE_ROWS)
     )
     seconds = probed * (sweep * sum(sweeps_of(PROBE_ROUNDS)) + search * sum(PROBE_WIDTHS))
-    solves = PROBE_ROUNDS + len(PROBE_WIDTHS) + settings.rounds
     if num_codebooks * np.log2(num_codewords) < _MANY_BITS * matrix.dim:
-        rounds = annealing_rounds_for(settings, num_units)
-        seconds += sampled * sweep * sum(sweeps_of(rounds))
-        solves += rounds
+        seconds += sampled * sweep * sum(sweeps_of(annealing_rounds))
         if sampled < all_rows:
             seconds += all_rows * sweep * len(falling_temperatures(unit))
         seconds += all_rows * improve * settings.rounds / 2  # few gain enough to go on
+        solutions += annealing_rounds + settings.rounds // 2
     else:
-        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (settings.rounds + 1))
-        seconds += all_rows * improve * settings.rounds
-        solves += len(WIDTHS) + settings.rounds
-    return seconds + solves * solve
+        rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH)
+        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (rounds + 1))
+        seconds += all_rows * improve * rounds
+        solutions += len(WIDTHS) + 2 * rounds
+    if machine.runtime is None:
+        seconds += solutions * solution_seconds(num_units, matrix.dim)
+    return seconds
 
 
 def _row_work(num_codebooks: int, num_units: int, dim: int) -> float:

@@ -50,19 +50,28 @@ class LeastSquares:
         Args:
             codebook: The old codebook, ``(L, D)``.
         """
-        xp, counts = self._xp, self.counts.copy()
+        xp, counts = self._xp, self.counts
+        diagonal = counts.reshape(-1)[:: len(counts) + 1]
+        weights = diagonal.copy()
         for first in range(0, len(counts), _BLOCK):
             own = slice(first, first + _BLOCK)
-            counts[own, own] += xp.tril(counts[own, own], -1).T
+            counts[own, own] = xp.tril(counts[own, own]) + xp.tril(counts[own, own], -1).T
             counts[:first, own] = counts[own, :first].T
-        counts.reshape(-1)[:: len(counts) + 1] += _INERTIA
-        return xp.linalg.solve(counts, self.sums + _INERTIA * codebook)
+        diagonal += _INERTIA
+        solution = xp.linalg.solve(counts, self.sums + _INERTIA * codebook)
+        # Only what is above the diagonal stays changed, which nothing else reads.
+        diagonal[...] = weights
+        return solution
 
     def loss(self, codebook: Any) -> float:
         """Returns half the weighted mean squared distance a codebook leaves, from the sums."""
         xp, codebook = self._xp, codebook.astype(np.float64)
         # Each pair of codewords is below the diagonal once.
         norms = xp.einsum("ld,ld->l", codebook, codebook)
-        pairs = 2.0 * xp.vdot(codebook, self.counts @ codebook) - xp.diag(self.counts) @ norms
+        products = xp.empty_like(codebook)
+        for first in range(0, len(codebook), _BLOCK):
+            own, end = slice(first, first + _BLOCK), first + _BLOCK
+            products[own] = xp.tril(self.counts[own, :end], first) @ codebook[:end]
+        pairs = 2.0 * xp.vdot(codebook, products) - xp.diag(self.counts) @ norms
         error = self.squares - 2.0 * xp.vdot(codebook, self.sums) + pairs
         return 0.5 * max(0.0, float(error)) / self.weight

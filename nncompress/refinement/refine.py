@@ -23,23 +23,24 @@ from nncompress.refinement.engines import make_engine
 from nncompress.refinement.engines.interface import Engine
 from nncompress.refinement.record import Record
 from nncompress.refinement.residual import residual_start
+from nncompress.refinement.room import SAMPLE_ROWS, require_room
 from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 
-# The Gram matrix and the counts have L = M*K rows and columns: 2 GiB of them at this size.
-MOST_CODEWORDS = 8_192
-# Rows that codebooks are annealed or grown on, and rows that tell which of the two to do.
-SAMPLE_ROWS, PROBE_ROWS = 32_768, 8_192
+# Rows that tell whether codebooks are to be annealed or grown.
+PROBE_ROWS = 8_192
 _SAMPLE_BYTES = 256 << 20
-PROBE_ROUNDS, _PROBE_TRIALS = 30, 4
+PROBE_ROUNDS, _PROBE_TRIALS = 15, 4
 # What many more rounds of annealing still gain, at least.
 _ANNEALING_GAIN = 0.95
 # Widths of the beam while codebooks grow on the sample and on the probe, and afterwards.
-WIDTHS, PROBE_WIDTHS, WIDTH = (8, 16, 32, 64, 128), (8, 16, 16), 64
+WIDTHS, PROBE_WIDTHS, WIDTH = (8, 32, 128, 128), (8, 16, 16), 128
+# A round with so wide a beam gains what several others do.
+ROUNDS_A_SEARCH = 3
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
 # Codebooks larger than this get fewer rounds of annealing, in proportion.
-_CODEWORDS_OF_FULL_LENGTH = 1_024
+CODEWORDS_OF_FULL_LENGTH = 1_024
 # The shares of limited time after which the probe's annealing ends, and that of all.
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 # The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
@@ -57,7 +58,8 @@ class RefinementSettings:
     Attributes:
         annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
             codebook; 0 for none, and no other start than the trained one.
-        rounds: The most rounds after that; each improves the codes and then the codebook.
+        rounds: The most rounds after that; each improves the codes and then the codebook. After
+            residual codebooks, where each begins with beam search, a third as many.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
         seconds: Time after which no further round begins, or None. A few passes through the rows
@@ -67,7 +69,7 @@ class RefinementSettings:
         InputError: The time is not positive.
     """
 
-    annealing_rounds: int = 120
+    annealing_rounds: int = 60
     rounds: int = 6
     tolerance: float = 1e-3
     trials: int = 32
@@ -127,7 +129,7 @@ def refine(
         Codes and codebook, no worse than those given.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        MemoryError: There is less memory than ``room.refinement_bytes`` tells.
     """
     clock = _Clock(settings.seconds)
     engine = make_engine(machine or Machine())
@@ -175,11 +177,13 @@ def quantize(
         settings: The settings of refinement.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        InputError: The codebook takes more memory than is free.
     """
+    machine = machine or Machine()
+    require_room(*matrix.shape, num_codebooks * num_codewords, machine)
     codes = np.zeros((len(matrix), num_codebooks), code_dtype(num_codewords))
     codebook = np.zeros((num_codebooks * num_codewords, matrix.dim), np.float32)
-    engine = make_engine(machine or Machine())
+    engine = make_engine(machine)
     rows = prepare_rows(matrix, codes, codebook, None, seed, engine)
     residual_start(rows)
     clock = _Clock(settings.seconds)
@@ -211,9 +215,11 @@ def improve_codes(
         Codes of the same shape and type, none of them worse.
 
     Raises:
-        InputError: The codebook has more than ``MOST_CODEWORDS`` codewords.
+        InputError: The codebook takes more memory than is free.
     """
-    rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(machine or Machine()))
+    machine = machine or Machine()
+    require_room(*matrix.shape, len(codebook), machine)
+    rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(machine))
     rows = _with_moderate_codebook(rows)
     annealed = rows.with_codebook(rows.codebook, "annealed_rows")
     passes = settings.rounds + 3
@@ -263,11 +269,6 @@ def prepare_rows(
     engine: Engine,
 ) -> CodedRows:
     """Centres and scales rows and codebook; the arguments but the last are those of ``refine``."""
-    if len(codebook) > MOST_CODEWORDS:
-        raise InputError(
-            f"the codebook has {len(codebook)} codewords (M*K); refinement takes at most "
-            f"{MOST_CODEWORDS}, so leave it out or train with a smaller M or K"
-        )
     # Centred rows keep their precision in float32, and a sum of squares its meaning.
     normalization = matrix.normalization
     shift = normalization.centre.astype(np.float64) / codes.shape[1]
@@ -303,7 +304,9 @@ def _new_start(
     others.keep()
     start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
     if start == "annealed":
-        rounds = annealing_rounds_for(settings, len(sample.codebook))
+        # A round costs more than its rows where there are many codewords.
+        few = min(1.0, CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
+        rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
     else:
         _grow(sample, WIDTHS, clock)
@@ -316,13 +319,6 @@ def _new_start(
     else:
         rows.search(WIDTH if clock.share() < 1.0 else WIDTHS[0])
     return rows, start
-
-
-def annealing_rounds_for(settings: RefinementSettings, num_units: int) -> int:
-    """Returns how many rounds of annealing so many codewords get."""
-    # A round costs more than its rows where there are many codewords.
-    few = min(1.0, _CODEWORDS_OF_FULL_LENGTH / num_units)
-    return math.ceil(settings.annealing_rounds * few)
 
 
 def _grow(rows: CodedRows, widths: Sequence[int], clock: _Clock) -> None:
@@ -340,10 +336,9 @@ def _rounds(
     """Makes the rounds that never raise the loss; returns the loss after each."""
     losses = []
     passes = 2 if searching else 1
-    with progress_bar(
-        passes * settings.rounds * len(rows.matrix), "Refining", delay=0, leave=True
-    ) as bar:
-        for _ in range(settings.rounds):
+    rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH) if searching else settings.rounds
+    with progress_bar(passes * rounds * len(rows.matrix), "Refining", delay=0, leave=True) as bar:
+        for _ in range(rounds):
             before = rows.loss
             if searching and clock.share() < 1.0:
                 rows.search(WIDTH, bar=bar)

@@ -249,6 +249,7 @@ class CodedRows:
         if self.squares is None:
             self.squares = squares
         equations = work.equations()
+        del work  # and with them the Gram matrix, before the equations are solved
         equations.squares, equations.weight = self.squares, weight
         self.passes += 1
         codebook = engine.xp.asarray(self.codebook)

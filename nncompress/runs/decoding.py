@@ -15,7 +15,8 @@ from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
 from nncompress.pipeline import code, facts_of, make_embedding, refines
-from nncompress.refinement.refine import MOST_CODEWORDS, RefinementSettings
+from nncompress.refinement.refine import RefinementSettings
+from nncompress.refinement.room import require_room
 from nncompress.runs.best_file import best_snapshot
 from nncompress.runs.config import CONFIG_FILE, read_config
 from nncompress.runs.data import TrainingData
@@ -96,10 +97,14 @@ def decode(
             continue  # training has put a better one in its place
     known = config or {}
     recipe, seed = known.get("recipe", "unknown"), known.get("seed", 0)
-    refined = _is_refined(choices, recipe, size)
+    refined = _is_refined(choices, recipe)
     data = _data_of(snapshot, config, choices.matrix, choices.weights, choices.limit)
     matrix, weights = (data if refined else replace(data, weights=None)).open()
     require_same_width(chain, matrix)
+    if refined and choices.refined:
+        require_room(*matrix.shape, size[0] * size[1], machine)
+    elif refined and not refines(recipe, matrix, size, machine, choices.refinement):
+        refined, weights = False, None
     tokens = None if choices.vocabulary is None else _tokens(choices.vocabulary, matrix)
 
     inputs = [data.matrix, data.weights, choices.vocabulary, snapshot]
@@ -148,14 +153,9 @@ def decode(
     return exact.distance
 
 
-def _is_refined(choices: DecodingChoices, recipe: str, size: tuple[int, int]) -> bool:
-    num_units = size[0] * size[1]
-    if choices.refined and num_units > MOST_CODEWORDS:
-        raise InputError(
-            f"M*K is {num_units}; refinement takes at most {MOST_CODEWORDS} codewords, so leave "
-            "--refine out"
-        )
-    refined = refines(recipe, *size) if choices.refined is None else choices.refined
+def _is_refined(choices: DecodingChoices, recipe: str) -> bool:
+    """Tells whether codes are to be refined if there is room for it."""
+    refined = recipe == "fast" if choices.refined is None else choices.refined
     if not refined and choices.refinement.seconds is not None:
         raise InputError(
             "a time budget is for refinement, which is off; add --refine, or leave it out"

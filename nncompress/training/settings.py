@@ -54,8 +54,8 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "fast": Recipe(
-            batch_size=64,
-            epochs=50,
+            batch_size=32,
+            epochs=25,
             min_iterations=4_000,
             max_iterations=12_000,
             learning_rate=5e-3,

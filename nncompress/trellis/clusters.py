@@ -42,9 +42,7 @@ def find_centres(
     return centres
 
 
-def nearest(
-    rows: np.ndarray, centres: np.ndarray, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest(rows: np.ndarray, centres: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the nearest centre of each row, int64 ``(n,)``, and the squared distances."""
     squares = np.square(centres, dtype=np.float64).sum(axis=1).astype(np.float32) / 2
     clusters = np.empty(len(rows), np.int64)

@@ -74,7 +74,8 @@ class Coded:
     Attributes:
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
-        errors: The squared error of each row within the axes, in the rows' units, float64 ``(n,)``.
+        errors: The squared error of each row within the axes, in the rows' units, float64
+            ``(n,)``.
         bits: The bits of each row by the tables, float64 ``(n,)``.
         clusters: Each row's cluster, int64 ``(n,)``.
     """
@@ -118,6 +119,34 @@ class Quantizer:
     class_steps: np.ndarray
     class_frequencies: np.ndarray
 
+    @classmethod
+    def of_residual(cls, residual: Residual) -> "Quantizer":
+        """Returns the quantizer that more rows are coded by, given the stage of a table.
+
+        Rows without a weight of their own get the step that most of the table's rows have.
+        """
+        tables, stream, centres = residual.tables, residual.stream, residual.centres
+        steps, which = np.unique(tables.class_steps.astype(np.float64), return_inverse=True)
+        step = float(steps[np.bincount(which, tables.class_frequencies).argmax()])
+        exponents = np.rint(np.log(steps / step) / math.log(RATIO)).astype(np.int32)
+        kept = tables.axis_scales != LEFT_OUT
+        centre_steps = np.ones(residual.num_axes, np.float32)
+        integers = np.zeros((1, residual.num_axes), np.int64)
+        if centres is not None:
+            centre_steps = centres.steps
+            rows = centres.integers.read([1 << centres.bits] * residual.num_axes)
+            integers = np.array(rows).T
+        return cls(
+            Settings(
+                step, state_bits=residual.state_bits, block_rows=stream.block_rows,
+                cluster_bits=0 if centres is None else centres.bits,
+            ),
+            residual.mean, residual.reflections, kept, np.ascontiguousarray(residual.axes.T),
+            centre_steps, integers, tables.axis_scales[kept].astype(np.int32),
+            Scales(tables.points, tables.frequencies, tables.shifts.astype(np.int64)),
+            tables.class_offsets.astype(np.int32), exponents[which], tables.class_frequencies,
+        )  # fmt: skip
+
     def coordinates(self, rows: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns how far rows ``(n, D)`` are from their clusters' centres, along the axes.
 
@@ -150,12 +179,13 @@ class Quantizer:
         exponents = known[np.abs(exponents[:, None] - known).argmin(axis=1)]
         steps = self.settings.step * RATIO ** exponents.astype(np.float64)
         coordinates, clusters = self.coordinates(rows, engine.threads)
-        sizes = (coordinates / steps[:, None]).astype(np.float32)
-        classes = self._classes(sizes, exponents, engine)
-        return self._walk(sizes, classes, steps, clusters, engine)[0]
+        np.divide(coordinates, steps[:, None], out=coordinates, casting="same_kind")
+        classes = self._classes(coordinates, exponents, engine)
+        return self._walk(coordinates, classes, steps, clusters, engine)[0]
 
     def _classes(self, sizes: np.ndarray, exponents: np.ndarray, engine: Engine) -> np.ndarray:
-        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit)
+        largest = max(float(sizes.max()), -float(sizes.min()))
+        look_up = self.scales.cost_of_sizes(self.settings.cost_of_a_bit, largest)
         fees = -np.log2(self.class_frequencies / 4096) * self.settings.cost_of_a_bit
         classes = np.zeros(len(sizes), np.int64)
         for exponent in np.unique(exponents):
@@ -176,11 +206,11 @@ class Quantizer:
         clusters: np.ndarray,
         engine: Engine,
     ) -> tuple[Coded, Counted]:
-        largest = float(np.abs(sizes).max(initial=0.0))
+        largest = max(float(sizes.max()), -float(sizes.min()))
         if largest > _LARGEST_SIZE:
             raise InputError(
-                f"a row is {largest:,.0f} quantization steps long, and {_LARGEST_SIZE:,.0f} are the "
-                "most; ask for less quality or fewer bits, or leave out rows that are much larger "
+                f"a row is {largest:,.0f} quantization steps long; wanted {_LARGEST_SIZE:,.0f} at "
+                "most: ask for less quality or fewer bits, or leave out rows that are much larger "
                 "than the others"
             )
         offsets = self.class_offsets[classes].astype(np.int32)

@@ -80,21 +80,23 @@ class Scales:
         points = points.astype(np.float16).astype(np.float32)
         return replace(self, frequencies=frequencies, points=points)
 
-    def cost_of_sizes(self, lam: float) -> np.ndarray:
+    def cost_of_sizes(self, lam: float, largest: float) -> np.ndarray:
         """Returns what a size costs at best, the mean of both quantizers, float32.
 
         Args:
             lam: The cost of a bit in squared steps.
+            largest: The largest size that there is, in steps.
 
         Returns:
-            ``(scales, 4096)``: sizes are the middles of quarters of a step.
+            ``(scales, sizes)``: sizes are the middles of quarters of a step, up to the largest or
+            to 1,024 steps.
         """
-        sizes = (np.arange(_SIZES) + 0.5) / 4
-        costs = np.zeros((MOST_SCALES, _SIZES))
+        sizes = (np.arange(int(min(_SIZES, 4 * largest + 1))) + 0.5) / 4
+        costs = np.zeros((len(self.points), len(sizes)))
         bits = self.bits.astype(np.float64)
         for c in range(2):
             nearest = np.rint((sizes + c) / 2).astype(np.int64)
-            best = np.full((MOST_SCALES, _SIZES), np.inf)
+            best = np.full_like(costs, np.inf)
             for k in (np.zeros_like(nearest), np.maximum(nearest - 1, 0), nearest):
                 value = np.where(
                     k < POINTS, self.points[:, c][:, np.minimum(k, POINTS - 1)], 2.0 * k - c

@@ -8,6 +8,7 @@ import pytest
 from nncompress import CompressedEmbedding, InputError
 from nncompress.errors import OutputError
 from nncompress.formats import rescue
+from nncompress.refinement import room
 from nncompress.runs import decoding
 from nncompress.runs.best_file import best_snapshot, read_best, snapshot_name, write_best
 
@@ -101,17 +102,14 @@ def test_refinement_is_on_for_the_fast_recipe_and_lowers_the_loss(commands, run,
 
 
 def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, monkeypatch):
-    from nncompress import pipeline
-
     commands.infer(["--model", str(run), "--no-refine"])
     (path,) = run.glob("*.codes")
     plain = path.read_text()
-    for module in (decoding, pipeline):
-        monkeypatch.setattr(module, "MOST_CODEWORDS", 31)
-    with pytest.warns(UserWarning, match="stay as training leaves them"):
+    monkeypatch.setattr(room, "free_memory", lambda: 1_000)
+    with pytest.warns(UserWarning, match=r"bytes of memory, and 1,000 are free: codes"):
         commands.infer(["--model", str(run)])
     assert path.read_text() == plain
-    with pytest.raises(InputError, match=r"M\*K is 32; refinement takes at most 31"):
+    with pytest.raises(InputError, match="and 1,000 are free; wanted a smaller M or K"):
         commands.infer(["--model", str(run), "--refine"])
 
 

@@ -9,6 +9,7 @@ import pytest
 from nncompress import CompressedEmbedding, FormatError, InputError
 from nncompress.cli.main import main
 from nncompress.embedding.codes import write_codebook, write_codes
+from tests.embedding.residual_tables import random_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -202,6 +203,28 @@ def test_what_a_file_says_of_itself_is_shown_as_text_and_not_believed(ask, path)
     assert facts["rows"] == 500
     assert "verified" not in facts
     assert json.loads(ask("info", path, "--json", "--verify"))["verified"] is True
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_the_command_takes_tables_with_residuals(ask, tmp_path, random, additive):
+    table = random_table(random, additive, 8)
+    embedding = CompressedEmbedding.of_table(table, [f"w{i}" for i in range(70)], {"M": 9})
+    path = tmp_path / "x.nnc"
+    embedding.save(path)
+    facts = json.loads(ask("info", path, "--verify", "--json"))
+    assert facts["file_bytes"] == path.stat().st_size
+    assert (facts["axes"], facts["trellis_states"], facts["rows_per_block"]) == (6, 16, 3)
+    assert facts["row_bits"] == pytest.approx(8 * table.row_bytes, abs=0.01)
+    assert facts["shared_bytes"] == table.shared_bytes
+    named = (facts["M"], facts["K"], facts["codebook_dtype"]) if additive else "M" in facts
+    assert named == ((3, 11, "8 bits") if additive else False)
+    assert json.loads(ask("similar", path, "w3", "--json"))
+    for to in ("word2vec", "glove", "npy"):
+        ask("export", path, tmp_path / "out.npy", "--to", to)
+    exported = np.load(tmp_path / "out.npy")
+    np.testing.assert_allclose(exported, embedding.to_numpy(), rtol=1e-5)
+    measured = json.loads(ask("evaluate", path, "--against", tmp_path / "out.npy", "--json"))
+    assert measured["mean_cosine"] == pytest.approx(1)
 
 
 def test_sizes_are_written_in_the_unit_that_suits_them():

@@ -185,7 +185,10 @@ def entry(name, **values):
     ("change", "message"),
     [
         (metadata(format="pt"), "is a safetensors file of another kind"),
-        (metadata(format_version="2"), "format version 2, and this release reads version 1"),
+        (
+            metadata(format_version="3"),
+            "format version 3, and this release reads versions 1 and 2",
+        ),
         (metadata(format_version="x"), "format_version is 'x'; wanted a number"),
         (metadata(num_codebooks="0"), "num_codebooks is 0; wanted 1"),
         (metadata(num_codebooks="4"), "codes of shape .* wanted 2 columns and 44 rows for M=4"),

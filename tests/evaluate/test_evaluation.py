@@ -3,7 +3,9 @@ import pytest
 
 from nncompress import CompressedEmbedding, InputError
 from nncompress.evaluate.evaluation import evaluate
+from nncompress.evaluate.pictures import plot_evaluation
 from nncompress.sources import EmbeddingMatrix
+from tests.embedding.residual_tables import random_table
 
 
 @pytest.fixture
@@ -64,3 +66,18 @@ def test_all_rows_can_be_asked_for_their_neighbours(compressed, original):
 def test_another_table_is_refused(compressed, original):
     with pytest.raises(InputError, match=r"has shape \(399, 10\); .* shape \(400, 10\)"):
         evaluate(compressed, EmbeddingMatrix(original[:-1]))
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_a_table_with_residuals_is_measured(random, additive, tmp_path):
+    table = random_table(random, additive, rows=300)
+    embedding = CompressedEmbedding.of_table(table, [f"w{i}" for i in range(300)])
+    decoded = embedding.to_numpy()
+    original = (decoded + 0.5 * random.normal(size=decoded.shape)).astype(np.float32)
+    result = evaluate(embedding, EmbeddingMatrix(original), [], num_queries=300)
+    kept = [len(neighbours(original, q) & neighbours(decoded, q)) / 10 for q in range(300)]
+    assert result.recall == pytest.approx(np.mean(kept), abs=0.01)
+    codes = 3 * np.log2(11) if additive else 0
+    assert result.bits_used == pytest.approx(8 * table.residual.row_bytes + codes, abs=0.5)
+    plot_evaluation(tmp_path / "x.png", result, "x")
+    assert (tmp_path / "x.png").exists()

@@ -59,15 +59,6 @@ def test_clusters_take_what_clusters_have():
     assert bits + 4 < more - 8
 
 
-def test_rows_of_more_weight_are_nearer():
-    rows, _ = gaussian_rows(2_000, 16)
-    weights = np.where(np.arange(2_000) < 200, 8.0, 0.25)
-    read, _ = decoded(rows, Settings(0.3, block_rows=8), weights)
-    errors = np.square(read - rows).sum(axis=1)
-    ratio = errors[200:].mean() / errors[:200].mean()
-    assert 16 < ratio < 50  # 32, but for the even exponents and for what the largest steps spare
-
-
 def test_neither_threads_nor_tiles_change_anything(monkeypatch):
     rows, _ = gaussian_rows(2_000, 16)
     settings = Settings(0.3, block_rows=4, cluster_bits=3)
@@ -93,9 +84,3 @@ def test_a_row_beyond_all_levels_is_refused():
     rows[7] *= 1e6
     with pytest.raises(InputError, match="quantization steps long"):
         decoded(rows, Settings(0.2))
-
-
-def test_a_table_of_equal_rows_comes_back():
-    rows = np.tile(np.linspace(-1, 1, 8, dtype=np.float32), (50, 1))
-    read, _ = decoded(rows, Settings(0.1))
-    np.testing.assert_allclose(read, rows, atol=1e-6)

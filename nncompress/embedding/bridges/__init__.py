@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.keys import Key
+from nncompress.embedding.residual_table import ResidualTable, Table
+from nncompress.errors import InputError
 
 if TYPE_CHECKING:
     import chainer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Compressed(Protocol):
     """A compressed embedding, as far as bridges need it."""
 
-    table: CodeTable
+    table: Table
 
     @property
     def key_to_index(self) -> Mapping[Key, int]:
@@ -45,29 +46,52 @@ def to_gensim(embedding: Compressed) -> "gensim.models.KeyedVectors":
 def to_torch(embedding: Compressed, *, trainable: bool = False) -> "torch.nn.Module":
     """Returns a module that stands in the place of ``torch.nn.Embedding``.
 
+    A residual stage is decoded by the CPU and has no gradient. A table that has nothing else has
+    no trainable parameter.
+
     Args:
         embedding: The compressed embedding.
-        trainable: Whether the codebook is trained; codes never are.
+        trainable: Whether the codebook is trained; codes and residuals never are.
+
+    Raises:
+        InputError: There is no codebook to train.
     """
     from nncompress.embedding.bridges.torch_module import CompositionalEmbedding
+    from nncompress.embedding.bridges.torch_residual import ResidualEmbedding
 
+    if isinstance(embedding.table, ResidualTable):
+        _check_trainable(embedding.table, trainable)
+        return ResidualEmbedding.of(embedding.table, trainable)
     return CompositionalEmbedding.of(embedding.table, trainable)
 
 
 def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Link":
     """Returns a link that stands in the place of ``chainer.links.EmbedID``.
 
+    A residual stage is decoded by the CPU and has no gradient. A table that has nothing else has
+    no trainable parameter.
+
     Args:
         embedding: The compressed embedding.
-        trainable: Whether the codebook is trained; codes never are.
+        trainable: Whether the codebook is trained; codes and residuals never are.
+
+    Raises:
+        InputError: There is no codebook to train.
     """
     from nncompress.embedding.bridges.chainer_link import CompositionalEmbedID
+    from nncompress.embedding.bridges.chainer_residual import ResidualEmbedID
 
+    if isinstance(embedding.table, ResidualTable):
+        _check_trainable(embedding.table, trainable)
+        return ResidualEmbedID.of(embedding.table, trainable)
     return CompositionalEmbedID.of(embedding.table, trainable)
 
 
 def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Index":
     """Returns a faiss index over the same codes and codebook; rows have their numbers.
+
+    faiss has nothing like a residual stage: rows with one are decoded, into an index that holds
+    them as they are, ``4*N*D`` bytes.
 
     Args:
         embedding: The compressed embedding.
@@ -79,3 +103,11 @@ def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Ind
     from nncompress.embedding.bridges.faiss_index import to_faiss
 
     return to_faiss(embedding.table, metric)
+
+
+def _check_trainable(table: ResidualTable, trainable: bool) -> None:
+    if trainable and table.additive is None:
+        raise InputError(
+            "trainable=True for a table of residuals alone, which has no codebook to train; leave "
+            "it out, or compress with -M and -K too"
+        )

@@ -1,9 +1,9 @@
-"""A faiss index over the same codes and codebook."""
+"""A faiss index over the same codes and codebook, or over decoded rows."""
 
 import faiss
 import numpy as np
 
-from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.residual_table import ResidualTable, Table
 from nncompress.errors import InputError
 
 _METRICS = {
@@ -12,11 +12,13 @@ _METRICS = {
 }
 
 
-def to_faiss(table: CodeTable, metric: str = "inner_product") -> faiss.IndexLocalSearchQuantizer:
+def to_faiss(table: Table, metric: str = "inner_product") -> faiss.Index:
     """Makes an index of additive codes (faiss packs them as this project does).
 
+    Rows with a residual stage are decoded, into an ``IndexFlat``.
+
     Args:
-        table: Codes and codebook.
+        table: The compressed rows.
         metric: ``"inner_product"``, which goes by look-up tables, or ``"l2"``, for which faiss
             decodes rows.
 
@@ -26,6 +28,11 @@ def to_faiss(table: CodeTable, metric: str = "inner_product") -> faiss.IndexLoca
     if metric not in _METRICS:
         raise InputError(f"no metric {metric!r}; wanted one of {', '.join(_METRICS)}")
     kind, search = _METRICS[metric]
+    if isinstance(table, ResidualTable):
+        flat = faiss.IndexFlat(table.dim, kind)
+        for _, rows in table.blocks():
+            flat.add(rows)
+        return flat
     index = faiss.IndexLocalSearchQuantizer(  # type: ignore[call-overload]  # its stub lacks one
         table.dim, table.num_codebooks, table.packing.bits, kind, search
     )

@@ -8,8 +8,10 @@ from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
 from nncompress.machine import Machine
 from nncompress.matrix.methods.interface import MatrixCompressorInterface, PairFactors
-from nncompress.refinement.refine import MOST_CODEWORDS, quantize
+from nncompress.refinement.refine import quantize
 from nncompress.sources import EmbeddingMatrix
+
+_MOST_CHOSEN = 8_192  # codewords in all, where the number of codebooks is left open
 
 
 class CompositionalFactors(PairFactors):
@@ -65,7 +67,7 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         """Returns M.
 
         Raises:
-            InputError: Not even one codebook fits, or there are too many codewords to refine.
+            InputError: Not even one codebook fits.
         """
         k, chosen = self._spec.num_codewords, self._spec.num_codebooks
         size = np.dtype(dtype).itemsize
@@ -76,13 +78,12 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
             return shape[0] * packed + size * count * k * shape[1]
 
         if not chosen:
-            while stored(chosen + 1) <= allowed and (chosen + 1) * k <= MOST_CODEWORDS:
+            while stored(chosen + 1) <= allowed and (chosen + 1) * k <= _MOST_CHOSEN:
                 chosen += 1
-        if not chosen or chosen * k > MOST_CODEWORDS:
+        if not chosen:
             raise InputError(
                 f"num_codebooks is {chosen} with num_codewords {k} for a matrix of shape {shape} "
-                f"at rank {self._spec.rank}; wanted at least 1 codebook, and at most "
-                f"{MOST_CODEWORDS} codewords in all"
+                f"at rank {self._spec.rank}; wanted at least 1 codebook"
             )
         return chosen
 

@@ -82,7 +82,8 @@ class _CpuPass:
     def _gram(self) -> np.ndarray:
         """Twice the inner products of codewords, ``(L, L)``, and 0 within a group."""
         codebook = self._codebook
-        gram = 2.0 * (codebook @ codebook.T)
+        gram = codebook @ codebook.T
+        gram *= 2.0
         for first in self._first_units:
             own = slice(first, first + self._num_codewords)
             gram[own, own] = 0.0

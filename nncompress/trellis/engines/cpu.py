@@ -4,8 +4,7 @@
 import numpy as np
 
 from nncompress.cpu import level_counts, rans, trellis
-from nncompress.embedding.residual import slots_of
-from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.residual_kernels import Reading, starts_of
 from nncompress.embedding.trellis_code import TrellisCode
 from nncompress.machine import Team
 from nncompress.trellis.engines.interface import Counted, Tables
@@ -30,9 +29,7 @@ class CpuEngine:
         fees: np.ndarray,
         look_up: np.ndarray,
     ) -> np.ndarray:
-        chosen = np.zeros(len(rows), np.int64)
-        self._run(level_counts.choose_classes, rows, chosen, axis_scales, offsets, fees, look_up)
-        return chosen
+        return level_counts.choose_classes(rows, axis_scales, offsets, fees, look_up, self._team)
 
     def walk(
         self,
@@ -44,8 +41,9 @@ class CpuEngine:
         code: TrellisCode,
     ) -> np.ndarray:
         levels = np.zeros(rows.shape, np.int16)
-        lam = np.float32(cost_of_a_bit)
-        self._run(trellis.walk, rows, levels, offsets, axis_scales, tables, lam, code.labels)
+        trellis.find_levels(
+            rows, levels, offsets, axis_scales, tables, cost_of_a_bit, code.labels, self._team
+        )
         return levels
 
     def count(
@@ -79,19 +77,11 @@ class CpuEngine:
         frequencies: np.ndarray,
         class_frequencies: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        _, starts = slots_of(frequencies)
-        _, class_starts = slots_of(class_frequencies)
-        lengths = np.zeros(-(-len(levels) // block_rows), np.int64)
-        places = np.zeros_like(lengths)
-        shared = (
+        return rans.write(
             levels, classes, block_rows, scales, (code.next_states, code.quantizers),
-            frequencies, starts, (class_frequencies, class_starts),
+            frequencies, starts_of(frequencies),
+            (class_frequencies, starts_of(class_frequencies)), self._team,
         )  # fmt: skip
-        self._run(rans.write_blocks, lengths, places, np.empty(0, np.uint8), *shared)
-        places[1:] = np.cumsum(lengths)[:-1]
-        data = np.zeros(int(lengths.sum()), np.uint8)
-        self._run(rans.write_blocks, lengths, places, data, *shared)
-        return data, lengths
 
     def _run(self, function, *arguments) -> None:
         self._team.run(function, self._team.threads, *arguments)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nncompress.embedding.residual import slots_of
-from nncompress.embedding.residual_kernels import Reading
+from nncompress.embedding.residual_kernels import Reading, starts_of
 from nncompress.embedding.trellis_code import TrellisCode
 from nncompress.gpu.runtime import Runtime
 from nncompress.machine import usable_cores
@@ -148,8 +147,8 @@ class GpuEngine:
         shared = [
             *(self._send(array.astype(np.int32)) for array in scales),
             self._send(code.labels),
-            *(self._send(array) for array in (frequencies, slots_of(frequencies)[1])),
-            *(self._send(array) for array in (class_frequencies, slots_of(class_frequencies)[1])),
+            *(self._send(array) for array in (frequencies, starts_of(frequencies))),
+            *(self._send(array) for array in (class_frequencies, starts_of(class_frequencies))),
         ]
         parts, all_lengths = [], []
         for tile in _tiles(*levels.shape, block_rows):

@@ -60,7 +60,7 @@ class Engine(Protocol):
         Args:
             rows: float32 ``(n, T)``.
             axis_scales: int32 ``(T,)``.
-            offsets: What the classes offered add to the scales, int32 ``(R,)``.
+            offsets: What the classes offered add to the scales, int32 ``(R,)``, ascending.
             fees: The cost of telling each class, float32 ``(R,)``.
             look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes go by quarters
                 of a step.

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
+from tests.embedding.residual_tables import random_table
 
 faiss = pytest.importorskip("faiss")
 
@@ -43,3 +44,18 @@ def test_the_index_is_written_read_and_added_to(embedding, tmp_path):
 def test_another_metric_is_refused(embedding):
     with pytest.raises(InputError, match="no metric 'cosine'"):
         embedding.to_faiss("cosine")
+
+
+@pytest.mark.parametrize("metric", ["inner_product", "l2"])
+@pytest.mark.parametrize("additive", [False, True])
+def test_residuals_are_decoded(random, metric, additive):
+    embedding = CompressedEmbedding.of_table(random_table(random, additive), None)
+    index = embedding.to_faiss(metric)
+    assert index.ntotal == 70
+    rows = embedding.to_numpy()
+    np.testing.assert_allclose(index.reconstruct_n(0, 70), rows, rtol=1e-5)
+    queries = random.normal(size=(5, 9)).astype(np.float32)
+    exact = ((queries[:, None] - rows) ** 2).sum(axis=2) if metric == "l2" else -queries @ rows.T
+    scores, _ = index.search(queries, 3)
+    best = np.sort(exact, axis=1)[:, :3]
+    np.testing.assert_allclose(scores, best if metric == "l2" else -best, rtol=1e-3)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from nncompress import CompressedEmbedding
+from nncompress import CompressedEmbedding, InputError
+from tests.embedding.residual_tables import random_table
 
 torch = pytest.importorskip("torch")
 
@@ -55,3 +56,58 @@ def test_gradients_reach_the_codebook(embedding):
     before = ((module(ids) - aim) ** 2).sum().item()
     optimizer.step()
     assert ((module(ids) - aim) ** 2).sum().item() < before
+
+
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize("block_rows", [1, 4])
+def test_residuals_are_looked_up_too(random, additive, block_rows):
+    table = random_table(random, additive, block_rows=block_rows, codebook_bits=8)
+    embedding = CompressedEmbedding.of_table(table, None)
+    module = embedding.to_torch()
+    plain = torch.nn.Embedding.from_pretrained(torch.from_numpy(embedding.to_numpy()))
+    for shape in [(), (4,), (2, 3), (0,), (2, 0, 3)]:
+        ids = torch.randint(70, shape)
+        assert module(ids).shape == plain(ids).shape
+        torch.testing.assert_close(module(ids), plain(ids), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(module(ids.int()), module(ids))
+    torch.testing.assert_close(module.weight, plain.weight, atol=1e-4, rtol=1e-4)
+    assert module.double()(torch.tensor([1])).dtype == torch.float64
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+    assert "70, 9" in repr(module)
+    for bad in (-1, 70):
+        with pytest.raises(IndexError):
+            module(torch.tensor([1, bad]))
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_the_state_of_residuals_is_saved_and_taken_over(random, tmp_path, additive):
+    table = random_table(random, additive)
+    module = CompressedEmbedding.of_table(table, None).to_torch()
+    torch.save(module.state_dict(), tmp_path / "x.pt")
+    state = torch.load(tmp_path / "x.pt", weights_only=True)
+    sizes = (3, 4) if additive else ()
+    other = type(module)(70, 9, *sizes)
+    assert (other(torch.arange(70)) == 0).all()
+    other.load_state_dict(state)
+    assert (other(torch.arange(70)) == module(torch.arange(70))).all()
+    with pytest.raises(InputError, match=r"of a table of shape \(70, 9\); the module .*\(70, 8\)"):
+        type(module)(70, 8).set_extra_state(state["_extra_state"])
+    with pytest.raises(InputError, match="wanted a residual stage"):
+        other.set_extra_state(state["_extra_state"][:-1])
+
+
+def test_gradients_pass_residuals_by(random):
+    table = random_table(random, True)
+    module = CompressedEmbedding.of_table(table, None).to_torch(trainable=True)
+    plain = CompressedEmbedding.of_table(table.additive, None).to_torch(trainable=True)
+    ids = torch.tensor([3, 3, 8])
+    error = module(ids).detach()
+    module(ids).backward(error)
+    plain(ids).backward(error)
+    torch.testing.assert_close(module.additive.codebook.grad, plain.codebook.grad)
+
+
+def test_residuals_alone_are_not_trained(random):
+    embedding = CompressedEmbedding.of_table(random_table(random, False), None)
+    with pytest.raises(InputError, match="residuals alone, which has no codebook to train"):
+        embedding.to_torch(trainable=True)

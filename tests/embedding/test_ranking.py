@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncompress.embedding.similarity import largest
+from nncompress.embedding.ranking import largest
 
 
 @given(st.integers(1, 5_000), st.integers(1, 300), st.integers(0, 99), st.booleans())

@@ -1,0 +1,45 @@
+"""The largest of many scores."""
+
+import numpy as np
+
+from nncompress.embedding.engine import engine
+
+_BLOCK = 64
+
+
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Returns where the largest scores are, in falling order; equal ones in the order they have.
+
+    Args:
+        scores: float32 ``(n,)``, without NaN.
+        count: The number of places, at least 1; all, if there are fewer.
+    """
+    count = min(count, len(scores))
+    whole = len(scores) // _BLOCK
+    if whole > count:
+        blocks = scores[: whole * _BLOCK].reshape(whole, _BLOCK)
+        tops = np.empty(whole, dtype=np.float32)
+        engine.call("maxima", (blocks, tops))
+        # As many blocks as are wanted have a score that is no less than the least of their
+        # largest ones: a block without such a score is not wanted.
+        chosen = np.flatnonzero(tops >= np.partition(tops, -count)[-count])
+        inside = chosen[:, None] * _BLOCK + np.arange(_BLOCK)
+        places = np.concatenate([inside.ravel(), np.arange(whole * _BLOCK, len(scores))])
+    else:
+        places = np.arange(len(scores))
+    order = np.argsort(-scores[places], kind="stable")
+    return places[order[:count]]
+
+
+def best(scores: np.ndarray, count: int, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of the largest scores, in falling order, and the scores.
+
+    Args:
+        scores: float32 ``(n,)``; those of rows that are left out are overwritten.
+        count: The number of rows, at least 1.
+        left_out: Rows that are not wanted, int64; those from n on do not matter.
+    """
+    scores[left_out[left_out < len(scores)]] = -np.inf
+    rows = largest(scores, count)
+    rows = rows[scores[rows] > -np.inf]
+    return rows, scores[rows]

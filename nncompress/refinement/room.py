@@ -1,0 +1,93 @@
+"""What refinement takes of memory and time by its sizes, against what there is."""
+
+import time
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.machine import Machine, free_memory
+
+SAMPLE_ROWS = 32_768  # that codebooks are annealed or grown on
+# Of each pair of codewords: the weight of the rows that use both, and either two inner products or
+# the solver's copy; a GPU's weights are there in whole numbers too.
+_PAIR_BYTES, _PAIR_BYTES_GPU = 16, 24
+_CODEWORD_COPIES = 8  # in float64: codebooks, sums and the solver's
+_FEWEST_SOLUTIONS = 8  # whatever the time
+_TIMED_CODEWORDS = 512
+
+
+def refinement_bytes(num_rows: int, dim: int, num_units: int, *, on_gpu: bool = False) -> int:
+    """Returns about the bytes that refinement has in use at once, beside codes.
+
+    Args:
+        num_rows: N.
+        dim: D.
+        num_units: L = M*K.
+        on_gpu: Whether a GPU refines.
+    """
+    pairs = (_PAIR_BYTES_GPU if on_gpu else _PAIR_BYTES) * num_units**2
+    return pairs + 8 * dim * (_CODEWORD_COPIES * num_units + min(SAMPLE_ROWS, num_rows))
+
+
+def solution_seconds(num_units: int, dim: int) -> float:
+    """Returns about how many seconds the least-squares codebook of L codewords takes once."""
+    size = min(_TIMED_CODEWORDS, num_units)
+    equations, sums = np.eye(size), np.ones((size, dim))
+    seconds = []
+    for _ in range(2):  # the first one wakes the library
+        started = time.perf_counter()
+        np.linalg.solve(equations, sums)
+        seconds.append(time.perf_counter() - started)
+    scale = num_units / size
+    return min(seconds) * scale**2 * (2 * num_units + 6 * dim) / (2 * size + 6 * dim)
+
+
+def no_room(
+    num_rows: int,
+    dim: int,
+    num_units: int,
+    machine: Machine,
+    seconds: float | None = None,
+) -> str | None:
+    """Tells why codes cannot be refined here; None where they can.
+
+    Args:
+        num_rows: N.
+        dim: D.
+        num_units: L = M*K.
+        machine: The machine to compute on.
+        seconds: The time that there is; None for any.
+    """
+    runtime = machine.runtime
+    needed = refinement_bytes(num_rows, dim, num_units, on_gpu=runtime is not None)
+    free = free_memory() if runtime is None else runtime.free_bytes
+    if free is not None and needed > free:
+        return (
+            f"refining with {num_units:,} codewords (M*K) takes about {needed:,} bytes of memory, "
+            f"and {free:,} are free"
+        )
+    if seconds is not None and runtime is None:
+        fewest = _FEWEST_SOLUTIONS * solution_seconds(num_units, dim)
+        if fewest > seconds:
+            return (
+                f"refining with {num_units:,} codewords (M*K) takes at least about {fewest:,.1f} "
+                f"seconds, and the time budget is {seconds:g}"
+            )
+    return None
+
+
+def require_room(num_rows: int, dim: int, num_units: int, machine: Machine) -> None:
+    """Refuses codebooks that cannot be refined or searched here.
+
+    Args:
+        num_rows: N.
+        dim: D.
+        num_units: L = M*K.
+        machine: The machine to compute on.
+
+    Raises:
+        InputError: They take more memory than is free.
+    """
+    reason = no_room(num_rows, dim, num_units, machine)
+    if reason is not None:
+        raise InputError(f"{reason}; wanted a smaller M or K, or more memory")

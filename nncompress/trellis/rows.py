@@ -1,0 +1,102 @@
+"""The residual stage of other rows by the same axes and tables: some of a table's, or more."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from nncompress.embedding.residual import Residual, Stream
+from nncompress.machine import Machine
+from nncompress.trellis.engines import make_engine
+from nncompress.trellis.quantizer import Coded, Quantizer
+from nncompress.trellis.stage import Remainder, code_rows
+
+_MOST_LEVEL = np.iinfo(np.int16).max
+_TILE_ROWS = 4_096
+
+
+def chosen_rows(residual: Residual, rows: np.ndarray) -> Residual:
+    """Returns the stage of some rows, with the levels that they have.
+
+    Args:
+        residual: The stage of all.
+        rows: Row numbers, int64 ``(n,)``.
+    """
+    data, lengths = _written(residual, *levels_of(residual, rows))
+    stream = Stream.of(data, lengths, residual.stream.block_rows, len(rows))
+    centres = None if residual.centres is None else residual.centres.chosen(rows)
+    return replace(residual, stream=stream, centres=centres)
+
+
+def with_more_rows(residual: Residual, remainder: Remainder) -> Residual:
+    """Returns the stage of a table's rows and of others, which follow them.
+
+    Args:
+        residual: The stage of the table's rows.
+        remainder: The other rows, ``(n, D)``.
+
+    Raises:
+        InputError: A row is too large to be coded by the table's steps.
+    """
+    quantizer = Quantizer.of_residual(residual)
+    new = code_rows(remainder, quantizer, Machine())
+    stream = residual.stream
+    # Blocks that are full stay as they are; the rows of one that is not begin those of new rows.
+    full = stream.num_rows // stream.block_rows
+    places, ends = stream.places(np.arange(full))
+    rows = np.arange(full * stream.block_rows, stream.num_rows)
+    coded = [levels_of(residual, rows), levels_of(new, np.arange(new.num_rows))]
+    data, lengths = _written(residual, *map(np.concatenate, zip(*coded, strict=True)))
+    lengths = np.concatenate([ends - places, lengths])
+    data = np.concatenate([stream.data[: int((ends - places).sum())], data])
+    num_rows = stream.num_rows + new.num_rows
+    centres = residual.centres
+    if centres is not None and new.centres is not None:
+        clusters = [
+            centres.of_rows(np.arange(stream.num_rows)),
+            new.centres.of_rows(np.arange(new.num_rows)),
+        ]
+        centres = replace(centres, clusters=centres.pack(np.concatenate(clusters), centres.bits))
+    joined = Stream.of(data, lengths, stream.block_rows, num_rows)
+    return replace(residual, stream=joined, centres=centres)
+
+
+def levels_of(residual: Residual, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the levels of rows, int16 ``(n, T)``, and their classes, uint8 ``(n,)``.
+
+    A row of zeros alone looks the same in any class: it gets the one of the least scales.
+    """
+    tables = residual.tables
+    # Whoever reads by these tables gets 2|k| - c from a level k, and that times the row's class,
+    # counted from 1.
+    magnitudes = np.arange(tables.points.shape[2])
+    plain = np.stack([2 * magnitudes, np.maximum(2 * magnitudes - 1, 0)]).astype(np.float32)
+    points = np.broadcast_to(plain, tables.points.shape)
+    classes = np.arange(len(tables.class_steps))
+    units, numbered = (
+        replace(residual, tables=replace(tables, points=points, class_steps=steps))
+        for steps in (np.ones(len(classes), np.float32), (classes + 1).astype(np.float32))
+    )
+    levels = np.zeros((len(rows), residual.num_axes), np.int16)
+    chosen = np.zeros(len(rows), np.uint8)
+    group = residual.stream.block_rows
+    for first in range(0, len(rows), _TILE_ROWS):
+        here = slice(first, first + _TILE_ROWS)
+        blocks, which = np.unique(rows[here] // group, return_inverse=True)
+        values, times = (
+            stage.coordinates(blocks)[which, rows[here] % group] for stage in (units, numbered)
+        )
+        magnitude = np.ceil(np.abs(values) / 2).clip(0, _MOST_LEVEL)
+        levels[here] = np.where(values < 0, -magnitude, magnitude)
+        largest = np.abs(values).argmax(axis=1)[:, None]
+        value, time = (np.take_along_axis(a, largest, axis=1)[:, 0] for a in (values, times))
+        ratio = np.rint(time / np.where(value == 0, 1, value))
+        chosen[here] = np.where(value == 0, tables.class_offsets.argmin(), ratio - 1)
+    return levels, chosen
+
+
+def _written(
+    residual: Residual, levels: np.ndarray, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    nothing = np.zeros(len(levels))
+    coded = Coded(levels, classes, nothing, nothing, np.zeros(len(levels), np.int64))
+    return Quantizer.of_residual(residual).write(coded, make_engine(Machine()))
