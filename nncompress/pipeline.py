@@ -252,8 +252,8 @@ def _learn_codes(
     matrix = table.matrix
     settings = plan.training.resolve(len(matrix), *size)
     budget = Budget(plan.refinement.seconds, settings.recipe)
-    refined = refines(settings.recipe, matrix, size, machine, plan.refinement)
     check_memory(matrix.dim, *size)
+    refined = refines(settings.recipe, matrix, size, machine, plan.refinement)
     check_needs(
         table, codes_bytes(*matrix.shape, size) + plan.stage_bytes(matrix.shape), size,
         refined=refined, output=output,

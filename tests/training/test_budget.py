@@ -35,7 +35,7 @@ def test_training_and_encoding_take_a_fourth_and_refinement_the_rest(clock, matr
     shared = Budget(20, "fast")
     clock[0] = 4.0
     short = shared.shortened(settings, EmbeddingMatrix(matrix), Machine(), True)
-    encoding = 0.5 * 0.01 * 300 / 64
+    encoding = 0.5 * 0.01 * 300 / settings.batch_size
     assert short.iterations == int((16 / 4 - encoding) / 0.01)
     alone = shared.shortened(settings, EmbeddingMatrix(matrix), Machine(), False)
     assert alone.iterations == int((16 - encoding) / 0.01)
