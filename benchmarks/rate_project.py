@@ -26,4 +26,4 @@ def fit_this_project(matrix: np.ndarray, *, bytes_per_row: float) -> Fitted:
 
 def code_bits(embedding: nncompress.CompressedEmbedding) -> float:
     """Returns the bits of the codes of a row, without what all rows share."""
-    return 8 * embedding.table.packed.nbytes / len(embedding)
+    return 8 * embedding.table.row_bytes

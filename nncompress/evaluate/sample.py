@@ -24,7 +24,7 @@ _ONE_OF, _CANDIDATES = 8, 64
 FEWEST_ROWS = 2 * NEIGHBOURS + 1
 _SAMPLE_STATE_BITS = 6
 # A block of rows has about so many bytes.
-_BLOCK_BYTES = 64
+_BLOCK_BYTES = 72
 _MOST_BLOCK_ROWS = 16
 _ROWS = 8_192
 
@@ -40,7 +40,7 @@ class SampleSize:
         trials: How many steps are tried.
     """
 
-    fitted: int = 4_096
+    fitted: int = 8_192
     held_out: int = 2_048
     queries: int = 1_000
     trials: int = 8
@@ -96,8 +96,8 @@ class Rows:
         quantizer, coded = fit_quantizer(
             self._fit_part, settings, self._machine, own, self.remainder.shape[0]
         )
-        settings = replace(settings, block_rows=block_rows(float(coded.bits.mean())))
-        in_blocks = replace(quantizer, settings=settings)
+        group = block_rows(float(coded.bits.mean()))
+        in_blocks = replace(quantizer, settings=replace(quantizer.settings, block_rows=group))
 
         def stage(rows: np.ndarray) -> Residual:
             chosen = None if self.weights is None else self.weights[rows]

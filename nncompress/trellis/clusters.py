@@ -1,5 +1,6 @@
 """Clusters of rows: k-means (Lloyd, "Least squares quantization in PCM", 1982)."""
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,22 @@ import numpy as np
 from nncompress.sources.matrix import spaced_rows
 
 _ROUNDS = 12
+# A cluster's centre takes the bits of some of its rows: a cluster has about so many, and so many of
+# those that centres are fitted to. There are few clusters or none where that leaves fewer.
+_ROWS, _FITTED_ROWS = 80, 16
+_FEWEST_BITS, _MOST_BITS = 3, 10
 _CHUNK = 2_048
+
+
+def cluster_bits_for(num_rows: int, num_fitted: int) -> int:
+    """Returns the bits that tell a row's cluster, 0 for a single cluster.
+
+    Args:
+        num_rows: N, the rows that share the centres.
+        num_fitted: The rows that centres are fitted to.
+    """
+    bits = min(math.log2(num_rows / _ROWS), math.log2(num_fitted / _FITTED_ROWS), _MOST_BITS)
+    return round(bits) if bits >= _FEWEST_BITS else 0
 
 
 def find_centres(

@@ -20,7 +20,7 @@ from nncompress.errors import InputError
 from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.axes import fit_axes
-from nncompress.trellis.clusters import find_centres, nearest
+from nncompress.trellis.clusters import cluster_bits_for, find_centres, nearest
 from nncompress.trellis.engines.interface import Counted, Engine
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
@@ -52,14 +52,15 @@ class Settings:
         lam: The cost of a bit, in units of what a Gaussian's last bit saves.
         state_bits: Bits of the trellis's state.
         block_rows: Rows in a block, G.
-        cluster_bits: Bits that tell a row's cluster; 0 for one cluster, the mean.
+        cluster_bits: Bits that tell a row's cluster; 0 for one cluster, the mean; None for as many
+            as the rows pay for.
     """
 
     step: float
     lam: float = 1.0
     state_bits: int = 8
     block_rows: int = 1
-    cluster_bits: int = 0
+    cluster_bits: int | None = None
 
     @property
     def cost_of_a_bit(self) -> float:
@@ -223,7 +224,7 @@ class Quantizer:
             trellis_code(self.settings.state_bits),
         )  # fmt: skip
         bits = counted.bits - np.log2(self.class_frequencies[classes] / 4096)
-        bits += self.settings.cluster_bits
+        bits += self.settings.cluster_bits or 0
         errors = counted.errors * steps**2
         return Coded(levels, classes.astype(np.uint8), errors, bits, clusters), counted
 
@@ -248,7 +249,7 @@ class Quantizer:
             self.steps_of(np.arange(len(self.class_offsets))),
             axis_scales,
         )
-        centres, bits = None, self.settings.cluster_bits
+        centres, bits = None, self.settings.cluster_bits or 0
         if bits:
             integers = RiceRows.of(list(self.centre_integers.T))
             packed = Centres.pack(clusters, bits)
@@ -310,12 +311,16 @@ def fit(
         num_rows: N, the rows that will share the axes' bits; n by default.
     """
     num_rows = num_rows or len(rows)
+    cluster_bits = settings.cluster_bits
+    if cluster_bits is None:
+        cluster_bits = cluster_bits_for(num_rows, len(rows))
+        settings = replace(settings, cluster_bits=cluster_bits)
     exponents = step_exponents(weights, len(rows))
     row_steps = settings.step * RATIO ** exponents.astype(np.float64)
     distortion = _DISTORTION * float(np.square(row_steps).mean())
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = rows - mean
-    count = 1 << settings.cluster_bits
+    count = 1 << cluster_bits
     centres = np.zeros((1, rows.shape[1]), np.float32)
     clusters = np.zeros(len(rows), np.int64)
     if count > 1:

@@ -94,7 +94,7 @@ def test_the_library_raises_and_writes_nothing(matrix, tmp_path):
         compressor.train(matrix, 2, learning_rate=1e30, report=None)
     assert not list(tmp_path.iterdir())
     with pytest.raises(Diverged, match=rf"; the last good model is {tmp_path}/model.npz; "):
-        compressor.train(matrix, 3, extensions=[spoiling(_nan_codebook, 6)], report=None)
+        compressor.train(matrix, 3, extensions=[spoiling(_nan_codebook, 12)], report=None)
     assert all(np.isfinite(array).all() for array in np.load(tmp_path / "model.npz").values())
     (tmp_path / "model.npz").unlink()
     with pytest.raises(InputError, match="train a model first"):

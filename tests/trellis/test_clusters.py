@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nncompress.trellis.clusters import find_centres, nearest
+from nncompress.trellis.clusters import cluster_bits_for, find_centres, nearest
 
 
 def test_the_nearest_centre_is_the_nearest_by_distance():
@@ -36,3 +36,9 @@ def test_the_number_of_threads_changes_nothing():
     rows = np.random.default_rng(2).normal(size=(9_000, 8)).astype(np.float32)
     one, two = (find_centres(rows, None, 16, threads) for threads in (1, 2))
     np.testing.assert_array_equal(one, two)
+
+
+def test_there_are_as_many_clusters_as_rows_pay_for():
+    bits = [cluster_bits_for(rows, rows) for rows in (100, 1_000, 20_000, 80_000, 10**8)]
+    assert bits == [0, 4, 8, 10, 10]
+    assert cluster_bits_for(10**8, 4_096) == 8

@@ -34,7 +34,7 @@ def decoded(residual):
 
 @pytest.mark.parametrize("block_rows", [1, 3])
 def test_errors_and_bytes_are_those_foretold(rows, block_rows):
-    settings = Settings(step=0.2, block_rows=block_rows, state_bits=6)
+    settings = Settings(step=0.2, block_rows=block_rows, state_bits=6, cluster_bits=0)
     quantizer, _ = fit(rows, None, settings, ENGINE)
     coded = quantizer.code(rows, None, ENGINE)
     data, lengths = quantizer.write(coded, ENGINE)
