@@ -6,11 +6,11 @@ from nncompress.embedding.similarity import moderate
 
 NEIGHBOURS = 10
 # Cosines of rows that differ by rounding alone.
-_ROUNDING = 2e-7
+_ROUNDING = 1e-12
 
 
 def units(rows: np.ndarray) -> np.ndarray:
-    """Returns rows divided by their lengths, zeros as they are, float32 ``(n, D)``."""
+    """Returns rows divided by their lengths, zeros as they are, ``(n, D)``."""
     rows = moderate(rows)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1.0)
@@ -51,7 +51,7 @@ class Nearest:
             self.cosines[query], self.numbers[query] = cosines[keep], numbers[keep]
 
 
-def kept(queries: np.ndarray, found: np.ndarray, least: np.ndarray) -> np.ndarray:
+def kept(queries: np.ndarray, found: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Returns the share of rows found in another table that are among the nearest in the original.
 
     Where rows are equally near, any of them is right.
@@ -59,12 +59,12 @@ def kept(queries: np.ndarray, found: np.ndarray, least: np.ndarray) -> np.ndarra
     Args:
         queries: The original's rows that were asked, ``(Q, D)``.
         found: The original's rows that were found for each, ``(Q, n, D)``.
-        least: The cosine of the n-th nearest in the original, ``(Q,)``.
+        last: The original's n-th nearest row of each, ``(Q, D)``.
 
     Returns:
         float64 ``(Q,)``.
     """
-    num_queries, wanted, dim = found.shape
-    others = units(found.reshape(-1, dim)).reshape(num_queries, wanted, dim)
-    cosines = np.einsum("qd,qnd->qn", units(queries), others)
-    return (cosines >= least[:, None] - _ROUNDING).mean(axis=1)
+    all_rows = np.concatenate([found, last[:, None]], axis=1).astype(np.float64)
+    others = units(all_rows.reshape(-1, found.shape[2])).reshape(all_rows.shape)
+    cosines = np.einsum("qd,qnd->qn", units(queries.astype(np.float64)), others)
+    return (cosines[:, :-1] >= cosines[:, -1:] - _ROUNDING).mean(axis=1)

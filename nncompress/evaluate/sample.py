@@ -87,7 +87,7 @@ class Rows:
         self.squares = np.maximum(squares[::-1], 0)
         original = remainder.matrix.take(self._fitted)
         self.mean_square = float(np.einsum("nd,nd->n", original, original, dtype=float).mean())
-        self._queries, self._candidates, self._least = self._find_neighbours(size.queries)
+        self._queries, self._candidates = self._find_neighbours(size.queries)
 
     def of_sample(self, step: float) -> CurvePoint:
         """Returns about what a step comes to, from rows that nothing was fitted to."""
@@ -157,16 +157,11 @@ class Rows:
         residual.add_to(np.arange(len(rows)), values)
         return self.remainder.restored(rows, values)
 
-    def _find_neighbours(self, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Looks for the neighbours of some rows.
-
-        Returns:
-            The rows ``(Q,)``, the numbers of those that are nearest to each, and the cosine of
-            the last of its neighbours, ``(Q,)``.
-        """
+    def _find_neighbours(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns rows, and the numbers of those that are nearest to each, the nearest first."""
         num_rows, dim = self.remainder.shape
         if num_rows < FEWEST_ROWS:
-            return np.empty(0, np.int64), np.empty((0, 0), np.int64), np.empty(0, np.float32)
+            return np.empty(0, np.int64), np.empty((0, 0), np.int64)
         most = min(most, max(_LEAST_QUERIES, int(_PRODUCTS / (num_rows * dim))))
         matrix = self.remainder.matrix
         queries = spaced_rows(most, num_rows)
@@ -175,7 +170,7 @@ class Rows:
             for start, rows in matrix.batches(_ROWS):
                 nearest.look_at(start, rows)
                 bar.update(len(rows))
-        return queries, nearest.numbers, nearest.cosines[:, NEIGHBOURS - 1]
+        return queries, nearest.numbers
 
     def _recall(
         self, part: slice, rows: np.ndarray, decoded: Callable[[np.ndarray], np.ndarray]
@@ -193,7 +188,8 @@ class Rows:
         for start in range(0, len(rows), _ROWS):
             nearest.look_at(start, decoded(np.arange(start, min(start + _ROWS, len(rows)))))
         found = take(rows[nearest.numbers.ravel()]).reshape(*nearest.numbers.shape, -1)
-        return float(kept(take(queries), found, self._least[part]).mean())
+        last = take(self._candidates[part][:, NEIGHBOURS - 1])
+        return float(kept(take(queries), found, last).mean())
 
 
 def block_rows(bits: float) -> int:

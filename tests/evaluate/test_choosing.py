@@ -82,7 +82,7 @@ def test_neighbours_are_kept_as_sorting_counts_them(rows):
         cosines[np.arange(80), queries] = -np.inf
         nearest.append(np.argsort(-cosines, axis=1)[:, :10])
     shares = [np.isin(a, b).mean() for a, b in zip(*nearest, strict=True)]
-    assert point.recall == pytest.approx(np.mean(shares), abs=1e-3)
+    assert point.recall == pytest.approx(np.mean(shares), abs=2e-3)
     assert 0.8 <= point.recall < 0.87
 
 
