@@ -14,9 +14,19 @@ def this_project(shape: tuple[int, int], budget: float) -> list[Configuration]:
     return [Configuration("", budget, fit_this_project, {"bytes_per_row": budget})]
 
 
-def fit_this_project(matrix: np.ndarray, *, bytes_per_row: float) -> Fitted:
+def this_project_adaptive(shape: tuple[int, int], budget: float) -> list[Configuration]:
+    """Returns the same with bits by weight, which keeps neighbours rather than distances."""
+    settings = {"bytes_per_row": budget, "adaptive": True}
+    return [Configuration("", budget, fit_this_project, settings)]
+
+
+def fit_this_project(
+    matrix: np.ndarray, *, bytes_per_row: float, adaptive: bool = False
+) -> Fitted:
     """Compresses rows without words; the bytes are those of the whole file."""
-    embedding = nncompress.compress(matrix, None, bytes_per_row=bytes_per_row, report=None)
+    embedding = nncompress.compress(
+        matrix, None, bytes_per_row=bytes_per_row, adaptive=adaptive, report=None
+    )
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "table.nnc"
         embedding.save(path)

@@ -31,7 +31,7 @@ from benchmarks.machine import describe
 from benchmarks.rate_configurations import Configuration
 from benchmarks.rate_measures import Original
 from benchmarks.rate_pictures import markdown, plot
-from benchmarks.rate_project import this_project
+from benchmarks.rate_project import this_project, this_project_adaptive
 from benchmarks.rate_runs import Point, Runner
 from nncompress.cli import errors
 from nncompress.formats.files import atomic_path
@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = "this project"
 METHODS: dict[str, Callable[[tuple[int, int], float], list[Configuration]]] = {
     OURS: this_project,
+    f"{OURS}, --adaptive": this_project_adaptive,
     "faiss PQ": rate_codebooks.product,
     "faiss OPQ": rate_codebooks.rotated_product,
     "faiss RQ": rate_codebooks.residual,

@@ -100,7 +100,7 @@ def _stage_seconds(
     """Returns what a small sample chooses for the residual stage, and all rows' seconds."""
     started = time.perf_counter()
     remainder = Remainder(matrix)  # after additive codes there is no less work
-    by_weight = bit_weights(matrix, weights) if plan.adaptive else None
+    by_weight = bit_weights(matrix, weights) if plan.has_bits_by_weight else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # told when all rows are there
         choice = Chooser(remainder, plan.target, machine, by_weight, size=_SAMPLE).choose()

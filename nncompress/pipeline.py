@@ -119,7 +119,8 @@ def compress(
             asked for it is 0.9, for tables of 1,000 rows or more; others get a cosine of 0.98.
         adaptive: Whether rows get bits by their weights: those of larger weight are kept more
             closely. Without ``weights``, a row's weight is one over its squared length, so that
-            short rows are kept as closely, for their length, as long ones.
+            short rows are kept as closely, for their length, as long ones. A cosine or a recall
+            is reached so in any case.
         words: The words, where the source has none or others are wanted.
         tensor: The tensor's name in safetensors files.
         limit: Number of leading rows to use.
@@ -455,7 +456,7 @@ def make_residual_embedding(
         remainder = Remainder(matrix, coded.codes, additive.codebook.astype(np.float32))
     chooser = Chooser(
         remainder, plan.target, machine,
-        bit_weights(matrix, weights) if plan.adaptive else None,
+        bit_weights(matrix, weights) if plan.has_bits_by_weight else None,
         0 if plan.size is None else codes_bytes(*matrix.shape, plan.size),
     )  # fmt: skip
     choice = chooser.choose(report)
@@ -470,7 +471,7 @@ def make_residual_embedding(
     if report is not None:
         report(f"All rows:\n{point}")
     facts = {
-        **facts, "target": str(chooser.target), "adaptive": plan.adaptive,
+        **facts, "target": str(chooser.target), "adaptive": plan.has_bits_by_weight,
         "curve": [each.facts for each in choice.points],
     }  # fmt: skip
     if point.recall is not None:

@@ -34,7 +34,7 @@ class Plan:
         size: M and K of the additive codes; None: there are none.
         target: What the residual stage is chosen for; None: what is usual, or no such stage where
             there are additive codes.
-        adaptive: Whether rows get bits by their weights.
+        adaptive: Whether rows get bits by their weights whatever is wanted.
         training: The settings that training is asked for.
         refinement: The settings of refinement; its seconds are the budget of training, encoding
             and refinement together.
@@ -130,6 +130,16 @@ class Plan:
     def has_residual(self) -> bool:
         """Whether there is a residual stage."""
         return self.size is None or self.target is not None
+
+    @property
+    def has_bits_by_weight(self) -> bool:
+        """Whether rows get bits by weight: where that is asked for, or serves what is.
+
+        Cosines and neighbours ask how near rows are for their length: without other weights, a
+        row's weight is one over its squared length then.
+        """
+        asks_for_directions = self.target is None or self.target.is_of_directions
+        return self.adaptive or (self.size is None and asks_for_directions)
 
     def stage_bytes(self, shape: tuple[int, int]) -> int:
         """Returns about the bytes of a residual stage beside additive codes; 0 without one.

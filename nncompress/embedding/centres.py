@@ -49,8 +49,8 @@ class Centres:
         flat, last = self.clusters.reshape(-1), self.clusters.size - 1
         if len(rows) == 1:
             place, skipped = divmod(int(rows[0]) * self.bits, 8)
-            value = int.from_bytes(flat[place : place + 3].tobytes(), "little") >> skipped
-            return np.array([value & ((1 << self.bits) - 1)])
+            around = int.from_bytes(flat[place : place + 3].tobytes(), "little")
+            return np.array([around >> skipped & ((1 << self.bits) - 1)])
         first, shift = np.divmod(rows * self.bits, 8)
         value = flat[first].astype(np.int64)
         for further in (1, 2):

@@ -62,7 +62,7 @@ class Target:
                 f"the target {self.name.replace('_', ' ')} is {self.value:g}; "
                 "wanted a positive number"
             )
-        if self.name in ("cosine", "recall") and self.value >= 1:
+        if self.is_of_directions and self.value >= 1:
             raise InputError(f"the target {self.name} is {self.value:g}; wanted less than 1")
 
     @classmethod
@@ -91,6 +91,11 @@ class Target:
     def is_size(self) -> bool:
         """Whether a size is wanted, and no quality."""
         return self.name in ("residual_bits", "bits_per_dim", "bytes_per_row")
+
+    @property
+    def is_of_directions(self) -> bool:
+        """Whether it is reached by rows that are near for their length."""
+        return self.name in ("cosine", "recall")
 
     def met(self, point: Measured) -> bool:
         """Tells whether a mean distance or a mean cosine is good enough."""

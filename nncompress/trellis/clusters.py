@@ -9,8 +9,8 @@ import numpy as np
 from nncompress.sources.matrix import spaced_rows
 
 _ROUNDS = 12
-# A cluster's centre takes the bits of some of its rows: a cluster has about so many, and so many of
-# those that centres are fitted to. There are few clusters or none where that leaves fewer.
+# Rows of a cluster, for its centre takes the bits of some of them, and rows that each centre is
+# fitted to. There is one cluster alone where that leaves a few.
 _ROWS, _FITTED_ROWS = 80, 16
 _FEWEST_BITS, _MOST_BITS = 3, 10
 _CHUNK = 2_048
