@@ -7,7 +7,7 @@ from nncompress.evaluate.distortion import Distortion
 from nncompress.evaluate.target import Target
 
 # What a file has beside its sections, about.
-HEADER_BYTES = 4_096
+HEADER_BYTES = 5_120
 # Distances and shares this small are as good as none.
 _NOTHING = 1e-30
 HEADING = (

@@ -11,8 +11,12 @@ import numpy as np
 from nncompress.embedding.reflections import normal_of
 from nncompress.embedding.rice import RiceRows, bits_of
 
-# Axes whose eigenvectors are found at once; those that follow are close to the first one's.
-_AT_ONCE = 16
+# Axes whose eigenvectors are found at once, at least, and how often they are found at most: those
+# of a covariance that reflections of rounded axes have turned are close to the ones before.
+_AT_ONCE, _MOST_SEARCHES = 16, 20
+# The most entries of covariances that reflections go through: a minute's work. Of more than about
+# 2,000 columns, not all can have axes.
+_MOST_WORK = 5_000_000_000
 # How coarse integers are: the share of an axis's own bits that their rounding may cost.
 _COARSENESS = 2.0
 
@@ -40,10 +44,11 @@ def fit_axes(
     costs = [_cost(np.diag(rest), distortion).sum()]
     done, spent = 0.0, 0.0
     vectors = np.empty((dim, 0))
-    for s in range(dim - 1):
-        if s % _AT_ONCE == 0:
+    at_once = max(_AT_ONCE, dim // _MOST_SEARCHES)
+    for s in range(min(dim - 1, _MOST_WORK // dim**2)):
+        if s % at_once == 0:
             values, found = np.linalg.eigh(rest)
-            values, vectors = values[::-1], found[:, ::-1][:, :_AT_ONCE]
+            values, vectors = values[::-1], found[:, ::-1][:, :at_once]
         direction = vectors[:, 0]
         q = _rounded(direction, values, distortion, num_rows)
         integers.append(q)
