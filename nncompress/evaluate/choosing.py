@@ -19,7 +19,7 @@ from nncompress.evaluate.step_search import StepSearch
 from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
 from nncompress.trellis.quantizer import Settings
-from nncompress.trellis.stage import Remainder, make_residual
+from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
 # How near to what is wanted a step on the sample comes, as a share of it; how often all rows are
 # coded at most, and how near that comes.
@@ -128,13 +128,14 @@ class Chooser:
             InputError: The target is not reached after all.
         """
         made: dict[float, tuple[Residual, CurvePoint]] = {}
+        remainder, weights, basis = self._rows.remainder, self._rows.weights, None
         search = self._search(self._sign * math.log(choice.point.step), _CODINGS)
         while not search.is_over:
             u = search.next()
             settings = replace(choice.settings, step=math.exp(self._sign * u))
-            residual = make_residual(
-                self._rows.remainder, settings, self._machine, self._rows.weights
-            )
+            quantizer, _ = fit_quantizer(remainder, settings, self._machine, weights, basis=basis)
+            basis = quantizer.basis
+            residual = code_rows(remainder, quantizer, self._machine, weights)
             made[u] = residual, self._rows.of_all(settings.step, residual)
             search.note(u, self._badness(made[u][1]))
             best = min(made) if search.best is None else search.best[0]

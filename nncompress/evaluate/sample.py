@@ -13,6 +13,7 @@ from nncompress.evaluate.neighbours import NEIGHBOURS, Nearest, kept
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.basis import Basis
 from nncompress.trellis.quantizer import Settings
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
@@ -70,6 +71,7 @@ class Rows:
         size: SampleSize,
     ) -> None:
         self.remainder, self.weights = remainder, weights
+        self._basis: Basis | None = None
         self._machine, self._beside = machine, beside
         num_rows, _ = remainder.shape
         rows = spaced_rows(size.fitted + size.held_out, num_rows)
@@ -94,8 +96,9 @@ class Rows:
         settings = Settings(step, state_bits=_SAMPLE_STATE_BITS)
         own = None if self.weights is None else self.weights[self._fitted]
         quantizer, coded = fit_quantizer(
-            self._fit_part, settings, self._machine, own, self.remainder.shape[0]
+            self._fit_part, settings, self._machine, own, self.remainder.shape[0], self._basis
         )
+        self._basis = quantizer.basis
         group = block_rows(float(coded.bits.mean()))
         in_blocks = replace(quantizer, settings=replace(quantizer.settings, block_rows=group))
 

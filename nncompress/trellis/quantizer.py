@@ -19,8 +19,8 @@ from nncompress.embedding.trellis_code import trellis_code
 from nncompress.errors import InputError
 from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources.matrix import spaced_rows
-from nncompress.trellis.axes import fit_axes
-from nncompress.trellis.clusters import cluster_bits_for, find_centres, nearest
+from nncompress.trellis.basis import Basis, fit_basis
+from nncompress.trellis.clusters import cluster_bits_for, nearest
 from nncompress.trellis.engines.interface import Counted, Engine
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
@@ -105,6 +105,7 @@ class Quantizer:
         class_offsets: int32 ``(R,)``.
         class_steps: The step's factor of each class as an exponent of ``RATIO``, int32 ``(R,)``.
         class_frequencies: uint16 ``(R,)``.
+        basis: The mean, the centres and the axes before they were rounded; None if it was read.
     """
 
     settings: Settings
@@ -119,6 +120,7 @@ class Quantizer:
     class_offsets: np.ndarray
     class_steps: np.ndarray
     class_frequencies: np.ndarray
+    basis: Basis | None = None
 
     @classmethod
     def of_residual(cls, residual: Residual) -> "Quantizer":
@@ -300,6 +302,7 @@ def fit(
     settings: Settings,
     engine: Engine,
     num_rows: int | None = None,
+    basis: Basis | None = None,
 ) -> tuple[Quantizer, Coded]:
     """Fits a quantizer to rows; returns it with some of the rows coded.
 
@@ -309,6 +312,8 @@ def fit(
         settings: The quantizer's settings.
         engine: What to compute with.
         num_rows: N, the rows that will share the axes' bits; n by default.
+        basis: The basis of a quantizer that was fitted to the same rows with a step not far from
+            this one; None: it is fitted here.
     """
     num_rows = num_rows or len(rows)
     cluster_bits = settings.cluster_bits
@@ -318,24 +323,17 @@ def fit(
     exponents = step_exponents(weights, len(rows))
     row_steps = settings.step * RATIO ** exponents.astype(np.float64)
     distortion = _DISTORTION * float(np.square(row_steps).mean())
-    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = rows - mean
-    count = 1 << cluster_bits
-    centres = np.zeros((1, rows.shape[1]), np.float32)
-    clusters = np.zeros(len(rows), np.int64)
-    if count > 1:
-        centres = find_centres(centred, weights, count, engine.threads)
-        clusters, _ = nearest(centred, centres, engine.threads)
-    within = (centred - centres[clusters]).astype(np.float64)
-    reflections, squares = fit_axes(within.T @ within / len(rows), distortion, num_rows)
+    if basis is None:
+        basis = fit_basis(rows, weights, cluster_bits, distortion, num_rows, engine.threads)
+    squares, count = basis.squares, len(basis.centres)
     kept = squares > (_LEAST_AXIS * row_steps.min()) ** 2
     kept |= squares == squares.max()
     squares = squares[kept]
-    projection = np.ascontiguousarray(axes_of(reflections, rows.shape[1])[kept].T)
+    projection = np.ascontiguousarray(axes_of(basis.reflections, rows.shape[1])[kept].T)
     # Rounding a centre adds to its rows as much as their own spread does to the centre.
     centre_steps = np.sqrt(12 * np.maximum(squares, distortion) * count / num_rows)
     centre_steps = centre_steps.astype(np.float16).astype(np.float32)
-    in_steps = (centres @ projection) / np.maximum(centre_steps, 1e-30)
+    in_steps = (basis.centres @ projection) / np.maximum(centre_steps, 1e-30)
     centre_integers = (np.sign(in_steps) * np.floor(np.abs(in_steps) + _ROUND_FROM)).astype(int)
     # A row's coordinates tell its size the better the more there are, and finer classes pay then.
     between = int(np.clip(round(_CLASSES_APART / math.sqrt(len(squares))), 1, 4))
@@ -344,9 +342,9 @@ def fit(
     class_steps = np.repeat(steps, len(gains)).astype(np.int32)
     class_offsets = (np.tile(gains, len(steps)) - class_steps).astype(np.int32)
     quantizer = Quantizer(
-        settings, mean, reflections, kept, projection, centre_steps, centre_integers,
+        settings, basis.mean, basis.reflections, kept, projection, centre_steps, centre_integers,
         scale_of(np.sqrt(squares) / settings.step).astype(np.int32), Scales.gaussian(),
-        class_offsets, class_steps, in_slots(np.ones(len(class_steps))),
+        class_offsets, class_steps, in_slots(np.ones(len(class_steps))), basis,
     )  # fmt: skip
     fitted = spaced_rows(min(_FITTED_ROWS, len(rows)), len(rows))
     exponents, row_steps = exponents[fitted], row_steps[fitted]

@@ -9,6 +9,7 @@ from nncompress.progress import progress_bar
 from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
+from nncompress.trellis.basis import Basis
 from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Coded, Quantizer, Settings, fit
 
@@ -80,6 +81,7 @@ def fit_quantizer(
     machine: Machine,
     weights: np.ndarray | None = None,
     num_rows: int | None = None,
+    basis: Basis | None = None,
 ) -> tuple[Quantizer, Coded]:
     """Fits a quantizer to a sample of the rows, and returns it with some of them coded.
 
@@ -90,11 +92,12 @@ def fit_quantizer(
         weights: The weight of each row, float64; None: all the same.
         num_rows: The rows that will share what the quantizer takes; those of ``remainder`` by
             default.
+        basis: The basis of a quantizer fitted to the same rows with a step not far from this one.
     """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
     count = len(remainder.matrix) if num_rows is None else num_rows
-    return fit(remainder.take(sample), own, settings, make_engine(machine), count)
+    return fit(remainder.take(sample), own, settings, make_engine(machine), count, basis)
 
 
 def sample_of(remainder: Remainder) -> np.ndarray:
