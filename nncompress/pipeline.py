@@ -452,12 +452,14 @@ def make_residual_embedding(
     additive, remainder = None, Remainder(matrix)
     if coded is not None:
         exact = CodeTable.of_codes(coded.codes, coded.codebook)
-        additive, _, _ = choose_codebook(matrix, exact, plan.codebook_dtype, machine.xp)
+        # Levels are fitted to what the stored codebook leaves, and make up for its rounding.
+        dtype = "int8" if plan.codebook_dtype == "auto" else plan.codebook_dtype
+        additive, _, _ = choose_codebook(matrix, exact, dtype, machine.xp)
         remainder = Remainder(matrix, coded.codes, additive.codebook.astype(np.float32))
     chooser = Chooser(
         remainder, plan.target, machine,
         bit_weights(matrix, weights) if plan.has_bits_by_weight else None,
-        0 if plan.size is None else codes_bytes(*matrix.shape, plan.size),
+        0 if additive is None else int(additive.row_bytes * len(matrix) + additive.shared_bytes),
     )  # fmt: skip
     choice = chooser.choose(report)
     if curve is not None:

@@ -105,7 +105,7 @@ def test_no_file_that_is_read_is_written_over(text, matrix, tmp_path):
 
 def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
     for options, message in [
-        ({"codebook_dtype": "int8"}, "no codebook type 'int8'"),
+        ({"codebook_dtype": "int3"}, "no codebook type 'int3'"),
         ({"objective": "l1"}, "no objective 'l1'"),
         ({"words": ["a"] * 301}, "has 300 rows for 301 words"),
         ({"num_codewords": 1}, "1"),

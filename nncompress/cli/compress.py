@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--time-budget", type=float,
         help="seconds for additive codes, training and all (default: no limit)")  # fmt: skip
-    add("--codebook-dtype", choices=("auto", "float16", "float32"),
+    add("--codebook-dtype", choices=("auto", "float16", "float32", "int8"),
         help="(default: float16 where that costs next to nothing)")  # fmt: skip
     add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")

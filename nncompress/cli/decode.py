@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--codebook-dtype",
-        choices=("auto", "float16", "float32"),
+        choices=("auto", "float16", "float32", "int8"),
         default="auto",
         help="type of the .nnc file's codebook (default: float16 where that costs next to "
         "nothing: 0.1%% of the loss, 0.001 of the mean cosine)",

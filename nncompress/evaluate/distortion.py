@@ -9,11 +9,12 @@ import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import reconstruct
+from nncompress.embedding.quantized_matrix import QuantizedMatrix
 from nncompress.errors import InputError
 from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 
-CODEBOOK_DTYPES = ("auto", "float16", "float32")
+CODEBOOK_DTYPES = ("auto", "float16", "float32", "int8")
 # A codebook is kept in float16 where that adds less than this share of the loss, and takes less
 # than this from the mean cosine, which shows what becomes of rows that add little to the loss.
 _ADDED_LOSS, _LOST_COSINE = 1e-3, 1e-3
@@ -100,8 +101,9 @@ def choose_codebook(
     Args:
         matrix: ``(N, D)``, what the table stands for.
         table: Codes and a codebook in float32.
-        dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds less than 0.1%
-            to the loss, and takes less than 0.001 from the mean cosine.
+        dtype: ``"float16"``, ``"float32"``, ``"int8"`` (with a scale a codeword), or ``"auto"``:
+            float16 where that adds less than 0.1% to the loss, and takes less than 0.001 from the
+            mean cosine.
         xp: The array library to compare with: NumPy, or CuPy for the current GPU.
 
     Returns:
@@ -112,7 +114,9 @@ def choose_codebook(
     """
     check_codebook_dtype(dtype)
     small = None
-    if dtype != "float32":
+    if dtype == "int8":
+        small = CodeTable(table.packed, QuantizedMatrix.of(table.codebook, 8), table.num_codebooks)
+    elif dtype != "float32":
         with np.errstate(over="ignore"):
             codebook = table.codebook.astype(np.float16)
         if np.isfinite(codebook).all():
@@ -124,7 +128,7 @@ def choose_codebook(
         return table, exact, exact
     exact, narrow = measure(matrix, [table, small], xp)
     is_near = narrow.loss <= (1.0 + _ADDED_LOSS) * exact.loss
-    if dtype == "float16" or (is_near and narrow.cosine >= exact.cosine - _LOST_COSINE):
+    if dtype in ("float16", "int8") or (is_near and narrow.cosine >= exact.cosine - _LOST_COSINE):
         return small, narrow, exact
     return table, exact, exact
 

@@ -45,5 +45,19 @@ def test_numbers_that_float16_cannot_hold_stay_in_float32():
     assert choose_codebook(matrix, codes)[0] is codes
     with pytest.raises(InputError, match="too large for float16"):
         choose_codebook(matrix, codes, "float16")
-    with pytest.raises(InputError, match="no codebook type 'int8'"):
+    with pytest.raises(InputError, match="no codebook type 'int3'"):
         choose_codebook(matrix, codes, "int8")
+
+
+def test_a_codebook_in_eight_bits_is_measured_as_it_is_stored(random):
+    codes = random.integers(0, 16, (300, 4))
+    table = CodeTable.of_codes(codes, random.normal(size=(64, 10)).astype(np.float32))
+    rows = table.decode(slice(None)) + random.normal(size=(300, 10)).astype(np.float32)
+    matrix = EmbeddingMatrix(rows)
+    small, distortion, exact = choose_codebook(matrix, table, "int8")
+    assert small.codebook_type == "8 bits"
+    steps = np.abs(table.codebook).max(axis=1, keepdims=True) / 127
+    assert (np.abs(small.codebook - table.codebook) <= 0.51 * steps).all()
+    squares = np.square(rows - small.decode(slice(None)), dtype=np.float64).sum(axis=1)
+    assert distortion.loss == pytest.approx(squares.mean() / 2)
+    assert distortion.loss == pytest.approx(exact.loss, rel=0.01)
