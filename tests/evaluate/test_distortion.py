@@ -46,7 +46,7 @@ def test_numbers_that_float16_cannot_hold_stay_in_float32():
     with pytest.raises(InputError, match="too large for float16"):
         choose_codebook(matrix, codes, "float16")
     with pytest.raises(InputError, match="no codebook type 'int3'"):
-        choose_codebook(matrix, codes, "int8")
+        choose_codebook(matrix, codes, "int3")
 
 
 def test_a_codebook_in_eight_bits_is_measured_as_it_is_stored(random):
