@@ -16,7 +16,9 @@ from nncompress.sources.vocabulary import check_words
 
 Words = Sequence[str | None]
 # What is true of the rows that were measured alone.
-_MEASURES = ("loss", "mean_distance", "mean_cosine", "source_shape")
+_MEASURES = (
+    "loss", "mean_distance", "mean_cosine", "source_shape", "recall", "target", "curve", "adaptive"
+)  # fmt: skip
 
 
 def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:

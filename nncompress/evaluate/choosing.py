@@ -28,6 +28,12 @@ _NEAR, _CODINGS = 0.05, (5, 0.01)
 _UNSURE = 0.03
 # The largest root mean square of an axis, in steps, with the finest step and the coarsest.
 _FINEST, _COARSEST = 600.0, 0.125
+# The largest axis of usual tables beside the root mean square of a usual row's numbers, at most.
+_LARGER_AXES = 8.0
+# The most steps of a row's length that are looked at: about what levels can tell.
+_MOST_STEPS = 55_000.0
+# A size that is made use of less than so, for want of finer steps, is told of below this cosine.
+_UNUSED, _GOOD = 0.9, 0.99
 # The mean squared error in squared steps, and the least that badness rises by with a logarithm.
 _SQUARED_ERROR, _LEAST_SLOPE = 0.27, 0.05
 # A recall lacks about so many relative errors to 1.
@@ -90,7 +96,11 @@ class Chooser:
         self._sign = -1.0 if target.is_size else 1.0
         self._wanted = badness(target, target.value)
         largest = math.sqrt(self._rows.squares[0]) or 1.0
-        ends = (self._sign * math.log(largest / end) for end in (_FINEST, _COARSEST))
+        # A row much larger than the others makes an axis of its own, and they need finer steps.
+        finest = min(largest, _LARGER_AXES * (self._rows.typical or largest)) / _FINEST
+        middle = (self._rows.typical or largest) / 2
+        finest = max(finest, self._rows.most_steps(middle) * middle / _MOST_STEPS)
+        ends = (self._sign * math.log(step) for step in (finest, largest / _COARSEST))
         self._low, self._high = sorted(ends)
 
     def choose(self, report: Callable[[str], None] | None = None) -> Choice:
@@ -141,8 +151,17 @@ class Chooser:
             best = min(made) if search.best is None else search.best[0]
             made = {best: made[best]}
         (made_best,) = made.values()
+        point = made_best[1]
         if search.best is None and not self._is_usual:
-            self._tell(made_best[1])
+            self._tell(point)
+        used = reached(self.target, point, self._dim) / self.target.value
+        if self.target.is_size and used < _UNUSED and point.cosine < _GOOD:
+            warnings.warn(
+                f"{self.target} are not made use of: rows much larger than the others leave no "
+                f"finer step than one with a mean cosine of {point.cosine:.3f}; measure rows by "
+                "their length (--adaptive), or leave the largest out",
+                stacklevel=4,
+            )
         return made_best
 
     def _search(self, guess: float, limits: tuple[int, float]) -> StepSearch:

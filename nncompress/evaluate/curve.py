@@ -7,7 +7,7 @@ from nncompress.evaluate.distortion import Distortion
 from nncompress.evaluate.target import Target
 
 # What a file has beside its sections, about.
-HEADER_BYTES = 5_120
+HEADER_BYTES = 4_480
 # Distances and shares this small are as good as none.
 _NOTHING = 1e-30
 HEADING = (

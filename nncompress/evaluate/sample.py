@@ -13,8 +13,9 @@ from nncompress.evaluate.neighbours import NEIGHBOURS, Nearest, kept
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.sources.matrix import spaced_rows
-from nncompress.trellis.basis import Basis
-from nncompress.trellis.quantizer import Settings
+from nncompress.trellis.basis import Basis, fit_basis
+from nncompress.trellis.clusters import cluster_bits_for
+from nncompress.trellis.quantizer import Settings, most_steps
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
 # Of a large table, as many rows are asked for their neighbours as make this many products.
@@ -28,6 +29,7 @@ _SAMPLE_STATE_BITS = 6
 _BLOCK_BYTES = 72
 _MOST_BLOCK_ROWS = 16
 _ROWS = 8_192
+_SQUARED_ERROR = 0.3  # of a coded coordinate, in squared steps
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Rows:
     Attributes:
         squares: The variances of rows along their principal axes, falling.
         mean_square: The mean squared length of the table's rows.
+        typical: The root mean square of the numbers of a row whose distance from the columns'
+            medians is the median.
     """
 
     def __init__(
@@ -87,9 +91,23 @@ class Rows:
         centred = fitted - fitted.mean(axis=0)
         squares = np.linalg.eigvalsh(centred.T @ centred / len(fitted))
         self.squares = np.maximum(squares[::-1], 0)
+        about = fitted - np.median(fitted, axis=0)
+        lengths = np.sqrt(np.einsum("nd,nd->n", about, about))
+        self.typical = float(np.median(lengths)) / math.sqrt(fitted.shape[1])
         original = remainder.matrix.take(self._fitted)
         self.mean_square = float(np.einsum("nd,nd->n", original, original, dtype=float).mean())
         self._queries, self._candidates = self._find_neighbours(size.queries)
+
+    def most_steps(self, step: float) -> float:
+        """Returns how many steps the longest row is from its centre, among those looked at."""
+        rows = self._fit_part.take(np.arange(len(self._fitted)))
+        own = None if self.weights is None else self.weights[self._fitted]
+        threads = self._machine.threads
+        count = self.remainder.shape[0]
+        bits = cluster_bits_for(count, len(rows))
+        basis = fit_basis(rows, own, bits, step**2 * _SQUARED_ERROR, count, threads)
+        self._basis = basis
+        return most_steps(rows, own, basis, threads) / step
 
     def of_sample(self, step: float) -> CurvePoint:
         """Returns about what a step comes to, from rows that nothing was fitted to."""
@@ -108,7 +126,8 @@ class Rows:
 
         residual = stage(self._measured)
         original = self.remainder.matrix.take(self._measured)
-        means = distances(original, self._decoded(residual, self._measured)).mean(axis=1)
+        total = distances(original, self._decoded(residual, self._measured)).sum(axis=1)
+        means = _means(total, len(original), int(original.any(axis=1).sum()))
         recall = None
         if len(self._queries):
             queries, candidates = self._queries[::_ONE_OF], self._candidates[::_ONE_OF]
@@ -120,7 +139,7 @@ class Rows:
     def of_all(self, step: float, residual: Residual) -> CurvePoint:
         """Returns what the stage of all rows comes to."""
         num_rows = self.remainder.shape[0]
-        total = np.zeros(3)
+        total, directed = np.zeros(3), 0
 
         def decoded(rows: np.ndarray) -> np.ndarray:
             values = np.zeros((len(rows), self.remainder.shape[1]), np.float32)
@@ -131,11 +150,12 @@ class Rows:
             for start, original in self.remainder.matrix.batches(_ROWS):
                 rows = np.arange(start, start + len(original))
                 total += distances(original, decoded(rows)).sum(axis=1)
+                directed += int(original.any(axis=1).sum())
                 bar.update(len(rows))
         recall = None
         if len(self._queries):
             recall = self._recall(slice(None), np.arange(num_rows), decoded)
-        return self._point(step, residual, total / num_rows, recall)
+        return self._point(step, residual, _means(total, num_rows, directed), recall)
 
     def bytes_per_row(self, residual: Residual) -> float:
         """Returns the bytes of the whole table for each row, all counted but words."""
@@ -193,6 +213,12 @@ class Rows:
         found = take(rows[nearest.numbers.ravel()]).reshape(*nearest.numbers.shape, -1)
         last = take(self._candidates[part][:, NEIGHBOURS - 1])
         return float(kept(take(queries), found, last).mean())
+
+
+def _means(total: np.ndarray, num_rows: int, directed: int) -> np.ndarray:
+    """Returns means of sums of losses, distances and cosines; rows of zeros have no cosine."""
+    cosine = total[2] / directed if directed else 1.0
+    return np.array([total[0] / num_rows, total[1] / num_rows, cosine])
 
 
 def block_rows(bits: float) -> int:

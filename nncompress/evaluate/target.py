@@ -109,10 +109,10 @@ class Target:
 
 _NAMES = tuple(field.name for field in fields(Target))
 _WORDS = {
-    "residual_bits": "{:g} bits a row after the additive codes",
+    "residual_bits": "{:.10g} bits a row of the residual stage",
     "bits_per_dim": "{:g} bits a dimension",
     "bytes_per_row": "{:g} bytes a row",
     "distance": "a mean distance of {:g}",
-    "cosine": "a mean cosine of {:g}",
-    "recall": "{:g} of each row's 10 nearest neighbours",
+    "cosine": "a mean cosine of {:.10g}",
+    "recall": "{:.10g} of each row's 10 nearest neighbours",
 }

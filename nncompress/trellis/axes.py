@@ -85,7 +85,7 @@ def _rounded(
     A wrong direction leaks the axis's variance to the others. The finer of it the more rows and
     the larger the axis's variance beside theirs.
     """
-    largest = max(float(values[0]), 1e-30)
+    largest = max(float(values[0]), float(np.finfo(float).tiny))
     harm = float(np.mean(1 / np.maximum(values[1:], distortion))) if len(values) > 1 else 1.0
     step = math.sqrt(12 * _COARSENESS / (num_rows * largest * harm))
     step = min(step, 1.5 / math.sqrt(len(direction)), 0.7 * float(np.abs(direction).max()))

@@ -59,18 +59,22 @@ def find_centres(
 
 
 def nearest(rows: np.ndarray, centres: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the nearest centre of each row, int64 ``(n,)``, and the squared distances."""
+    """Returns the nearest centre of each row, int64 ``(n,)``, and squared distances, float64."""
+    # In units in which squares neither overflow nor vanish.
+    exponent = int(np.frexp(max(float(np.abs(centres).max()), float(np.abs(rows).max())))[1])
+    centres = np.ldexp(centres, -exponent)
     squares = np.square(centres, dtype=np.float64).sum(axis=1).astype(np.float32) / 2
     clusters = np.empty(len(rows), np.int64)
-    distances = np.empty(len(rows), np.float32)
+    distances = np.empty(len(rows), np.float64)
 
     def assign(first: int) -> None:
-        block = rows[first : first + _CHUNK]
+        block = np.ldexp(rows[first : first + _CHUNK], -exponent)
         scores = squares - block @ centres.T
         best = scores.argmin(axis=1)
         clusters[first : first + _CHUNK] = best
         own = np.einsum("nd,nd->n", block, block)
-        distances[first : first + _CHUNK] = own + 2 * scores[np.arange(len(block)), best]
+        own += 2 * scores[np.arange(len(block)), best]
+        distances[first : first + _CHUNK] = np.ldexp(own.astype(np.float64), 2 * exponent)
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(assign, _firsts(len(rows))):

@@ -36,7 +36,7 @@ _FITTED_ROWS = 16_384
 # Centres are rounded to the nearest integer, but for small ones, which take more bits.
 _ROUND_FROM = 0.4
 # Row classes span this many scales either way, and their steps this many.
-_REACH, _MOST_EXPONENT = 12, 24
+_REACH, _MOST_EXPONENT = 24, 24
 _CLASSES_APART = 20.0
 _MOST_CLASSES = 255
 # Levels are int16.
@@ -213,8 +213,8 @@ class Quantizer:
         if largest > _LARGEST_SIZE:
             raise InputError(
                 f"a row is {largest:,.0f} quantization steps long; wanted {_LARGEST_SIZE:,.0f} at "
-                "most: ask for less quality or fewer bits, or leave out rows that are much larger "
-                "than the others"
+                "most: ask for less quality or fewer bits, have rows measured by their length "
+                "(--adaptive), or leave out those that are much larger than the others"
             )
         offsets = self.class_offsets[classes].astype(np.int32)
         levels = engine.walk(
@@ -283,6 +283,23 @@ def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
     return 2 * np.rint(exponents.clip(-_MOST_EXPONENT, _MOST_EXPONENT) / 2).astype(np.int32)
 
 
+@one_blas_thread
+def most_steps(rows: np.ndarray, weights: np.ndarray | None, basis: Basis, threads: int) -> float:
+    """Returns how long the longest row is from its centre, in units of a step of 1.
+
+    Args:
+        rows: float32 ``(n, D)``.
+        weights: The weight of each, ``(n,)``; None: all 1.
+        basis: The basis of a quantizer.
+        threads: The number of threads.
+    """
+    centred = rows - basis.mean
+    clusters, _ = nearest(centred, basis.centres, threads)
+    left = (centred - basis.centres[clusters]).astype(np.float64)
+    lengths = np.sqrt(np.einsum("nd,nd->n", left, left))
+    return float((lengths / RATIO ** step_exponents(weights, len(rows)).astype(float)).max())
+
+
 def _most_used(classes: np.ndarray, class_steps: np.ndarray) -> np.ndarray:
     """Returns the classes that most rows have, no more than a byte tells; some of each step."""
     counts = np.bincount(classes, minlength=len(class_steps))
@@ -326,14 +343,18 @@ def fit(
     if basis is None:
         basis = fit_basis(rows, weights, cluster_bits, distortion, num_rows, engine.threads)
     squares, count = basis.squares, len(basis.centres)
-    kept = squares > (_LEAST_AXIS * row_steps.min()) ** 2
+    least = _LEAST_AXIS * row_steps.min()
+    axes = axes_of(basis.reflections, rows.shape[1])
+    centres = basis.centres @ axes.T
+    # An axis is left out where neither rows nor centres go far along it.
+    kept = (squares > least**2) | (np.abs(centres).max(axis=0) > least)
     kept |= squares == squares.max()
-    squares = squares[kept]
-    projection = np.ascontiguousarray(axes_of(basis.reflections, rows.shape[1])[kept].T)
+    squares, centres = squares[kept], centres[:, kept].astype(np.float64)
+    projection = np.ascontiguousarray(axes[kept].T)
     # Rounding a centre adds to its rows as much as their own spread does to the centre.
     centre_steps = np.sqrt(12 * np.maximum(squares, distortion) * count / num_rows)
-    centre_steps = centre_steps.astype(np.float16).astype(np.float32)
-    in_steps = (basis.centres @ projection) / np.maximum(centre_steps, 1e-30)
+    centre_steps = centre_steps.astype(np.float32)
+    in_steps = centres / np.where(centre_steps > 0, centre_steps, 1)
     centre_integers = (np.sign(in_steps) * np.floor(np.abs(in_steps) + _ROUND_FROM)).astype(int)
     # A row's coordinates tell its size the better the more there are, and finer classes pay then.
     between = int(np.clip(round(_CLASSES_APART / math.sqrt(len(squares))), 1, 4))
