@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from nncompress.cpu.elementary import JIT, SUM
-from nncompress.cpu.product import READS_HALVES
+from nncompress.cpu.target import READS_HALVES
 from nncompress.cpu.residual import add_residuals, read_blocks
 from nncompress.cpu.vectors import sum_rows
 

@@ -8,7 +8,6 @@ TOMS 2008, section 4, without the copies). Every element is a sum in one order, 
 the product is asked for, so that no result depends on how work is divided.
 """
 
-import llvmlite.binding as llvm
 import llvmlite.ir as ir
 import numpy as np
 from numba import njit, types
@@ -16,27 +15,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nncompress.cpu.elementary import JIT
+from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
 
 _INT = ir.IntType(64)
 
 
-def _register_tile() -> tuple[int, int, tuple[int, ...]]:
-    """Returns bytes in a vector, vectors in a row of a tile, and the heights of tiles.
-
-    The largest tile, a row of the right matrix and one number of the left have to fit into the
-    registers: 32 with AVX-512 and on Arm, 16 otherwise.
-    """
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64, 4, (6, 4, 2, 1)
-    if features.get("neon"):
-        return 16, 4, (6, 4, 2, 1)
-    return (32 if features.get("avx") else 16), 2, (6, 4, 2, 1)
-
-
-VECTOR_BYTES, _MOST_VECTORS, _HEIGHTS = _register_tile()
-# Whether the processor turns float16 into float32; all that have NEON do.
-READS_HALVES = any(llvm.get_host_cpu_features().get(name) for name in ("f16c", "neon"))
+# The largest tile, a row of the right matrix and one number of the left have to fit into the
+# registers.
+_MOST_VECTORS = 4 if REGISTERS == 32 else 2
+_HEIGHTS = (6, 4, 2, 1)
 
 
 @intrinsic

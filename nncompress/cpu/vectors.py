@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nncompress.cpu.product import VECTOR_BYTES
+from nncompress.cpu.target import VECTOR_BYTES
 
 _LANES = VECTOR_BYTES // 4
 _WIDE, _INT, _REAL = ir.IntType(64), ir.IntType(32), ir.FloatType()

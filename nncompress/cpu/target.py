@@ -1,0 +1,50 @@
+"""The processor that kernels are compiled for: how wide its vectors are, and what they can do.
+
+Numba compiles for the processor that it finds, or for the one that ``NUMBA_CPU_NAME`` and
+``NUMBA_CPU_FEATURES`` name, so that one machine builds and times the kernels of another. What
+kernels are made of follows the same settings: a few lines are compiled for that processor, and
+what the compiler made of them is read.
+"""
+
+import llvmlite.binding as llvm
+from numba.core.registry import cpu_target
+
+# A sum of 16 numbers, and of 4 numbers of half precision made longer.
+_PROBE = """
+define void @sum(<16 x float>* %p) {
+  %x = load <16 x float>, <16 x float>* %p, align 4
+  %y = fadd <16 x float> %x, %x
+  store <16 x float> %y, <16 x float>* %p, align 4
+  ret void
+}
+define void @lengthen(<4 x half>* %p, <4 x float>* %q) {
+  %x = load <4 x half>, <4 x half>* %p, align 2
+  %y = fpext <4 x half> %x to <4 x float>
+  store <4 x float> %y, <4 x float>* %q, align 4
+  ret void
+}
+"""
+
+
+def _probe() -> str:
+    """Returns the assembly of the probe, for the processor of Numba's settings."""
+    triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    machine = llvm.Target.from_triple(triple).create_target_machine(
+        cpu=name, features=features, opt=2
+    )
+    return machine.emit_assembly(llvm.parse_assembly(_PROBE))
+
+
+def _vectors(assembly: str) -> tuple[int, int]:
+    """Returns the bytes in a vector register, and how many registers there are."""
+    if "zmm" in assembly:
+        return 64, 32
+    if "ymm" in assembly:
+        return 32, 16
+    return (16, 16) if "xmm" in assembly else (16, 32)
+
+
+_ASSEMBLY = _probe()
+VECTOR_BYTES, REGISTERS = _vectors(_ASSEMBLY)
+# Whether the processor turns float16 into float32 itself.
+READS_HALVES = any(instruction in _ASSEMBLY for instruction in ("vcvtph2ps", "fcvtl"))
