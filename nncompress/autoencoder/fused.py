@@ -5,12 +5,16 @@ import numpy as np
 from nncompress.autoencoder.descent import Descent, adam_moments
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.cpu import announce_compilation, run
-from nncompress.cpu.step import TILE_ROWS, Memory, Noise, Shape, Weights
+from nncompress.cpu import descent as compiled
+from nncompress.cpu.arena import allocate
+from nncompress.cpu.descent import Optimizer, Shape, Weights
+from nncompress.cpu.panels import panel_numbers
+from nncompress.cpu.step import TILE_ROWS, UNITS_AT_A_TIME, Memory, Normalization
 from nncompress.machine import Machine
 from nncompress.random.noise import Stream, noise_words
 
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
-_WORK_FOR_4, _WORK_FOR_8 = 6e7, 1e9
+_WORK_FOR_4, _WORK_FOR_8 = 4e7, 3e8
 _MOST_BLOCKS = 8
 
 
@@ -44,7 +48,7 @@ class FusedAutoencoder(KernelAutoencoder):
             self._shape(len(x)),
             self._weights(),
             _read_only(x),
-            *self._normalization(),
+            self._normalization(),
             codes,
         )
         return codes
@@ -57,24 +61,16 @@ class FusedAutoencoder(KernelAutoencoder):
         wanted: bool,
     ) -> tuple[BatchMeans, Weights]:
         """Computes loss and maxp of a batch, and gradients."""
-        shape = self._shape(len(x))
         gradients = self._new_gradients()
-        out = np.empty((1, 3))
-        self._run(
-            run.differentiate,
-            shape.blocks,
-            shape,
-            self._memory_for(len(x)),
-            self._weights(),
+        draws, position = self._draws(noise)
+        one_weight = np.ones(len(x)) if weights is None else weights.astype(np.float64)
+        out = self._train(
+            run.GRADIENTS if wanted else run.LOSS,
             gradients,
-            wanted,
-            _read_only(x),
-            np.arange(len(x)),
-            np.ones(len(x)) if weights is None else weights.astype(np.float64),
-            *self._normalization(),
-            self._noise(noise),
-            self.tau,
-            out,
+            Descent(is_adam=False),
+            run.Batches(_read_only(x), np.arange(len(x))[None], one_weight[None]),
+            draws,
+            run.Plan(np.array([position]), np.zeros(1), np.array([self.tau])),
         )
         return BatchMeans(*out[0].tolist()), gradients
 
@@ -102,41 +98,51 @@ class FusedAutoencoder(KernelAutoencoder):
         Returns:
             The means over the steps.
         """
-        steps, batch_size = rows.shape
-        shape = self._shape(batch_size)
-        iterations = np.arange(first_iteration, first_iteration + steps, dtype=np.int64)
+        iterations = np.arange(first_iteration, first_iteration + len(rows), dtype=np.int64)
         if self._gradients is None:
             self._gradients = self._new_gradients()
-        first_moments, second_moments = self._moments(descent)
+        draws, _ = self._draws((Stream.TRAINING_NOISE, 0))
+        out = self._train(
+            run.STEPS,
+            self._gradients,
+            descent,
+            run.Batches(
+                _read_only(source), rows, np.ones(rows.shape) if weights is None else weights
+            ),
+            draws,
+            run.Plan(iterations, rates, taus),
+        )
+        return BatchMeans(*out.mean(axis=0).tolist())
+
+    def _train(
+        self,
+        task: int,
+        gradients: Weights,
+        descent: Descent,
+        batches: run.Batches,
+        draws: run.Draws,
+        plan: run.Plan,
+    ) -> np.ndarray:
+        """Calls ``run.train``; returns losses and maxp, float64 ``(batches, 3)``."""
+        steps, batch_size = batches.rows.shape
+        shape = self._shape(batch_size)
         out = np.empty((steps, 3))
         self._run(
             run.train,
             shape.blocks,
+            task,
             shape,
             self._memory_for(batch_size),
             self._weights(),
-            self._gradients,
-            first_moments,
-            second_moments,
-            _read_only(source),
-            rows,
-            np.ones(rows.shape) if weights is None else weights,
-            *self._normalization(),
-            noise_words(self.seed, Stream.TRAINING_NOISE, 0)[:2],
-            int(Stream.TRAINING_NOISE),
-            run.Plan(iterations, rates, taus),
-            run.Descent(
-                descent.beta1,
-                descent.beta2,
-                descent.eps,
-                descent.max_grad_norm or 0.0,
-                descent.decay,
-                descent.decays_first,
-            ),
-            self._nothing(),
+            gradients,
+            self._optimizer(descent),
+            batches,
+            self._normalization(),
+            draws,
+            plan,
             out,
         )
-        return BatchMeans(*out.mean(axis=0).tolist())
+        return out
 
     def show_gradients(self, descent: Descent) -> None:
         """Gives the parameters the gradients of the last step, after the optimizer's hooks.
@@ -163,27 +169,35 @@ class FusedAutoencoder(KernelAutoencoder):
     def _weights(self) -> Weights:
         return Weights(*(parameter.array for parameter in self.kernel_parameters()))
 
-    def _normalization(self) -> tuple[np.ndarray, np.floating]:
-        return self.centre, self.codebook.dtype.type(self.scale)
+    def _normalization(self) -> Normalization:
+        return Normalization(self.centre, self.codebook.dtype.type(self.scale))
 
     def _new_gradients(self) -> Weights:
-        return Weights(*(np.empty_like(parameter.array) for parameter in self.kernel_parameters()))
+        shapes = {
+            name: (parameter.shape, parameter.dtype)
+            for name, parameter in zip(Weights._fields, self.kernel_parameters(), strict=True)
+        }
+        return Weights(**allocate(shapes))
 
-    def _moments(self, descent: Descent) -> tuple[Weights, Weights]:
-        """Returns Adam's moments, which Chainer saves and restores; empty arrays for SGD."""
+    def _optimizer(self, descent: Descent) -> Optimizer:
+        """Returns an optimizer with Adam's moments, which Chainer saves and restores."""
         if descent.is_adam:
-            first, second = adam_moments(self.kernel_parameters())
-            return Weights(*first), Weights(*second)
-        none = Weights(*(weights[:0] for weights in self._weights()))
-        return none, none
+            moments = [Weights(*each) for each in adam_moments(self.kernel_parameters())]
+        else:
+            moments = [Weights(*(weights[:0] for weights in self._weights()))] * 2
+        numbers = (
+            *(descent.beta1, descent.beta2, descent.eps),
+            *(descent.max_grad_norm or 0.0, descent.decay, descent.decays_first),
+        )
+        return Optimizer(compiled.Descent(*numbers), *moments)
 
-    def _nothing(self) -> np.ndarray:
-        return np.empty((0, 0, 0), dtype=self.codebook.dtype)
-
-    def _noise(self, noise: np.ndarray | tuple[Stream, int]) -> Noise:
-        if isinstance(noise, tuple):
-            return Noise(self._nothing(), noise_words(self.seed, *noise))
-        return Noise(noise, np.zeros(4, dtype=np.uint32))
+    def _draws(self, noise: np.ndarray | tuple[Stream, int]) -> tuple[run.Draws, int]:
+        """Returns where noise comes from, and its position there."""
+        if isinstance(noise, np.ndarray):
+            return run.Draws(noise, np.zeros(2, np.uint32), 0), 0
+        stream, position = noise
+        nothing = np.empty((0, 0, 0), dtype=self.codebook.dtype)
+        return run.Draws(nothing, noise_words(self.seed, stream, 0)[:2], int(stream)), position
 
     def _shape(self, batch_size: int) -> Shape:
         # More blocks feed more threads, and make more parts to add up. The number must not depend
@@ -198,25 +212,30 @@ class FusedAutoencoder(KernelAutoencoder):
             num_hidden, dim = self.l1.W.shape
             num_units = self.codebook.shape[0]
             dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
-            self._memory = Memory(
-                h=np.empty(num_hidden * rows, dtype),
-                p=np.empty(num_units * rows, dtype),
-                q=np.empty(num_units * rows, dtype),
-                y=np.empty(blocks * rows * dim, dtype),
-                dp=np.empty(num_units * rows, dtype),
-                dh=np.empty(blocks * num_hidden * rows, dtype),
-                certain=np.empty(self.num_codebooks, dtype),
-                norms=np.empty(blocks),
-                x=np.empty((threads, rows * dim), dtype),
-                xt=np.empty((threads, rows * dim), dtype),
-                ht=np.empty((threads, num_hidden * rows), dtype),
-                dy=np.empty((threads, rows * dim), dtype),
-                dyt=np.empty((threads, rows * dim), dtype),
-                draws=np.empty((threads, 4 * rows), dtype),
-                bits=np.empty((threads, 4 * rows), np.uint32),
-                columns=np.empty((threads, 2 * rows), dtype),
-                squares=np.empty((threads, rows), dtype),
+            packed = max(
+                panel_numbers(max(dim, num_hidden, num_units), rows, dtype.itemsize),
+                panel_numbers(rows, max(dim, num_hidden), dtype.itemsize),
+                panel_numbers(num_units, dim, dtype.itemsize),
             )
+            self._memory = Memory(
+                **allocate({
+                    "h": ((num_hidden * rows,), dtype),
+                    "p": ((num_units * rows,), dtype),
+                    "q": ((num_units * rows,), dtype),
+                    "y": ((blocks * rows * dim,), dtype),
+                    "dp": ((num_units * rows,), dtype),
+                    "dh": ((blocks * num_hidden * rows,), dtype),
+                    "certain": ((self.num_codebooks,), dtype),
+                    "norms": ((blocks,), np.float64),
+                    "x": ((threads, rows * dim), dtype),
+                    "dy": ((threads, rows * dim), dtype),
+                    "packed": ((threads, 4, packed), dtype),
+                    "draws": ((threads, UNITS_AT_A_TIME * rows), dtype),
+                    "bits": ((threads, UNITS_AT_A_TIME * rows), np.uint32),
+                    "columns": ((threads, 2 * rows), dtype),
+                    "squares": ((threads, rows), dtype),
+                })
+            )  # fmt: skip
             self._memory_rows = rows
         return self._memory
 

@@ -1,17 +1,19 @@
 """Elementary functions that compilers turn into vector code.
 
 In float32, polynomials on the numbers' bits, accurate to a few units in the last place; in
-float64, the library's functions. Sources: Cephes (Moshier), ``logf.c``, ``expf.c``, ``tanhf.c``.
+float64, the library's functions. Sources: Cephes (Moshier), ``logf.c``, ``expf.c``, ``tanhf.c``,
+with the polynomials in Estrin's order: what a processor can begin of the numbers that follow is
+bounded by how long it waits for the ones before.
 """
 
 import math
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.extending import overload
 
 from nncompress.cpu import cache
-from nncompress.cpu.intrinsics import bits_to_float, float_to_bits
+from nncompress.cpu.intrinsics import bits_to_float, float_to_bits, larger, smaller
 
 JIT = {
     "nogil": True,
@@ -29,7 +31,9 @@ INLINE = {**JIT, "cache": False, "forceinline": True}
 _F = np.float32
 _LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)
 _LOG2E = _F(1.44269504088896341)
-_SQRT_HALF = _F(0.707106781186547524)
+_SQRT_HALF_BITS, _ROOT_OF_2 = 0x3F3504F3, _F(1.41421356)
+_INTEGERS = _F(1.5 * 2**23)
+_INVERSE_BITS = 0x7EF311C7
 _LOG = tuple(
     _F(c)
     for c in (
@@ -58,14 +62,36 @@ def log(x):
     raise NotImplementedError
 
 
+def log_of_one_and(x):
+    """Computes the natural logarithm of 1 + x for x in 0 ... 1."""
+    raise NotImplementedError
+
+
 def exp(x):
     """Computes the exponential function; 0 below what float32 can hold."""
+    raise NotImplementedError
+
+
+def inverse(x):
+    """Computes 1 / x for a positive, normal number."""
     raise NotImplementedError
 
 
 def tanh(x):
     """Computes the hyperbolic tangent."""
     raise NotImplementedError
+
+
+@njit(**INLINE)
+def _log_near_one(y, e):
+    """Returns ``log(1 + y) + e * log(2)`` for 1 + y between the roots of 1/2 and 2."""
+    y2 = y * y
+    y4 = y2 * y2
+    p = (_LOG[7] * y + _LOG[8]) + (_LOG[5] * y + _LOG[6]) * y2
+    p += ((_LOG[3] * y + _LOG[4]) + (_LOG[1] * y + _LOG[2]) * y2) * y4
+    p += _LOG[0] * (y4 * y4)
+    p = p * y * y2 + e * _LN2_LOW - _F(0.5) * y2
+    return y + p + e * _LN2_HIGH
 
 
 @overload(log, jit_options=INLINE)
@@ -75,25 +101,24 @@ def _log(x):
 
     def log32(x):
         bits = float_to_bits(x)
-        exponent = np.int32((bits >> 23) - 126)
-        mantissa = bits_to_float(np.int32((bits & 0x007FFFFF) | 0x3F000000))
-        small = mantissa < _SQRT_HALF
-        e = _F(exponent) - (_F(1) if small else _F(0))
-        y = (mantissa + mantissa if small else mantissa) - _F(1)
-        z = y * y
-        p = _LOG[0]
-        p = p * y + _LOG[1]
-        p = p * y + _LOG[2]
-        p = p * y + _LOG[3]
-        p = p * y + _LOG[4]
-        p = p * y + _LOG[5]
-        p = p * y + _LOG[6]
-        p = p * y + _LOG[7]
-        p = p * y + _LOG[8]
-        p = p * y * z + e * _LN2_LOW - _F(0.5) * z
-        return y + p + e * _LN2_HIGH
+        exponent = np.int32(np.int32(bits - _SQRT_HALF_BITS) >> 23)
+        y = bits_to_float(np.int32(bits - np.int32(exponent << 23))) - _F(1)
+        e = _F(exponent)
+        return _log_near_one(y, e)
 
     return log32
+
+
+@overload(log_of_one_and, jit_options=INLINE)
+def _log_of_one_and(x):
+    if x != types.float32:
+        return lambda x: math.log1p(x)
+
+    def log_of_one_and32(x):
+        large = x > _ROOT_OF_2 - _F(1)
+        return _log_near_one(_F(0.5) * x - _F(0.5) if large else x, _F(1) if large else _F(0))
+
+    return log_of_one_and32
 
 
 @overload(exp, jit_options=INLINE)
@@ -102,17 +127,16 @@ def _exp(x):
         return lambda x: math.exp(x)
 
     def exp32(x):
-        x = max(min(x, _F(88.0)), _F(-87.0))
-        n = np.floor(x * _LOG2E + _F(0.5))
+        x = larger(smaller(x, _F(88.0)), _F(-87.0))
+        # Numbers of this size have no bits after the point, and their last ones are the integer.
+        shifted = x * _LOG2E + _INTEGERS
+        n = shifted - _INTEGERS
         r = x - n * _LN2_HIGH - n * _LN2_LOW
-        p = _EXP[0]
-        p = p * r + _EXP[1]
-        p = p * r + _EXP[2]
-        p = p * r + _EXP[3]
-        p = p * r + _EXP[4]
-        p = p * r + _EXP[5]
-        p = p * r * r + r + _F(1)
-        power = bits_to_float(np.int32((np.int32(n) + 127) << 23))
+        r2 = r * r
+        p = (_EXP[4] * r + _EXP[5]) + (_EXP[2] * r + _EXP[3]) * r2
+        p += (_EXP[0] * r + _EXP[1]) * (r2 * r2)
+        p = p * r2 + r + _F(1)
+        power = bits_to_float(np.int32(np.int32(float_to_bits(shifted) << 23) + (127 << 23)))
         return p * power
 
     return exp32
@@ -126,14 +150,28 @@ def _tanh(x):
     def tanh32(x):
         size = abs(x)
         z = x * x
-        p = _TANH[0]
-        p = p * z + _TANH[1]
-        p = p * z + _TANH[2]
-        p = p * z + _TANH[3]
-        p = p * z + _TANH[4]
+        p = (_TANH[3] * z + _TANH[4]) + (_TANH[1] * z + _TANH[2]) * (z * z)
+        p += _TANH[0] * (z * z) * (z * z)
         near = p * z * x + x
         far = _F(1) - _F(2) / (exp(size + size) + _F(1))
         far = far if x > _F(0) else -far
         return near if size < _F(0.625) else far
 
     return tanh32
+
+
+@overload(inverse, jit_options=INLINE)
+def _inverse(x):
+    if x != types.float32:
+        return lambda x: 1.0 / x
+
+    def inverse32(x):
+        # Newton's method, from a number that the bits tell to an eighth: a division waits for the
+        # one divider that a root next to it needs too.
+        y = bits_to_float(np.int32(_INVERSE_BITS - float_to_bits(x)))
+        y += y * (_F(1) - x * y)
+        y += y * (_F(1) - x * y)
+        y += y * (_F(1) - x * y)
+        return y
+
+    return inverse32

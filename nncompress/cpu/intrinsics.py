@@ -5,6 +5,7 @@ import sys
 import llvmlite.ir as ir
 import numpy as np
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nncompress.cpu import cache
@@ -70,6 +71,29 @@ def choose(typingctx, condition, one, other):
         return result
 
     return one(types.boolean, one, one), codegen
+
+
+def _extreme(name):
+    """Makes an intrinsic of the larger or smaller of two floats, neither of which is NaN."""
+
+    @intrinsic
+    def extreme(typingctx, one, other):
+        def codegen(context, builder, signature, arguments):
+            kind = arguments[0].type
+            suffix = "f32" if one == types.float32 else "f64"
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(kind, [kind, kind]), f"llvm.{name}.{suffix}"
+            )
+            return builder.call(function, arguments, fastmath=("nnan", "nsz"))
+
+        return one(one, one), codegen
+
+    return extreme
+
+
+# With ``max`` or a condition, compilers store the result only where it has changed, which on
+# AMD's AVX2 takes as long as computing it; see ``product.py``.
+larger, smaller = _extreme("maxnum"), _extreme("minnum")
 
 
 @intrinsic

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 
 from nncompress.cpu.elementary import JIT, SUM
-from nncompress.cpu.target import READS_HALVES
 from nncompress.cpu.residual import add_residuals, read_blocks
+from nncompress.cpu.target import READS_HALVES
 from nncompress.cpu.vectors import sum_rows
 
 __all__ = [

@@ -9,30 +9,26 @@ from numba import njit
 
 from nncompress.cpu.elementary import INLINE, JIT, log
 
-_U = np.uint32
-_HALF = np.uint64(32)
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = _U(0x9E3779B9), _U(0xBB67AE85)
+_U, _WIDE = np.uint32, np.uint64
+_HALF, _WORD = _WIDE(32), _WIDE(0xFFFFFFFF)
+_M0, _M1 = _WIDE(0xD2511F53), _WIDE(0xCD9E8D57)
+_W0, _W1 = _WIDE(0x9E3779B9), _WIDE(0xBB67AE85)
 
 
 @njit(**INLINE)
 def _round(c0, c1, c2, c3, k0, k1):
-    p0 = np.uint64(c0) * _M0
-    p1 = np.uint64(c2) * _M1
-    return (
-        _U(_U(p1 >> _HALF) ^ c1 ^ k0),
-        _U(p1),
-        _U(_U(p0 >> _HALF) ^ c3 ^ k1),
-        _U(p0),
-        _U(k0 + _W0),
-        _U(k1 + _W1),
-    )
+    """Makes a round on words in 64 bits, of which the upper half may hold anything."""
+    p0 = (c0 & _WORD) * _M0
+    p1 = (c2 & _WORD) * _M1
+    return (p1 >> _HALF) ^ c1 ^ k0, p1, (p0 >> _HALF) ^ c3 ^ k1, p0, k0 + _W0, k1 + _W1
 
 
 @njit(**INLINE)
 def philox(c0, c1, c2, c3, k0, k1):
     """Returns four random words for a counter of four words and a key of two, all uint32."""
-    # A loop over the rounds would keep the compiler from working on many counters at once.
+    # Products of words have 64 bits. Kept so long from beginning to end, and rounds not in a loop,
+    # compilers work on many counters at once without moving words between vectors.
+    c0, c1, c2, c3, k0, k1 = _WIDE(c0), _WIDE(c1), _WIDE(c2), _WIDE(c3), _WIDE(k0), _WIDE(k1)
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
@@ -43,32 +39,35 @@ def philox(c0, c1, c2, c3, k0, k1):
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
-    return c0, c1, c2, c3
+    return _U(c0), _U(c1), _U(c2), _U(c3)
 
 
 @njit(**JIT)
 def draw_exponentials(out, bits, first_row, column, noise):
-    """Draws four numbers for each row of a batch.
+    """Draws some numbers for each row of a batch.
 
     Args:
-        out: ``(4, n)``, overwritten.
-        bits: uint32 ``(4, n)``, scratch.
+        out: ``(numbers, n)``, overwritten; a multiple of four numbers.
+        bits: uint32 ``(numbers, n)``, scratch.
         first_row: Position in the batch of ``out[:, 0]``.
-        column: Number of the group of four among a row's numbers, from 0.
+        column: Number of the first group of four among a row's numbers, from 0.
         noise: uint32 ``(4,)``: low and high half of the seed, then the counter's last two words.
     """
     k0, k1, c2, c3 = noise[0], noise[1], noise[2], noise[3]
-    c1, first = _U(column), _U(first_row)
-    bits0, bits1, bits2, bits3 = bits[0], bits[1], bits[2], bits[3]
-    for i in range(out.shape[1]):
-        bits0[i], bits1[i], bits2[i], bits3[i] = philox(_U(first + _U(i)), c1, c2, c3, k0, k1)
+    first = _U(first_row)
+    for four in range(out.shape[0] // 4):
+        c1 = _U(column + four)
+        bits0, bits1, bits2, bits3 = (
+            bits[4 * four], bits[4 * four + 1], bits[4 * four + 2], bits[4 * four + 3]
+        )  # fmt: skip
+        for i in range(out.shape[1]):
+            bits0[i], bits1[i], bits2[i], bits3[i] = philox(_U(first + _U(i)), c1, c2, c3, k0, k1)
     kind = out.dtype.type
     one, step, half = kind(1), kind(2.0**-32), kind(2.0**-33)
-    for j in range(4):
-        row, words = out[j], bits[j]
-        for i in range(row.size):
-            # -log(w) for w = 1 - v, both made from the bits so that each is precise where it is
-            # small; where w is large, one minus it is what v was rounded to.
-            v = kind(words[i]) * step + half
-            w = kind(~words[i]) * step + half
-            row[i] = (v - (one - w)) - log(w)
+    draws, words = out.reshape(-1), bits.reshape(-1)
+    for i in range(draws.size):
+        # -log(w) for w = 1 - v, both made from the bits so that each is precise where it is
+        # small; where w is large, one minus it is what v was rounded to.
+        v = kind(words[i]) * step + half
+        w = kind(~words[i]) * step + half
+        draws[i] = (v - (one - w)) - log(w)

@@ -1,11 +1,15 @@
 """Matrix products of the sizes that a training step has, as fast as the processor's vectors allow.
 
-A library's product copies both matrices into an order of its own first, which costs much where a
-batch is small, and keeps threads of its own. Here a tile of the result stays in vector registers
-while the loop goes through the common dimension, with one multiply-add for each of its
-vectors and rows (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
-TOMS 2008, section 4, without the copies). Every element is a sum in one order, whatever part of
-the product is asked for, so that no result depends on how work is divided.
+A tile of the result stays in vector registers while the loop goes through the common dimension,
+with one multiply-add for each of its vectors and rows (Goto and van de Geijn, "Anatomy of
+High-Performance Matrix Multiplication", ACM TOMS 2008, section 4). The right matrix is packed:
+``panels.py`` has the order, and a step packs each matrix once, for all blocks that multiply by it.
+The left one is read where it is, a number at a time. Every element is a sum in one order, the
+common dimension's, whatever part of the product is asked for, so that no result depends on how
+work is divided.
+
+Nothing here is masked: on AMD's AVX2 a masked store takes tens of cycles. Rows of panels are whole
+vectors, and so are tiles; one that goes beyond the matrix is made elsewhere and copied.
 """
 
 import llvmlite.ir as ir
@@ -15,32 +19,35 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nncompress.cpu.elementary import JIT
-from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
+from nncompress.cpu.panels import PANEL_VECTORS
+from nncompress.cpu.target import VECTOR_BYTES
 
-_INT = ir.IntType(64)
-
-
-# The largest tile, a row of the right matrix and one number of the left have to fit into the
-# registers.
-_MOST_VECTORS = 4 if REGISTERS == 32 else 2
-_HEIGHTS = (6, 4, 2, 1)
+_INT, _SHORT, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+# Rows of a tile. The largest tile, a row of the right matrix and one number of the left have to
+# fit into the registers; four rows of two vectors are the fewest that keep two multiply-adds a
+# cycle busy, each of which takes four cycles.
+_HIGH, _LOW = 6, 4
+# Bytes of a panel that are gone through at a time: most of a first-level cache.
+_PANEL_BYTES = 24 << 10
+_LINE_BYTES = 64
+# Operands of LLVM's prefetch: for writing, to all caches, data.
+_FOR_WRITING = tuple(_SHORT(number) for number in (1, 3, 1))
 
 
 @intrinsic
-def _tile(typingctx, zero, height, vectors, last, inner, accumulate, pointers, strides):
+def _tile(typingctx, zero, height, vectors, inner, going_on, pointers, strides):
     """Computes a tile of a product.
 
     Args:
         typingctx: Numba's typing context.
         zero: 0 in the matrices' type.
-        height: Rows of the tile, one of ``_HEIGHTS``.
+        height: Rows of the tile: ``_HIGH``, ``_LOW`` or 1.
         vectors: Vectors in a row of the tile.
-        last: Number of elements of each row's last vector that belong to the tile.
         inner: Length of the common dimension.
-        accumulate: True to add to the tile, False to overwrite it.
+        going_on: True to begin with what the tile holds, False with nothing.
         pointers: Addresses of the first numbers of left matrix, right matrix and tile.
-        strides: Numbers from row to row and from column to column of the left matrix, from row to
-            row of the right one, and from row to row of the tile.
+        strides: Numbers from row to row and from column to column of the left matrix, and from row
+            to row of the tile.
     """
     kind = zero
 
@@ -49,118 +56,126 @@ def _tile(typingctx, zero, height, vectors, last, inner, accumulate, pointers, s
         size = 4 if kind == types.float32 else 8
         lanes = VECTOR_BYTES // size
         vector = ir.VectorType(real, lanes)
-        flags = ir.VectorType(ir.IntType(1), lanes)
-        suffix = f"v{lanes}f{8 * size}"
-        module = builder.module
 
         def external(name, result, *operands):
-            return cgutils.get_or_insert_function(module, ir.FunctionType(result, operands), name)
+            return cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(result, operands), name
+            )
 
-        fma = external(f"llvm.fmuladd.{suffix}", vector, vector, vector, vector)
-        pointer_type = vector.as_pointer()
-        int32 = ir.IntType(32)
-        masked_load = external(
-            f"llvm.masked.load.{suffix}.p0", vector, pointer_type, int32, flags, vector
+        fma = external(f"llvm.fmuladd.v{lanes}f{8 * size}", vector, vector, vector, vector)
+        prefetch = external(
+            "llvm.prefetch.p0", ir.VoidType(), _BYTE.as_pointer(), _SHORT, _SHORT, _SHORT
         )
-        masked_store = external(
-            f"llvm.masked.store.{suffix}.p0", ir.VoidType(), vector, pointer_type, int32, flags
-        )
-
-        _, height, vectors, last, inner, accumulate, pointers, strides = arguments
+        _, height, vectors, inner, going_on, pointers, strides = arguments
         a, b, c = (builder.extract_value(pointers, i) for i in range(3))
-        a_row, a_step, b_step, c_row = (builder.extract_value(strides, i) for i in range(4))
-
-        def address(base, offset, kind):
-            moved = builder.add(base, builder.mul(offset, _INT(size)))
-            return builder.inttoptr(moved, kind.as_pointer())
-
-        def splat(value, kind):
-            first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, int32(0))
-            zeros = ir.Constant(ir.VectorType(int32, lanes), [0] * lanes)
-            return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
-
-        indices = ir.VectorType(_INT, lanes)
-        counted = builder.icmp_unsigned(
-            "<", ir.Constant(indices, list(range(lanes))), splat(last, indices)
+        a_row, a_step, c_row = (
+            builder.mul(builder.extract_value(strides, i), _INT(size)) for i in range(3)
         )
-        all_flags = ir.Constant(flags, [1] * lanes)
-        adding = splat(accumulate, flags)
         nothing = ir.Constant(vector, [0.0] * lanes)
-        alignment = int32(size)
+        zeros = ir.Constant(ir.VectorType(_SHORT, lanes), None)
 
-        def load(base, offset, mask):
-            where = address(base, offset, vector)
-            return builder.call(masked_load, [where, alignment, mask, nothing])
+        def at(address, offset, kind):
+            return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
+
+        def splat(value):
+            undefined = ir.Constant(vector, ir.Undefined)
+            return builder.shuffle_vector(
+                builder.insert_element(undefined, value, _SHORT(0)), undefined, zeros
+            )
 
         end = builder.append_basic_block("tile.end")
-        choice = builder.add(builder.mul(height, _INT(8)), vectors)
         unknown = builder.append_basic_block("tile.unknown")
+        choice = builder.add(builder.mul(height, _INT(8)), vectors)
         switch = builder.switch(choice, unknown)
         builder.position_at_end(unknown)
         builder.unreachable()
 
-        for rows in _HEIGHTS:
-            for columns in range(1, _MOST_VECTORS + 1):
-                start = builder.append_basic_block(f"tile.{rows}x{columns}")
-                loop = builder.append_basic_block(f"tile.{rows}x{columns}.loop")
-                done = builder.append_basic_block(f"tile.{rows}x{columns}.done")
+        for rows in (_HIGH, _LOW, 1):
+            for columns in range(1, PANEL_VECTORS + 1):
+                start, before, loop, done = (
+                    builder.append_basic_block(f"tile.{rows}x{columns}.{name}")
+                    for name in ("start", "before", "loop", "done")
+                )
                 switch.add_case(_INT(8 * rows + columns), start)
-                masks = [all_flags] * (columns - 1) + [counted]
+                everywhere = [(row, column) for row in range(rows) for column in range(columns)]
 
                 builder.position_at_end(start)
-                row_offsets = [builder.mul(a_row, _INT(row)) for row in range(rows)]
+                # Rows are reached from two of them, so that addresses need no arithmetic.
+                half = (rows + 1) // 2
+                offsets = [builder.mul(a_row, _INT(row)) for row in range(half)]
+                second = builder.add(a, builder.mul(a_row, _INT(half)))
+                c_rows = [builder.add(c, builder.mul(c_row, _INT(row))) for row in range(rows)]
+                # The rows below are the next tile's, most of the time.
+                below = builder.mul(c_row, _INT(rows))
+                for row in range(rows):
+                    for line in range(0, columns * VECTOR_BYTES, _LINE_BYTES):
+                        place = at(builder.add(c_rows[row], below), _INT(line), _BYTE)
+                        builder.call(prefetch, [place, *_FOR_WRITING])
+                builder.cbranch(going_on, before, loop)
+
+                builder.position_at_end(before)
+                held = {
+                    (row, column): builder.load(
+                        at(c_rows[row], _INT(column * VECTOR_BYTES), vector), align=size
+                    )
+                    for row, column in everywhere
+                }
                 builder.branch(loop)
 
                 builder.position_at_end(loop)
-                k = builder.phi(_INT)
-                k.add_incoming(_INT(0), start)
-                sums = [[builder.phi(vector) for _ in range(columns)] for _ in range(rows)]
-                b_offset = builder.mul(k, b_step)
+                counters = [builder.phi(_INT) for _ in range(4)]
+                _, upper, lower, right_at = counters
+                for phi, value in zip(counters, (inner, a, second, b), strict=True):
+                    phi.add_incoming(value, start)
+                    phi.add_incoming(value, before)
+                sums = {place: builder.phi(vector) for place in everywhere}
                 right = [
-                    load(b, builder.add(b_offset, _INT(column * lanes)), masks[column])
+                    builder.load(at(right_at, _INT(column * VECTOR_BYTES), vector), align=size)
                     for column in range(columns)
                 ]
-                a_offset = builder.mul(k, a_step)
+                totals = {}
                 for row in range(rows):
-                    where = address(a, builder.add(a_offset, row_offsets[row]), real)
-                    left = splat(builder.load(where, align=size), vector)
+                    base = upper if row < half else lower
+                    left = splat(builder.load(at(base, offsets[row % half], real), align=size))
                     for column in range(columns):
-                        phi = sums[row][column]
+                        phi = sums[row, column]
+                        total = builder.call(fma, [left, right[column], phi])
                         phi.add_incoming(nothing, start)
-                        phi.add_incoming(builder.call(fma, [left, right[column], phi]), loop)
-                following = builder.add(k, _INT(1))
-                k.add_incoming(following, loop)
-                builder.cbranch(builder.icmp_signed("<", following, inner), loop, done)
+                        phi.add_incoming(held[row, column], before)
+                        phi.add_incoming(total, loop)
+                        totals[row, column] = total
+                changes = _INT(-1), a_step, a_step, _INT(PANEL_VECTORS * VECTOR_BYTES)
+                following = [
+                    builder.add(phi, change) for phi, change in zip(counters, changes, strict=True)
+                ]
+                for phi, value in zip(counters, following, strict=True):
+                    phi.add_incoming(value, loop)
+                builder.cbranch(builder.icmp_signed(">", following[0], _INT(0)), loop, done)
 
                 builder.position_at_end(done)
-                for row in range(rows):
-                    for column in range(columns):
-                        offset = builder.add(builder.mul(c_row, _INT(row)), _INT(column * lanes))
-                        total = sums[row][column].incomings[1][0]
-                        before = load(c, offset, builder.and_(masks[column], adding))
-                        where = address(c, offset, vector)
-                        value = builder.fadd(total, before)
-                        builder.call(masked_store, [value, where, alignment, masks[column]])
+                for (row, column), total in totals.items():
+                    place = at(c_rows[row], _INT(column * VECTOR_BYTES), vector)
+                    builder.store(total, place, align=size)
                 builder.branch(end)
 
         builder.position_at_end(end)
         return context.get_dummy_value()
 
     signature = types.void(
-        zero, types.int64, types.int64, types.int64, types.int64, types.boolean, pointers, strides
+        zero, types.int64, types.int64, types.int64, types.boolean, pointers, strides
     )
     return signature, codegen
 
 
 @njit(**JIT)
-def product(a, transpose_a, b, c, accumulate):
-    """Computes ``c = op(a) @ b``, or adds it to c, for matrices whose rows may be apart.
+def product(a, transpose_a, panels, c, accumulate):
+    """Computes ``c = op(a) @ b``, or adds it to c.
 
     Args:
-        a: ``(m, k)``, or ``(k, m)`` if ``transpose_a``; k at least 1.
+        a: ``(m, k)``, or ``(k, m)`` if ``transpose_a``; k at least 1. Its rows may be apart.
         transpose_a: True if op transposes a.
-        b: ``(k, n)``.
-        c: ``(m, n)``, overwritten or added to.
+        panels: b, ``(k, n)``, packed by ``panels.py``.
+        c: ``(m, n)``, overwritten or added to. Its rows may be apart.
         accumulate: True to add to c, False to overwrite it.
     """
     size = c.itemsize
@@ -168,25 +183,41 @@ def product(a, transpose_a, b, c, accumulate):
     a_row, a_step = a.strides[0] // size, 1
     if transpose_a:
         a_row, a_step = a_step, a_row
-    b_step, c_row = b.strides[0] // size, c.strides[0] // size
-    strides = (a_row, a_step, b_step, c_row)
-    first_a, first_b, first_c = a.ctypes.data, b.ctypes.data, c.ctypes.data
-    lanes = VECTOR_BYTES // size
+    c_row = c.strides[0] // size
+    first_a, first_b, first_c = a.ctypes.data, panels.ctypes.data, c.ctypes.data
     zero = c.dtype.type(0)
-    for column in range(0, n, _MOST_VECTORS * lanes):
-        width = min(_MOST_VECTORS * lanes, n - column)
-        vectors = (width + lanes - 1) // lanes
-        last = width - (vectors - 1) * lanes
-        row = 0
-        while row < m:
-            height = _HEIGHTS[0]
-            for lower in _HEIGHTS[1:]:
-                if height > m - row:
-                    height = lower
-            pointers = (
-                np.int64(first_a + row * a_row * size),
-                np.int64(first_b + column * size),
-                np.int64(first_c + (row * c_row + column) * size),
-            )
-            _tile(zero, height, vectors, last, b.shape[0], accumulate, pointers, strides)
-            row += height
+    num_panels, inner, width = panels.shape
+    lanes = VECTOR_BYTES // size
+    depth = _PANEL_BYTES // (width * size)
+    beyond = np.empty((_HIGH if n % lanes else 0, width), c.dtype)
+    for panel in range(num_panels):
+        column = panel * width
+        columns = min(width, n - column)
+        vectors = (columns + lanes - 1) // lanes
+        for first in range(0, inner, depth):
+            going_on = accumulate or first > 0
+            row = 0
+            while row < m:
+                left = m - row
+                height = 1 if left < _LOW else _LOW if left < _HIGH or left == 2 * _LOW else _HIGH
+                target, target_row = first_c + (row * c_row + column) * size, c_row
+                if columns % lanes:
+                    target, target_row = beyond.ctypes.data, width
+                    if going_on:
+                        for i in range(height):
+                            for j in range(columns):
+                                beyond[i, j] = c[row + i, column + j]
+                pointers = (
+                    np.int64(first_a + (row * a_row + first * a_step) * size),
+                    np.int64(first_b + (panel * inner + first) * width * size),
+                    np.int64(target),
+                )
+                _tile(
+                    zero, height, vectors, min(depth, inner - first), going_on, pointers,
+                    (a_row, a_step, target_row),
+                )  # fmt: skip
+                if columns % lanes:
+                    for i in range(height):
+                        for j in range(columns):
+                            c[row + i, column + j] = beyond[i, j]
+                row += height

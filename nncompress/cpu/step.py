@@ -21,31 +21,17 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nncompress.cpu.elementary import INLINE, JIT, SUM, exp, log, tanh
-from nncompress.cpu.intrinsics import wait_for_all
+from nncompress.cpu.descent import block_of, move_logits, move_units
+from nncompress.cpu.elementary import JIT, SUM, exp, inverse, log, log_of_one_and, tanh
+from nncompress.cpu.intrinsics import larger, wait_for_all
+from nncompress.cpu.panels import pack, pack_transposed, panels_in
 from nncompress.cpu.philox import draw_exponentials
 from nncompress.cpu.product import product
 
-TILE_ROWS = 512
+TILE_ROWS = 128
 _LOG_EPS = 1e-8
-
-
-class Weights(NamedTuple):
-    """The parameters, or as many gradients."""
-
-    w1: np.ndarray  # (H, D)
-    b1: np.ndarray  # (H,)
-    w2: np.ndarray  # (L, H)
-    b2: np.ndarray  # (L,)
-    codebook: np.ndarray  # (L, D)
-
-
-class Shape(NamedTuple):
-    """Sizes that the arrays' shapes do not tell, and how the work is cut."""
-
-    num_codebooks: int  # M
-    num_codewords: int  # K
-    blocks: int
+# Codewords of a group that are worked on together, a multiple of four.
+UNITS_AT_A_TIME = 16
 
 
 class Memory(NamedTuple):
@@ -60,10 +46,8 @@ class Memory(NamedTuple):
     certain: np.ndarray
     norms: np.ndarray
     x: np.ndarray
-    xt: np.ndarray
-    ht: np.ndarray
     dy: np.ndarray
-    dyt: np.ndarray
+    packed: np.ndarray
     draws: np.ndarray
     bits: np.ndarray
     columns: np.ndarray
@@ -86,14 +70,29 @@ class Private(NamedTuple):
     """Memory of one thread: what all of them need, each makes for itself."""
 
     x: np.ndarray  # (n, D), normalized rows
-    xt: np.ndarray  # (D, n), the same, transposed
-    ht: np.ndarray  # (n, H), hidden activations, transposed
     dy: np.ndarray  # (n, D), gradient of the reconstruction
-    dyt: np.ndarray  # (D, n), the same, transposed
-    draws: np.ndarray  # (4, n)
-    bits: np.ndarray  # uint32 (4, n)
+    packed: np.ndarray  # (4, .), memory for matrices on the right of products
+    draws: np.ndarray  # (UNITS_AT_A_TIME, n)
+    bits: np.ndarray  # uint32 (UNITS_AT_A_TIME, n)
     columns: np.ndarray  # (2, n)
     squares: np.ndarray  # (n,), squared residuals by row
+
+
+class Normalization(NamedTuple):
+    """How rows are brought to the units that the network works in."""
+
+    centre: np.ndarray  # (D,)
+    scale: float  # of the weights' type
+
+
+class Tile(NamedTuple):
+    """Rows of a batch that are worked through together."""
+
+    source: np.ndarray  # (N, D), where rows are gathered from
+    rows: np.ndarray  # (n,), indices into it
+    weights: np.ndarray  # float64 (n,), the rows' weights in the loss
+    first: int  # position in the batch of the first of them
+    batch_size: int
 
 
 class Noise(NamedTuple):
@@ -135,12 +134,10 @@ def tile_buffers(memory, shape, weights, thread, n):
     )
     private = Private(
         memory.x[thread, : n * dim].reshape(n, dim),
-        memory.xt[thread, : n * dim].reshape(dim, n),
-        memory.ht[thread, : num_hidden * n].reshape(n, num_hidden),
         memory.dy[thread, : n * dim].reshape(n, dim),
-        memory.dyt[thread, : n * dim].reshape(dim, n),
-        memory.draws[thread, : 4 * n].reshape(4, n),
-        memory.bits[thread, : 4 * n].reshape(4, n),
+        memory.packed[thread],
+        memory.draws[thread, : UNITS_AT_A_TIME * n].reshape(UNITS_AT_A_TIME, n),
+        memory.bits[thread, : UNITS_AT_A_TIME * n].reshape(UNITS_AT_A_TIME, n),
         memory.columns[thread, : 2 * n].reshape(2, n),
         memory.squares[thread, :n],
     )
@@ -148,29 +145,18 @@ def tile_buffers(memory, shape, weights, thread, n):
 
 
 @njit(**JIT)
-def _transpose(source, target):
-    """Copies a matrix transposed, a few columns at a time so that lines of both stay in cache."""
-    rows, columns = source.shape
-    for first in range(0, columns, 16):
-        for i in range(rows):
-            for j in range(first, min(first + 16, columns)):
-                target[j, i] = source[i, j]
-
-
-@njit(**JIT)
-def gather(x, xt, source, rows, centre, scale):
-    """Normalizes rows into ``x`` and, transposed, into ``xt``."""
-    kind = x.dtype.type
+def gather(x, source, rows, normalization):
+    """Normalizes rows into ``x``."""
+    kind, centre, scale = x.dtype.type, normalization.centre, normalization.scale
     for i in range(rows.size):
-        row = rows[i]
-        for j in range(x.shape[1]):
-            x[i, j] = (kind(source[row, j]) - centre[j]) / scale
-    _transpose(x, xt)
+        row, target = source[rows[i]], x[i]
+        for j in range(target.size):
+            target[j] = (kind(row[j]) - centre[j]) / scale
 
 
 @njit(**JIT)
 def hidden(weights, xt, h, start, stop):
-    """Computes hidden units ``start`` to ``stop`` of rows."""
+    """Computes hidden units ``start`` to ``stop`` of rows, packed with their columns down."""
     product(weights.w1[start:stop], False, xt, h[start:stop], False)
     for unit in range(start, stop):
         row, bias = h[unit], weights.b1[unit]
@@ -178,29 +164,45 @@ def hidden(weights, xt, h, start, stop):
             row[i] = tanh(row[i] + bias)
 
 
-@njit(**INLINE)
-def _softmax_argument(v, bias, draw, inverse_tau):
-    """Returns ``(logit + gumbel) / tau`` and its derivative by ``v``.
+@njit(**JIT)
+def _softplus(v, derivative, inverse_tau):
+    """Replaces ``v`` by ``t = softplus(v) + eps``.
 
-    The logit is log(t) for t = softplus(v + bias) + eps, and Gumbel noise is minus the logarithm
-    of an Exponential(1) draw, so that their sum is one logarithm of a ratio.
+    Leaves the derivative of ``log(t) / tau`` by v in ``derivative``. In two loops: a processor
+    works on as many numbers at a time as it can hold of a loop's instructions.
     """
-    kind = type(v)
+    kind = v.dtype.type
     one = kind(1)
-    v = v + bias
-    small = exp(-abs(v))
-    w = one + small
-    softplus = max(v, kind(0)) + (log(w) + (small - (w - one)))
-    t = softplus + kind(_LOG_EPS)
-    sigmoid = (one if v > kind(0) else small) / w
-    return log(t / draw) * inverse_tau, sigmoid / t * inverse_tau
+    for i in range(v.size):
+        derivative[i] = exp(-abs(v[i]))
+    for i in range(v.size):
+        small = derivative[i]
+        t = larger(v[i], kind(0)) + log_of_one_and(small) + kind(_LOG_EPS)
+        sigmoid_times_w = one if v[i] > kind(0) else small
+        derivative[i] = sigmoid_times_w * inverse((one + small) * t) * inverse_tau
+        v[i] = t
+
+
+@njit(**JIT)
+def _draw(out, bits, noise, first_row, group, first, num_codewords):
+    """Draws an Exponential(1) number for each row and some codewords of a group."""
+    if noise.given.shape[0] == 0:
+        column = group * ((num_codewords + 3) // 4) + first // 4
+        draw_exponentials(out, bits, first_row, column, noise.words)
+        return
+    for k in range(min(out.shape[0], num_codewords - first)):
+        row = out[k]
+        for i in range(row.size):
+            row[i] = exp(-noise.given[first_row + i, group, first + k])
 
 
 @njit(**JIT)
 def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bits, columns):
     """Turns a group's encoder outputs in ``p`` into probabilities, and fills ``q``.
 
-    Returns the sum of the largest probabilities.
+    An argument of the softmax is ``(logit + gumbel) / tau``. The logit is the logarithm of t, and
+    Gumbel noise is minus the logarithm of an Exponential(1) draw, so that their sum is one
+    logarithm of a ratio. Returns the sum of the largest probabilities.
     """
     kind = p.dtype.type
     n, num_codewords = p.shape[1], shape.num_codewords
@@ -208,25 +210,25 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
     top, total = columns[0], columns[1]
     top[:] = -np.inf
     total[:] = 0
-    first = group * num_codewords
-    for k in range(0, num_codewords, 4):
-        count = min(4, num_codewords - k)
-        if noise.given.shape[0] > 0:
-            for j in range(count):
-                for i in range(n):
-                    draws[j, i] = exp(-noise.given[first_row + i, group, k + j])
-        else:
-            column = group * ((num_codewords + 3) // 4) + k // 4
-            draw_exponentials(draws, bits, first_row, column, noise.words)
-        for j in range(count):
-            unit = first + k + j
-            p_row, q_row, draw, bias = p[unit], q[unit], draws[j], weights.b2[unit]
+    begin = group * num_codewords
+    for k in range(0, num_codewords, UNITS_AT_A_TIME):
+        count = min(UNITS_AT_A_TIME, num_codewords - k)
+        drawn = (count + 3) // 4 * 4
+        _draw(draws[:drawn], bits[:drawn], noise, first_row, group, k, num_codewords)
+        units = slice(begin + k, begin + k + count)
+        for unit in range(units.start, units.stop):
+            row, bias = p[unit], weights.b2[unit]
             for i in range(n):
-                argument, derivative = _softmax_argument(p_row[i], bias, draw[i], inverse_tau)
-                p_row[i] = argument
-                q_row[i] = derivative
-                top[i] = max(top[i], argument)
-    for unit in range(first, first + num_codewords):
+                row[i] += bias
+        arguments, draw = p[units].reshape(-1), draws.reshape(-1)
+        _softplus(arguments, q[units].reshape(-1), inverse_tau)
+        for i in range(arguments.size):
+            arguments[i] = log(arguments[i] * inverse(draw[i])) * inverse_tau
+        for unit in range(units.start, units.stop):
+            row = p[unit]
+            for i in range(n):
+                top[i] = larger(top[i], row[i])
+    for unit in range(begin, begin + num_codewords):
         p_row = p[unit]
         for i in range(n):
             p_row[i] = exp(p_row[i] - top[i])
@@ -234,7 +236,7 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
     # The largest term of each sum is exp(0).
     for i in range(n):
         total[i] = kind(1) / total[i]
-    for unit in range(first, first + num_codewords):
+    for unit in range(begin, begin + num_codewords):
         p_row = p[unit]
         for i in range(n):
             p_row[i] *= total[i]
@@ -242,11 +244,10 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
 
 
 @njit(**JIT)
-def _residual(x, y, dy, dyt, squares, batch_size, row_weights):
+def _residual(x, y, dy, squares, batch_size, row_weights):
     """Adds the parts of the reconstruction up.
 
-    Leaves its gradient in ``dy`` and, transposed, in ``dyt``, and the sum of the squared residuals
-    of row i in ``squares[i]``.
+    Leaves its gradient in ``dy``, and the sum of the squared residuals of row i in ``squares[i]``.
     """
     for i in range(x.shape[0]):
         row, original, first = dy[i], x[i], y[0, i]
@@ -260,7 +261,6 @@ def _residual(x, y, dy, dyt, squares, batch_size, row_weights):
         squares[i] = _total_squares(row)
         for j in range(row.size):
             row[j] *= factor
-    _transpose(dy, dyt)
 
 
 @njit(**JIT)
@@ -281,11 +281,11 @@ def _softmax_gradient(group, num_codewords, p, q, dp, columns):
 
 
 @njit(**JIT)
-def _hidden_gradient(parts, activations):
+def _hidden_gradient(parts, unit, activations):
     """Adds up a unit's gradient in the first part, through tanh, and returns its sum."""
-    total, one = parts[0], activations.dtype.type(1)
+    total, one = parts[0, unit], activations.dtype.type(1)
     for part in range(1, parts.shape[0]):
-        added = parts[part]
+        added = parts[part, unit]
         for i in range(total.size):
             total[i] += added[i]
     for i in range(total.size):
@@ -294,15 +294,9 @@ def _hidden_gradient(parts, activations):
 
 
 @njit(**JIT)
-def block_of(size, block, blocks):
-    """Returns where a block begins and ends."""
-    return size * block // blocks, size * (block + 1) // blocks
-
-
-@njit(**JIT)
 def forward(
-    thread, threads, barrier, passed, shape, weights, shared, private, source, rows, row_weights,
-    first_row, batch_size, centre, scale, noise, tau,
+    thread, threads, barrier, passed, shape, weights, shared, private, tile, normalization, noise,
+    tau,
 ):  # fmt: skip
     """Runs a tile's rows through the autoencoder, up to the gradient of the reconstruction.
 
@@ -315,13 +309,8 @@ def forward(
         weights: The parameters.
         shared: Memory for exactly the tile's n rows. ``certain`` is added to.
         private: This thread's memory for them. ``squares`` is complete in every thread.
-        source: ``(N, D)``, where rows are gathered from.
-        rows: Indices into ``source``, ``(n,)``.
-        row_weights: The rows' weights in the gradient, float64 ``(n,)``.
-        first_row: Position in the batch of the tile's first row.
-        batch_size: Rows of the whole batch.
-        centre: The normalization's centre, ``(D,)``.
-        scale: The normalization's scale, a number of the weights' type.
+        tile: The rows.
+        normalization: Their normalization.
         noise: The Gumbel noise.
         tau: Temperature.
 
@@ -329,35 +318,47 @@ def forward(
         The number of barriers that this thread has passed.
     """
     h, p, q, y = shared.h, shared.p, shared.q, shared.y
-    gather(private.x, private.xt, source, rows, centre, scale)
+    gather(private.x, tile.source, tile.rows, normalization)
+    n, dim = private.x.shape
+    num_hidden = h.shape[0]
+    xt = panels_in(private.packed[0], dim, n)
+    pack_transposed(private.x, xt)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
         if start < stop:
-            hidden(weights, private.xt, h, start, stop)
+            hidden(weights, xt, h, start, stop)
     passed = wait_for_all(barrier, passed, threads)
+    activations = panels_in(private.packed[0], num_hidden, n)
+    pack(h, activations)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(shape.num_codebooks, block, shape.blocks)
         if start == stop:
             y[block] = 0
             continue
         units = slice(start * shape.num_codewords, stop * shape.num_codewords)
-        product(weights.w2[units], False, h, p[units], False)
+        product(weights.w2[units], False, activations, p[units], False)
         for group in range(start, stop):
             shared.certain[group] += _probabilities(
-                group, shape, weights, p, q, noise, first_row, tau,
+                group, shape, weights, p, q, noise, tile.first, tau,
                 private.draws, private.bits, private.columns,
             )  # fmt: skip
-        product(p[units], True, weights.codebook[units], y[block], False)
+        codewords = panels_in(private.packed[1], units.stop - units.start, dim)
+        pack(weights.codebook[units], codewords)
+        product(p[units], True, codewords, y[block], False)
     passed = wait_for_all(barrier, passed, threads)
-    _residual(private.x, y, private.dy, private.dyt, private.squares, batch_size, row_weights)
+    _residual(private.x, y, private.dy, private.squares, tile.batch_size, tile.weights)
     return passed
 
 
 @njit(**JIT)
 def backward(
-    thread, threads, barrier, passed, shape, weights, gradients, shared, private, fresh
+    thread, threads, barrier, passed, shape, weights, gradients, shared, private, fresh, at_once,
+    optimizer, change,
 ):  # fmt: skip
     """Computes the gradients of a tile that ``forward`` has just been through.
+
+    Where a step follows that needs no more than them, each block makes its own while they are in
+    the nearest cache.
 
     Args:
         thread: Number of this thread in the team.
@@ -370,34 +371,52 @@ def backward(
         shared: The tile's shared memory, filled by ``forward``.
         private: This thread's memory for the tile, filled by ``forward``.
         fresh: True for the batch's first tile.
+        at_once: True to make a step.
+        optimizer: The optimizer, if so.
+        change: Its step, if so.
 
     Returns:
         The number of barriers that this thread has passed.
     """
     h, p, q, dp, dh = shared.h, shared.p, shared.q, shared.dp, shared.dh
     num_codewords = shape.num_codewords
-    _transpose(h, private.ht)
+    n, dim = private.x.shape
+    num_hidden = h.shape[0]
+    dy = panels_in(private.packed[0], n, dim)
+    pack(private.dy, dy)
+    dyt = panels_in(private.packed[1], dim, n)
+    pack_transposed(private.dy, dyt)
+    ht = panels_in(private.packed[2], n, num_hidden)
+    pack_transposed(h, ht)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(shape.num_codebooks, block, shape.blocks)
         if start == stop:
             dh[block] = 0
             continue
         units = slice(start * num_codewords, stop * num_codewords)
-        product(p[units], False, private.dy, gradients.codebook[units], not fresh)
-        product(weights.codebook[units], False, private.dyt, dp[units], False)
+        product(p[units], False, dy, gradients.codebook[units], not fresh)
+        product(weights.codebook[units], False, dyt, dp[units], False)
         for group in range(start, stop):
             _softmax_gradient(group, num_codewords, p, q, dp, private.columns)
-        product(dp[units], False, private.ht, gradients.w2[units], not fresh)
+        product(dp[units], False, ht, gradients.w2[units], not fresh)
         for unit in range(start * num_codewords, stop * num_codewords):
             gradients.b2[unit] = _total(dp[unit]) + (0 if fresh else gradients.b2[unit])
-        product(weights.w2[units], True, dp[units], dh[block], False)
+        outputs = panels_in(private.packed[3], units.stop - units.start, n)
+        pack(dp[units], outputs)
+        product(weights.w2[units], True, outputs, dh[block], False)
+        if at_once:
+            move_logits(block, shape, weights, gradients, optimizer, change)
     passed = wait_for_all(barrier, passed, threads)
+    x = panels_in(private.packed[0], n, dim)
+    pack(private.x, x)
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
         if start == stop:
             continue
         for unit in range(start, stop):
-            total = _hidden_gradient(dh[:, unit], h[unit])
+            total = _hidden_gradient(dh, unit, h[unit])
             gradients.b1[unit] = total + (0 if fresh else gradients.b1[unit])
-        product(dh[0, start:stop], False, private.x, gradients.w1[start:stop], not fresh)
+        product(dh[0, start:stop], False, x, gradients.w1[start:stop], not fresh)
+        if at_once:
+            move_units(block, shape, weights, gradients, optimizer, change)
     return passed

@@ -1,0 +1,157 @@
+"""Packing a matrix in the order in which a product reads it.
+
+A panel is as many columns as a tile of the product has: one row after the other, each of them a
+few whole vectors, so that the loop reads one stream, from as few lines of the cache as can be, and
+no stride between rows can have them displace each other there. The last panel is filled up with
+zeros.
+"""
+
+import llvmlite.ir as ir
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic, register_jitable
+
+from nncompress.cpu.elementary import JIT
+from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
+
+# Vectors in a row of a panel.
+PANEL_VECTORS = 4 if REGISTERS == 32 else 2
+_PANEL_BYTES = PANEL_VECTORS * VECTOR_BYTES
+_SQUARE = 4  # rows and columns that are transposed in registers
+
+
+@register_jitable
+def panel_numbers(rows, columns, size):
+    """Returns how many numbers of ``size`` bytes a matrix takes when it is packed."""
+    width = _PANEL_BYTES // size
+    return (columns + width - 1) // width * width * rows
+
+
+@njit(**JIT)
+def panels_in(memory, rows, columns):
+    """Shapes memory for a matrix ``(rows, columns)`` to be packed there."""
+    width = _PANEL_BYTES // memory.itemsize
+    count = (columns + width - 1) // width
+    return memory[: count * rows * width].reshape(count, rows, width)
+
+
+@intrinsic
+def _copy_row(typingctx, source, target):
+    """Copies a row of a panel from one address to another."""
+
+    def codegen(context, builder, signature, arguments):
+        vector = ir.VectorType(ir.FloatType(), VECTOR_BYTES // 4)
+        places = [ir.IntType(64)(VECTOR_BYTES * i) for i in range(PANEL_VECTORS)]
+
+        def at(address, place):
+            return builder.inttoptr(builder.add(address, place), vector.as_pointer())
+
+        row = [builder.load(at(arguments[0], place), align=4) for place in places]
+        for vector_of_row, place in zip(row, places, strict=True):
+            builder.store(vector_of_row, at(arguments[1], place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@njit(**JIT)
+def pack(source, panels):
+    """Packs a matrix.
+
+    Args:
+        source: ``(rows, columns)``, C-contiguous.
+        panels: ``panels_in(..., rows, columns)``, overwritten.
+    """
+    rows, columns = source.shape
+    width, size = panels.shape[2], source.itemsize
+    whole = columns // width
+    first = np.int64(source.ctypes.data)
+    for panel in range(whole):
+        target = np.int64(panels[panel].ctypes.data)
+        for i in range(rows):
+            place = first + (i * columns + panel * width) * size
+            _copy_row(place, target + i * _PANEL_BYTES)
+    if whole < panels.shape[0]:
+        for i in range(rows):
+            row, end = source[i], panels[whole, i]
+            rest = columns - whole * width
+            for j in range(rest):
+                end[j] = row[whole * width + j]
+            for j in range(rest, width):
+                end[j] = 0
+
+
+@intrinsic
+def _transpose_square(typingctx, zero, source, source_row, target, target_row):
+    """Copies four rows and columns transposed.
+
+    Args:
+        typingctx: Numba's typing context.
+        zero: 0 in the matrices' type.
+        source: Address of the first number.
+        source_row: Bytes from row to row.
+        target: Address of the first number.
+        target_row: Bytes from row to row.
+    """
+    kind = zero
+
+    def codegen(context, builder, signature, arguments):
+        _, source, source_row, target, target_row = arguments
+        real, size = (ir.FloatType(), 4) if kind == types.float32 else (ir.DoubleType(), 8)
+        vector = ir.VectorType(real, _SQUARE)
+
+        def place(base, row_bytes, row):
+            offset = builder.mul(row_bytes, ir.IntType(64)(row))
+            return builder.inttoptr(builder.add(base, offset), vector.as_pointer())
+
+        def mixed(one, other, order):
+            numbers = ir.Constant(ir.VectorType(ir.IntType(32), _SQUARE), order)
+            return builder.shuffle_vector(one, other, numbers)
+
+        a, b, c, d = (
+            builder.load(place(source, source_row, row), align=size) for row in range(_SQUARE)
+        )
+        low, high = (0, 4, 1, 5), (2, 6, 3, 7)
+        ab, cd = mixed(a, b, low), mixed(c, d, low)
+        ab_high, cd_high = mixed(a, b, high), mixed(c, d, high)
+        first, last = (0, 1, 4, 5), (2, 3, 6, 7)
+        columns = (
+            mixed(ab, cd, first), mixed(ab, cd, last),
+            mixed(ab_high, cd_high, first), mixed(ab_high, cd_high, last),
+        )  # fmt: skip
+        for row, column in enumerate(columns):
+            builder.store(column, place(target, target_row, row), align=size)
+        return context.get_dummy_value()
+
+    return types.void(zero, *[types.int64] * 4), codegen
+
+
+@njit(**JIT)
+def pack_transposed(source, panels):
+    """Packs the transpose of a matrix.
+
+    Args:
+        source: ``(columns, rows)``.
+        panels: ``panels_in(..., rows, columns)``, overwritten.
+    """
+    columns, rows = source.shape
+    width, size = panels.shape[2], source.itemsize
+    zero = source.dtype.type(0)
+    whole = rows // _SQUARE * _SQUARE
+    for first in range(0, panels.shape[0] * width, _SQUARE):
+        panel, place = panels[first // width], first % width
+        if first + _SQUARE <= columns:
+            base = np.int64(source[first].ctypes.data)
+            target = np.int64(panel.ctypes.data + place * size)
+            for j in range(0, whole, _SQUARE):
+                _transpose_square(
+                    zero, base + j * size, np.int64(rows * size),
+                    target + j * width * size, np.int64(width * size),
+                )  # fmt: skip
+            for i in range(_SQUARE):
+                for j in range(whole, rows):
+                    panel[j, place + i] = source[first + i, j]
+        else:
+            for i in range(_SQUARE):
+                for j in range(rows):
+                    panel[j, place + i] = source[first + i, j] if first + i < columns else zero
