@@ -1,5 +1,6 @@
 """The machine to compute on: the CPU with a team of threads, or a GPU."""
 
+import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +182,20 @@ def _cgroup_quota() -> float | None:
     return quota / period if quota > 0 and period > 0 else None
 
 
+def new_barrier() -> np.ndarray:
+    """Makes a barrier for ``cpu.barrier``, int64 ``(48,)``.
+
+    A counter of those who have come, one of those who sleep, and POSIX's mutex and condition have
+    lines of the cache to themselves.
+    """
+    barrier = np.zeros(48, np.int64)
+    if os.name == "posix":
+        library = ctypes.CDLL(None)
+        library.pthread_mutex_init(ctypes.c_void_p(barrier.ctypes.data + 128), None)
+        library.pthread_cond_init(ctypes.c_void_p(barrier.ctypes.data + 256), None)
+    return barrier
+
+
 class Team:
     """Threads that run one compiled function together.
 
@@ -193,7 +208,7 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._barrier = np.zeros(1, dtype=np.int64)
+        self._barrier = new_barrier()
         self._lead = ThreadPoolExecutor(1, thread_name_prefix="nncompress")
         self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
 

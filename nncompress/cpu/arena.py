@@ -6,9 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 
 _LINE_BYTES = 64
-# NumPy asks for pages of 2 MiB where an array is as large as this, so that the processor finds
-# the place of each page without looking it up.
-_HUGE_BYTES = 4 << 20
 # Arrays that begin at the same place of a page are the same lines of a cache.
 _STAGGER = 5
 
@@ -27,7 +24,7 @@ def allocate(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str
         places[name] = end
         size = math.prod(shape) * np.dtype(dtype).itemsize
         end += (-(-size // _LINE_BYTES) + _STAGGER) * _LINE_BYTES
-    memory = np.empty(max(end + _LINE_BYTES, _HUGE_BYTES), np.uint8)
+    memory = np.empty(end + _LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % _LINE_BYTES
     return {
         name: np.ndarray(shape, dtype, memory.data, first + places[name])

@@ -107,7 +107,7 @@ def _cost(codes, order, unary, pairs, num_codewords):
 
 
 @njit(**JIT)
-def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, width):
+def search(thread, threads, barrier, x, codewords, norms, pairs, codes, order, width):
     """Replaces the codes of rows where beam search finds better ones.
 
     Groups are decided in a given order. The best ``width`` partial choices are kept each time.
@@ -117,7 +117,7 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
         threads: Size of the team.
         barrier: Not used: rows do not depend on each other.
         x: float32 ``(n, D)``, C-contiguous.
-        codebook_t: The codebook transposed, ``(D, L)``.
+        codewords: The codebook's transpose, ``(D, L)``, packed by ``panels.py``.
         norms: Squared norms of the codewords, ``(L,)``.
         pairs: Twice the inner products of the codewords of a group with all codewords,
             ``(M, L, K)``.
@@ -138,7 +138,7 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
     chosen = np.empty(costs.size + 1, np.int32)
     for first in range(thread * height, num_rows, threads * height):
         n = min(height, num_rows - first)
-        unary_terms(unary[:n], x[first : first + n], codebook_t, norms)
+        unary_terms(unary[:n], x[first : first + n], codewords, norms)
         counts[:] = 1
         totals[0, :, 0] = 0
         for step in range(num_codebooks):

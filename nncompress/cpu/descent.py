@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nncompress.cpu.barrier import wait_for_all
 from nncompress.cpu.elementary import JIT, SUM, inverse
-from nncompress.cpu.intrinsics import wait_for_all
 
 
 class Weights(NamedTuple):

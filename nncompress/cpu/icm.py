@@ -33,9 +33,9 @@ def _random_below(bits, size):
 
 
 @njit(**INLINE)
-def unary_terms(unary, x, codebook_t, norms):
-    """Fills ``norms - 2 x @ codebook_t``, ``(n, L)``."""
-    product(x, False, codebook_t, unary, False)
+def unary_terms(unary, x, codewords, norms):
+    """Fills ``norms - 2 x @ codebook.T``, ``(n, L)``; the codewords are packed as columns."""
+    product(x, False, codewords, unary, False)
     for i in range(unary.shape[0]):
         terms = unary[i]
         for unit in range(norms.size):
@@ -155,7 +155,7 @@ def _descend(table, gram, codes, noise, margin, sweeps):
 
 @njit(**JIT)
 def relax(
-    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
+    thread, threads, barrier, x, codewords, norms, gram, codes, first_row, seed_words, stream,
     position, noise, temperatures,
 ):  # fmt: skip
     """Samples the codes of rows, a sweep over the groups for each temperature.
@@ -165,7 +165,7 @@ def relax(
         threads: Size of the team.
         barrier: Not used: rows do not depend on each other.
         x: float32 ``(n, D)``, C-contiguous.
-        codebook_t: The codebook transposed, ``(D, L)``.
+        codewords: The codebook's transpose, ``(D, L)``, packed by ``panels.py``.
         norms: Squared norms of the codewords, ``(L,)``.
         gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
         codes: int32 ``(n, M)``, replaced.
@@ -181,7 +181,7 @@ def relax(
     units = np.empty((len(tables), codes.shape[1]), np.int32)
     for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
         n = min(TILE_ROWS, num_rows - first)
-        unary_terms(tables[:n], x[first : first + n], codebook_t, norms)
+        unary_terms(tables[:n], x[first : first + n], codewords, norms)
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
             table, current = tables[i], codes[first + i]
@@ -195,7 +195,7 @@ def relax(
 
 @njit(**JIT)
 def improve(
-    thread, threads, barrier, x, codebook_t, norms, gram, codes, first_row, seed_words, stream,
+    thread, threads, barrier, x, codewords, norms, gram, codes, first_row, seed_words, stream,
     position, noise, temperature, trials, sweeps,
 ):  # fmt: skip
     """Improves the codes of rows, each tile of rows by one thread.
@@ -208,7 +208,7 @@ def improve(
         threads: Size of the team.
         barrier: Not used: rows do not depend on each other.
         x: float32 ``(n, D)``, C-contiguous.
-        codebook_t: The codebook transposed, ``(D, L)``.
+        codewords: The codebook's transpose, ``(D, L)``, packed by ``panels.py``.
         norms: Squared norms of the codewords, ``(L,)``.
         gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
         codes: int32 ``(n, M)``, improved in place.
@@ -228,7 +228,7 @@ def improve(
     trial_codes = np.empty(num_codebooks, np.int32)
     for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
         n = min(TILE_ROWS, num_rows - first)
-        unary_terms(tables[:n], x[first : first + n], codebook_t, norms)
+        unary_terms(tables[:n], x[first : first + n], codewords, norms)
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
             margin = rounding_margin(x[first + i])

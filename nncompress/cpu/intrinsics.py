@@ -1,14 +1,9 @@
-"""Intrinsics that Numba lacks: a barrier between threads, bits of floats, numbers by address."""
-
-import sys
+"""Intrinsics that Numba lacks: bits of floats, numbers by address, choices without a branch."""
 
 import llvmlite.ir as ir
-import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-from nncompress.cpu import cache
 
 
 @intrinsic
@@ -94,60 +89,3 @@ def _extreme(name):
 # With ``max`` or a condition, compilers store the result only where it has changed, which on
 # AMD's AVX2 takes as long as computing it; see ``product.py``.
 larger, smaller = _extreme("maxnum"), _extreme("minnum")
-
-
-@intrinsic
-def _atomic_add(typingctx, pointer, value):
-    """Adds to an int64 in memory and returns what it held."""
-
-    def codegen(context, builder, signature, arguments):
-        pointer, value = arguments
-        target = builder.inttoptr(pointer, ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", target, value, "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _atomic_load(typingctx, pointer):
-    """Reads an int64 that other threads write."""
-
-    def codegen(context, builder, signature, arguments):
-        target = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load_atomic(target, "seq_cst", 8)
-
-    return types.int64(types.int64), codegen
-
-
-# Lets another thread run. LLVM finds both among what the process has loaded: POSIX's in libc, and
-# Windows' in kernel32, which every process there has. Windows' has never been tested.
-_yield_processor = types.ExternalFunction(
-    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
-)
-
-# A thread that waits longer than this lets others run: there may be more threads than cores.
-_SPINS = 2_000
-
-
-@njit(nogil=True, cache=bool(cache.DIRECTORY))
-def wait_for_all(barrier, passed, threads):
-    """Waits until every thread of the team is here.
-
-    Args:
-        barrier: int64 ``(1,)``, 0 when the team starts.
-        passed: Number of barriers that this thread has passed.
-        threads: Size of the team.
-
-    Returns:
-        ``passed + 1``.
-    """
-    if threads > 1:
-        pointer = np.int64(barrier.ctypes.data)
-        _atomic_add(pointer, 1)
-        wanted = threads * (passed + 1)
-        spins = 0
-        while _atomic_load(pointer) < wanted:
-            spins += 1
-            if spins > _SPINS:
-                _yield_processor()
-    return passed + 1

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, register_jitable
 
+from nncompress.cpu.arena import allocate
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
 
@@ -33,6 +34,26 @@ def panels_in(memory, rows, columns):
     width = _PANEL_BYTES // memory.itemsize
     count = (columns + width - 1) // width
     return memory[: count * rows * width].reshape(count, rows, width)
+
+
+def packed(matrix: np.ndarray) -> np.ndarray:
+    """Returns a matrix packed, in memory of its own.
+
+    Args:
+        matrix: float32 or float64 ``(rows, columns)``.
+
+    Returns:
+        ``(panels, rows, width)``, on lines of the cache.
+    """
+    rows, columns = matrix.shape
+    width = _PANEL_BYTES // matrix.itemsize
+    shape = -(-columns // width), rows, width
+    panels = allocate({"panels": (shape, matrix.dtype)})["panels"]
+    for panel, target in enumerate(panels):
+        part = matrix[:, panel * width : (panel + 1) * width]
+        target[:, : part.shape[1]] = part
+        target[:, part.shape[1] :] = 0
+    return panels
 
 
 @intrinsic

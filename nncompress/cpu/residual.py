@@ -7,6 +7,8 @@ are read in turn, and the processor works at all of them at once. Nothing branch
 levels are large: whether a word or a sign is taken goes into arithmetic.
 """
 
+from weakref import WeakKeyDictionary
+
 import llvmlite.ir as ir
 import numpy as np
 from numba import njit, types
@@ -14,6 +16,7 @@ from numba.extending import intrinsic
 
 from nncompress.cpu.elementary import INLINE, JIT
 from nncompress.cpu.intrinsics import choose, float_to_bits, load, store
+from nncompress.cpu.panels import packed
 from nncompress.cpu.product import product
 from nncompress.cpu.trellis import POINTS, SYMBOLS
 
@@ -26,6 +29,7 @@ _RECORD, _PIECES, _SIZES = 256, 32, 96
 _FEW_ROWS = 3
 _LOW = np.uint64(1 << 16)
 _EXACT = {**JIT, "fastmath": False}
+_PACKED_AXES: WeakKeyDictionary = WeakKeyDictionary()  # by the reader of their stage
 
 
 @intrinsic
@@ -325,10 +329,10 @@ def _bounds(block, stream, size):
 
 
 @njit(**_EXACT)
-def _rotate(coordinates, axes, out):
+def _rotate(coordinates, axes, packed_axes, out):
     """Multiplies coordinates by the axes; for a row the same bits, however many there are."""
     if len(coordinates) >= _FEW_ROWS:
-        product(coordinates, False, axes, out, False)
+        product(coordinates, False, packed_axes, out, False)
         return
     out[:] = 0
     for i in range(len(coordinates)):
@@ -353,8 +357,9 @@ def _add_up(coordinates, axes, out):
 
 @njit(**_EXACT)
 def _add_residuals(
-    thread, threads, rows, places, clusters, total, compiled, stream, sizes, centres, axes, mean
-):
+    thread, threads, rows, places, clusters, total, compiled, stream, sizes, centres, axes,
+    packed_axes, mean,
+):  # fmt: skip
     group, num_rows = sizes
     num_axes, dim = axes.shape
     first, last = thread * rows.size // threads, (thread + 1) * rows.size // threads
@@ -384,7 +389,7 @@ def _add_residuals(
             centre = centres[clusters[tile + i]]
             for t in range(num_axes):
                 coordinates[i, t] += centre[t]
-        _rotate(coordinates[:n], axes, out[:n])
+        _rotate(coordinates[:n], axes, packed_axes, out[:n])
         for i in range(n):
             row = total[places[tile + i]]
             for d in range(dim):
@@ -411,5 +416,13 @@ def add_residuals(
         *reader.index,
         centres,
         axes,
+        _packed(reader, axes),
         mean,
     )
+
+
+def _packed(reader, axes):
+    """Returns the axes packed, which is done once for each stage."""
+    if reader not in _PACKED_AXES:
+        _PACKED_AXES[reader] = packed(axes)
+    return _PACKED_AXES[reader]

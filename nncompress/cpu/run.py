@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nncompress.cpu.barrier import wait_for_all
 from nncompress.cpu.descent import Change, descend, is_plain
 from nncompress.cpu.elementary import JIT
-from nncompress.cpu.intrinsics import choose, wait_for_all
+from nncompress.cpu.intrinsics import choose
 from nncompress.cpu.panels import pack, pack_transposed, panel_numbers, panels_in
 from nncompress.cpu.product import product
 from nncompress.cpu.step import (

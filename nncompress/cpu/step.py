@@ -21,9 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nncompress.cpu.barrier import wait_for_all
 from nncompress.cpu.descent import block_of, move_logits, move_units
 from nncompress.cpu.elementary import JIT, SUM, exp, inverse, log, log_of_one_and, tanh
-from nncompress.cpu.intrinsics import larger, wait_for_all
+from nncompress.cpu.intrinsics import larger
 from nncompress.cpu.panels import pack, pack_transposed, panels_in
 from nncompress.cpu.philox import draw_exponentials
 from nncompress.cpu.product import product

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from nncompress.cpu import elementary
-from nncompress.cpu.intrinsics import wait_for_all
+from nncompress.cpu.barrier import wait_for_all
+from nncompress.cpu.panels import pack, pack_transposed, packed, panel_numbers, panels_in
 from nncompress.cpu.product import product
 from nncompress.machine import Team
 
@@ -28,6 +29,18 @@ def apply_tanh(x, y):
         y[i] = elementary.tanh(x[i])
 
 
+@njit
+def apply_log_of_one_and(x, y):
+    for i in range(x.size):
+        y[i] = elementary.log_of_one_and(x[i])
+
+
+@njit
+def apply_inverse(x, y):
+    for i in range(x.size):
+        y[i] = elementary.inverse(x[i])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("apply", "reference", "numbers"),
@@ -37,6 +50,9 @@ def apply_tanh(x, y):
         (apply_exp, np.exp, np.linspace(-87, 88, 100_001)),
         (apply_tanh, np.tanh, np.linspace(-12, 12, 100_001)),
         (apply_tanh, np.tanh, np.logspace(-20, 0, 10_001)),
+        (apply_log_of_one_and, np.log1p, np.linspace(0, 1, 100_001)),
+        (apply_log_of_one_and, np.log1p, np.logspace(-37, 0, 10_001)),
+        (apply_inverse, np.reciprocal, np.logspace(-37, 37, 100_001)),
     ],
 )
 def test_elementary_functions_are_accurate(dtype, apply, reference, numbers):
@@ -72,7 +88,7 @@ def test_products_agree_with_numpy(dtype, transpose_a, m, n, k, seed):
         if not accumulate:
             around[1:-1, 1:-1] = np.nan  # what is not added to must not matter
         before, c = around.copy(), around[1:-1, 1:-1]
-        product(a, transpose_a, b, c, accumulate)
+        product(a, transpose_a, packed(b), c, accumulate)
         expected = (a.T if transpose_a else a).astype(np.float64) @ b
         if accumulate:
             expected += before[1:-1, 1:-1]
@@ -84,9 +100,25 @@ def test_products_agree_with_numpy(dtype, transpose_a, m, n, k, seed):
 def test_a_part_of_a_product_is_the_same_to_the_last_bit(random):
     a, b = (random.normal(size=size).astype(np.float32) for size in ((50, 70), (70, 200)))
     whole, part = np.empty((50, 200), np.float32), np.empty((13, 57), np.float32)
-    product(a, False, b, whole, False)
-    product(a[20:33], False, b[:, 101:158], part, False)
+    product(a, False, packed(b), whole, False)
+    product(a[20:33], False, packed(b[:, 101:158]), part, False)
     assert (part == whole[20:33, 101:158]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(deadline=None)
+@given(rows=st.integers(1, 40), columns=st.integers(1, 150), seed=st.integers(0, 9))
+def test_a_packed_matrix_is_the_matrix_and_zeros(dtype, rows, columns, seed):
+    matrix = np.random.default_rng(seed).normal(size=(rows, columns)).astype(dtype)
+    for pack_it, source in ((pack, matrix), (pack_transposed, np.ascontiguousarray(matrix.T))):
+        memory = np.full(panel_numbers(rows, columns, matrix.itemsize) + 1, np.nan, dtype)
+        panels = panels_in(memory, rows, columns)
+        pack_it(source, panels)
+        unpacked = panels.transpose(1, 0, 2).reshape(rows, -1)
+        assert (unpacked[:, :columns] == matrix).all()
+        assert (unpacked[:, columns:] == 0).all()
+        assert np.isnan(memory[-1])
+        assert (packed(matrix) == panels).all()
 
 
 @njit(nogil=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nncompress.cpu import beam, icm, tally
+from nncompress.cpu.panels import packed
 from nncompress.embedding.codes import reconstruct
 from nncompress.machine import Team
 from nncompress.refinement.engines.interface import Draw, Rows
@@ -74,9 +75,9 @@ class _CpuPass:
 
     @cached_property
     def _products(self) -> tuple[np.ndarray, np.ndarray]:
-        """The codebook transposed, ``(D, L)``, and squared norms of its codewords, ``(L,)``."""
+        """The codebook's transpose, packed, and squared norms of its codewords, ``(L,)``."""
         codebook = self._codebook
-        return np.ascontiguousarray(codebook.T), np.einsum("ld,ld->l", codebook, codebook)
+        return packed(codebook.T), np.einsum("ld,ld->l", codebook, codebook)
 
     @cached_property
     def _gram(self) -> np.ndarray:
