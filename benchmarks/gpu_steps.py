@@ -1,9 +1,8 @@
-"""A training step in array code, with cuBLAS for its products: what the project's step has to beat.
+"""A training step in array code, with cuBLAS's products: what the project's step has to beat.
 
 What is between the products is in CuPy's elementwise and reduction kernels, and everything that a
 step needs is in the GPU's memory, so that it can be recorded as a CUDA graph too. The mathematics
 is that of ``nncompress/autoencoder/chain.py``.
-
 """
 
 from collections.abc import Callable, Sequence

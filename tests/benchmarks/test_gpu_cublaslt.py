@@ -62,7 +62,7 @@ class StandIn:
         assert wanted[Numbered.MAX_WORKSPACE_BYTES] > 0
         assert wanted[Numbered.MIN_ALIGNMENT_D_BYTES] >= 4
 
-    class MatmulHeuristicResult:  # noqa: N801
+    class MatmulHeuristicResult:
         def __init__(self, size):
             self.held = np.arange(8 * size, dtype=np.uint64).reshape(size, 8)
             self.ptr = self.held.ctypes.data
@@ -74,7 +74,7 @@ class StandIn:
         ctypes.c_int32.from_address(given[-1]).value = 3
 
     def matmul(self, handle, description, alpha, a, a_layout, b, b_layout, beta, *rest):
-        c, c_layout, d, d_layout, algorithm, workspace, size, stream = rest
+        c, c_layout, d, d_layout, algorithm, *_ = rest
         assert (c, c_layout) == (d, d_layout)
         # The fastest is the second in the test's timing.
         self.algorithm = ctypes.c_uint64.from_address(algorithm).value // 8
