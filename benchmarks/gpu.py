@@ -40,6 +40,7 @@ from benchmarks.gpu_contenders import (
     BATCHES,
     CUPY,
     DIM,
+    LIBRARIES,
     PRECISIONS,
     RECORDED_CUBLASLT,
     ROUNDS,
@@ -206,16 +207,8 @@ class Contender:
 
 def steps(matrix: np.ndarray, machine: Machine, gpu: int) -> None:
     """Prints steps a second, and how fast their products are."""
-    entries = {precision: list(contenders(gpu, precision)) for precision in PRECISIONS}
-    found = timed_here(matrix, machine)
-    for precision, measured in entries.items():
-        for entry in measured:
-            if "product" not in entry and "batch" in entry:
-                given = {name: entry[name] for name in ("rates", "reason") if name in entry}
-                found.append(Contender(entry["contender"], entry["batch"], precision, **given))
-            elif "product" not in entry:
-                who = entry.get("contender", "the process of the contenders")
-                print(f"{who}, {precision}: {entry['reason']}")
+    others, products = timed_elsewhere(gpu)
+    found = timed_here(matrix, machine) + others
     try:
         limit = product_rate(gpu)
         print(f"\nMatrix products in TF32, 8,192 x 8,192: {limit:.0f} TFLOP/s")
@@ -224,10 +217,35 @@ def steps(matrix: np.ndarray, machine: Machine, gpu: int) -> None:
         print(f"\nThe device's rate of products could not be measured: {first_reason(error)}")
     print_steps(found, limit)
     print_verdicts(found)
-    for precision, measured in entries.items():
-        print_products(precision, [entry for entry in measured if "product" in entry])
+    for precision, entries in products.items():
+        print_products(precision, entries)
     if not any(contender.rates for contender in found if contender.name == UPDATER):
         raise RuntimeError("the updater made no step")
+
+
+def timed_elsewhere(gpu: int) -> tuple[list[Contender], dict[str, list[dict]]]:
+    """Returns the contenders that have processes of their own, and the products by precision.
+
+    Says which processes ended badly, and why.
+    """
+    found, products = [], {}
+    for precision in PRECISIONS:
+        merged: dict[tuple[int, str], dict] = {}
+        for library in LIBRARIES:
+            for entry in contenders(gpu, precision, library):
+                if "product" in entry:
+                    # The project's own products are those of the last process, next to cuBLASLt's.
+                    known = merged.setdefault((entry["batch"], entry["product"]["name"]), entry)
+                    for part in ("rates", "errors", "reasons"):
+                        known[part] = known[part] | entry[part]
+                elif "batch" in entry:
+                    given = {name: entry[name] for name in ("rates", "reason") if name in entry}
+                    found.append(Contender(entry["contender"], entry["batch"], precision, **given))
+                else:
+                    who = entry.get("contender", f"the process of {library}")
+                    print(f"{who}, {precision}: {entry['reason']}")
+        products[precision] = list(merged.values())
+    return found, products
 
 
 def timed_here(matrix: np.ndarray, machine: Machine) -> list[Contender]:

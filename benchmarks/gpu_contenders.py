@@ -1,8 +1,8 @@
-"""Steps that the project's step on a GPU is compared with, timed in a process of their own.
+"""Steps that the project's step on a GPU is compared with, timed in processes of their own.
 
 CuPy's precision of products is one for a whole process, and a GPU that has met an error serves its
-process no more. What is measured is printed as it is found, an entry of JSON a line, so that it is
-there even if the process ends badly.
+process no more: so each library has a process for each precision. What is measured is printed as
+it is found, an entry of JSON a line, so that it is there even if the process ends badly.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,24 +34,27 @@ ROUNDS = 5
 # Name, and the most that gradients may be off by, relatively and by norm.
 PRECISIONS: Mapping[str, float] = {"TF32": 1e-2, "float32": 1e-4}
 CUPY, CUBLASLT = "CuPy with cuBLAS", "CuPy with cuBLASLt"
-RECORDED_CUBLASLT = f"{CUBLASLT}, recorded"
+RECORDED_CUPY, RECORDED_CUBLASLT = f"{CUPY}, recorded", f"{CUBLASLT}, recorded"
+LIBRARIES = "cuBLAS", "cuBLASLt"
 _GRAPH_STEPS = 10
 _SECONDS = 0.2
 _LIMIT = 120  # seconds of a process
 
 
-def contenders(gpu: int, precision: str) -> Iterator[dict]:
+def contenders(gpu: int, precision: str, library: str) -> Iterator[dict]:
     """Yields what a process of its own has measured.
 
     Args:
         gpu: Number of the GPU.
         precision: One of ``PRECISIONS``.
+        library: One of ``LIBRARIES``.
 
     Yields:
         Entries as ``measure`` yields them, and at the end, if the process ended badly, one that
         has nothing but a ``reason``.
     """
-    command = [sys.executable, __file__, "--gpu", str(gpu), "--precision", precision]
+    command = [sys.executable, __file__, "--gpu", str(gpu)]
+    command += ["--precision", precision, "--library", library]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         try:
             done = subprocess.run(command, stdout=out, stderr=errors, timeout=_LIMIT, check=False)
@@ -67,55 +69,52 @@ def contenders(gpu: int, precision: str) -> Iterator[dict]:
             yield {"reason": ": ".join([reason, *[line for line in lines if line][-1:]])}
 
 
-def measure(runtime: Runtime, precision: str) -> Iterator[dict]:
+def measure(runtime: Runtime, precision: str, library: str) -> Iterator[dict]:
     """Measures steps and products.
 
     Args:
         runtime: The GPU.
         precision: One of ``PRECISIONS``.
+        library: One of ``LIBRARIES``.
 
     Yields:
         ``batch``, ``contender`` and either its ``rates`` in steps a second or the ``reason`` why
         it has none; for each product, ``batch`` and the fields of a ``ProductTimes``.
     """
     tf32 = precision == "TF32"
-    multiply = None
-    try:
-        from nvmath import bindings
+    multiply, launched, recorded = runtime.xp.dot, CUPY, RECORDED_CUPY
+    if library == "cuBLASLt":
+        launched, recorded = CUBLASLT, RECORDED_CUBLASLT
+        try:
+            from nvmath import bindings
 
-        multiply = CublasLt(runtime, bindings, tf32)
-    except Exception as error:  # whatever the package raises where it, or a library, is missing
-        reason = f"nvmath-python cannot be used here: {first_reason(error)}"
-        yield {"contender": CUBLASLT, "reason": reason}
-    field = _Field(runtime, precision)
+            multiply = CublasLt(runtime, bindings, tf32)
+        except Exception as error:  # whatever is raised where it, or a library, is missing
+            reason = f"nvmath-python cannot be used here: {first_reason(error)}"
+            yield {"contender": CUBLASLT, "reason": reason}
+            return
+    race = _Race(runtime, precision, multiply)
     for batch in BATCHES:
-        tried: dict[str, tuple[Multiply | None, bool]] = {CUPY: (None, False)}
-        if multiply:
-            tried |= {CUBLASLT: (multiply, False), RECORDED_CUBLASLT: (multiply, True)}
-        yield from field.race(batch, tried)
-    sizes = field.sizes
+        yield race.run(batch, launched, recorded=False)
+    sizes = race.sizes
     kernels = runtime.load("step", VECTOR=sizes.vector, FULL_PRECISION=int(not tf32))
-    others: list[tuple[str, Multiply, bool]] = [(CUPY, runtime.xp.dot, False)]
-    if multiply:
-        others.append((RECORDED_CUBLASLT, multiply, True))
+    others = [(CUPY, multiply, False) if library == "cuBLAS" else (recorded, multiply, True)]
     for batch in BATCHES:
         for product in step_products(sizes, batch):
             times = time_product(product, sizes, runtime, kernels, others)
             yield {"batch": batch} | asdict(times)
-    # Last, as CuPy 14 refuses it, and a recording that fails may leave something behind.
+    # Last, as CuPy 14 refuses to record cuBLAS, and what fails may leave something behind.
     for batch in BATCHES:
-        entries = list(field.race(batch, {f"{CUPY}, recorded": (None, True)}))
-        yield from entries
-        if any("reason" in entry for entry in entries):
-            break
+        yield race.run(batch, recorded, recorded=True)
 
 
-class _Field:
-    """The table and the network that steps are made on."""
+class _Race:
+    """Steps of one network on one table."""
 
-    def __init__(self, runtime: Runtime, precision: str) -> None:
+    def __init__(self, runtime: Runtime, precision: str, multiply: Multiply) -> None:
         self._runtime = runtime
         self._precision = precision
+        self._multiply = multiply
         xp, random = runtime.xp, np.random.default_rng(0)
         self._table = xp.asarray(random.standard_normal((ROWS, DIM), dtype=np.float32))
         self._order = xp.asarray(random.permutation(ROWS).astype(np.int32))
@@ -124,32 +123,27 @@ class _Field:
             random.standard_normal(shape) / np.sqrt(shape[-1]) for shape in self.sizes.shapes
         ]
 
-    def race(
-        self, batch: int, tried: Mapping[str, tuple[Multiply | None, bool]]
-    ) -> Iterator[dict]:
-        """Yields the entries of contenders: who makes their products, and whether recorded."""
-        makers, rates, reasons = {}, {}, {}
-        for name, (multiply, recorded) in tried.items():
-            with _noted(name, reasons):
-                step = self._step(batch, multiply)
-                makers[name] = _recorded(self._runtime, step) if recorded else _launched(step)
-        for _ in range(ROUNDS):
-            for name in (name for name in makers if name not in reasons):
-                with _noted(name, reasons):
-                    synchronize = self._runtime.xp.cuda.Device().synchronize
-                    rate = rate_of(makers[name], synchronize, _SECONDS)
-                    rates.setdefault(name, []).append(rate)
-        for name in tried:
-            found = {"reason": reasons[name]} if name in reasons else {"rates": rates[name]}
-            yield {"batch": batch, "contender": name} | found
+    def run(self, batch: int, name: str, *, recorded: bool) -> dict:
+        """Returns the entry of a contender."""
+        found: dict = {"batch": batch, "contender": name}
+        synchronize = self._runtime.xp.cuda.Device().synchronize
+        try:
+            step = self._step(batch)
+            make = _recorded(self._runtime, step) if recorded else _launched(step)
+            found["rates"] = [rate_of(make, synchronize, _SECONDS) for _ in range(ROUNDS)]
+        except Exception as error:  # whatever CuPy, a compiler or a driver raises
+            found["reason"] = first_reason(error)
+        return found
 
-    def _step(self, batch: int, multiply: Multiply | None) -> ArrayStep:
+    def _step(self, batch: int) -> ArrayStep:
         """Returns a step whose gradients are near those of the same step in float64."""
         xp = self._runtime.xp
-        step = ArrayStep(xp, self._table, self._order, self.sizes, batch, self._initial, multiply)
+        step = ArrayStep(
+            xp, self._table, self._order, self.sizes, batch, self._initial, self._multiply
+        )
         rows = self._table[self._order[:batch]].astype(np.float64)
         order = xp.arange(batch, dtype=np.int32)
-        exact = ArrayStep(xp, rows, order, self.sizes, batch, self._initial)
+        exact = ArrayStep(xp, rows, order, self.sizes, batch, self._initial, xp.dot)
         for each in (step, exact):
             each.find_gradients()
         worst = max(
@@ -159,15 +153,6 @@ class _Field:
         if not worst < PRECISIONS[self._precision]:
             raise WrongNumbersError(f"its gradients are off by {worst:.2g}")
         return step
-
-
-@contextmanager
-def _noted(name: str, reasons: dict[str, str]) -> Iterator[None]:
-    """Notes why something failed, and goes on."""
-    try:
-        yield
-    except Exception as error:  # whatever CuPy, a compiler or a driver raises
-        reasons[name] = first_reason(error)
 
 
 def _launched(step: ArrayStep) -> Callable[[], int]:
@@ -199,9 +184,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpu", type=int, default=0, help="number of the GPU")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="TF32")
+    parser.add_argument("--library", choices=LIBRARIES, default=LIBRARIES[0])
     given = parser.parse_args()
     os.environ["CUPY_TF32"] = str(int(given.precision == "TF32"))  # read at the first product
-    for entry in measure(open_gpu(given.gpu), given.precision):
+    for entry in measure(open_gpu(given.gpu), given.precision, given.library):
         print(json.dumps(entry), flush=True)
 
 

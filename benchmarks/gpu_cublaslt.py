@@ -4,6 +4,7 @@ CuPy refuses cuBLAS while it records. Here stream and workspace are named, and w
 is prepared when it is made for the first time, which therefore has to be before the recording.
 """
 
+import math
 from types import ModuleType
 from typing import NamedTuple
 
@@ -131,6 +132,11 @@ class CublasLt:
         return [np.array(results[index].algo) for index in range(count[0])]
 
     def _seconds(self, plan: _Plan, addresses: list[int]) -> float:
+        try:
+            self._launch(plan, addresses)  # what is loaded only now must not be while recording
+        except self._lt.cuBLASLtError:
+            return math.inf
+
         def launch() -> None:
             for _ in range(_TRIALS):
                 self._launch(plan, addresses)

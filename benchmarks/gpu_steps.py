@@ -124,7 +124,8 @@ class ArrayStep:
         sizes: Sizes of the network.
         batch: Rows of a step.
         initial: First weights and bias, second weights and bias, and codebook.
-        multiply: Makes products; None: the array library, which is cuBLAS.
+        multiply: Makes products; ``cupy.dot`` is cuBLAS, with less of Python before it than
+            ``matmul`` has.
 
     Attributes:
         parameters: As ``initial``.
@@ -139,13 +140,12 @@ class ArrayStep:
         sizes: Sizes,
         batch: int,
         initial: Sequence[np.ndarray],
-        multiply: Multiply | None = None,
+        multiply: Multiply,
     ) -> None:
         dtype = table.dtype
         dim, hidden, units = sizes.dim, sizes.num_hidden, sizes.num_units
         groups = sizes.num_codebooks
-        # The same call of cuBLAS as matmul's, with less of Python before it.
-        self._multiply = xp.dot if multiply is None else multiply
+        self._multiply = multiply
         self._kernels = _kernels_of(xp, sizes, batch, len(table))
         self._table, self._order = table, order
         self._sizes, self._batch = sizes, batch

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu import CHAINER, UPDATER, Contender
-from benchmarks.gpu_contenders import BATCHES, CUPY, RECORDED_CUBLASLT
+from benchmarks.gpu_contenders import BATCHES, CUBLASLT, CUPY, RECORDED_CUBLASLT
 
 
 def product(batch, own, cupy, recorded, errors=(0.0, 0.0, 0.0)):
@@ -86,18 +86,20 @@ def machine(monkeypatch):
 
 
 def test_contenders_that_fail_have_a_line(capsys, monkeypatch, machine):
+    by_cupy, by_cublaslt = product(64, 2.0, 1.0, 4.0), product(64, 3.0, 1.0, 4.0)
+    for entry, absent in ((by_cupy, RECORDED_CUBLASLT), (by_cublaslt, CUPY)):
+        for part in ("rates", "errors"):
+            del entry[part][absent]
     measured = {
-        "TF32": [
-            {"contender": RECORDED_CUBLASLT, "reason": "there is no such package"},
-            {"batch": 64, "contender": CUPY, "rates": [5.0]},
-            product(64, 2.0, 1.0, 4.0),
-        ],
-        "float32": [
+        ("TF32", "cuBLAS"): [{"batch": 64, "contender": CUPY, "rates": [5.0]}, by_cupy],
+        ("TF32", "cuBLASLt"): [by_cublaslt],
+        ("float32", "cuBLAS"): [
             {"batch": 64, "contender": CUPY, "reason": "out of memory"},
             {"reason": "exit status 1"},
         ],
+        ("float32", "cuBLASLt"): [{"contender": CUBLASLT, "reason": "there is no such package"}],
     }
-    monkeypatch.setattr(gpu, "contenders", lambda _, precision: iter(measured[precision]))
+    monkeypatch.setattr(gpu, "contenders", lambda _, *which: iter(measured[which]))
 
     def no_rate(_):
         raise RuntimeError("no products here")
@@ -105,8 +107,8 @@ def test_contenders_that_fail_have_a_line(capsys, monkeypatch, machine):
     monkeypatch.setattr(gpu, "product_rate", no_rate)
     gpu.steps(None, machine, 0)
     said = capsys.readouterr().out
-    assert f"{RECORDED_CUBLASLT}, TF32: there is no such package" in said
-    assert "the process of the contenders, float32: exit status 1" in said
+    assert f"{CUBLASLT}, float32: there is no such package" in said
+    assert "the process of cuBLAS, float32: exit status 1" in said
     assert "could not be measured: no products here" in said
     assert f"| {CUPY}, batch 64, float32 | none: out of memory |" in said
     assert f"| {CHAINER}, batch 64, float32 | none: no Chainer here |" in said
@@ -114,7 +116,7 @@ def test_contenders_that_fail_have_a_line(capsys, monkeypatch, machine):
     for batch in BATCHES:
         assert f"| {UPDATER}, batch {batch:,}, float32 |" in said
         assert f"batch {batch:,}, float32: fastest is {UPDATER}" in said
-    assert "reconstruction | 64 |" in said
+    assert "reconstruction | 64 | 64, 300, 512 | 3.0 | 1.0 | 4.0 | 0.75 |" in said
 
 
 def test_a_run_without_our_steps_has_failed(monkeypatch, machine):

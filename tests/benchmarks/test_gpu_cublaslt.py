@@ -24,6 +24,8 @@ class StandIn:
     """Keeps matrices by columns, as the library's documentation has it."""
 
     MatmulDescAttribute = MatmulPreferenceAttribute = Numbered
+    cuBLASLtError = ArithmeticError
+    refused: int | None = None
 
     def __init__(self):
         self.things = {}
@@ -78,6 +80,8 @@ class StandIn:
         assert (c, c_layout) == (d, d_layout)
         # The fastest is the second in the test's timing.
         self.algorithm = ctypes.c_uint64.from_address(algorithm).value // 8
+        if self.algorithm == self.refused:
+            raise self.cuBLASLtError
         described = self.things[description]
         scales = [ctypes.c_float.from_address(address).value for address in (alpha, beta)]
         assert scales == [1, 0]
@@ -134,6 +138,16 @@ def test_products_are_numpys_however_operands_lie(random, library, multiply, tra
     multiply(first, second, out)
     assert library.launches == 1
     np.testing.assert_allclose(out, first @ second, rtol=1e-5)
+
+
+def test_an_algorithm_that_does_not_work_is_left_out(library, multiply):
+    library.refused = 0
+    matrix = np.ones((2, 2), np.float32)
+    out = np.empty_like(matrix)
+    multiply(matrix, matrix, out)
+    # Times are 3 and 1 for those that are left.
+    assert library.algorithm == 2
+    np.testing.assert_array_equal(out, 2)
 
 
 def test_no_algorithm_is_said(random, library, multiply, monkeypatch):

@@ -43,7 +43,7 @@ def both(random, size, dtype):
     order = random.permutation(num_rows).astype(np.int32)
     initial = [parameters[name].array for name in NAMES]
     sizes = Sizes(dim, len(chain.l1.b), m, k)
-    step = ArrayStep(ArrayLibrary(), table, order, sizes, batch, initial)
+    step = ArrayStep(ArrayLibrary(), table, order, sizes, batch, initial, np.dot)
     taken = table.astype(np.float64)[np.resize(order, 6 * batch)].reshape(6, batch, dim)
     return step, chain, taken
 
