@@ -5,6 +5,7 @@ step needs is in the GPU's memory, so that it can be recorded as a CUDA graph to
 is that of ``nncompress/autoencoder/chain.py``.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
@@ -235,9 +236,17 @@ def _kernels_of(
         "UNITS": sizes.num_units,
         "TAU": TAU,
     }
-    preamble = "".join(f"#define {name} {value!r}\n" for name, value in constants.items())
+
+    def preamble(operation: str) -> str:
+        # No more than is used, so that kernels that batches share are compiled once.
+        used = {
+            name: constants[name] for name in re.findall(r"\w+", operation) if name in constants
+        }
+        lines = "".join(f"#define {name} {value!r}\n" for name, value in used.items())
+        return lines + (_SCRAMBLED if "scrambled" in operation else "")
+
     elementwise = {
-        name: xp.ElementwiseKernel(*code, f"step_{name}", preamble=preamble + _SCRAMBLED)
+        name: xp.ElementwiseKernel(*code, f"step_{name}", preamble=preamble(code[-1]))
         for name, code in _ELEMENTWISE.items()
     }
     reductions = {
