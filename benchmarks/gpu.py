@@ -72,7 +72,7 @@ CPU_ROWS = 20_000
 RESIDUAL_ROWS, RESIDUAL_SAMPLE = 100_000, 20_000
 REMEMBERED_STEPS = 1_000, 100_000
 UPDATER, CHAINER = "updater", "plain Chainer"
-STEP_SECONDS = 0.3
+STEP_SECONDS = 0.2
 
 
 def made_up_matrix(rows: int) -> np.ndarray:

@@ -37,7 +37,7 @@ CUPY, CUBLASLT = "CuPy with cuBLAS", "CuPy with cuBLASLt"
 RECORDED_CUPY, RECORDED_CUBLASLT = f"{CUPY}, recorded", f"{CUBLASLT}, recorded"
 LIBRARIES = "cuBLAS", "cuBLASLt"
 _GRAPH_STEPS = 10
-_SECONDS = 0.2
+_SECONDS = 0.15
 _LIMIT = 120  # seconds of a process
 
 

@@ -6,24 +6,28 @@ from types import ModuleType
 
 import numpy as np
 
-_STEPS = 100_000
-
 
 def rate_of(make: Callable[[], int], synchronize: Callable[[], None], seconds: float) -> float:
-    """Returns steps a second: those of some seconds, after as many that do not count.
+    """Returns steps a second, of twice as many calls each time until they last.
+
+    What is launched may take far longer than launching it: so the GPU is waited for after a number
+    of calls, not after a time.
 
     Args:
         make: Makes steps, and returns how many.
         synchronize: Waits for the GPU.
-        seconds: How long.
+        seconds: How long the calls that count have to take at least.
     """
-    for _ in range(2):
-        steps, started = 0, time.perf_counter()
-        while time.perf_counter() - started < seconds and steps <= _STEPS:
-            steps += make()
+    calls = 1
+    while True:
+        synchronize()
+        started = time.perf_counter()
+        steps = sum(make() for _ in range(calls))
         synchronize()
         elapsed = time.perf_counter() - started
-    return steps / elapsed
+        if elapsed >= seconds:
+            return steps / elapsed
+        calls *= 2
 
 
 def seconds_of(launch: Callable[[], None], xp: ModuleType, repeats: int) -> float:
