@@ -4,12 +4,17 @@
 One command, less than 8 minutes, on a made-up matrix of 400,000 x 300 (sums of codewords, and
 noise). It prints what ran, and tables for `benchmarks/RESULTS-gpu.md`:
 - loss and gradients against the plain Chain on the CPU, in TF32 and in full precision;
-- optimizer steps a second: plain Chainer on the same GPU, the updater alone, and `train_comp.py`
-  with its extensions; and the share of the device's rate of TF32 products at batch 16,384;
+- optimizer steps a second: the updater alone, plain Chainer on the same GPU, and the same step in
+  CuPy with cuBLAS and, recorded as a CUDA graph, with cuBLASLt where nvmath-python is installed;
+  and the share of the device's rate of TF32 products;
+- each of a step's products by itself, by the project's kernels and by cuBLAS;
+- `train_comp.py` with its extensions;
 - memory after a thousand and after 100,000 steps;
 - encoding;
 - a round of refinement, and the residual stage, on the GPU and on two threads of the CPU;
 - a whole run: trained, refined and exported.
+
+What fails is said, and the rest goes on; the exit status is then 1.
 """
 
 import argparse
@@ -19,7 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -29,12 +36,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import infer_comp
 import train_comp
+from benchmarks.gpu_contenders import (
+    BATCHES,
+    CUPY,
+    DIM,
+    LIBRARIES,
+    PRECISIONS,
+    RECORDED_CUBLASLT,
+    ROUNDS,
+    ROWS,
+    K,
+    M,
+    contenders,
+)
+from benchmarks.gpu_products import OWN
+from benchmarks.gpu_timing import rate_of
 from benchmarks.machine import describe
 from benchmarks.train_step import PortedChain
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode
 from nncompress.autoencoder.forms import autoencoder_for
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.gpu.runtime import first_reason
 from nncompress.machine import Machine
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.refine import prepare_rows
@@ -44,12 +67,12 @@ from nncompress.training.settings import TrainingOptions
 from nncompress.trellis.engines import make_engine as make_residual_engine
 from nncompress.trellis.quantizer import Settings, fit
 
-ROWS, DIM, M, K = 400_000, 300, 32, 16
 OPERATIONS_A_ROW = 6 * (DIM * M * K // 2 + M * K * M * K // 2 + M * K * DIM) - 2 * DIM * M * K // 2
-ROUNDS = 5
 CPU_ROWS = 20_000
 RESIDUAL_ROWS, RESIDUAL_SAMPLE = 100_000, 20_000
 REMEMBERED_STEPS = 1_000, 100_000
+UPDATER, CHAINER = "updater", "plain Chainer"
+STEP_SECONDS = 0.2
 
 
 def made_up_matrix(rows: int) -> np.ndarray:
@@ -60,20 +83,6 @@ def made_up_matrix(rows: int) -> np.ndarray:
     for group in range(M):
         matrix += codebook[group * K + random.integers(K, size=rows)]
     return matrix
-
-
-def rate_of(make: Callable[[], int], seconds: float = 1.0) -> float:
-    """Returns steps a second: those of a second or so, after as many that do not count."""
-    synchronize = chainer.backends.cuda.cupy.cuda.Device().synchronize
-    for _ in range(2):
-        steps, started = 0, time.perf_counter()
-        while time.perf_counter() - started < seconds:
-            steps += make()
-            if steps > 100_000:
-                break
-        synchronize()
-        elapsed = time.perf_counter() - started
-    return steps / elapsed
 
 
 def ours(
@@ -167,39 +176,194 @@ def product_rate(gpu: int) -> float:
     return float(done.stdout)
 
 
-def steps(matrix: np.ndarray, path: Path, machine: Machine, gpu: int) -> None:
-    """Prints steps a second."""
-    rows = EmbeddingMatrix(matrix)
-    contenders = {
-        "plain Chainer, batch 64": plain(matrix, machine.device, 64),
-        "updater, batch 64": ours(rows, machine, 64),
-        "updater, batch 64, --fp32": ours(rows, machine, 64, full_precision=True),
-        "updater, batch 512": ours(rows, machine, 512),
-        "updater, batch 16,384": ours(rows, machine, 16_384),
-        "updater, batch 16,384, float16 matrix": ours(
-            rows, machine, 16_384, matrix_dtype="float16"
-        ),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
+@dataclass
+class Contender:
+    """Who makes steps of a batch.
+
+    Attributes:
+        name: Who.
+        batch: Rows of a step.
+        precision: One of ``PRECISIONS``.
+        rates: Steps a second, of each round.
+        reason: Why there are none.
+    """
+
+    name: str
+    batch: int
+    precision: str
+    rates: list[float] = field(default_factory=list)
+    reason: str | None = None
+
+    @property
+    def rate(self) -> float:
+        """The median of the rates, or NaN."""
+        return float(np.median(self.rates)) if self.rates else float("nan")
+
+    @property
+    def group(self) -> tuple[int, str]:
+        """What it is compared within."""
+        return self.batch, self.precision
+
+
+def steps(matrix: np.ndarray, machine: Machine, gpu: int) -> None:
+    """Prints steps a second, and how fast their products are."""
+    others, products = timed_elsewhere(gpu)
+    found = timed_here(matrix, machine) + others
+    try:
+        limit = product_rate(gpu)
+        print(f"\nMatrix products in TF32, 8,192 x 8,192: {limit:.0f} TFLOP/s")
+    except Exception as error:  # the steps are known all the same
+        limit = float("nan")
+        print(f"\nThe device's rate of products could not be measured: {first_reason(error)}")
+    print_steps(found, limit)
+    print_verdicts(found)
+    for precision, entries in products.items():
+        print_products(precision, entries)
+    if not any(contender.rates for contender in found if contender.name == UPDATER):
+        raise RuntimeError("the updater made no step")
+
+
+def timed_elsewhere(gpu: int) -> tuple[list[Contender], dict[str, list[dict]]]:
+    """Returns the contenders that have processes of their own, and the products by precision.
+
+    Says which processes ended badly, and why.
+    """
+    found, products = [], {}
+    for precision in PRECISIONS:
+        merged: dict[tuple[int, str], dict] = {}
+        for library in LIBRARIES:
+            for entry in contenders(gpu, precision, library):
+                if "product" in entry:
+                    # The project's own products are those of the last process, next to cuBLASLt's.
+                    known = merged.setdefault((entry["batch"], entry["product"]["name"]), entry)
+                    for part in ("rates", "errors", "reasons"):
+                        known[part] = known[part] | entry[part]
+                elif "batch" in entry:
+                    given = {name: entry[name] for name in ("rates", "reason") if name in entry}
+                    found.append(Contender(entry["contender"], entry["batch"], precision, **given))
+                else:
+                    who = entry.get("contender", f"the process of {library}")
+                    print(f"{who}, {precision}: {entry['reason']}")
+        products[precision] = list(merged.values())
+    return found, products
+
+
+def timed_here(matrix: np.ndarray, machine: Machine) -> list[Contender]:
+    """Returns the updater and plain Chainer, timed in turn."""
+    rows, device = EmbeddingMatrix(matrix), machine.device
+    makers: list[tuple[Contender, Callable[[], Callable[[], int]]]] = []
+    for batch in BATCHES:
+        for precision in PRECISIONS:
+            full = precision == "float32"
+            make = partial(ours, rows, machine, batch, full_precision=full)
+            makers.append((Contender(UPDATER, batch, precision), make))
+        make = partial(plain, matrix, device, batch)
+        makers.append((Contender(CHAINER, batch, "float32"), make))
+    make = partial(ours, rows, machine, BATCHES[-1], matrix_dtype="float16")
+    makers.append((Contender(f"{UPDATER}, float16 matrix", BATCHES[-1], "TF32"), make))
+    synchronize = machine.xp.cuda.Device().synchronize
+    made: dict[int, Callable[[], int]] = {}
     for _ in range(ROUNDS):
-        for name, make in contenders.items():
-            rates[name].append(rate_of(make, 0.7))
-    medians = {name: float(np.median(values)) for name, values in rates.items()}
-    limit = product_rate(gpu)
-    print(f"\nMatrix products in TF32, 8,192 x 8,192: {limit:.0f} TFLOP/s\n")
-    print("| steps a second | median | lowest | highest | TFLOP/s of its products | share |")
+        for index, (contender, make) in enumerate(makers):
+            if contender.reason is None:
+                try:
+                    if index not in made:
+                        made[index] = make()
+                    contender.rates.append(rate_of(made[index], synchronize, STEP_SECONDS))
+                except Exception as error:  # the others are measured all the same
+                    contender.reason = first_reason(error)
+    return [contender for contender, _ in makers]
+
+
+def print_steps(found: Sequence[Contender], limit: float) -> None:
+    """Prints a table of steps a second."""
+    print("\n| steps a second | median | lowest | highest | TFLOP/s of its products | share |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name, values in rates.items():
-        batch = int(name.split("batch ")[1].split(", -")[0].split(", f")[0].replace(",", ""))
-        speed = medians[name] * batch * OPERATIONS_A_ROW / 1e12
+    for contender in sorted(found, key=lambda contender: contender.group):
+        name = f"{contender.name}, batch {contender.batch:,}, {contender.precision}"
+        if not contender.rates:
+            print(f"| {name} | none: {contender.reason} | | | | |")
+            continue
+        speed = contender.rate * contender.batch * OPERATIONS_A_ROW / 1e12
         print(
-            f"| {name} | {medians[name]:.0f} | {min(values):.0f} | {max(values):.0f} | "
-            f"{speed:.1f} | {speed / limit:.1%} |"
+            f"| {name} | {contender.rate:.0f} | {min(contender.rates):.0f} | "
+            f"{max(contender.rates):.0f} | {speed:.1f} | {speed / limit:.1%} |"
         )
-    print(
-        f"\nupdater over plain Chainer, batch 64: "
-        f"{medians['updater, batch 64'] / medians['plain Chainer, batch 64']:.1f} times"
-    )
+
+
+def print_verdicts(found: Sequence[Contender]) -> None:
+    """Prints for each batch who is fastest, and whether the project's own products are."""
+    print()
+    plainly = {c.batch: c.rate for c in found if c.name == CHAINER and c.rates}
+    for group in sorted({contender.group for contender in found}):
+        racing = {c.name: c.rate for c in found if c.group == group and c.rates}
+        batch, precision = group
+        if not racing:
+            continue
+        line = f"batch {batch:,}, {precision}: fastest is {max(racing, key=racing.__getitem__)}"
+        rivals = {name: rate for name, rate in racing.items() if name.startswith(CUPY)}
+        if UPDATER in racing and rivals:
+            rival = max(rivals, key=rivals.__getitem__)
+            ratio = racing[UPDATER] / rivals[rival]
+            line += f"; own products: {ratio:.2f} times cuBLAS's ({rival})"
+        if UPDATER in racing and batch in plainly:
+            line += f"; {racing[UPDATER] / plainly[batch]:.1f} times plain Chainer's steps"
+        print(line)
+
+
+def print_products(precision: str, entries: Sequence[dict]) -> None:
+    """Prints how fast each of a step's products is by itself.
+
+    Args:
+        precision: One of ``PRECISIONS``.
+        entries: The fields of a ``ProductTimes`` each, and ``batch``.
+    """
+    if not entries:
+        return
+    headings = {
+        OWN: "own, recorded",
+        CUPY: f"{CUPY}, launched one by one",
+        RECORDED_CUBLASLT: RECORDED_CUBLASLT,
+    }
+    columns = f"a product in {precision}, TFLOP/s", "batch", "m, n, k", *headings.values()
+    print(f"\n| {' | '.join(columns)} | own over the fastest |")
+    print("| --- " * (len(columns) + 1) + "|")
+    seconds: dict[int, dict[str, float]] = {}
+    for entry in entries:
+        rates, cells = {}, []
+        for name in headings:
+            error = entry["errors"].get(name)
+            if error is None:
+                cells.append(entry["reasons"].get(name, "-"))
+            elif not error < PRECISIONS[precision]:
+                cells.append(f"wrong by {error:.2g}")
+            else:
+                rates[name] = entry["rates"][name]
+                cells.append(f"{rates[name]:.1f}")
+        name, sizes = entry["product"]["name"], entry["product"]["sizes"]
+        together = seconds.setdefault(entry["batch"], dict.fromkeys(headings, 0.0))
+        for who in headings:
+            together[who] += 2e-12 * float(np.prod(sizes)) / rates.get(who, float("nan"))
+        cells = [name, f"{entry['batch']:,}", ", ".join(map("{:,}".format, sizes)), *cells]
+        print(f"| {' | '.join(cells)} | {_ratio(rates)} |")
+    print()
+    for batch, together in seconds.items():
+        rates = {name: 1 / value for name, value in together.items() if value > 0}
+        told = "; ".join(f"{headings[who]}: {1e6 / rate:.1f} µs" for who, rate in rates.items())
+        print(
+            f"a step's products at batch {batch:,}, {precision}: {told}; own products: "
+            f"{_ratio(rates)} times cuBLAS's"
+        )
+
+
+def _ratio(rates: dict[str, float]) -> str:
+    """Returns how fast the project's products are by the fastest of the others."""
+    rivals = [rate for name, rate in rates.items() if name != OWN]
+    return f"{rates[OWN] / max(rivals):.2f}" if OWN in rates and rivals else "-"
+
+
+def with_extensions(path: Path, gpu: int) -> None:
+    """Prints the steps a second of `train_comp.py`."""
     with tempfile.TemporaryDirectory() as out:
         run = train_comp.main(
             ["-g", str(gpu), "--input-matrix", str(path), "--out", out, "--recipe", "paper",
@@ -208,7 +372,8 @@ def steps(matrix: np.ndarray, path: Path, machine: Machine, gpu: int) -> None:
         log = json.loads((run / "chainer_report_epoch.log").read_text())
     made, seconds = (log[-1][key] - log[0][key] for key in ("iteration", "elapsed_time"))
     print(
-        f"`train_comp.py` with its extensions, {made:,} steps of 64: {made / seconds:.0f} a second"
+        f"\n`train_comp.py` with its extensions, {made:,} steps of 64: "
+        f"{made / seconds:.0f} a second"
     )
 
 
@@ -324,8 +489,21 @@ def whole_run(path: Path, gpu: int) -> None:
     )
 
 
-def main() -> None:
-    """Prints everything."""
+def failed(sections: dict[str, Callable[[], None]]) -> list[str]:
+    """Runs sections, says which fail and why, and returns their names."""
+    names = []
+    for name, section in sections.items():
+        try:
+            section()
+        except (Exception, SystemExit):  # the others' figures are wanted all the same
+            names.append(name)
+            print(f"\n{name} FAILED:\n{traceback.format_exc()}")
+        sys.stdout.flush()
+    return names
+
+
+def main() -> int:
+    """Prints everything, and returns 1 if something failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-g", "--gpu", type=int, default=0, help="number of the GPU")
     gpu = parser.parse_args().gpu
@@ -338,14 +516,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "matrix.npy"
         np.save(path, matrix)
-        correctness(machine)
-        steps(matrix, path, machine, gpu)
-        memory(matrix, machine)
-        encoding(matrix, machine)
-        refinement(matrix, gpu)
-        residual_stage(matrix, gpu)
-        whole_run(path, gpu)
+        names = failed(
+            {
+                "correctness": partial(correctness, machine),
+                "steps": partial(steps, matrix, machine, gpu),
+                "train_comp.py": partial(with_extensions, path, gpu),
+                "memory": partial(memory, matrix, machine),
+                "encoding": partial(encoding, matrix, machine),
+                "refinement": partial(refinement, matrix, gpu),
+                "the residual stage": partial(residual_stage, matrix, gpu),
+                "a whole run": partial(whole_run, path, gpu),
+            }
+        )
+    if names:
+        print(f"\nFailed: {', '.join(names)}")
+    return 1 if names else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -146,7 +146,7 @@ def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
     for structure, product in zip(structures[0]["items"], products, strict=False):
         m, n, k = product.sizes
         for name in ("first", "second", "out", "bias", "other", "factors", "squares", "sums"):
-            structure[name] = _address(getattr(product, name))
+            structure[name] = address_of(getattr(product, name))
         for name in ("form", "ending", "parts", "adding", "scale", "out_stride"):
             structure[name] = getattr(product, name)
         structure["sums_stride"] = product.out_stride
@@ -160,7 +160,7 @@ def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
     )
 
 
-def _address(array: object) -> int:
+def address_of(array: object) -> int:
     """Returns where an array of NumPy's or CuPy's begins; 0 for None."""
     if array is None:
         return 0

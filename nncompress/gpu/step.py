@@ -156,7 +156,7 @@ class NetworkPass:
         self._arrived = xp.zeros(1, dtype=xp.uint32)
         rows = min(batch_size, TILE_ROWS)
         self._buffers = _Buffers.of(xp, sizes, rows, backward)
-        self._parts = self._parts_of(rows) if backward else 0
+        self._parts = gradient_parts(sizes, rows, runtime.multiprocessors) if backward else 0
         self.gradients = xp.zeros((self._parts, len(parameters.values)), dtype=xp.float32)
         tiles = [(first, min(rows, batch_size - first)) for first in range(0, batch_size, rows)]
         # The softmax's and the residual's blocks leave sums, those of one tile after another's.
@@ -268,13 +268,6 @@ class NetworkPass:
     @property
     def _maxp_factor(self) -> float:
         return 1.0 / (self._batch_size * self._sizes.num_codebooks)
-
-    def _parts_of(self, rows: int) -> int:
-        """Returns in how many parts to sum gradients over a tile of rows."""
-        hidden, dim = self._sizes.num_hidden, self._sizes.dim
-        smallest = Product(Form.COLUMNS_BY_COLUMNS, (hidden, dim, rows), None, None, None)
-        wanted = -(-self._runtime.multiprocessors // smallest.blocks(TILES[0]))
-        return max(1, min(wanted, rows // _ROWS_A_PART))
 
     def _tile_of(self, products: Sequence[Product]) -> Tile:
         return choose_tile(products, self._runtime.shared_bytes, self._runtime.multiprocessors)
@@ -393,6 +386,20 @@ class NetworkPass:
             gradient(logits, hidden, b.dp, b.h, dw2, sums=db2),
         )
         self._multiply(gradient(hidden, dim, b.dh, b.x, dw1, sums=db1))
+
+
+def gradient_parts(sizes: Sizes, rows: int, multiprocessors: int) -> int:
+    """Returns in how many parts to sum gradients over a tile of rows.
+
+    Args:
+        sizes: Sizes of the network.
+        rows: Of the tile.
+        multiprocessors: How many the GPU has.
+    """
+    sums = (sizes.num_hidden, sizes.dim, rows)
+    smallest = Product(Form.COLUMNS_BY_COLUMNS, sums, None, None, None)
+    wanted = -(-multiprocessors // smallest.blocks(TILES[0]))
+    return max(1, min(wanted, rows // _ROWS_A_PART))
 
 
 @dataclass(frozen=True)
