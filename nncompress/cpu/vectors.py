@@ -21,6 +21,7 @@ _ZERO = ir.Constant(_VECTOR, [0.0] * _LANES)
 _INFINITY = ir.Constant(_VECTOR, [float("inf")] * _LANES)
 _STEPS = ir.Constant(_INTS, list(range(_LANES)))
 _SUMS = 4  # at once: one alone would wait for each addition to end
+_BLOCK, _WIDE_BLOCK = 16, 64  # numbers in a row that stay in registers: the usual K, and more
 
 
 class _Emitter:
@@ -76,53 +77,153 @@ class _Emitter:
 
 
 @intrinsic
-def least(typingctx, table, noise, temperature, length):
-    """Returns which ``table[k] - temperature * noise[k]`` is least, the first among equals.
+def better(typingctx, table, noise, temperature, margin, code, length):
+    """Returns which ``value[k]`` is least, the first among equals, if it is better than one of them.
+
+    That is, if it is below ``value[code] - margin``; else the result is ``code``. Each ``value`` is
+    ``table - temperature * noise``, or the table alone where noise is None.
 
     Args:
         typingctx: Numba's typing context.
         table: Address of ``length`` float32.
-        noise: Address of ``length`` float32, all finite.
+        noise: Address of ``length`` float32, all finite, or None.
         temperature: float32.
+        margin: float32, not negative.
+        code: int64.
         length: At least 1.
     """
+    plain = isinstance(noise, types.NoneType)
 
     def codegen(context, builder, signature, arguments):
         emit = _Emitter(builder)
-        table, noise, temperature, length = arguments
-        multiply_add = emit.external(f"llvm.fmuladd.v{_LANES}f32", *[_VECTOR] * 4)
-        factor = emit.splat(builder.fneg(temperature), _VECTOR)
-        values = cgutils.alloca_once_value(builder, _INFINITY)
-        places = cgutils.alloca_once_value(builder, _STEPS)
-        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_LANES), _WIDE) as (k, _):
-            numbers = emit.numbers(k)
-            mask = emit.below(numbers, length)
-            draws, costs = emit.load(noise, k, mask, _ZERO), emit.load(table, k, mask, _INFINITY)
-            value = builder.call(multiply_add, [draws, factor, costs])
-            less = builder.fcmp_ordered("<", value, builder.load(values))
-            builder.store(builder.select(less, value, builder.load(values)), values)
-            builder.store(builder.select(less, numbers, builder.load(places)), places)
-        smallest = builder.call(
-            emit.external(f"llvm.vector.reduce.fmin.v{_LANES}f32", _REAL, _VECTOR),
-            [builder.load(values)],
-            fastmath=("nnan",),
-        )
-        equal = builder.fcmp_ordered("==", builder.load(values), emit.splat(smallest, _VECTOR))
-        never = ir.Constant(_INTS, [0x7FFFFFFF] * _LANES)
-        return builder.call(
-            emit.external(f"llvm.vector.reduce.umin.v{_LANES}i32", _INT, _INTS),
-            [builder.select(equal, builder.load(places), never)],
-        )
+        table, noise, temperature, margin, code, length = arguments
+        negative = builder.fneg(temperature)
+        times = emit.splat(negative, _VECTOR)
 
-    return types.int32(types.int64, types.int64, types.float32, types.int64), codegen
+        def value(load, factor=times):
+            if plain:
+                return load(table)
+            kind = factor.type
+            name = "f32" if kind == _REAL else f"v{_LANES}f32"
+            multiply_add = emit.external(f"llvm.fmuladd.{name}", *[kind] * 4)
+            return builder.call(multiply_add, [load(noise), factor, load(table)])
+
+        def at(k):
+            return value(lambda base: builder.load(emit.address(base, k), align=4))
+
+        def number(base):
+            return builder.load(emit.address(base, code, _REAL.as_pointer()))
+
+        def rest(k):
+            """Computes the values of the last vector, infinite where there are none."""
+            mask = emit.below(emit.numbers(k), length)
+            found = value(lambda base: emit.load(base, k, mask, _ZERO))
+            return builder.select(mask, found, _INFINITY)
+
+        def smallest(vector):
+            reduce = emit.external(f"llvm.vector.reduce.fmin.v{_LANES}f32", _REAL, _VECTOR)
+            return emit.splat(builder.call(reduce, [vector], fastmath=("nnan",)), _VECTOR)
+
+        def lower(one, other):
+            return builder.select(builder.fcmp_ordered("<", one, other), one, other)
+
+        def first_bit(bits):
+            return builder.zext(builder.cttz(bits, cgutils.true_bit), _WIDE)
+
+        def is_set(bits):
+            return builder.icmp_unsigned("!=", bits, bits.type(0))
+
+        limit = emit.splat(builder.fsub(value(number, negative), margin), _VECTOR)
+        result = cgutils.alloca_once(builder, _WIDE)
+        builder.store(code, result)
+
+        def look_at_the_usual():
+            """Looks at ``_BLOCK`` values, which stay in registers."""
+            values = [at(_WIDE(k)) for k in range(0, _BLOCK, _LANES)]
+
+            def flags(compare, with_):
+                bits = _INT(0)
+                for i, found in enumerate(values):
+                    flag = builder.bitcast(
+                        builder.fcmp_ordered(compare, found, with_), ir.IntType(_LANES)
+                    )
+                    wide = builder.zext(flag, _INT)
+                    bits = builder.or_(bits, builder.shl(wide, _INT(i * _LANES)))
+                return bits
+
+            bits = flags("<", limit)
+            with builder.if_then(is_set(bits), likely=False):
+                builder.store(first_bit(bits), result)
+                with builder.if_then(is_set(builder.and_(bits, builder.sub(bits, _INT(1))))):
+                    low = values[0]
+                    for found in values[1:]:
+                        low = lower(found, low)
+                    builder.store(first_bit(flags("==", smallest(low))), result)
+
+        def look():
+            """Looks whether any is better, then which value is least, and then where it is."""
+            whole = builder.and_(length, _WIDE(-_LANES))
+            blocks = builder.and_(length, _WIDE(-_SUMS * _LANES))
+            odd = builder.icmp_signed("<", whole, length)
+            lows = [cgutils.alloca_once(builder, _VECTOR) for _ in range(_SUMS)]
+            for slot in lows:
+                builder.store(_INFINITY, slot)
+
+            def take(found, slot):
+                builder.store(lower(found, builder.load(slot)), slot)
+
+            with cgutils.for_range_slice(
+                builder, _WIDE(0), blocks, _WIDE(_SUMS * _LANES), _WIDE
+            ) as (k, _):
+                for i, slot in enumerate(lows):
+                    take(at(builder.add(k, _WIDE(i * _LANES))), slot)
+            with cgutils.for_range_slice(builder, blocks, whole, _WIDE(_LANES), _WIDE) as (k, _):
+                take(at(k), lows[0])
+            with builder.if_then(odd, likely=False):
+                take(rest(whole), lows[0])
+            one, two, three, four = (builder.load(slot) for slot in lows)
+            low = lower(lower(one, two), lower(three, four))
+            found = builder.bitcast(builder.fcmp_ordered("<", low, limit), ir.IntType(_LANES))
+            with builder.if_then(is_set(found), likely=False):
+                low = smallest(low)
+
+                def find(k, values):
+                    equal = builder.fcmp_ordered("==", values, low)
+                    bits = builder.bitcast(equal, ir.IntType(_LANES))
+                    place = builder.add(k, first_bit(bits))
+                    builder.store(
+                        builder.select(is_set(bits), place, builder.load(result)), result
+                    )
+
+                with builder.if_then(odd, likely=False):
+                    find(whole, rest(whole))
+                # From the end, so that the first one stays.
+                with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(_LANES), _WIDE) as (
+                    done,
+                    _,
+                ):
+                    k = builder.sub(whole, builder.add(done, _WIDE(_LANES)))
+                    find(k, at(k))
+
+        usual = builder.icmp_signed("==", length, _WIDE(_BLOCK))
+        with builder.if_else(usual, likely=True) as (then, otherwise):
+            with then:
+                look_at_the_usual()
+            with otherwise:
+                look()
+        return builder.load(result)
+
+    address, real = types.int64, types.float32
+    return types.int64(address, noise, real, real, types.int64, types.int64), codegen
 
 
 @intrinsic
-def exchange(typingctx, table, new, old, length):
-    """Computes ``table[k] += new[k] - old[k]`` for k below ``length``.
+def exchange(typingctx, total, table, new, old, length):
+    """Computes ``total[k] = table[k] + new[k] - old[k]`` for k below ``length``.
 
     Args:
         typingctx: Numba's typing context.
+        total: Address of ``length`` float32; may be that of the table.
         table: Address of ``length`` float32.
         new: Address of ``length`` float32.
         old: Address of ``length`` float32.
@@ -131,7 +232,7 @@ def exchange(typingctx, table, new, old, length):
 
     def codegen(context, builder, signature, arguments):
         emit = _Emitter(builder)
-        table, new, old, length = arguments
+        total, table, new, old, length = arguments
 
         def at(base, k, kind):
             return builder.load(emit.address(base, k, kind), align=4)
@@ -140,19 +241,23 @@ def exchange(typingctx, table, new, old, length):
             difference = builder.fsub(at(new, k, kind), at(old, k, kind))
             return builder.fadd(at(table, k, kind), difference)
 
-        step = _SUMS * _LANES
-        whole = builder.and_(length, _WIDE(-step))
-        with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(step), _WIDE) as (k, _):
-            places = [builder.add(k, _WIDE(i * _LANES)) for i in range(_SUMS)]
-            results = [changed(place, _POINTER) for place in places]
-            for place, result in zip(places, results, strict=True):
-                builder.store(result, emit.address(table, place), align=4)
-        one = _REAL.as_pointer()
-        with cgutils.for_range_slice(builder, whole, length, _WIDE(1), _WIDE) as (k, _):
-            builder.store(changed(k, one), emit.address(table, k, one), align=4)
+        done = _WIDE(0)
+        for size, kind in (
+            (_SUMS * _LANES, _POINTER),
+            (_LANES, _POINTER),
+            (1, _REAL.as_pointer()),
+        ):
+            step = 1 if size == 1 else _LANES
+            reached = builder.and_(length, _WIDE(-size))
+            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
+                places = [builder.add(k, _WIDE(i)) for i in range(0, size, step)]
+                results = [changed(place, kind) for place in places]
+                for place, result in zip(places, results, strict=True):
+                    builder.store(result, emit.address(total, place, kind), align=4)
+            done = reached
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+    return types.void(*[types.int64] * 5), codegen
 
 
 @intrinsic
@@ -175,29 +280,55 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
         emit = _Emitter(builder)
         total, start, rows, units, constant, sizes = arguments
         count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
-        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_LANES), _WIDE) as (k, _):
-            mask = emit.below(emit.numbers(k), length)
-            sums = [cgutils.alloca_once(builder, _VECTOR) for _ in range(_SUMS)]
-            builder.store(emit.load(start, k, mask, _ZERO), sums[0])
-            builder.store(emit.splat(constant, _VECTOR), sums[1])
-            for slot in sums[2:]:
-                builder.store(_ZERO, slot)
 
-            def add(other, slot, k=k, mask=mask):
+        def add_up(k, ways, mask=None):
+            """Computes ``ways`` vectors of the total, from number ``k`` on."""
+            parts = max(1, _SUMS // ways)  # of each sum, so that additions need not wait
+            places = [builder.add(k, _WIDE(way * _LANES)) for way in range(ways)]
+
+            def load(base, at):
+                if mask is None:
+                    return builder.load(emit.address(base, at), align=4)
+                return emit.load(base, at, mask, _ZERO)
+
+            sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in places] for _ in range(parts)]
+            added = emit.splat(constant, _VECTOR)
+            for i, slots in enumerate(sums):
+                for place, slot in zip(places, slots, strict=True):
+                    first = builder.fadd(load(start, place), added) if i == 0 else _ZERO
+                    builder.store(first, slot)
+
+            def add(other, slots):
                 unit = builder.load(emit.address(units, other, _INT.as_pointer()))
-                place = builder.add(builder.mul(builder.sext(unit, _WIDE), columns), k)
-                found = emit.load(rows, place, mask, _ZERO)
-                builder.store(builder.fadd(builder.load(slot), found), slot)
+                begin = builder.mul(builder.sext(unit, _WIDE), columns)
+                for place, slot in zip(places, slots, strict=True):
+                    found = load(rows, builder.add(begin, place))
+                    builder.store(builder.fadd(builder.load(slot), found), slot)
 
-            whole = builder.and_(count, _WIDE(-_SUMS))
-            with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(_SUMS), _WIDE) as (m, _):
-                for i, slot in enumerate(sums):
-                    add(builder.add(m, _WIDE(i)), slot)
-            with cgutils.for_range_slice(builder, whole, count, _WIDE(1), _WIDE) as (m, _):
-                add(m, sums[0])
-            first, second, third, fourth = (builder.load(slot) for slot in sums)
-            result = builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth))
-            emit.store(result, total, k, mask)
+            whole = builder.and_(count, _WIDE(-parts))
+            with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(parts), _WIDE) as (m, _):
+                for i, slots in enumerate(sums):
+                    add(builder.add(m, _WIDE(i)), slots)
+            if parts > 1:
+                with cgutils.for_range_slice(builder, whole, count, _WIDE(1), _WIDE) as (m, _):
+                    add(m, sums[0])
+            for way, place in enumerate(places):
+                found = [builder.load(slots[way]) for slots in sums]
+                while len(found) > 1:
+                    found = [builder.fadd(*found[i : i + 2]) for i in range(0, len(found), 2)]
+                if mask is None:
+                    builder.store(found[0], emit.address(total, place), align=4)
+                else:
+                    emit.store(found[0], total, place, mask)
+
+        done = _WIDE(0)
+        for size in dict.fromkeys((_WIDE_BLOCK, _BLOCK, _LANES)):
+            reached = builder.and_(length, _WIDE(-size))
+            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
+                add_up(k, size // _LANES)
+            done = reached
+        with builder.if_then(builder.icmp_signed("<", done, length), likely=False):
+            add_up(done, 1, emit.below(emit.numbers(done), length))
         return context.get_dummy_value()
 
     address = types.int64

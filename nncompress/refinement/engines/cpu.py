@@ -1,6 +1,7 @@
 # ruff: noqa: D102  (`interface.py` documents the methods)
 """Refinement's passes on the CPU, by a team of threads."""
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from nncompress.refinement.engines.interface import Draw, Rows
 from nncompress.refinement.least_squares import LeastSquares
 
 _BLOCK_ROWS = 8_192
+_LINE_BYTES = 64  # a vector that reaches into a second one is read in two
 
 
 class CpuEngine:
@@ -82,7 +84,8 @@ class _CpuPass:
     def _gram(self) -> np.ndarray:
         """Twice the inner products of codewords, ``(L, L)``, and 0 within a group."""
         codebook = self._codebook
-        gram = codebook @ codebook.T
+        gram = _on_a_line((len(codebook), len(codebook)))
+        np.matmul(codebook, codebook.T, out=gram)
         gram *= 2.0
         for first in self._first_units:
             own = slice(first, first + self._num_codewords)
@@ -94,7 +97,9 @@ class _CpuPass:
         """The same by group, ``(M, L, K)``."""
         gram = self._gram
         blocks = gram.reshape(len(gram), -1, self._num_codewords).transpose(1, 0, 2)
-        return np.ascontiguousarray(blocks)
+        pairs = _on_a_line(blocks.shape)
+        pairs[...] = blocks
+        return pairs
 
     def relax(
         self,
@@ -147,6 +152,14 @@ class _CpuPass:
 
     def _run(self, function, *arguments) -> None:
         self._team.run(function, self._team.threads, *arguments)
+
+
+def _on_a_line(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a float32 array that begins with a line of the caches."""
+    size = math.prod(shape)
+    room = np.empty(size + _LINE_BYTES // 4, dtype=np.float32)
+    skipped = -room.ctypes.data % _LINE_BYTES // 4
+    return room[skipped : skipped + size].reshape(shape)
 
 
 def _words(draw: Draw) -> tuple[np.ndarray, int, int, np.ndarray]:
