@@ -78,10 +78,10 @@ class _Emitter:
 
 @intrinsic
 def better(typingctx, table, noise, temperature, margin, code, length):
-    """Returns which ``value[k]`` is least, the first among equals, if it is better than one of them.
+    """Returns which ``value[k]`` is least, the first among equals, if it is better than one.
 
-    That is, if it is below ``value[code] - margin``; else the result is ``code``. Each ``value`` is
-    ``table - temperature * noise``, or the table alone where noise is None.
+    That is, if it is below ``value[code] - margin``; else the result is ``code``. Each ``value``
+    is ``table - temperature * noise``, or the table alone where noise is None.
 
     Args:
         typingctx: Numba's typing context.
@@ -336,6 +336,108 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
         address, address, address, address, types.float32, types.UniTuple(types.int64, 3)
     )
     return signature, codegen
+
+
+@intrinsic
+def lower(typingctx, lows, row, length):
+    """Computes ``lows[j] = min(lows[j], row[j], row[j + 16], ...)`` for j below 16.
+
+    Args:
+        typingctx: Numba's typing context.
+        lows: Address of 16 float32.
+        row: Address of ``length`` float32.
+        length: A multiple of 16, int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        emit = _Emitter(builder)
+        lows, row, length = arguments
+        places = [_WIDE(k) for k in range(0, _BLOCK, _LANES)]
+        slots = [cgutils.alloca_once(builder, _VECTOR) for _ in places]
+        for place, slot in zip(places, slots, strict=True):
+            builder.store(builder.load(emit.address(lows, place), align=4), slot)
+        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_BLOCK), _WIDE) as (k, _):
+            for place, slot in zip(places, slots, strict=True):
+                found = builder.load(emit.address(row, builder.add(k, place)), align=4)
+                low = builder.load(slot)
+                less = builder.fcmp_ordered("<", found, low)
+                builder.store(builder.select(less, found, low), slot)
+        for place, slot in zip(places, slots, strict=True):
+            builder.store(builder.load(slot), emit.address(lows, place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
+
+
+@intrinsic
+def up_to(typingctx, values, limit):
+    """Returns 64 bits, which tell which of 64 numbers are no more than a limit.
+
+    Args:
+        typingctx: Numba's typing context.
+        values: Address of 64 float32; the first one's bit is the lowest.
+        limit: float32.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        emit = _Emitter(builder)
+        values, limit = arguments
+        most = emit.splat(limit, _VECTOR)
+        words = []
+        for k in range(0, 64, _LANES):
+            found = builder.load(emit.address(values, _WIDE(k)), align=4)
+            flags = builder.fcmp_ordered("<=", found, most)
+            bits = builder.zext(builder.bitcast(flags, ir.IntType(_LANES)), _WIDE)
+            words.append(builder.shl(bits, _WIDE(k)))
+        while len(words) > 1:
+            words = [builder.or_(*words[i : i + 2]) for i in range(0, len(words), 2)]
+        return words[0]
+
+    return types.int64(types.int64, types.float32), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx, bits):
+    """Returns the number of the lowest bit that is set, of an int64 that is not 0."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def count_bits(typingctx, bits):
+    """Returns how many bits of an int64 are set."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def copy(typingctx, total, source, length):
+    """Copies 4-byte numbers.
+
+    Args:
+        typingctx: Numba's typing context.
+        total: Address of where they go.
+        source: Address of the numbers.
+        length: A multiple of 16, int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        emit = _Emitter(builder)
+        total, source, length = arguments
+        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_BLOCK), _WIDE) as (k, _):
+            places = [builder.add(k, _WIDE(i)) for i in range(0, _BLOCK, _LANES)]
+            found = [builder.load(emit.address(source, place), align=4) for place in places]
+            for place, vector in zip(places, found, strict=True):
+                builder.store(vector, emit.address(total, place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
 
 
 @intrinsic

@@ -94,11 +94,13 @@ class _CpuPass:
 
     @cached_property
     def _pairs(self) -> np.ndarray:
-        """The same by group, ``(M, L, K)``."""
+        """The same by group, and nothing up to a multiple of 16, ``(M, L, K and more)``."""
         gram = self._gram
         blocks = gram.reshape(len(gram), -1, self._num_codewords).transpose(1, 0, 2)
-        pairs = _on_a_line(blocks.shape)
-        pairs[...] = blocks
+        length = -(-self._num_codewords // beam.BLOCK) * beam.BLOCK
+        pairs = _on_a_line((*blocks.shape[:2], length))
+        pairs[..., self._num_codewords :] = 0.0
+        pairs[..., : self._num_codewords] = blocks
         return pairs
 
     def relax(
