@@ -8,9 +8,17 @@ quantization with a beam (Liu et al., "Improved Residual Vector Quantization", 2
 import numpy as np
 from numba import njit
 
-from nncompress.cpu.elementary import EXTREMES, JIT
+from nncompress.cpu.elementary import JIT
 from nncompress.cpu.icm import empty_rows, rounding_margin, unary_terms
-from nncompress.cpu.vectors import copy, count_bits, gather_sum, lower, lowest_bit, up_to
+from nncompress.cpu.vectors import (
+    add_branch,
+    copy,
+    count_bits,
+    extremes,
+    lowest_bit,
+    shared,
+    up_to,
+)
 
 # How often the range in which a limit lies is halved; equal costs may end it no sooner.
 _BISECTIONS = 24
@@ -22,18 +30,6 @@ _WORD = 64  # costs that are compared with a limit together
 # Costs are divided into classes of which the least costs are known: rows of classes.
 _CLASSES = 32
 _LARGEST = np.finfo(np.float32).max
-
-
-@njit(**EXTREMES)
-def _extremes(values):
-    """Returns the least and the largest of the finite values; there is one at least."""
-    low, high = _LARGEST, -_LARGEST
-    for i in range(values.size):
-        value = values[i]
-        low = value if value < low else low
-        finite = value if value <= _LARGEST else -_LARGEST
-        high = finite if finite > high else high
-    return low, high
 
 
 @njit(**JIT)
@@ -60,7 +56,7 @@ def _limit(values, wanted, most):
     """
     if _count_up_to(values, _LARGEST) < wanted:
         return _LARGEST
-    low, high = _extremes(values)
+    low, high = extremes(np.int64(values.ctypes.data), np.int64(values.size))
     half = np.float32(0.5)
     for _ in range(_BISECTIONS):
         middle = low + half * (high - low)
@@ -117,31 +113,57 @@ def _choose(costs, count, lows, width, chosen, kept):
 
 
 @njit(**JIT)
-def _extend(
-    paths, totals, count, longer, longer_totals, step, first, terms, block, costs, lows, chosen, kept
-):  # fmt: skip
-    """Extends a row's paths by one group, and keeps the best ones; returns how many."""
+def _add_up(paths, totals, count, step, terms, block, sums, costs, lows):
+    """Computes what a row's paths would cost with each codeword of the next group.
+
+    Paths are in the order of a tree whose branches they are, so that what a path has in common
+    with the one before it has been added up.
+
+    Args:
+        paths: int32 ``(width, M and more)``, the codewords of each path.
+        totals: float32 ``(width,)``, what paths cost so far.
+        count: Number of paths.
+        step: Number of codewords in each path.
+        terms: float32, what each codeword costs by itself.
+        block: float32, the group's part of the Gram matrix, of as many columns.
+        sums: float32 ``(M + 1, K and more)``, scratch: sums of more and more of a path.
+        costs: float32, one path after the other.
+        lows: float32, the least costs of each class.
+    """
     length = np.int64(block.shape[1])
-    address, begin = np.int64(costs.ctypes.data), np.int64(terms.ctypes.data)
-    matrix, least = np.int64(block.ctypes.data), np.int64(lows.ctypes.data)
-    sizes = (np.int64(step), length, length)
+    # Codewords whose sums are kept: of short rows few, as a loop would cost more than they.
+    shift = np.int64(2 if length == BLOCK else 0)
+    levels = np.int64(max(step - 1, 0)) >> shift
+    compared = np.int64((step + BLOCK - 1) // BLOCK * BLOCK)
+    matrix, begin = np.int64(block.ctypes.data), np.int64(sums.ctypes.data)
+    row, least = np.int64(costs.ctypes.data), np.int64(lows.ctypes.data)
+    units, path_bytes = np.int64(paths.ctypes.data), np.int64(4 * paths.shape[1])
+    copy(begin, np.int64(terms.ctypes.data), length)
     lows[:] = np.inf
+    known = np.int64(0)
     for path in range(count):
-        row = address + 4 * path * length
-        units = np.int64(paths[path].ctypes.data)
-        gather_sum(row, begin, matrix, units, totals[path], sizes)
-        lower(least + 4 * BLOCK * (path % _CLASSES), row, length)
-    classes = lows[: (min(count, _CLASSES) * BLOCK + _WORD - 1) // _WORD * _WORD]
-    found = _choose(costs, count * length, classes, totals.size, chosen, kept)
+        if path > 0:
+            known = min(shared(units, units - path_bytes, compared) >> shift, levels)
+        add_branch(
+            row, least + 4 * BLOCK * (path % _CLASSES), begin, matrix, units, totals[path],
+            (known, levels, np.int64(1) << shift, np.int64(step), length),
+        )  # fmt: skip
+        units += path_bytes
+        row += 4 * length
+
+
+@njit(**JIT)
+def _follow(paths, chosen, kept, found, step, first, length, longer, totals):
+    """Writes the paths that were chosen, each longer by one codeword."""
     copied = np.int64((step + BLOCK - 1) // BLOCK * BLOCK)
+    source, path_bytes = np.int64(paths.ctypes.data), np.int64(4 * paths.shape[1])
+    target = np.int64(longer.ctypes.data)
     for i in range(found):
         place = np.uint32(chosen[i])
         path = place // np.uint32(length)
-        target = longer[i]
-        copy(np.int64(target.ctypes.data), np.int64(paths[path].ctypes.data), copied)
-        target[step] = first + (place - path * np.uint32(length))
-        longer_totals[i] = kept[i]
-    return found
+        copy(target + i * path_bytes, source + np.int64(path) * path_bytes, copied)
+        longer[i, step] = first + (place - path * np.uint32(length))
+        totals[i] = kept[i]
 
 
 @njit(**JIT)
@@ -191,6 +213,7 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
     totals = np.zeros((2, height, width), np.float32)
     counts = np.empty(height, np.int64)
     costs = empty_rows(1, width * length + _WORD)[0]
+    sums = empty_rows(num_codebooks + 1, length)
     lows = empty_rows(1, _CLASSES * BLOCK)[0]
     chosen, kept = np.empty(costs.size, np.int32), np.empty(costs.size, np.float32)
     for first in range(thread * height, num_rows, threads * height):
@@ -206,11 +229,20 @@ def search(thread, threads, barrier, x, codebook_t, norms, pairs, codes, order, 
             now, then = step % 2, 1 - step % 2
             group = order[step]
             for i in range(n):
-                counts[i] = _extend(
-                    paths[now, i], totals[now, i], counts[i], paths[then, i], totals[then, i],
-                    step, group * num_codewords, terms[i, group], pairs[group], costs, lows,
+                _add_up(
+                    paths[now, i], totals[now, i], counts[i], step, terms[i, group], pairs[group],
+                    sums, costs, lows,
+                )  # fmt: skip
+                rows = min(counts[i], _CLASSES) * BLOCK
+                found = _choose(
+                    costs, counts[i] * length, lows[: (rows + _WORD - 1) // _WORD * _WORD], width,
                     chosen, kept,
                 )  # fmt: skip
+                _follow(
+                    paths[now, i], chosen, kept, found, step, group * num_codewords, length,
+                    paths[then, i], totals[then, i],
+                )  # fmt: skip
+                counts[i] = found
         last = num_codebooks % 2
         for i in range(n):
             best = np.argmin(totals[last, i, : counts[i]])

@@ -82,7 +82,7 @@ def _fill(tables, gram, codes, units):
         )  # fmt: skip
         for i in range(codes.shape[0]):
             table = np.int64(tables[i].ctypes.data + 4 * first)
-            gather_sum(table, table, columns, np.int64(units[i].ctypes.data), np.float32(0), sizes)
+            gather_sum(table, table, columns, np.int64(units[i].ctypes.data), sizes)
 
 
 @njit(**INLINE)

@@ -5,6 +5,7 @@ length: what is left of the last vector is masked out.
 """
 
 import llvmlite.ir as ir
+import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -19,6 +20,7 @@ _SHORTS, _HALVES = (ir.VectorType(kind, _LANES) for kind in (ir.IntType(16), ir.
 _POINTER = _VECTOR.as_pointer()
 _ZERO = ir.Constant(_VECTOR, [0.0] * _LANES)
 _INFINITY = ir.Constant(_VECTOR, [float("inf")] * _LANES)
+_LARGEST = float(np.finfo(np.float32).max)
 _STEPS = ir.Constant(_INTS, list(range(_LANES)))
 _SUMS = 4  # at once: one alone would wait for each addition to end
 _BLOCK, _WIDE_BLOCK = 16, 64  # numbers in a row that stay in registers: the usual K, and more
@@ -52,6 +54,12 @@ class _Emitter:
     def below(self, numbers, length):
         limit = self.splat(self.builder.trunc(length, _INT), _INTS)
         return self.builder.icmp_signed("<", numbers, limit)
+
+    def lower(self, one, other):
+        return self.builder.select(self.builder.fcmp_ordered("<", one, other), one, other)
+
+    def higher(self, one, other):
+        return self.builder.select(self.builder.fcmp_ordered(">", one, other), one, other)
 
     def load(self, base, offset, mask, otherwise):
         name = f"llvm.masked.load.v{_LANES}f32.p0"
@@ -124,9 +132,6 @@ def better(typingctx, table, noise, temperature, margin, code, length):
             reduce = emit.external(f"llvm.vector.reduce.fmin.v{_LANES}f32", _REAL, _VECTOR)
             return emit.splat(builder.call(reduce, [vector], fastmath=("nnan",)), _VECTOR)
 
-        def lower(one, other):
-            return builder.select(builder.fcmp_ordered("<", one, other), one, other)
-
         def first_bit(bits):
             return builder.zext(builder.cttz(bits, cgutils.true_bit), _WIDE)
 
@@ -157,7 +162,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
                 with builder.if_then(is_set(builder.and_(bits, builder.sub(bits, _INT(1))))):
                     low = values[0]
                     for found in values[1:]:
-                        low = lower(found, low)
+                        low = emit.lower(found, low)
                     builder.store(first_bit(flags("==", smallest(low))), result)
 
         def look():
@@ -170,7 +175,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
                 builder.store(_INFINITY, slot)
 
             def take(found, slot):
-                builder.store(lower(found, builder.load(slot)), slot)
+                builder.store(emit.lower(found, builder.load(slot)), slot)
 
             with cgutils.for_range_slice(
                 builder, _WIDE(0), blocks, _WIDE(_SUMS * _LANES), _WIDE
@@ -182,7 +187,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
             with builder.if_then(odd, likely=False):
                 take(rest(whole), lows[0])
             one, two, three, four = (builder.load(slot) for slot in lows)
-            low = lower(lower(one, two), lower(three, four))
+            low = emit.lower(emit.lower(one, two), emit.lower(three, four))
             found = builder.bitcast(builder.fcmp_ordered("<", low, limit), ir.IntType(_LANES))
             with builder.if_then(is_set(found), likely=False):
                 low = smallest(low)
@@ -261,10 +266,10 @@ def exchange(typingctx, total, table, new, old, length):
 
 
 @intrinsic
-def gather_sum(typingctx, total, start, rows, units, constant, sizes):
+def gather_sum(typingctx, total, start, rows, units, sizes):
     """Adds up rows that are chosen by number.
 
-    ``total[k] = constant + start[k] + sum over m of rows[units[m], k]`` for k below the length.
+    ``total[k] = start[k] + sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
         typingctx: Numba's typing context.
@@ -272,13 +277,12 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
         start: Address of the numbers to begin with, float32, as many as the length says.
         rows: Address of the first of the columns that are meant, of a float32 matrix.
         units: Address of the rows' numbers, int32.
-        constant: A number that is added to each sum, float32.
         sizes: The number of units, the length, and the matrix's number of columns, int64.
     """
 
     def codegen(context, builder, signature, arguments):
         emit = _Emitter(builder)
-        total, start, rows, units, constant, sizes = arguments
+        total, start, rows, units, sizes = arguments
         count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
 
         def add_up(k, ways, mask=None):
@@ -292,10 +296,9 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
                 return emit.load(base, at, mask, _ZERO)
 
             sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in places] for _ in range(parts)]
-            added = emit.splat(constant, _VECTOR)
             for i, slots in enumerate(sums):
                 for place, slot in zip(places, slots, strict=True):
-                    first = builder.fadd(load(start, place), added) if i == 0 else _ZERO
+                    first = load(start, place) if i == 0 else _ZERO
                     builder.store(first, slot)
 
             def add(other, slots):
@@ -332,41 +335,169 @@ def gather_sum(typingctx, total, start, rows, units, constant, sizes):
         return context.get_dummy_value()
 
     address = types.int64
+    signature = types.void(address, address, address, address, types.UniTuple(types.int64, 3))
+    return signature, codegen
+
+
+@intrinsic
+def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
+    """Adds up rows that are chosen by number, from where some of them have been added up.
+
+    ``sums[s]`` is what the first ``s * step`` rows add up to, and a row that is there before the
+    first one. ``total[k] = constant + sums[...][k] + the rows left``, of ``count`` in all,
+    and ``lows[j] = min(lows[j], total[j], total[j + 16], ...)`` for j below 16.
+
+    Args:
+        typingctx: Numba's typing context.
+        total: Address of the sums, float32, as many as the length says.
+        lows: Address of 16 float32.
+        sums: Address of the sums of some rows, float32, each as long as the length says; those
+            that are not known are written.
+        rows: Address of a float32 matrix of as many columns as the length says.
+        units: Address of the rows' numbers, int32.
+        constant: A number that is added to each sum, float32.
+        sizes: How many of ``sums`` are known after the first, how many will be, the step, the
+            count, and the length, a multiple of 16; int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        emit = _Emitter(builder)
+        total, lows, sums, rows, units, constant, sizes = arguments
+        known, levels, step, count, length = (builder.extract_value(sizes, i) for i in range(5))
+        added = emit.splat(constant, _VECTOR)
+        last = builder.mul(levels, step)
+
+        def read(base, at):
+            return builder.load(emit.address(base, at), align=4)
+
+        least = [cgutils.alloca_once(builder, _VECTOR) for _ in range(_BLOCK // _LANES)]
+        for i, slot in enumerate(least):
+            builder.store(read(lows, _WIDE(i * _LANES)), slot)
+
+        def add_up(k, size):
+            """Computes ``size`` numbers of the total, from number ``k`` on."""
+            places = [builder.add(k, _WIDE(i)) for i in range(0, size, _LANES)]
+            slots = [cgutils.alloca_once(builder, _VECTOR) for _ in places]
+            begin = builder.mul(known, length)
+            for place, slot in zip(places, slots, strict=True):
+                builder.store(read(sums, builder.add(begin, place)), slot)
+
+            def add(number):
+                unit = builder.load(emit.address(units, number, _INT.as_pointer()))
+                begin = builder.mul(builder.sext(unit, _WIDE), length)
+                for place, slot in zip(places, slots, strict=True):
+                    found = read(rows, builder.add(begin, place))
+                    builder.store(builder.fadd(builder.load(slot), found), slot)
+
+            one = _WIDE(1)
+            with cgutils.for_range_slice(builder, known, levels, one, _WIDE) as (level, _):
+                first = builder.mul(level, step)
+                following = builder.add(level, one)
+                end = builder.add(first, step)
+                with cgutils.for_range_slice(builder, first, end, one, _WIDE) as (number, _):
+                    add(number)
+                begin = builder.mul(following, length)
+                for place, slot in zip(places, slots, strict=True):
+                    where = emit.address(sums, builder.add(begin, place))
+                    builder.store(builder.load(slot), where, align=4)
+            with cgutils.for_range_slice(builder, last, count, one, _WIDE) as (number, _):
+                add(number)
+            for i, (place, slot) in enumerate(zip(places, slots, strict=True)):
+                result = builder.fadd(builder.load(slot), added)
+                builder.store(result, emit.address(total, place), align=4)
+                low = least[i % len(least)]
+                builder.store(emit.lower(result, builder.load(low)), low)
+
+        done = _WIDE(0)
+        for size in (_WIDE_BLOCK, _BLOCK):
+            reached = builder.and_(length, _WIDE(-size))
+            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
+                add_up(k, size)
+            done = reached
+        for i, slot in enumerate(least):
+            builder.store(builder.load(slot), emit.address(lows, _WIDE(i * _LANES)), align=4)
+        return context.get_dummy_value()
+
+    address = types.int64
     signature = types.void(
-        address, address, address, address, types.float32, types.UniTuple(types.int64, 3)
+        address, address, address, address, address, types.float32, types.UniTuple(types.int64, 5)
     )
     return signature, codegen
 
 
 @intrinsic
-def lower(typingctx, lows, row, length):
-    """Computes ``lows[j] = min(lows[j], row[j], row[j + 16], ...)`` for j below 16.
+def extremes(typingctx, values, length):
+    """Returns the least and the largest of the finite numbers, of which there is one at least.
 
     Args:
         typingctx: Numba's typing context.
-        lows: Address of 16 float32.
-        row: Address of ``length`` float32.
+        values: Address of ``length`` float32, none of them NaN or less than all finite numbers.
+        length: A multiple of 64, int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        emit = _Emitter(builder)
+        values, length = arguments
+        most, least = (ir.Constant(_VECTOR, [sign * _LARGEST] * _LANES) for sign in (1, -1))
+        lows, highs = ([cgutils.alloca_once(builder, _VECTOR) for _ in range(_SUMS)] for _ in "12")
+        for low, high in zip(lows, highs, strict=True):
+            builder.store(most, low)
+            builder.store(least, high)
+        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(64), _WIDE) as (k, _):
+            for i in range(0, 64, _LANES):
+                low, high = lows[i // _LANES % _SUMS], highs[i // _LANES % _SUMS]
+                found = builder.load(emit.address(values, builder.add(k, _WIDE(i))), align=4)
+                builder.store(emit.lower(found, builder.load(low)), low)
+                finite = builder.select(builder.fcmp_ordered("<=", found, most), found, least)
+                builder.store(emit.higher(finite, builder.load(high)), high)
+
+        def reduced(slots, join, name):
+            one, two, three, four = (builder.load(slot) for slot in slots)
+            reduce = emit.external(f"llvm.vector.reduce.{name}.v{_LANES}f32", _REAL, _VECTOR)
+            both = join(join(one, two), join(three, four))
+            return builder.call(reduce, [both], fastmath=("nnan",))
+
+        found = reduced(lows, emit.lower, "fmin"), reduced(highs, emit.higher, "fmax")
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.UniTuple(types.float32, 2)(types.int64, types.int64), codegen
+
+
+@intrinsic
+def shared(typingctx, one, other, length):
+    """Returns how many int32 are the same before the first that are not; ``length`` if all are.
+
+    Args:
+        typingctx: Numba's typing context.
+        one: Address of ``length`` int32.
+        other: Address of ``length`` int32.
         length: A multiple of 16, int64.
     """
 
     def codegen(context, builder, signature, arguments):
         emit = _Emitter(builder)
-        lows, row, length = arguments
-        places = [_WIDE(k) for k in range(0, _BLOCK, _LANES)]
-        slots = [cgutils.alloca_once(builder, _VECTOR) for _ in places]
-        for place, slot in zip(places, slots, strict=True):
-            builder.store(builder.load(emit.address(lows, place), align=4), slot)
-        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_BLOCK), _WIDE) as (k, _):
-            for place, slot in zip(places, slots, strict=True):
-                found = builder.load(emit.address(row, builder.add(k, place)), align=4)
-                low = builder.load(slot)
-                less = builder.fcmp_ordered("<", found, low)
-                builder.store(builder.select(less, found, low), slot)
-        for place, slot in zip(places, slots, strict=True):
-            builder.store(builder.load(slot), emit.address(lows, place), align=4)
-        return context.get_dummy_value()
+        one, other, length = arguments
+        result = cgutils.alloca_once(builder, _WIDE)
+        builder.store(length, result)
+        pointer = _INTS.as_pointer()
+        with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_BLOCK), _WIDE) as (done, _):
+            # From the end, so that the first difference stays.
+            k = builder.sub(length, builder.add(done, _WIDE(_BLOCK)))
+            bits = _INT(0)
+            for i in range(0, _BLOCK, _LANES):
+                place = builder.add(k, _WIDE(i))
+                found = (
+                    builder.load(emit.address(base, place, pointer), align=4)
+                    for base in (one, other)
+                )
+                flags = builder.bitcast(builder.icmp_signed("!=", *found), ir.IntType(_LANES))
+                bits = builder.or_(bits, builder.shl(builder.zext(flags, _INT), _INT(i)))
+            place = builder.add(k, builder.zext(builder.cttz(bits, cgutils.true_bit), _WIDE))
+            differs = builder.icmp_unsigned("!=", bits, _INT(0))
+            builder.store(builder.select(differs, place, builder.load(result)), result)
+        return builder.load(result)
 
-    return types.void(*[types.int64] * 3), codegen
+    return types.int64(types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
