@@ -11,6 +11,7 @@ from numba import njit
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.icm import empty_rows, rounding_margin, unary_terms
 from nncompress.cpu.vectors import (
+    TOGETHER,
     add_branch,
     copy,
     count_bits,
@@ -131,9 +132,10 @@ def _add_up(paths, totals, count, step, terms, block, sums, costs, lows):
         lows: float32, the least costs of each class.
     """
     length = np.int64(block.shape[1])
-    # Codewords whose sums are kept: of short rows few, as a loop would cost more than they.
-    shift = np.int64(2 if length == BLOCK else 0)
-    levels = np.int64(max(step - 1, 0)) >> shift
+    together = np.int64(TOGETHER if length == BLOCK else 1)  # as ``add_branch`` has it
+    levels = np.int64(max(step - 1, 0)) // together
+    # Of short rows one sum is made for each path, known or not, so that most take the same way.
+    most = max(levels - np.int64(together > 1), np.int64(0))
     compared = np.int64((step + BLOCK - 1) // BLOCK * BLOCK)
     matrix, begin = np.int64(block.ctypes.data), np.int64(sums.ctypes.data)
     row, least = np.int64(costs.ctypes.data), np.int64(lows.ctypes.data)
@@ -143,10 +145,10 @@ def _add_up(paths, totals, count, step, terms, block, sums, costs, lows):
     known = np.int64(0)
     for path in range(count):
         if path > 0:
-            known = min(shared(units, units - path_bytes, compared) >> shift, levels)
+            known = min(shared(units, units - path_bytes, compared) // together, most)
         add_branch(
             row, least + 4 * BLOCK * (path % _CLASSES), begin, matrix, units, totals[path],
-            (known, levels, np.int64(1) << shift, np.int64(step), length),
+            (known, levels, np.int64(step), length),
         )  # fmt: skip
         units += path_bytes
         row += 4 * length

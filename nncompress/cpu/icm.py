@@ -22,7 +22,7 @@ from nncompress.cpu.philox import philox
 from nncompress.cpu.product import product
 from nncompress.cpu.vectors import better, exchange, gather_sum
 
-TILE_ROWS = 256
+_TABLE_NUMBERS = 131_072  # in the tables of a tile of rows, so that those stay in cache
 _FILL_COLUMNS = 64
 LINE_BYTES = 64
 _U = np.uint32
@@ -41,6 +41,12 @@ def empty_rows(num_rows, length):
     room = np.empty(size + LINE_BYTES // 4, np.float32)
     skipped = (-room.ctypes.data % LINE_BYTES) // 4
     return room[skipped : skipped + size].reshape(num_rows, length)
+
+
+@njit(**INLINE)
+def _tile_rows(length):
+    """Returns how many rows make a tile."""
+    return min(max(_TABLE_NUMBERS // length, 16), 256)
 
 
 @njit(**INLINE)
@@ -203,10 +209,11 @@ def relax(
         temperatures: float32, in units of squared distance.
     """
     num_rows = codes.shape[0]
-    tables = empty_rows(min(TILE_ROWS, num_rows), norms.size)
+    height = _tile_rows(norms.size)
+    tables = empty_rows(min(height, num_rows), norms.size)
     units = np.empty((len(tables), codes.shape[1]), np.int32)
-    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
-        n = min(TILE_ROWS, num_rows - first)
+    for first in range(thread * height, num_rows, threads * height):
+        n = min(height, num_rows - first)
         unary_terms(tables[:n], x[first : first + n], codebook_t, norms)
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
@@ -248,13 +255,14 @@ def improve(
         sweeps: Largest number of sweeps of ICM in a trial.
     """
     num_rows, num_codebooks = codes.shape
-    tables = empty_rows(min(TILE_ROWS, num_rows), norms.size)
+    height = _tile_rows(norms.size)
+    tables = empty_rows(min(height, num_rows), norms.size)
     units = np.empty((len(tables), num_codebooks), np.int32)
     changed_table = empty_rows(1, norms.size)[0]
     total = np.int64(changed_table.ctypes.data)
     trial_codes = np.empty(num_codebooks, np.int32)
-    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
-        n = min(TILE_ROWS, num_rows - first)
+    for first in range(thread * height, num_rows, threads * height):
+        n = min(height, num_rows - first)
         unary_terms(tables[:n], x[first : first + n], codebook_t, norms)
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):

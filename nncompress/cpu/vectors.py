@@ -23,6 +23,7 @@ _INFINITY = ir.Constant(_VECTOR, [float("inf")] * _LANES)
 _LARGEST = float(np.finfo(np.float32).max)
 _STEPS = ir.Constant(_INTS, list(range(_LANES)))
 _SUMS = 4  # at once: one alone would wait for each addition to end
+TOGETHER = 4  # rows of 16 numbers of which ``add_branch`` keeps one sum
 _BLOCK, _WIDE_BLOCK = 16, 64  # numbers in a row that stay in registers: the usual K, and more
 
 
@@ -343,9 +344,10 @@ def gather_sum(typingctx, total, start, rows, units, sizes):
 def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
     """Adds up rows that are chosen by number, from where some of them have been added up.
 
-    ``sums[s]`` is what the first ``s * step`` rows add up to, and a row that is there before the
-    first one. ``total[k] = constant + sums[...][k] + the rows left``, of ``count`` in all,
-    and ``lows[j] = min(lows[j], total[j], total[j + 16], ...)`` for j below 16.
+    ``sums[s]`` is what the first ``s`` rows add up to (``4 * s`` rows where the length is 16, as
+    a loop would cost more than so short rows), and a row that is there before the first one.
+    ``total[k] = constant + sums[...][k] + the rows left``, of ``count`` in all, and
+    ``lows[j] = min(lows[j], total[j], total[j + 16], ...)`` for j below 16.
 
     Args:
         typingctx: Numba's typing context.
@@ -356,16 +358,15 @@ def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
         rows: Address of a float32 matrix of as many columns as the length says.
         units: Address of the rows' numbers, int32.
         constant: A number that is added to each sum, float32.
-        sizes: How many of ``sums`` are known after the first, how many will be, the step, the
-            count, and the length, a multiple of 16; int64.
+        sizes: How many of ``sums`` are known after the first, how many will be, the count, and
+            the length, a multiple of 16; int64.
     """
 
     def codegen(context, builder, signature, arguments):
         emit = _Emitter(builder)
         total, lows, sums, rows, units, constant, sizes = arguments
-        known, levels, step, count, length = (builder.extract_value(sizes, i) for i in range(5))
+        known, levels, count, length = (builder.extract_value(sizes, i) for i in range(4))
         added = emit.splat(constant, _VECTOR)
-        last = builder.mul(levels, step)
 
         def read(base, at):
             return builder.load(emit.address(base, at), align=4)
@@ -374,7 +375,7 @@ def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
         for i, slot in enumerate(least):
             builder.store(read(lows, _WIDE(i * _LANES)), slot)
 
-        def add_up(k, size):
+        def add_up(k, size, step):
             """Computes ``size`` numbers of the total, from number ``k`` on."""
             places = [builder.add(k, _WIDE(i)) for i in range(0, size, _LANES)]
             slots = [cgutils.alloca_once(builder, _VECTOR) for _ in places]
@@ -382,45 +383,60 @@ def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
             for place, slot in zip(places, slots, strict=True):
                 builder.store(read(sums, builder.add(begin, place)), slot)
 
-            def add(number):
+            def row(number):
                 unit = builder.load(emit.address(units, number, _INT.as_pointer()))
                 begin = builder.mul(builder.sext(unit, _WIDE), length)
-                for place, slot in zip(places, slots, strict=True):
-                    found = read(rows, builder.add(begin, place))
-                    builder.store(builder.fadd(builder.load(slot), found), slot)
+                return [read(rows, builder.add(begin, place)) for place in places]
+
+            def add(vectors):
+                for vector, slot in zip(vectors, slots, strict=True):
+                    builder.store(builder.fadd(builder.load(slot), vector), slot)
 
             one = _WIDE(1)
             with cgutils.for_range_slice(builder, known, levels, one, _WIDE) as (level, _):
-                first = builder.mul(level, step)
+                first = builder.mul(level, _WIDE(step))
                 following = builder.add(level, one)
-                end = builder.add(first, step)
-                with cgutils.for_range_slice(builder, first, end, one, _WIDE) as (number, _):
-                    add(number)
+                found = [row(builder.add(first, _WIDE(i))) for i in range(step)]
+                while len(found) > 1:
+                    found = [
+                        [builder.fadd(*both) for both in zip(*found[i : i + 2], strict=True)]
+                        for i in range(0, len(found), 2)
+                    ]
+                add(found[0])
                 begin = builder.mul(following, length)
                 for place, slot in zip(places, slots, strict=True):
                     where = emit.address(sums, builder.add(begin, place))
                     builder.store(builder.load(slot), where, align=4)
+            last = builder.mul(levels, _WIDE(step))
             with cgutils.for_range_slice(builder, last, count, one, _WIDE) as (number, _):
-                add(number)
+                add(row(number))
             for i, (place, slot) in enumerate(zip(places, slots, strict=True)):
                 result = builder.fadd(builder.load(slot), added)
                 builder.store(result, emit.address(total, place), align=4)
                 low = least[i % len(least)]
                 builder.store(emit.lower(result, builder.load(low)), low)
 
-        done = _WIDE(0)
-        for size in (_WIDE_BLOCK, _BLOCK):
-            reached = builder.and_(length, _WIDE(-size))
-            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
-                add_up(k, size)
-            done = reached
+        usual = builder.icmp_signed("==", length, _WIDE(_BLOCK))
+        with builder.if_else(usual, likely=True) as (then, otherwise):
+            with then:
+                add_up(_WIDE(0), _BLOCK, TOGETHER)
+            with otherwise:
+                done = _WIDE(0)
+                for size in (_WIDE_BLOCK, _BLOCK):
+                    reached = builder.and_(length, _WIDE(-size))
+                    with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (
+                        k,
+                        _,
+                    ):
+                        add_up(k, size, 1)
+                    done = reached
         for i, slot in enumerate(least):
             builder.store(builder.load(slot), emit.address(lows, _WIDE(i * _LANES)), align=4)
         return context.get_dummy_value()
 
     address = types.int64
     signature = types.void(
-        address, address, address, address, address, types.float32, types.UniTuple(types.int64, 5)
+        address, address, address, address, address, types.float32, types.UniTuple(types.int64, 4)
     )
     return signature, codegen
 

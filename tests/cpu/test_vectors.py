@@ -61,7 +61,7 @@ def call_add_branch(total, lows, sums, rows, units, constant, known, levels, ste
         np.int64(total.ctypes.data), np.int64(lows.ctypes.data), np.int64(sums.ctypes.data),
         np.int64(rows.ctypes.data), np.int64(units.ctypes.data), constant,
         (
-            np.int64(known), np.int64(levels), np.int64(step), np.int64(units.size),
+            np.int64(known), np.int64(levels), np.int64(units.size),
             np.int64(rows.shape[1]),
         ),
     )  # fmt: skip
