@@ -30,3 +30,8 @@ def allocate(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str
         name: np.ndarray(shape, dtype, memory.data, first + places[name])
         for name, (shape, dtype) in arrays.items()
     }
+
+
+def on_a_line(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns an array that begins on a line: a vector that reaches into two is read in two."""
+    return allocate({"array": (shape, dtype)})["array"]

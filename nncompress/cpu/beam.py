@@ -8,48 +8,63 @@ quantization with a beam (Liu et al., "Improved Residual Vector Quantization", 2
 import numpy as np
 from numba import njit
 
-from nncompress.cpu.elementary import EXTREMES, JIT, SUM
-from nncompress.cpu.icm import rounding_margin, unary_terms
-from nncompress.cpu.vectors import gather_sum
+from nncompress.cpu.elementary import JIT
+from nncompress.cpu.icm import empty_rows, rounding_margin, unary_terms
+from nncompress.cpu.vectors import (
+    TOGETHER,
+    add_branch,
+    copy,
+    count_bits,
+    extremes,
+    lowest_bit,
+    shared,
+    up_to,
+)
 
 # How often the range in which a limit lies is halved; equal costs may end it no sooner.
 _BISECTIONS = 24
 # Rows that go from group to group together, so that what a group needs of the Gram matrix is read
 # from the nearest cache.
 _TILE_ROWS = 16
-
-
-@njit(**SUM)
-def _count_below(values, limit):
-    """Counts values up to a limit, as a float: integers would be counted fewer at a time."""
-    count = values.dtype.type(0)
-    one, nothing = values.dtype.type(1), values.dtype.type(0)
-    for i in range(values.size):
-        count += one if values[i] <= limit else nothing
-    return count
-
-
-@njit(**EXTREMES)
-def _extremes(values):
-    """Returns the least and the largest of finite values."""
-    low, high = values[0], values[0]
-    for i in range(values.size):
-        low = values[i] if values[i] < low else low
-        high = values[i] if values[i] > high else high
-    return low, high
+BLOCK = 16  # what lengths of rows are multiples of, in numbers: a line of the caches
+_WORD = 64  # costs that are compared with a limit together
+# Costs are divided into classes of which the least costs are known: rows of classes.
+_CLASSES = 32
+_LARGEST = np.finfo(np.float32).max
 
 
 @njit(**JIT)
-def _limit(values, wanted):
-    """Returns a limit that at least ``wanted`` values keep to, and hardly more of them."""
-    low, high = _extremes(values)
-    half = values.dtype.type(0.5)
+def _count_up_to(values, limit):
+    """Counts values up to a limit; their number is a multiple of 64."""
+    first = np.int64(values.ctypes.data)
+    count = 0
+    for word in range(values.size // _WORD):
+        count += count_bits(up_to(first + 4 * _WORD * word, limit))
+    return count
+
+
+@njit(**JIT)
+def _limit(values, wanted, most):
+    """Returns a limit that at least ``wanted`` values keep to, and hardly more than ``most``.
+
+    Args:
+        values: float32, some of them infinite; their number is a multiple of 64.
+        wanted: At least 1.
+        most: At least ``wanted``.
+
+    Returns:
+        The largest finite number if there are too few finite values.
+    """
+    if _count_up_to(values, _LARGEST) < wanted:
+        return _LARGEST
+    low, high = extremes(np.int64(values.ctypes.data), np.int64(values.size))
+    half = np.float32(0.5)
     for _ in range(_BISECTIONS):
         middle = low + half * (high - low)
-        count = _count_below(values, middle)
+        count = _count_up_to(values, middle)
         if count >= wanted:
             high = middle
-            if count == wanted:
+            if count <= most:
                 break
         else:
             low = middle
@@ -57,39 +72,100 @@ def _limit(values, wanted):
 
 
 @njit(**JIT)
-def _extend(
-    paths, totals, count, longer, longer_totals, step, group, unary, pairs, costs, chosen
-):  # fmt: skip
-    """Extends a row's paths by one group, and keeps the best ones; returns how many."""
-    num_codewords = pairs.shape[2]
-    first = group * num_codewords
-    address = np.int64(costs.ctypes.data)
-    terms = np.int64(unary.ctypes.data + 4 * first)
-    block = np.int64(pairs.ctypes.data + 4 * group * pairs.shape[1] * num_codewords)
-    sizes = (np.int64(step), np.int64(num_codewords), np.int64(num_codewords))
-    for path in range(count):
-        gather_sum(
-            address + 4 * path * num_codewords, terms, block,
-            np.int64(paths[path].ctypes.data), totals[path], sizes,
-        )  # fmt: skip
-    total = count * num_codewords
-    width = totals.size
-    limit = np.float32(np.inf)
-    if total > width:
-        limit = _limit(costs[:total], width)
+def _choose(costs, count, lows, width, chosen, kept):
+    """Finds the best ``width`` of some costs.
+
+    Whatever is among the best ``width`` of all is no worse than the ``width`` best of the classes'
+    least costs. So a look at the classes finds a limit that few costs keep to, and those are
+    looked at closely.
+
+    Args:
+        costs: float32, some of them infinite; room for 64 more.
+        count: How many they are.
+        lows: The classes' least costs, float32; their number is a multiple of 64.
+        width: Number of costs wanted.
+        chosen: int32, the places of the best costs in their order; as much room as costs have.
+        kept: float32, the same for the costs themselves.
+
+    Returns:
+        How many there are.
+    """
+    limit = _limit(lows, width, width + width // 8)
+    first = np.int64(costs.ctypes.data)
+    costs[count : count + _WORD] = np.inf
     found = 0
-    for candidate in range(total):  # without a branch, which could not be foreseen
-        chosen[found] = candidate
-        found += costs[candidate] <= limit
-    found = min(found, width)
-    for place in range(found):
-        candidate = chosen[place]
-        source, target = paths[candidate // num_codewords], longer[place]
-        for earlier in range(step):
-            target[earlier] = source[earlier]
-        target[step] = first + candidate % num_codewords
-        longer_totals[place] = costs[candidate]
-    return found
+    for start in range(0, count, _WORD):
+        bits = up_to(first + 4 * start, limit)
+        while bits != 0:
+            place = start + lowest_bit(bits)
+            bits &= bits - 1
+            chosen[found] = place
+            kept[found] = costs[place]
+            found += 1
+    if found > width:
+        kept[found : found + _WORD] = np.inf
+        limit = _limit(kept[: (found + _WORD - 1) // _WORD * _WORD], width, width)
+        among, found = found, 0
+        for i in range(among):  # without a branch, which could not be foreseen
+            cost, place = kept[i], chosen[i]
+            kept[found], chosen[found] = cost, place
+            found += cost <= limit
+    return min(found, width)
+
+
+@njit(**JIT)
+def _add_up(paths, totals, count, step, terms, block, sums, costs, lows):
+    """Computes what a row's paths would cost with each codeword of the next group.
+
+    Paths are in the order of a tree whose branches they are, so that what a path has in common
+    with the one before it has been added up.
+
+    Args:
+        paths: int32 ``(width, M and more)``, the codewords of each path.
+        totals: float32 ``(width,)``, what paths cost so far.
+        count: Number of paths.
+        step: Number of codewords in each path.
+        terms: float32, what each codeword costs by itself.
+        block: float32, the group's part of the Gram matrix, of as many columns.
+        sums: float32 ``(M + 1, K and more)``, scratch: sums of more and more of a path.
+        costs: float32, one path after the other.
+        lows: float32, the least costs of each class.
+    """
+    length = np.int64(block.shape[1])
+    together = np.int64(TOGETHER if length == BLOCK else 1)  # as ``add_branch`` has it
+    levels = np.int64(max(step - 1, 0)) // together
+    # Of short rows one sum is made for each path, known or not, so that most take the same way.
+    most = max(levels - np.int64(together > 1), np.int64(0))
+    compared = np.int64((step + BLOCK - 1) // BLOCK * BLOCK)
+    matrix, begin = np.int64(block.ctypes.data), np.int64(sums.ctypes.data)
+    row, least = np.int64(costs.ctypes.data), np.int64(lows.ctypes.data)
+    units, path_bytes = np.int64(paths.ctypes.data), np.int64(4 * paths.shape[1])
+    copy(begin, np.int64(terms.ctypes.data), length)
+    lows[:] = np.inf
+    known = np.int64(0)
+    for path in range(count):
+        if path > 0:
+            known = min(shared(units, units - path_bytes, compared) // together, most)
+        add_branch(
+            row, least + 4 * BLOCK * (path % _CLASSES), begin, matrix, units, totals[path],
+            (known, levels, np.int64(step), length),
+        )  # fmt: skip
+        units += path_bytes
+        row += 4 * length
+
+
+@njit(**JIT)
+def _follow(paths, chosen, kept, found, step, first, length, longer, totals):
+    """Writes the paths that were chosen, each longer by one codeword."""
+    copied = np.int64((step + BLOCK - 1) // BLOCK * BLOCK)
+    source, path_bytes = np.int64(paths.ctypes.data), np.int64(4 * paths.shape[1])
+    target = np.int64(longer.ctypes.data)
+    for i in range(found):
+        place = np.uint32(chosen[i])
+        path = place // np.uint32(length)
+        copy(target + i * path_bytes, source + np.int64(path) * path_bytes, copied)
+        longer[i, step] = first + (place - path * np.uint32(length))
+        totals[i] = kept[i]
 
 
 @njit(**JIT)
@@ -119,35 +195,56 @@ def search(thread, threads, barrier, x, codewords, norms, pairs, codes, order, w
         x: float32 ``(n, D)``, C-contiguous.
         codewords: The codebook's transpose, ``(D, L)``, packed by ``panels.py``.
         norms: Squared norms of the codewords, ``(L,)``.
-        pairs: Twice the inner products of the codewords of a group with all codewords,
-            ``(M, L, K)``.
+        pairs: Twice the inner products of the codewords of a group with all codewords, and
+            anything up to a multiple of ``BLOCK``, ``(M, L, K and more)``.
         codes: int32 ``(n, M)``, improved in place.
         order: int64 ``(M,)``: the groups, in the order in which they are decided.
         width: Number of paths that are kept, at least 1.
     """
     num_rows, num_codebooks = codes.shape
-    num_codewords = norms.size // num_codebooks
+    num_codewords, length = norms.size // num_codebooks, pairs.shape[2]
     height = min(_TILE_ROWS, num_rows)
-    unary = np.empty((height, norms.size), x.dtype)
+    unary = empty_rows(height, norms.size)
+    # The same, with codewords that are never chosen up to a multiple of ``BLOCK``.
+    terms = empty_rows(height, num_codebooks * length).reshape(height, num_codebooks, length)
+    terms[:, :, num_codewords:] = np.inf
     # Codewords of each path, in the order of the groups, and each path's cost so far; both twice,
     # before and after a step.
-    paths = np.empty((2, height, width, num_codebooks), np.int32)
-    totals = np.zeros((2, height, width), x.dtype)
+    room = (num_codebooks + BLOCK - 1) // BLOCK * BLOCK
+    paths = np.zeros((2, height, width, room), np.int32)
+    totals = np.zeros((2, height, width), np.float32)
     counts = np.empty(height, np.int64)
-    costs = np.empty(width * num_codewords, x.dtype)
-    chosen = np.empty(costs.size + 1, np.int32)
+    costs = empty_rows(1, width * length + _WORD)[0]
+    sums = empty_rows(num_codebooks + 1, length)
+    lows = empty_rows(1, _CLASSES * BLOCK)[0]
+    chosen, kept = np.empty(costs.size, np.int32), np.empty(costs.size, np.float32)
     for first in range(thread * height, num_rows, threads * height):
         n = min(height, num_rows - first)
         unary_terms(unary[:n], x[first : first + n], codewords, norms)
+        for i in range(n):
+            for group in range(num_codebooks):
+                for k in range(num_codewords):
+                    terms[i, group, k] = unary[i, group * num_codewords + k]
         counts[:] = 1
         totals[0, :, 0] = 0
         for step in range(num_codebooks):
             now, then = step % 2, 1 - step % 2
+            group = order[step]
             for i in range(n):
-                counts[i] = _extend(
-                    paths[now, i], totals[now, i], counts[i], paths[then, i], totals[then, i],
-                    step, order[step], unary[i], pairs, costs, chosen,
+                _add_up(
+                    paths[now, i], totals[now, i], counts[i], step, terms[i, group], pairs[group],
+                    sums, costs, lows,
                 )  # fmt: skip
+                rows = min(counts[i], _CLASSES) * BLOCK
+                found = _choose(
+                    costs, counts[i] * length, lows[: (rows + _WORD - 1) // _WORD * _WORD], width,
+                    chosen, kept,
+                )  # fmt: skip
+                _follow(
+                    paths[now, i], chosen, kept, found, step, group * num_codewords, length,
+                    paths[then, i], totals[then, i],
+                )  # fmt: skip
+                counts[i] = found
         last = num_codebooks % 2
         for i in range(n):
             best = np.argmin(totals[last, i, : counts[i]])

@@ -17,12 +17,14 @@ import numpy as np
 from numba import njit
 
 from nncompress.cpu.elementary import INLINE, JIT
+from nncompress.cpu.intrinsics import load
 from nncompress.cpu.philox import philox
 from nncompress.cpu.product import product
-from nncompress.cpu.vectors import exchange, gather_sum, least
+from nncompress.cpu.vectors import better, exchange, gather_sum
 
-TILE_ROWS = 256
+_TABLE_NUMBERS = 131_072  # in the tables of a tile of rows, so that those stay in cache
 _FILL_COLUMNS = 64
+LINE_BYTES = 64
 _U = np.uint32
 
 
@@ -30,6 +32,21 @@ _U = np.uint32
 def _random_below(bits, size):
     """Maps 32 random bits to ``0 ... size-1``."""
     return np.int64((np.uint64(bits) * np.uint64(size)) >> np.uint64(32))
+
+
+@njit(**INLINE)
+def empty_rows(num_rows, length):
+    """Returns float32 ``(num_rows, length)`` that begins with a line of the caches."""
+    size = num_rows * length
+    room = np.empty(size + LINE_BYTES // 4, np.float32)
+    skipped = (-room.ctypes.data % LINE_BYTES) // 4
+    return room[skipped : skipped + size].reshape(num_rows, length)
+
+
+@njit(**INLINE)
+def _tile_rows(length):
+    """Returns how many rows make a tile."""
+    return min(max(_TABLE_NUMBERS // length, 16), 256)
 
 
 @njit(**INLINE)
@@ -71,86 +88,101 @@ def _fill(tables, gram, codes, units):
         )  # fmt: skip
         for i in range(codes.shape[0]):
             table = np.int64(tables[i].ctypes.data + 4 * first)
-            gather_sum(table, table, columns, np.int64(units[i].ctypes.data), np.float32(0), sizes)
+            gather_sum(table, table, columns, np.int64(units[i].ctypes.data), sizes)
 
 
 @njit(**INLINE)
-def _best(table, group, num_codewords, noise, place, temperature):
-    """Returns the group's best code after noise."""
-    return np.int64(
-        least(
-            np.int64(table.ctypes.data + 4 * group * num_codewords),
-            np.int64(noise.ctypes.data + 4 * place),
-            temperature,
-            np.int64(num_codewords),
-        )
-    )
-
-
-@njit(**INLINE)
-def _set(table, gram, codes, group, num_codewords, code):
-    """Changes a code and the table with it; returns what that gains."""
+def _set(total, table, gram, codes, group, num_codewords, code):
+    """Changes a code and writes the table that follows; returns what that gains."""
     first = group * num_codewords
-    old = first + codes[group]
-    new = first + code
-    gain = table[old] - table[new]
+    old, new = first + codes[group], first + code
+    zero = np.float32(0)
+    gain = load(zero, table, old) - load(zero, table, new)
     base, row_bytes = np.int64(gram.ctypes.data), np.int64(4 * gram.shape[1])
-    exchange(
-        np.int64(table.ctypes.data),
-        base + new * row_bytes,
-        base + old * row_bytes,
-        np.int64(table.size),
-    )
+    exchange(total, table, base + new * row_bytes, base + old * row_bytes, np.int64(gram.shape[1]))
     codes[group] = code
     return gain
 
 
 @njit(**JIT)
-def _sample(table, gram, codes, noise, temperature, words):
-    """Draws each group's code anew, given the others; returns what that gains.
+def _sample(total, table, gram, codes, noise, temperature, words):
+    """Draws each group's code anew, given the others.
 
     A code has probability proportional to ``exp(-cost / temperature)``: the least of the costs
     minus temperature times Gumbel noise (Maddison et al., "A* Sampling", NIPS 2014, section 2).
+
+    Args:
+        total: Address of the table of costs after the first change.
+        table: Address of the table of costs before it; may be the same.
+        gram: Twice the inner products of the codewords, ``(L, L)``.
+        codes: int32 ``(M,)``, replaced.
+        noise: Gumbel(0, 1) draws, float32.
+        temperature: float32.
+        words: Four random words.
+
+    Returns:
+        What that gains, and the address of the table that belongs to the codes now.
     """
     num_codebooks = codes.size
-    num_codewords = table.size // num_codebooks
+    num_codewords = gram.shape[0] // num_codebooks
     places = noise.size - num_codewords
-    gain = table.dtype.type(0)
+    draws = np.int64(noise.ctypes.data)
+    length = np.int64(num_codewords)
+    zero = np.float32(0)
+    gain = zero
     state = words[0]
     group = _random_below(words[1], num_codebooks)
     for _ in range(num_codebooks):
         # Numerical Recipes' congruential generator: its upper bits choose where noise is taken.
         state = _U(state * _U(1664525) + _U(1013904223))
-        place = _random_below(state, places)
-        code = _best(table, group, num_codewords, noise, place, temperature)
+        drawn = draws + 4 * _random_below(state, places)
+        costs = table + 4 * group * num_codewords
+        code = better(costs, drawn, temperature, zero, np.int64(codes[group]), length)
         if code != codes[group]:
-            gain += _set(table, gram, codes, group, num_codewords, code)
+            gain += _set(total, table, gram, codes, group, num_codewords, code)
+            table = total
         group += 1
         if group == num_codebooks:
             group = 0
-    return gain
+    return gain, table
 
 
 @njit(**JIT)
-def _descend(table, gram, codes, noise, margin, sweeps):
-    """Sets each group's code to the best one given the others until none changes (ICM)."""
+def _descend(total, table, gram, codes, margin, sweeps):
+    """Sets each group's code to the best one given the others until none changes (ICM).
+
+    Args:
+        total: Address of the table of costs after the first change.
+        table: Address of the table of costs before it; may be the same.
+        gram: Twice the inner products of the codewords, ``(L, L)``.
+        codes: int32 ``(M,)``, replaced.
+        margin: What a change has to gain.
+        sweeps: The most sweeps.
+
+    Returns:
+        What that gains, the address of the table that belongs to the codes now, and whether
+        no change of one code is left that would gain more.
+    """
     num_codebooks = codes.size
-    num_codewords = table.size // num_codebooks
-    gain = table.dtype.type(0)
+    num_codewords = gram.shape[0] // num_codebooks
+    length = np.int64(num_codewords)
+    zero = np.float32(0)
+    gain = zero
     group, unchanged = 0, 0
     for _ in range(sweeps * num_codebooks):
-        code = _best(table, group, num_codewords, noise, 0, table.dtype.type(0))
-        first = group * num_codewords
+        costs = table + 4 * group * num_codewords
         unchanged += 1
-        if table[first + codes[group]] - table[first + code] > margin:
-            gain += _set(table, gram, codes, group, num_codewords, code)
+        code = better(costs, None, zero, margin, np.int64(codes[group]), length)
+        if code != codes[group]:
+            gain += _set(total, table, gram, codes, group, num_codewords, code)
+            table = total
             unchanged = 1
         if unchanged == num_codebooks:
             break
         group += 1
         if group == num_codebooks:
             group = 0
-    return gain
+    return gain, table, unchanged == num_codebooks
 
 
 @njit(**JIT)
@@ -177,20 +209,21 @@ def relax(
         temperatures: float32, in units of squared distance.
     """
     num_rows = codes.shape[0]
-    tables = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    height = _tile_rows(norms.size)
+    tables = empty_rows(min(height, num_rows), norms.size)
     units = np.empty((len(tables), codes.shape[1]), np.int32)
-    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
-        n = min(TILE_ROWS, num_rows - first)
+    for first in range(thread * height, num_rows, threads * height):
+        n = min(height, num_rows - first)
         unary_terms(tables[:n], x[first : first + n], codewords, norms)
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
-            table, current = tables[i], codes[first + i]
+            table, current = np.int64(tables[i].ctypes.data), codes[first + i]
             row = _U(first_row + first + i)
             for sweep in range(temperatures.size):
                 words = philox(
                     row, _U(sweep), _U(position), _U(stream), seed_words[0], seed_words[1]
                 )
-                _sample(table, gram, current, noise, temperatures[sweep], words)
+                _sample(table, table, gram, current, noise, temperatures[sweep], words)
 
 
 @njit(**JIT)
@@ -222,28 +255,40 @@ def improve(
         sweeps: Largest number of sweeps of ICM in a trial.
     """
     num_rows, num_codebooks = codes.shape
-    tables = np.empty((min(TILE_ROWS, num_rows), norms.size), x.dtype)
+    height = _tile_rows(norms.size)
+    tables = empty_rows(min(height, num_rows), norms.size)
     units = np.empty((len(tables), num_codebooks), np.int32)
-    table = np.empty(norms.size, x.dtype)
+    changed_table = empty_rows(1, norms.size)[0]
+    total = np.int64(changed_table.ctypes.data)
     trial_codes = np.empty(num_codebooks, np.int32)
-    for first in range(thread * TILE_ROWS, num_rows, threads * TILE_ROWS):
-        n = min(TILE_ROWS, num_rows - first)
+    for first in range(thread * height, num_rows, threads * height):
+        n = min(height, num_rows - first)
         unary_terms(tables[:n], x[first : first + n], codewords, norms)
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
             margin = rounding_margin(x[first + i])
             kept_table, current = tables[i], codes[first + i]
+            kept = np.int64(kept_table.ctypes.data)
             row = _U(first_row + first + i)
+            settled = False  # whether ICM has nothing left to do with the codes as they are
+            trial_codes[:] = current
             for trial in range(trials + 1):
-                trial_codes[:] = current
-                table[:] = kept_table
-                gain = x.dtype.type(0)
+                table, gain = kept, np.float32(0)
                 if trial > 0:
                     words = philox(
                         row, _U(trial), _U(position), _U(stream), seed_words[0], seed_words[1]
                     )
-                    gain += _sample(table, gram, trial_codes, noise, temperature, words)
-                gain += _descend(table, gram, trial_codes, noise, margin, sweeps)
-                if gain > margin:
+                    gain, table = _sample(
+                        total, kept, gram, trial_codes, noise, temperature, words
+                    )
+                    if table == kept and settled:
+                        continue
+                more, table, ended = _descend(total, table, gram, trial_codes, margin, sweeps)
+                if gain + more > margin:
                     current[:] = trial_codes
-                    kept_table[:] = table
+                    kept_table[:] = changed_table
+                    settled = ended
+                elif table == kept:
+                    settled = ended
+                else:
+                    trial_codes[:] = current

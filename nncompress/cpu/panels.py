@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, register_jitable
 
-from nncompress.cpu.arena import allocate
+from nncompress.cpu.arena import on_a_line
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
 
@@ -48,7 +48,7 @@ def packed(matrix: np.ndarray) -> np.ndarray:
     rows, columns = matrix.shape
     width = _PANEL_BYTES // matrix.itemsize
     shape = -(-columns // width), rows, width
-    panels = allocate({"panels": (shape, matrix.dtype)})["panels"]
+    panels = on_a_line(shape, matrix.dtype)
     for panel, target in enumerate(panels):
         part = matrix[:, panel * width : (panel + 1) * width]
         target[:, : part.shape[1]] = part

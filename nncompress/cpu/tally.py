@@ -27,11 +27,14 @@ def tally(thread, threads, barrier, x, weights, codes, num_codewords, counts, su
     num_rows, num_codebooks = codes.shape
     for first in range(0, num_rows, _TILE_ROWS):
         for group in range(thread, num_codebooks, threads):
-            for i in range(first, min(first + _TILE_ROWS, num_rows)):
-                weight = weights[i]
-                unit = group * num_codewords + codes[i, group]
-                row, total = x[i], sums[unit]
-                for j in range(row.size):
-                    total[j] += weight * np.float64(row[j])
+            last = min(first + _TILE_ROWS, num_rows)
+            # Apart from the sums, so that many of these places are waited for at once.
+            for i in range(first, last):
+                weight, unit = weights[i], group * num_codewords + codes[i, group]
                 for other in range(group + 1):
                     counts[unit, other * num_codewords + codes[i, other]] += weight
+            for i in range(first, last):
+                row, total = x[i], sums[group * num_codewords + codes[i, group]]
+                weight = weights[i]
+                for j in range(row.size):
+                    total[j] += weight * np.float64(row[j])

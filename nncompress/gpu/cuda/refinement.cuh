@@ -1,8 +1,8 @@
 // Better codes for a fixed codebook, and the sums that a better codebook is made from.
 //
 // These are the twins of `cpu/icm.py` (sampling and ICM), `cpu/beam.py` (beam search) and
-// `cpu/tally.py`, where the mathematics and its sources are. They draw the same random numbers
-// and add in the same order, so that codes differ only where costs are equal up to rounding.
+// `cpu/tally.py`, where the mathematics and its sources are. They draw the same random
+// numbers, so that codes differ only where costs are equal up to rounding.
 // Shapes: n rows, D columns, M groups of K codewords, L = M*K.
 
 // What a row's codes have to gain, for each unit of the row's square: less may be rounding.

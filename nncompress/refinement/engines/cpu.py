@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nncompress.cpu import beam, icm, tally
+from nncompress.cpu.arena import on_a_line
 from nncompress.cpu.panels import packed
 from nncompress.embedding.codes import reconstruct
 from nncompress.machine import Team
@@ -83,7 +84,8 @@ class _CpuPass:
     def _gram(self) -> np.ndarray:
         """Twice the inner products of codewords, ``(L, L)``, and 0 within a group."""
         codebook = self._codebook
-        gram = codebook @ codebook.T
+        gram = on_a_line((len(codebook), len(codebook)), np.float32)
+        np.matmul(codebook, codebook.T, out=gram)
         gram *= 2.0
         for first in self._first_units:
             own = slice(first, first + self._num_codewords)
@@ -92,10 +94,14 @@ class _CpuPass:
 
     @cached_property
     def _pairs(self) -> np.ndarray:
-        """The same by group, ``(M, L, K)``."""
+        """The same by group, and nothing up to a multiple of 16, ``(M, L, K and more)``."""
         gram = self._gram
         blocks = gram.reshape(len(gram), -1, self._num_codewords).transpose(1, 0, 2)
-        return np.ascontiguousarray(blocks)
+        length = -(-self._num_codewords // beam.BLOCK) * beam.BLOCK
+        pairs = on_a_line((*blocks.shape[:2], length), np.float32)
+        pairs[..., self._num_codewords :] = 0.0
+        pairs[..., : self._num_codewords] = blocks
+        return pairs
 
     def relax(
         self,
