@@ -1,5 +1,7 @@
 """The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
 
+import math
+
 import numpy as np
 
 from nncompress.autoencoder.descent import Descent, adam_moments
@@ -7,9 +9,9 @@ from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.cpu import announce_compilation, run
 from nncompress.cpu import descent as compiled
 from nncompress.cpu.arena import allocate
-from nncompress.cpu.descent import Optimizer, Shape, Weights
+from nncompress.cpu.descent import Hooks, Optimizer, Shape, Weights
 from nncompress.cpu.panels import panel_numbers
-from nncompress.cpu.step import TILE_ROWS, UNITS_AT_A_TIME, Memory, Normalization
+from nncompress.cpu.step import TILE_ROWS, UNITS_AT_A_TIME, Buffers, Normalization
 from nncompress.machine import Machine
 from nncompress.random.noise import Stream, noise_words
 
@@ -33,7 +35,7 @@ class FusedAutoencoder(KernelAutoencoder):
         self._machine = machine or Machine()
         self._threads = self._machine.threads
         self._announced = False
-        self._memory: Memory | None = None
+        self._memory: dict[str, np.ndarray] | None = None
         self._gradients: Weights | None = None
         self._memory_rows = 0
 
@@ -102,17 +104,32 @@ class FusedAutoencoder(KernelAutoencoder):
         if self._gradients is None:
             self._gradients = self._new_gradients()
         draws, _ = self._draws((Stream.TRAINING_NOISE, 0))
-        out = self._train(
-            run.STEPS,
-            self._gradients,
-            descent,
-            run.Batches(
-                _read_only(source), rows, np.ones(rows.shape) if weights is None else weights
-            ),
-            draws,
-            run.Plan(iterations, rates, taus),
+        batches = run.Batches(
+            _read_only(source), rows, np.ones(rows.shape) if weights is None else weights
         )
+        plan = run.Plan(iterations, rates, taus)
+        if descent.max_grad_norm is None and not descent.decay:
+            out = self._train(run.STEPS, self._gradients, descent, batches, draws, plan)
+        else:
+            out = self._train_with_hooks(descent, batches, draws, plan)
         return BatchMeans(*out.mean(axis=0).tolist())
+
+    def _train_with_hooks(
+        self, descent: Descent, batches: run.Batches, draws: run.Draws, plan: run.Plan
+    ) -> np.ndarray:
+        """Makes steps one by one, with weight decay or clipping; returns as ``_train`` does."""
+        hooks = Hooks(descent.max_grad_norm or 0.0, descent.decay, descent.decays_first)
+        optimizer = self._optimizer(descent, self._gradients)
+        shape = self._shape(batches.rows.shape[1])
+        out = []
+        for step in range(len(batches.rows)):
+            own = slice(step, step + 1)
+            batch = batches._replace(rows=batches.rows[own], weights=batches.weights[own])
+            numbers = run.Plan(*(each[own] for each in plan))
+            out.append(self._train(run.GRADIENTS, self._gradients, descent, batch, draws, numbers))
+            rate = float(plan.rates[step])
+            self._run(compiled.descend, shape.blocks, shape, optimizer, hooks, rate)
+        return np.concatenate(out)
 
     def _train(
         self,
@@ -132,10 +149,10 @@ class FusedAutoencoder(KernelAutoencoder):
             shape.blocks,
             task,
             shape,
-            self._memory_for(batch_size),
+            *self._buffers_for(batch_size),
             self._weights(),
             gradients,
-            self._optimizer(descent),
+            self._optimizer(descent, gradients),
             batches,
             self._normalization(),
             draws,
@@ -179,17 +196,19 @@ class FusedAutoencoder(KernelAutoencoder):
         }
         return Weights(**allocate(shapes))
 
-    def _optimizer(self, descent: Descent) -> Optimizer:
+    def _optimizer(self, descent: Descent, gradients: Weights) -> Optimizer:
         """Returns an optimizer with Adam's moments, which Chainer saves and restores."""
-        if descent.is_adam:
-            moments = [Weights(*each) for each in adam_moments(self.kernel_parameters())]
-        else:
-            moments = [Weights(*(weights[:0] for weights in self._weights()))] * 2
-        numbers = (
-            *(descent.beta1, descent.beta2, descent.eps),
-            *(descent.max_grad_norm or 0.0, descent.decay, descent.decays_first),
+        weights = self._weights()
+        first, second = (
+            adam_moments(self.kernel_parameters())
+            if descent.is_adam
+            else [[array[:0] for array in weights]] * 2
         )
-        return Optimizer(compiled.Descent(*numbers), *moments)
+        flat = (
+            Weights(*(array.reshape(-1) for array in arrays))
+            for arrays in (weights, gradients, first, second)
+        )
+        return Optimizer(*flat, descent.beta1, descent.beta2, descent.eps)
 
     def _draws(self, noise: np.ndarray | tuple[Stream, int]) -> tuple[run.Draws, int]:
         """Returns where noise comes from, and its position there."""
@@ -204,40 +223,48 @@ class FusedAutoencoder(KernelAutoencoder):
         # on the threads: how a sum is cut decides how it is rounded.
         work = min(batch_size, TILE_ROWS) * self.count_params()
         blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
-        return Shape(self.num_codebooks, self.num_codewords, blocks)
+        return Shape(
+            self.codebook.shape[1], len(self.l1.W), self.num_codebooks, self.num_codewords, blocks
+        )
 
-    def _memory_for(self, batch_size: int) -> Memory:
+    def _buffers_for(self, batch_size: int) -> tuple[Buffers, Buffers]:
+        """Returns memory for tiles of a batch, and for its last one."""
         rows = min(batch_size, TILE_ROWS)
         if self._memory is None or self._memory_rows < rows:
-            num_hidden, dim = self.l1.W.shape
-            num_units = self.codebook.shape[0]
-            dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
-            packed = max(
-                panel_numbers(max(dim, num_hidden, num_units), rows, dtype.itemsize),
-                panel_numbers(rows, max(dim, num_hidden), dtype.itemsize),
-                panel_numbers(num_units, dim, dtype.itemsize),
-            )
-            self._memory = Memory(
-                **allocate({
-                    "h": ((num_hidden * rows,), dtype),
-                    "p": ((num_units * rows,), dtype),
-                    "q": ((num_units * rows,), dtype),
-                    "y": ((blocks * rows * dim,), dtype),
-                    "dp": ((num_units * rows,), dtype),
-                    "dh": ((blocks * num_hidden * rows,), dtype),
-                    "certain": ((self.num_codebooks,), dtype),
-                    "norms": ((blocks,), np.float64),
-                    "x": ((threads, rows * dim), dtype),
-                    "dy": ((threads, rows * dim), dtype),
-                    "packed": ((threads, 4, packed), dtype),
-                    "draws": ((threads, UNITS_AT_A_TIME * rows), dtype),
-                    "bits": ((threads, UNITS_AT_A_TIME * rows), np.uint32),
-                    "columns": ((threads, 2 * rows), dtype),
-                    "squares": ((threads, rows), dtype),
-                })
-            )  # fmt: skip
-            self._memory_rows = rows
-        return self._memory
+            self._memory, self._memory_rows = allocate(self._buffer_shapes(rows)), rows
+        return tuple(
+            Buffers(**{
+                name: self._memory[name].reshape(-1)[: math.prod(shape)].reshape(shape)
+                for name, (shape, _) in self._buffer_shapes(height).items()
+            })
+            for height in (rows, batch_size % TILE_ROWS or rows)
+        )  # fmt: skip
+
+    def _buffer_shapes(self, rows: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        num_hidden, dim = self.l1.W.shape
+        num_units = self.codebook.shape[0]
+        dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
+        packed = max(
+            panel_numbers(max(dim, num_hidden, num_units), rows, dtype.itemsize),
+            panel_numbers(rows, max(dim, num_hidden), dtype.itemsize),
+            panel_numbers(num_units, dim, dtype.itemsize),
+        )
+        return {
+            "h": ((num_hidden, rows), dtype),
+            "p": ((num_units, rows), dtype),
+            "q": ((num_units, rows), dtype),
+            "y": ((blocks, rows, dim), dtype),
+            "dp": ((num_units, rows), dtype),
+            "dh": ((blocks, num_hidden, rows), dtype),
+            "certain": ((self.num_codebooks,), dtype),
+            "x": ((threads, rows, dim), dtype),
+            "dy": ((threads, rows, dim), dtype),
+            "packed": ((threads, 4, packed), dtype),
+            "draws": ((threads, UNITS_AT_A_TIME, rows), dtype),
+            "bits": ((threads, UNITS_AT_A_TIME, rows), np.dtype(np.uint32)),
+            "columns": ((threads, 2, rows), dtype),
+            "squares": ((threads, rows), dtype),
+        }
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -27,6 +27,9 @@ SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
 EXTREMES = {**JIT, "fastmath": {"contract", "nsz", "nnan", "reassoc"}}
 # For what loops call: compilers vectorize a loop only if all it calls is part of it.
 INLINE = {**JIT, "cache": False, "forceinline": True}
+# For parts of one kernel: they become part of it before anything is compiled, which takes a third
+# of the time.
+PART = {**JIT, "cache": False, "inline": "always"}
 
 _F = np.float32
 _LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)

@@ -17,43 +17,34 @@ from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
 
 # Vectors in a row of a panel.
 PANEL_VECTORS = 4 if REGISTERS == 32 else 2
-_PANEL_BYTES = PANEL_VECTORS * VECTOR_BYTES
+PANEL_BYTES = PANEL_VECTORS * VECTOR_BYTES
 _SQUARE = 4  # rows and columns that are transposed in registers
 
 
 @register_jitable
 def panel_numbers(rows, columns, size):
     """Returns how many numbers of ``size`` bytes a matrix takes when it is packed."""
-    width = _PANEL_BYTES // size
+    width = PANEL_BYTES // size
     return (columns + width - 1) // width * width * rows
 
 
-@njit(**JIT)
-def panels_in(memory, rows, columns):
-    """Shapes memory for a matrix ``(rows, columns)`` to be packed there."""
-    width = _PANEL_BYTES // memory.itemsize
-    count = (columns + width - 1) // width
-    return memory[: count * rows * width].reshape(count, rows, width)
-
-
 def packed(matrix: np.ndarray) -> np.ndarray:
-    """Returns a matrix packed, in memory of its own.
+    """Returns a matrix packed, in memory of its own that begins on a line of the cache.
 
     Args:
         matrix: float32 or float64 ``(rows, columns)``.
 
     Returns:
-        ``(panels, rows, width)``, on lines of the cache.
+        The numbers of all panels, ``(panel_numbers(...),)``.
     """
     rows, columns = matrix.shape
-    width = _PANEL_BYTES // matrix.itemsize
-    shape = -(-columns // width), rows, width
-    panels = on_a_line(shape, matrix.dtype)
+    width = PANEL_BYTES // matrix.itemsize
+    panels = on_a_line((-(-columns // width), rows, width), matrix.dtype)
     for panel, target in enumerate(panels):
         part = matrix[:, panel * width : (panel + 1) * width]
         target[:, : part.shape[1]] = part
         target[:, part.shape[1] :] = 0
-    return panels
+    return panels.reshape(-1)
 
 
 @intrinsic
@@ -76,30 +67,29 @@ def _copy_row(typingctx, source, target):
 
 
 @njit(**JIT)
-def pack(source, panels):
+def pack(source, target):
     """Packs a matrix.
 
     Args:
         source: ``(rows, columns)``, C-contiguous.
-        panels: ``panels_in(..., rows, columns)``, overwritten.
+        target: Memory for at least ``panel_numbers(rows, columns, ...)`` numbers, overwritten.
     """
     rows, columns = source.shape
-    width, size = panels.shape[2], source.itemsize
-    whole = columns // width
-    first = np.int64(source.ctypes.data)
-    for panel in range(whole):
-        target = np.int64(panels[panel].ctypes.data)
+    size = source.itemsize
+    width = PANEL_BYTES // size
+    first, place = np.int64(source.ctypes.data), np.int64(target.ctypes.data)
+    whole = columns // width * width
+    for column in range(0, whole, width):
         for i in range(rows):
-            place = first + (i * columns + panel * width) * size
-            _copy_row(place, target + i * _PANEL_BYTES)
-    if whole < panels.shape[0]:
+            _copy_row(first + (i * columns + column) * size, place)
+            place += PANEL_BYTES
+    if whole < columns:
         for i in range(rows):
-            row, end = source[i], panels[whole, i]
-            rest = columns - whole * width
-            for j in range(rest):
-                end[j] = row[whole * width + j]
-            for j in range(rest, width):
-                end[j] = 0
+            row, at = source[i], whole * rows + i * width
+            for j in range(columns - whole):
+                target[at + j] = row[whole + j]
+            for j in range(columns - whole, width):
+                target[at + j] = 0
 
 
 @intrinsic
@@ -148,31 +138,34 @@ def _transpose_square(typingctx, zero, source, source_row, target, target_row):
 
 
 @njit(**JIT)
-def pack_transposed(source, panels):
+def pack_transposed(source, target):
     """Packs the transpose of a matrix.
 
     Args:
-        source: ``(columns, rows)``.
-        panels: ``panels_in(..., rows, columns)``, overwritten.
+        source: ``(columns, rows)``, C-contiguous.
+        target: Memory for at least ``panel_numbers(rows, columns, ...)`` numbers, overwritten.
     """
     columns, rows = source.shape
-    width, size = panels.shape[2], source.itemsize
+    size = source.itemsize
+    width = PANEL_BYTES // size
     zero = source.dtype.type(0)
     whole = rows // _SQUARE * _SQUARE
-    for first in range(0, panels.shape[0] * width, _SQUARE):
-        panel, place = panels[first // width], first % width
+    base, place = np.int64(source.ctypes.data), np.int64(target.ctypes.data)
+    for first in range(0, (columns + width - 1) // width * width, _SQUARE):
+        at = first // width * width * rows + first % width
         if first + _SQUARE <= columns:
-            base = np.int64(source[first].ctypes.data)
-            target = np.int64(panel.ctypes.data + place * size)
             for j in range(0, whole, _SQUARE):
                 _transpose_square(
-                    zero, base + j * size, np.int64(rows * size),
-                    target + j * width * size, np.int64(width * size),
+                    zero, base + (first * rows + j) * size, np.int64(rows * size),
+                    place + (at + j * width) * size, np.int64(width * size),
                 )  # fmt: skip
             for i in range(_SQUARE):
                 for j in range(whole, rows):
-                    panel[j, place + i] = source[first + i, j]
+                    target[at + j * width + i] = source[first + i, j]
         else:
             for i in range(_SQUARE):
                 for j in range(rows):
-                    panel[j, place + i] = source[first + i, j] if first + i < columns else zero
+                    number = zero
+                    if first + i < columns:
+                        number = source[first + i, j]
+                    target[at + j * width + i] = number

@@ -28,7 +28,7 @@ _INT, _SHORT, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 # cycle busy, each of which takes four cycles.
 _HIGH, _LOW = 6, 4
 # Bytes of a panel that are gone through at a time: most of a first-level cache.
-_PANEL_BYTES = 24 << 10
+_DEPTH_BYTES = 24 << 10
 _LINE_BYTES = 64
 # Operands of LLVM's prefetch: for writing, to all caches, data.
 _FOR_WRITING = tuple(_SHORT(number) for number in (1, 3, 1))
@@ -168,30 +168,31 @@ def _tile(typingctx, zero, height, vectors, inner, going_on, pointers, strides):
 
 
 @njit(**JIT)
-def product(a, transpose_a, panels, c, accumulate):
+def product(a, transpose_a, packed, c, accumulate):
     """Computes ``c = op(a) @ b``, or adds it to c.
 
     Args:
         a: ``(m, k)``, or ``(k, m)`` if ``transpose_a``; k at least 1. Its rows may be apart.
         transpose_a: True if op transposes a.
-        panels: b, ``(k, n)``, packed by ``panels.py``.
+        packed: b, ``(k, n)``, packed by ``panels.py``.
         c: ``(m, n)``, overwritten or added to. Its rows may be apart.
         accumulate: True to add to c, False to overwrite it.
     """
     size = c.itemsize
     m, n = c.shape
+    inner = a.shape[1]
     a_row, a_step = a.strides[0] // size, 1
     if transpose_a:
+        inner = a.shape[0]
         a_row, a_step = a_step, a_row
     c_row = c.strides[0] // size
-    first_a, first_b, first_c = a.ctypes.data, panels.ctypes.data, c.ctypes.data
+    first_a, first_b, first_c = a.ctypes.data, packed.ctypes.data, c.ctypes.data
     zero = c.dtype.type(0)
-    num_panels, inner, width = panels.shape
     lanes = VECTOR_BYTES // size
-    depth = _PANEL_BYTES // (width * size)
+    width = PANEL_VECTORS * lanes
+    depth = _DEPTH_BYTES // (width * size)
     beyond = np.empty((_HIGH if n % lanes else 0, width), c.dtype)
-    for panel in range(num_panels):
-        column = panel * width
+    for column in range(0, n, width):
         columns = min(width, n - column)
         vectors = (columns + lanes - 1) // lanes
         for first in range(0, inner, depth):
@@ -209,7 +210,7 @@ def product(a, transpose_a, panels, c, accumulate):
                                 beyond[i, j] = c[row + i, column + j]
                 pointers = (
                     np.int64(first_a + (row * a_row + first * a_step) * size),
-                    np.int64(first_b + (panel * inner + first) * width * size),
+                    np.int64(first_b + (column * inner + first * width) * size),
                     np.int64(target),
                 )
                 _tile(

@@ -6,10 +6,9 @@ import numpy as np
 from numba import njit
 
 from nncompress.cpu.barrier import wait_for_all
-from nncompress.cpu.descent import Change, descend, is_plain
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.intrinsics import choose
-from nncompress.cpu.panels import pack, pack_transposed, panel_numbers, panels_in
+from nncompress.cpu.panels import pack, pack_transposed, panel_numbers
 from nncompress.cpu.product import product
 from nncompress.cpu.step import (
     TILE_ROWS,
@@ -19,7 +18,6 @@ from nncompress.cpu.step import (
     forward,
     gather,
     hidden,
-    tile_buffers,
 )
 
 ENCODING_TILE = 256
@@ -82,7 +80,7 @@ def _weighted_sum_in_order(values, weights):
 
 @njit(**JIT)
 def train(
-    thread, threads, barrier, task, shape, memory, weights, gradients, optimizer, batches,
+    thread, threads, barrier, task, shape, buffers, rest, weights, gradients, optimizer, batches,
     normalization, draws, plan, out,
 ):  # fmt: skip
     """Goes through batches: for their losses, for gradients, or making a step after each.
@@ -93,7 +91,8 @@ def train(
         barrier: The team's barrier.
         task: ``LOSS``, ``GRADIENTS`` or ``STEPS``.
         shape: Sizes.
-        memory: Working memory.
+        buffers: Working memory for a tile.
+        rest: The same, for a batch's last tile where it is less high.
         weights: The parameters.
         gradients: Overwritten unless the task is ``LOSS``.
         optimizer: The optimizer of ``STEPS``.
@@ -107,44 +106,37 @@ def train(
     steps, batch_size = batches.rows.shape
     words = np.empty(4, np.uint32)
     words[0], words[1] = draws.seed_words[0], draws.seed_words[1]
+    noise = Noise(draws.given, words)
     for step in range(steps):
         words[2] = plan.positions[step] & 0xFFFFFFFF
         words[3] = draws.stream | (plan.positions[step] >> 32) << 8
-        noise = Noise(draws.given, words)
-        change = Change(plan.rates[step], 1.0)
         squares, weighted_squares = 0.0, 0.0
         if thread == 0:
-            memory.certain[:] = 0
+            buffers.certain[:] = 0
         for first in range(0, batch_size, TILE_ROWS):
             if batch_size > TILE_ROWS:
-                # Tiles of other heights lie elsewhere in memory: the last one must be done with.
+                # Tiles share their memory: the last one must be done with.
                 passed = wait_for_all(barrier, passed, threads)
             end = min(first + TILE_ROWS, batch_size)
             tile = Tile(
                 batches.source, batches.rows[step, first:end], batches.weights[step, first:end],
                 first, batch_size,
             )  # fmt: skip
-            shared, private = tile_buffers(memory, shape, weights, thread, end - first)
+            own = buffers if end - first == buffers.h.shape[1] else rest
             passed = forward(
-                thread, threads, barrier, passed, shape, weights, shared, private, tile,
-                normalization, noise, plan.taus[step],
+                thread, threads, barrier, passed, shape, weights, own, tile, normalization, noise,
+                plan.taus[step],
             )  # fmt: skip
             if thread == 0:
-                squares += _sum_in_order(private.squares)
-                weighted_squares += _weighted_sum_in_order(private.squares, tile.weights)
+                squares += _sum_in_order(own.squares[0])
+                weighted_squares += _weighted_sum_in_order(own.squares[0], tile.weights)
             if task != LOSS:
-                at_once = task == STEPS and end == batch_size and is_plain(optimizer.descent)
                 passed = backward(
-                    thread, threads, barrier, passed, shape, weights, gradients, shared, private,
-                    first == 0, at_once, optimizer, change,
+                    thread, threads, barrier, passed, shape, weights, gradients, own, first == 0,
+                    task == STEPS and end == batch_size, optimizer, plan.rates[step],
                 )  # fmt: skip
         if thread == 0:
-            _report(memory.certain, squares, weighted_squares, batch_size, out, step)
-        if task == STEPS and not is_plain(optimizer.descent):
-            passed = descend(
-                thread, threads, barrier, passed, shape, weights, gradients, optimizer,
-                plan.rates[step], memory.norms,
-            )  # fmt: skip
+            _report(buffers.certain, squares, weighted_squares, batch_size, out, step)
 
 
 @njit(**JIT)
@@ -181,28 +173,20 @@ def encode(thread, threads, barrier, shape, weights, source, normalization, code
         codes: uint8 or uint16 ``(n, M)``, overwritten.
     """
     num_hidden, dim = weights.w1.shape
-    num_units = weights.w2.shape[0]
     height = min(ENCODING_TILE, source.shape[0])
-    size = weights.w1.itemsize
-    x_memory = np.empty(height * dim, weights.w1.dtype)
-    packed = np.empty(panel_numbers(max(dim, num_hidden), height, size), weights.w1.dtype)
-    h_memory = np.empty(num_hidden * height, weights.w1.dtype)
-    z_memory = np.empty(num_units * height, weights.w1.dtype)
-    best_memory = np.empty(height, weights.w1.dtype)
-    chosen_memory = np.empty(height, np.int32)
+    kind, size = weights.w1.dtype, weights.w1.itemsize
+    packed = np.empty(panel_numbers(max(dim, num_hidden), height, size), kind)
+    x, h = np.empty((height, dim), kind), np.empty((num_hidden, height), kind)
+    z = np.empty((weights.w2.shape[0], height), kind)
+    best, chosen, rows = np.empty(height, kind), np.empty(height, np.int32), np.arange(height)
     for first in range(thread * height, source.shape[0], threads * height):
         n = min(height, source.shape[0] - first)
-        x = x_memory[: n * dim].reshape(n, dim)
-        h = h_memory[: num_hidden * n].reshape(num_hidden, n)
-        z = z_memory[: num_units * n].reshape(num_units, n)
-        gather(x, source, np.arange(first, first + n), normalization)
-        xt = panels_in(packed, dim, n)
-        pack_transposed(x, xt)
-        hidden(weights, xt, h, 0, num_hidden)
-        activations = panels_in(packed, num_hidden, n)
-        pack(h, activations)
-        product(weights.w2, False, activations, z, False)
-        _choose(
-            z, weights.b2, shape.num_codewords, best_memory[:n], chosen_memory[:n],
-            codes[first : first + n],
-        )  # fmt: skip
+        if n < height:
+            x, h = np.empty((n, dim), kind), np.empty((num_hidden, n), kind)
+            z = np.empty((weights.w2.shape[0], n), kind)
+        gather(x, source[first : first + n], rows[:n], normalization)
+        pack_transposed(x, packed)
+        hidden(weights, packed, h, 0, num_hidden)
+        pack(h, packed)
+        product(weights.w2, False, packed, z, False)
+        _choose(z, weights.b2, shape.num_codewords, best[:n], chosen[:n], codes[first : first + n])

@@ -23,9 +23,9 @@ from numba import njit
 
 from nncompress.cpu.barrier import wait_for_all
 from nncompress.cpu.descent import block_of, move_logits, move_units
-from nncompress.cpu.elementary import JIT, SUM, exp, inverse, log, log_of_one_and, tanh
+from nncompress.cpu.elementary import JIT, PART, SUM, exp, inverse, log, log_of_one_and, tanh
 from nncompress.cpu.intrinsics import larger
-from nncompress.cpu.panels import pack, pack_transposed, panels_in
+from nncompress.cpu.panels import pack, pack_transposed
 from nncompress.cpu.philox import draw_exponentials
 from nncompress.cpu.product import product
 
@@ -35,29 +35,10 @@ _LOG_EPS = 1e-8
 UNITS_AT_A_TIME = 16
 
 
-class Memory(NamedTuple):
-    """Flattened memory from which the buffers of a tile of any height are made."""
+class Buffers(NamedTuple):
+    """Memory to work through a tile of n rows."""
 
-    h: np.ndarray
-    p: np.ndarray
-    q: np.ndarray
-    y: np.ndarray
-    dp: np.ndarray
-    dh: np.ndarray
-    certain: np.ndarray
-    norms: np.ndarray
-    x: np.ndarray
-    dy: np.ndarray
-    packed: np.ndarray
-    draws: np.ndarray
-    bits: np.ndarray
-    columns: np.ndarray
-    squares: np.ndarray
-
-
-class Shared(NamedTuple):
-    """Memory that all threads see, for a tile of n rows."""
-
+    # What all threads see:
     h: np.ndarray  # (H, n), hidden activations
     p: np.ndarray  # (L, n), probabilities
     q: np.ndarray  # (L, n), derivative of the softmax's argument by the encoder's output
@@ -65,18 +46,14 @@ class Shared(NamedTuple):
     dp: np.ndarray  # (L, n), gradient of the probabilities, then of the encoder's outputs
     dh: np.ndarray  # (blocks, H, n), parts of the gradient of the hidden activations
     certain: np.ndarray  # (M,), largest probabilities by group
-
-
-class Private(NamedTuple):
-    """Memory of one thread: what all of them need, each makes for itself."""
-
-    x: np.ndarray  # (n, D), normalized rows
-    dy: np.ndarray  # (n, D), gradient of the reconstruction
-    packed: np.ndarray  # (4, .), memory for matrices on the right of products
-    draws: np.ndarray  # (UNITS_AT_A_TIME, n)
-    bits: np.ndarray  # uint32 (UNITS_AT_A_TIME, n)
-    columns: np.ndarray  # (2, n)
-    squares: np.ndarray  # (n,), squared residuals by row
+    # What all of them need and each makes for itself:
+    x: np.ndarray  # (threads, n, D), normalized rows
+    dy: np.ndarray  # (threads, n, D), gradient of the reconstruction
+    packed: np.ndarray  # (threads, 4, .), memory for matrices on the right of products
+    draws: np.ndarray  # (threads, UNITS_AT_A_TIME, n)
+    bits: np.ndarray  # uint32 (threads, UNITS_AT_A_TIME, n)
+    columns: np.ndarray  # (threads, 2, n)
+    squares: np.ndarray  # (threads, n), squared residuals by row
 
 
 class Normalization(NamedTuple):
@@ -120,32 +97,6 @@ def _total_squares(values):
 
 
 @njit(**JIT)
-def tile_buffers(memory, shape, weights, thread, n):
-    """Shapes the memory for a tile of ``n`` rows."""
-    num_hidden, dim = weights.w1.shape
-    num_units = weights.w2.shape[0]
-    shared = Shared(
-        memory.h[: num_hidden * n].reshape(num_hidden, n),
-        memory.p[: num_units * n].reshape(num_units, n),
-        memory.q[: num_units * n].reshape(num_units, n),
-        memory.y[: shape.blocks * n * dim].reshape(shape.blocks, n, dim),
-        memory.dp[: num_units * n].reshape(num_units, n),
-        memory.dh[: shape.blocks * num_hidden * n].reshape(shape.blocks, num_hidden, n),
-        memory.certain,
-    )
-    private = Private(
-        memory.x[thread, : n * dim].reshape(n, dim),
-        memory.dy[thread, : n * dim].reshape(n, dim),
-        memory.packed[thread],
-        memory.draws[thread, : UNITS_AT_A_TIME * n].reshape(UNITS_AT_A_TIME, n),
-        memory.bits[thread, : UNITS_AT_A_TIME * n].reshape(UNITS_AT_A_TIME, n),
-        memory.columns[thread, : 2 * n].reshape(2, n),
-        memory.squares[thread, :n],
-    )
-    return shared, private
-
-
-@njit(**JIT)
 def gather(x, source, rows, normalization):
     """Normalizes rows into ``x``."""
     kind, centre, scale = x.dtype.type, normalization.centre, normalization.scale
@@ -155,9 +106,9 @@ def gather(x, source, rows, normalization):
             target[j] = (kind(row[j]) - centre[j]) / scale
 
 
-@njit(**JIT)
+@njit(**PART)
 def hidden(weights, xt, h, start, stop):
-    """Computes hidden units ``start`` to ``stop`` of rows, packed with their columns down."""
+    """Computes hidden units ``start`` to ``stop`` of rows, whose transpose is packed."""
     product(weights.w1[start:stop], False, xt, h[start:stop], False)
     for unit in range(start, stop):
         row, bias = h[unit], weights.b1[unit]
@@ -184,7 +135,7 @@ def _softplus(v, derivative, inverse_tau):
         v[i] = t
 
 
-@njit(**JIT)
+@njit(**PART)
 def _draw(out, bits, noise, first_row, group, first, num_codewords):
     """Draws an Exponential(1) number for each row and some codewords of a group."""
     if noise.given.shape[0] == 0:
@@ -198,7 +149,7 @@ def _draw(out, bits, noise, first_row, group, first, num_codewords):
 
 
 @njit(**JIT)
-def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bits, columns):
+def _probabilities(group, shape, b2, p, q, noise, first_row, tau, draws, bits, columns):
     """Turns a group's encoder outputs in ``p`` into probabilities, and fills ``q``.
 
     An argument of the softmax is ``(logit + gumbel) / tau``. The logit is the logarithm of t, and
@@ -218,7 +169,7 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
         _draw(draws[:drawn], bits[:drawn], noise, first_row, group, k, num_codewords)
         units = slice(begin + k, begin + k + count)
         for unit in range(units.start, units.stop):
-            row, bias = p[unit], weights.b2[unit]
+            row, bias = p[unit], b2[unit]
             for i in range(n):
                 row[i] += bias
         arguments, draw = p[units].reshape(-1), draws.reshape(-1)
@@ -245,7 +196,7 @@ def _probabilities(group, shape, weights, p, q, noise, first_row, tau, draws, bi
 
 
 @njit(**JIT)
-def _residual(x, y, dy, squares, batch_size, row_weights):
+def _residual(x, y, blocks, dy, squares, batch_size, row_weights):
     """Adds the parts of the reconstruction up.
 
     Leaves its gradient in ``dy``, and the sum of the squared residuals of row i in ``squares[i]``.
@@ -255,7 +206,7 @@ def _residual(x, y, dy, squares, batch_size, row_weights):
         factor = x.dtype.type(row_weights[i] / batch_size)
         for j in range(row.size):
             row[j] = first[j] - original[j]
-        for part in range(1, y.shape[0]):
+        for part in range(1, blocks):
             added = y[part, i]
             for j in range(row.size):
                 row[j] += added[j]
@@ -282,10 +233,10 @@ def _softmax_gradient(group, num_codewords, p, q, dp, columns):
 
 
 @njit(**JIT)
-def _hidden_gradient(parts, unit, activations):
+def _hidden_gradient(parts, blocks, unit, activations):
     """Adds up a unit's gradient in the first part, through tanh, and returns its sum."""
     total, one = parts[0, unit], activations.dtype.type(1)
-    for part in range(1, parts.shape[0]):
+    for part in range(1, blocks):
         added = parts[part, unit]
         for i in range(total.size):
             total[i] += added[i]
@@ -294,10 +245,9 @@ def _hidden_gradient(parts, unit, activations):
     return _total(total)
 
 
-@njit(**JIT)
+@njit(**PART)
 def forward(
-    thread, threads, barrier, passed, shape, weights, shared, private, tile, normalization, noise,
-    tau,
+    thread, threads, barrier, passed, shape, weights, buffers, tile, normalization, noise, tau
 ):  # fmt: skip
     """Runs a tile's rows through the autoencoder, up to the gradient of the reconstruction.
 
@@ -308,8 +258,8 @@ def forward(
         passed: Number of barriers that this thread has passed.
         shape: Sizes of the network, and how the work is cut.
         weights: The parameters.
-        shared: Memory for exactly the tile's n rows. ``certain`` is added to.
-        private: This thread's memory for them. ``squares`` is complete in every thread.
+        buffers: Memory for exactly the tile's n rows. ``certain`` is added to, and ``squares`` is
+            complete in every thread.
         tile: The rows.
         normalization: Their normalization.
         noise: The Gumbel noise.
@@ -318,43 +268,47 @@ def forward(
     Returns:
         The number of barriers that this thread has passed.
     """
-    h, p, q, y = shared.h, shared.p, shared.q, shared.y
-    gather(private.x, tile.source, tile.rows, normalization)
-    n, dim = private.x.shape
-    num_hidden = h.shape[0]
-    xt = panels_in(private.packed[0], dim, n)
-    pack_transposed(private.x, xt)
+    h, p, q, y = buffers.h, buffers.p, buffers.q, buffers.y
+    x, packed = buffers.x[thread], buffers.packed[thread]
+    gather(x, tile.source, tile.rows, normalization)
+    pack_transposed(x, packed[0])
     for block in range(thread, shape.blocks, threads):
-        start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
+        start, stop = block_of(shape.num_hidden, block, shape.blocks)
         if start < stop:
-            hidden(weights, xt, h, start, stop)
+            hidden(weights, packed[0], h, start, stop)
     passed = wait_for_all(barrier, passed, threads)
-    activations = panels_in(private.packed[0], num_hidden, n)
-    pack(h, activations)
+    pack(h, packed[0])
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(shape.num_codebooks, block, shape.blocks)
         if start == stop:
             y[block] = 0
             continue
         units = slice(start * shape.num_codewords, stop * shape.num_codewords)
-        product(weights.w2[units], False, activations, p[units], False)
+        product(weights.w2[units], False, packed[0], p[units], False)
         for group in range(start, stop):
-            shared.certain[group] += _probabilities(
-                group, shape, weights, p, q, noise, tile.first, tau,
-                private.draws, private.bits, private.columns,
+            buffers.certain[group] += _probabilities(
+                group, shape, weights.b2, p, q, noise, tile.first, tau, buffers.draws[thread],
+                buffers.bits[thread], buffers.columns[thread],
             )  # fmt: skip
-        codewords = panels_in(private.packed[1], units.stop - units.start, dim)
-        pack(weights.codebook[units], codewords)
-        product(p[units], True, codewords, y[block], False)
+        pack(weights.codebook[units], packed[1])
+        product(p[units], True, packed[1], y[block], False)
     passed = wait_for_all(barrier, passed, threads)
-    _residual(private.x, y, private.dy, private.squares, tile.batch_size, tile.weights)
+    _residual(
+        x,
+        y,
+        shape.blocks,
+        buffers.dy[thread],
+        buffers.squares[thread],
+        tile.batch_size,
+        tile.weights,
+    )
     return passed
 
 
-@njit(**JIT)
+@njit(**PART)
 def backward(
-    thread, threads, barrier, passed, shape, weights, gradients, shared, private, fresh, at_once,
-    optimizer, change,
+    thread, threads, barrier, passed, shape, weights, gradients, buffers, fresh, at_once,
+    optimizer, rate,
 ):  # fmt: skip
     """Computes the gradients of a tile that ``forward`` has just been through.
 
@@ -369,55 +323,48 @@ def backward(
         shape: Sizes of the network, and how the work is cut.
         weights: The parameters.
         gradients: Arrays of the parameters' shapes, overwritten if ``fresh``, added to otherwise.
-        shared: The tile's shared memory, filled by ``forward``.
-        private: This thread's memory for the tile, filled by ``forward``.
+        buffers: The tile's memory, filled by ``forward``.
         fresh: True for the batch's first tile.
         at_once: True to make a step.
         optimizer: The optimizer, if so.
-        change: Its step, if so.
+        rate: Its learning rate, if so.
 
     Returns:
         The number of barriers that this thread has passed.
     """
-    h, p, q, dp, dh = shared.h, shared.p, shared.q, shared.dp, shared.dh
+    h, p, q, dp, dh = buffers.h, buffers.p, buffers.q, buffers.dp, buffers.dh
     num_codewords = shape.num_codewords
-    n, dim = private.x.shape
-    num_hidden = h.shape[0]
-    dy = panels_in(private.packed[0], n, dim)
-    pack(private.dy, dy)
-    dyt = panels_in(private.packed[1], dim, n)
-    pack_transposed(private.dy, dyt)
-    ht = panels_in(private.packed[2], n, num_hidden)
-    pack_transposed(h, ht)
+    packed = buffers.packed[thread]
+    pack(buffers.dy[thread], packed[0])
+    pack_transposed(buffers.dy[thread], packed[1])
+    pack_transposed(h, packed[2])
     for block in range(thread, shape.blocks, threads):
         start, stop = block_of(shape.num_codebooks, block, shape.blocks)
         if start == stop:
             dh[block] = 0
             continue
         units = slice(start * num_codewords, stop * num_codewords)
-        product(p[units], False, dy, gradients.codebook[units], not fresh)
-        product(weights.codebook[units], False, dyt, dp[units], False)
+        product(p[units], False, packed[0], gradients.codebook[units], not fresh)
+        product(weights.codebook[units], False, packed[1], dp[units], False)
         for group in range(start, stop):
-            _softmax_gradient(group, num_codewords, p, q, dp, private.columns)
-        product(dp[units], False, ht, gradients.w2[units], not fresh)
+            _softmax_gradient(group, num_codewords, p, q, dp, buffers.columns[thread])
+        product(dp[units], False, packed[2], gradients.w2[units], not fresh)
         for unit in range(start * num_codewords, stop * num_codewords):
             gradients.b2[unit] = _total(dp[unit]) + (0 if fresh else gradients.b2[unit])
-        outputs = panels_in(private.packed[3], units.stop - units.start, n)
-        pack(dp[units], outputs)
-        product(weights.w2[units], True, outputs, dh[block], False)
+        pack(dp[units], packed[3])
+        product(weights.w2[units], True, packed[3], dh[block], False)
         if at_once:
-            move_logits(block, shape, weights, gradients, optimizer, change)
+            move_logits(block, shape, optimizer, (rate, 1.0))
     passed = wait_for_all(barrier, passed, threads)
-    x = panels_in(private.packed[0], n, dim)
-    pack(private.x, x)
+    pack(buffers.x[thread], packed[0])
     for block in range(thread, shape.blocks, threads):
-        start, stop = block_of(weights.w1.shape[0], block, shape.blocks)
+        start, stop = block_of(shape.num_hidden, block, shape.blocks)
         if start == stop:
             continue
         for unit in range(start, stop):
-            total = _hidden_gradient(dh, unit, h[unit])
+            total = _hidden_gradient(dh, shape.blocks, unit, h[unit])
             gradients.b1[unit] = total + (0 if fresh else gradients.b1[unit])
-        product(dh[0, start:stop], False, x, gradients.w1[start:stop], not fresh)
+        product(dh[0, start:stop], False, packed[0], gradients.w1[start:stop], not fresh)
         if at_once:
-            move_units(block, shape, weights, gradients, optimizer, change)
+            move_units(block, shape, optimizer, (rate, 1.0))
     return passed

@@ -6,7 +6,7 @@ from numba import njit
 
 from nncompress.cpu import elementary
 from nncompress.cpu.barrier import wait_for_all
-from nncompress.cpu.panels import pack, pack_transposed, packed, panel_numbers, panels_in
+from nncompress.cpu.panels import PANEL_BYTES, pack, pack_transposed, packed, panel_numbers
 from nncompress.cpu.product import product
 from nncompress.machine import Team
 
@@ -110,15 +110,16 @@ def test_a_part_of_a_product_is_the_same_to_the_last_bit(random):
 @given(rows=st.integers(1, 40), columns=st.integers(1, 150), seed=st.integers(0, 9))
 def test_a_packed_matrix_is_the_matrix_and_zeros(dtype, rows, columns, seed):
     matrix = np.random.default_rng(seed).normal(size=(rows, columns)).astype(dtype)
+    numbers = panel_numbers(rows, columns, matrix.itemsize)
     for pack_it, source in ((pack, matrix), (pack_transposed, np.ascontiguousarray(matrix.T))):
-        memory = np.full(panel_numbers(rows, columns, matrix.itemsize) + 1, np.nan, dtype)
-        panels = panels_in(memory, rows, columns)
-        pack_it(source, panels)
-        unpacked = panels.transpose(1, 0, 2).reshape(rows, -1)
+        memory = np.full(numbers + 1, np.nan, dtype)
+        pack_it(source, memory)
+        unpacked = memory[:-1].reshape(-1, rows, PANEL_BYTES // matrix.itemsize)
+        unpacked = unpacked.transpose(1, 0, 2).reshape(rows, -1)
         assert (unpacked[:, :columns] == matrix).all()
         assert (unpacked[:, columns:] == 0).all()
         assert np.isnan(memory[-1])
-        assert (packed(matrix) == panels).all()
+        assert (packed(matrix) == memory[:-1]).all()
 
 
 @njit(nogil=True)
