@@ -16,7 +16,7 @@ from nncompress.formats.safetensors import write_tensors
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
 from nncompress.plan import Plan
-from nncompress.refinement import refine
+from nncompress.refinement import refine, room
 from nncompress.refinement.engines import cpu
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.sources import EmbeddingMatrix, tables

@@ -8,7 +8,6 @@ import pytest
 from nncompress.cpu import tally
 from nncompress.errors import InputError
 from nncompress.machine import Machine, Team
-from nncompress.refinement import refine as refinement
 from nncompress.refinement import room
 from nncompress.refinement.engines.cpu import CpuEngine
 from nncompress.refinement.least_squares import LeastSquares
