@@ -292,7 +292,7 @@ def _new_start(
 
     Where a row has few bits for each dimension, annealing finds the best codebook. Where it has
     many, codes are hard to find, and groups of falling size, through which beam search finds its
-    way, do better. Where it has hardly any, nothing may be better than what training left.
+    way, do better. Where neither does better than what training left, that stays.
     """
     sample = trained.sample(sample_rows(trained.matrix.dim), "sample")
     others = sample.with_codebook(sample.codebook, "trained_sample")
@@ -306,7 +306,6 @@ def _new_start(
         sample.keep()
     else:
         sample = grow(trained, lambda: clock.share() / _ANNEALING_SHARE)
-    others.measure()
     others.improve(PROBE_TRIALS, _WARM * others.temperature)
     others.keep()
     if sample.loss > others.loss:
