@@ -89,7 +89,7 @@ def forecast_seconds(
     num_rows = len(matrix)
     sampled, probed = min(num_rows, sample_rows(matrix.dim)), min(num_rows, PROBE_ROWS)
     searching = num_codebooks * np.log2(num_codewords) >= _MANY_BITS * matrix.dim
-    rounds, width, trials = rounds_of(settings, num_rows, searching=searching)
+    rounds, width = rounds_of(settings, num_rows, searching=searching)
     seconds = probed * (sweep * sum(sweeps_of(PROBE_ROUNDS)) + search * sum(PROBE_WIDTHS))
     seconds += trial * PROBE_TRIALS * (2 * probed + sampled)
     solutions = PROBE_ROUNDS + len(PROBE_WIDTHS)
@@ -106,7 +106,7 @@ def forecast_seconds(
             seconds += num_rows * sweep * len(falling_temperatures(unit))
         rounds = math.ceil(rounds / 2)  # few gain enough to go on
         solutions += annealing_rounds + rounds
-    seconds += num_rows * trial * trials * rounds
+    seconds += num_rows * trial * settings.trials * rounds
     if machine.runtime is None:
         seconds += solutions * solution_seconds(num_units, matrix.dim)
     return seconds

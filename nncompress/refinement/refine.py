@@ -38,9 +38,8 @@ _ANNEALING_GAIN = 0.95
 _ROUNDS_A_SEARCH = 3
 # Width of the beam in rounds, in those of tables of many rows, and where no time is left.
 WIDTH, _WIDTH_OF_MANY, _LEAST_WIDTH = 128, 64, 8
-# Tables of more rows are searched once and with few samples a row: more of either would take
-# minutes for a few percent.
-_MANY_ROWS, _TRIALS_OF_MANY = 65_536, 4
+# Tables of more rows are searched once: more would take minutes for a few percent.
+_MANY_ROWS = 65_536
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
 # The shares of limited time after which the probe's annealing ends, and that of all.
@@ -64,7 +63,7 @@ class RefinementSettings:
             residual codebooks, where each begins with beam search, a third as many, and one if
             there are many rows.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
-        trials: Samples tried for each row in a round; fewer where many rows are searched.
+        trials: Samples tried for each row in a round.
         seconds: Time after which no further round begins, or None. A few passes through the rows
             are always made. With a limit, results depend on the machine's speed.
 
@@ -333,10 +332,8 @@ def _better_start(sample: CodedRows, clock: _Clock) -> str:
     return "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
 
 
-def rounds_of(
-    settings: RefinementSettings, num_rows: int, *, searching: bool
-) -> tuple[int, int, int]:
-    """Returns the most rounds through all rows, the width of their beam, and their trials.
+def rounds_of(settings: RefinementSettings, num_rows: int, *, searching: bool) -> tuple[int, int]:
+    """Returns the most rounds through all rows, and the width of their beam.
 
     Args:
         settings: The settings of refinement.
@@ -345,10 +342,10 @@ def rounds_of(
             width is 0 if not.
     """
     if not searching:
-        return settings.rounds, 0, settings.trials
+        return settings.rounds, 0
     if num_rows > _MANY_ROWS:
-        return 1, _WIDTH_OF_MANY, min(_TRIALS_OF_MANY, settings.trials)
-    return max(1, math.ceil(settings.rounds / _ROUNDS_A_SEARCH)), WIDTH, settings.trials
+        return 1, _WIDTH_OF_MANY
+    return max(1, math.ceil(settings.rounds / _ROUNDS_A_SEARCH)), WIDTH
 
 
 def _rounds(
@@ -357,13 +354,13 @@ def _rounds(
     """Makes the rounds that never raise the loss; returns the loss after each."""
     losses = []
     passes = 2 if searching else 1
-    rounds, width, trials = rounds_of(settings, len(rows.matrix), searching=searching)
+    rounds, width = rounds_of(settings, len(rows.matrix), searching=searching)
     with progress_bar(passes * rounds * len(rows.matrix), "Refining", delay=0, leave=True) as bar:
         for _ in range(rounds):
             before = rows.loss
             if searching:
                 rows.search(width if clock.share() < 1.0 else _LEAST_WIDTH, bar=bar)
-            rows.improve(trials, _WARM * rows.temperature, bar=bar)
+            rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")
             if before - rows.loss <= settings.tolerance * before or clock.share() >= 1.0:
