@@ -16,7 +16,7 @@ from nncompress.formats.safetensors import write_tensors
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
 from nncompress.plan import Plan
-from nncompress.refinement import refine
+from nncompress.refinement import refine, room
 from nncompress.refinement.engines import cpu
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.sources import EmbeddingMatrix, tables
@@ -48,7 +48,7 @@ def test_one_call_compresses_a_file(text, matrix, tmp_path):
 
 def test_a_text_file_is_parsed_once_and_its_rows_gone_through_six_times_at_most(text, monkeypatch):
     """Beyond what training, annealing and the rounds of refinement make by their nature."""
-    monkeypatch.setattr(refine, "SAMPLE_ROWS", 100)  # so that the rounds go through all rows
+    monkeypatch.setattr(room, "SAMPLE_ROWS", 100)  # so that the rounds go through all rows
     monkeypatch.setattr(refine, "PROBE_ROWS", 50)
     passes = {"parsed": 0, "examined": 0, "rows": 0}
     read, batches, examine = tables.read_text, EmbeddingMatrix.batches, EmbeddingMatrix._examine

@@ -10,20 +10,26 @@ from nncompress.embedding.codes import code_dtype
 from nncompress.machine import Machine
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
 from nncompress.refinement.engines import make_engine
+from nncompress.refinement.growing import widths_of
 from nncompress.refinement.refine import (
-    CODEWORDS_OF_FULL_LENGTH,
     PROBE_ROUNDS,
     PROBE_ROWS,
+    PROBE_TRIALS,
     PROBE_WIDTHS,
-    ROUNDS_A_SEARCH,
     WIDTH,
-    WIDTHS,
     RefinementSettings,
     one_blas_thread,
     prepare_rows,
+    rounds_of,
 )
 from nncompress.refinement.residual import residual_start
-from nncompress.refinement.room import SAMPLE_ROWS, solution_seconds
+from nncompress.refinement.room import (
+    CODEWORDS_OF_FULL_LENGTH,
+    SAMPLE_ROWS,
+    batch_rows,
+    sample_rows,
+    solution_seconds,
+)
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
@@ -77,26 +83,30 @@ def forecast_seconds(
         return _seconds_of(work) / len(sample) * larger
 
     sweep = seconds_a_row(lambda: rows.relax([unit] * _SWEEPS, solve=False)) / _SWEEPS
-    improve = seconds_a_row(lambda: rows.improve(settings.trials, unit, solve=False))
+    trial = seconds_a_row(lambda: rows.improve(settings.trials, unit, solve=False))
+    trial /= max(1, settings.trials)
     search = seconds_a_row(lambda: rows.search(WIDTH, solve=False)) / WIDTH
-    few = min(1.0, CODEWORDS_OF_FULL_LENGTH / num_units)
-    annealing_rounds = math.ceil(settings.annealing_rounds * few)
-    solutions = PROBE_ROUNDS + len(PROBE_WIDTHS)
-    all_rows, sampled, probed = (
-        min(n, len(matrix)) for n in (len(matrix), SAMPLE_ROWS, PROBE_ROWS)
-    )
+    num_rows = len(matrix)
+    sampled, probed = min(num_rows, sample_rows(matrix.dim)), min(num_rows, PROBE_ROWS)
+    searching = num_codebooks * np.log2(num_codewords) >= _MANY_BITS * matrix.dim
+    rounds, width = rounds_of(settings, num_rows, searching=searching)
     seconds = probed * (sweep * sum(sweeps_of(PROBE_ROUNDS)) + search * sum(PROBE_WIDTHS))
-    if num_codebooks * np.log2(num_codewords) < _MANY_BITS * matrix.dim:
-        seconds += sampled * sweep * sum(sweeps_of(annealing_rounds))
-        if sampled < all_rows:
-            seconds += all_rows * sweep * len(falling_temperatures(unit))
-        seconds += all_rows * improve * settings.rounds / 2  # few gain enough to go on
-        solutions += annealing_rounds + settings.rounds // 2
+    seconds += trial * PROBE_TRIALS * (2 * probed + sampled)
+    solutions = PROBE_ROUNDS + len(PROBE_WIDTHS)
+    if searching:
+        widths = widths_of(num_units)
+        batch = min(num_rows, batch_rows(num_units, matrix.dim))
+        seconds += search * (batch * sum(widths) + num_rows * width * rounds)
+        solutions += len(widths) + 2 * rounds
     else:
-        rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH)
-        seconds += search * (sampled * sum(WIDTHS) + all_rows * WIDTH * (rounds + 1))
-        seconds += all_rows * improve * rounds
-        solutions += len(WIDTHS) + 2 * rounds
+        few = min(1.0, CODEWORDS_OF_FULL_LENGTH / num_units)
+        annealing_rounds = math.ceil(settings.annealing_rounds * few)
+        seconds += sampled * sweep * sum(sweeps_of(annealing_rounds))
+        if sampled < num_rows:
+            seconds += num_rows * sweep * len(falling_temperatures(unit))
+        rounds = math.ceil(rounds / 2)  # few gain enough to go on
+        solutions += annealing_rounds + rounds
+    seconds += num_rows * trial * settings.trials * rounds
     if machine.runtime is None:
         seconds += solutions * solution_seconds(num_units, matrix.dim)
     return seconds

@@ -7,7 +7,6 @@ Quantization for Extreme Vector Compression", CVPR 2014 (beam search, least squa
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,26 +20,28 @@ from nncompress.progress import progress_bar
 from nncompress.refinement.annealing import anneal, falling_temperatures
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.engines.interface import Engine
+from nncompress.refinement.growing import grow
 from nncompress.refinement.record import Record
 from nncompress.refinement.residual import residual_start
-from nncompress.refinement.room import SAMPLE_ROWS, require_room
+from nncompress.refinement.room import CODEWORDS_OF_FULL_LENGTH, require_room, sample_rows
 from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 
 # Rows that tell whether codebooks are to be annealed or grown.
 PROBE_ROWS = 8_192
-_SAMPLE_BYTES = 256 << 20
-PROBE_ROUNDS, _PROBE_TRIALS = 15, 4
+PROBE_ROUNDS, PROBE_TRIALS = 15, 4
+# Widths of the beam while codebooks grow on the probe.
+PROBE_WIDTHS = (8, 16, 16)
 # What many more rounds of annealing still gain, at least.
 _ANNEALING_GAIN = 0.95
-# Widths of the beam while codebooks grow on the sample and on the probe, and afterwards.
-WIDTHS, PROBE_WIDTHS, WIDTH = (8, 32, 128, 128), (8, 16, 16), 128
-# A round with so wide a beam gains what several others do.
-ROUNDS_A_SEARCH = 3
+# A round with a wide beam gains what several others do.
+_ROUNDS_A_SEARCH = 3
+# Width of the beam in rounds, in those of tables of many rows, and where no time is left.
+WIDTH, _WIDTH_OF_MANY, _LEAST_WIDTH = 128, 64, 8
+# Tables of more rows are searched once: more would take minutes for a few percent.
+_MANY_ROWS = 65_536
 # The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
-# Codebooks larger than this get fewer rounds of annealing, in proportion.
-CODEWORDS_OF_FULL_LENGTH = 1_024
 # The shares of limited time after which the probe's annealing ends, and that of all.
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 # The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
@@ -59,7 +60,8 @@ class RefinementSettings:
         annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
             codebook; 0 for none, and no other start than the trained one.
         rounds: The most rounds after that; each improves the codes and then the codebook. After
-            residual codebooks, where each begins with beam search, a third as many.
+            residual codebooks, where each begins with beam search, a third as many, and one if
+            there are many rows.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
         seconds: Time after which no further round begins, or None. A few passes through the rows
@@ -144,13 +146,12 @@ def _refine(trained: CodedRows, settings: RefinementSettings, clock: "_Clock") -
     rows, start = trained, "trained"
     if settings.annealing_rounds:
         rows, start = _new_start(trained, settings, clock)
-        for candidate in (rows, trained):
-            candidate.improve(_PROBE_TRIALS, _WARM * candidate.temperature)
-            candidate.keep()
-        if rows.loss > trained.loss:
-            rows, start = trained, "trained"
     losses = _rounds(rows, settings, clock, searching=start == "residual")
     rows.keep()
+    if rows.loss > trained.loss:  # a sample has told otherwise
+        rows, start = trained, "trained"
+        losses = _rounds(rows, settings, clock, searching=False)
+    trained.keep()
     return Refined(rows.codes, rows.export_codebook(), start, losses)
 
 
@@ -224,7 +225,7 @@ def improve_codes(
     annealed = rows.with_codebook(rows.codebook, "annealed_rows")
     passes = settings.rounds + 3
     with progress_bar(passes * len(matrix), "Encoding") as bar:
-        rows.search(WIDTHS[-1], solve=False, bar=bar)
+        rows.search(WIDTH, solve=False, bar=bar)
         rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
         annealed.relax(falling_temperatures(rows.temperature), solve=False, bar=bar)
         rows.keep_better(annealed.codes)
@@ -286,48 +287,65 @@ def prepare_rows(
 def _new_start(
     trained: CodedRows, settings: RefinementSettings, clock: _Clock
 ) -> tuple[CodedRows, str]:
-    """Returns all rows with the better of two other codebooks, and its name.
+    """Returns all rows with the best codebook that samples tell of, and its name.
 
     Where a row has few bits for each dimension, annealing finds the best codebook. Where it has
     many, codes are hard to find, and groups of falling size, through which beam search finds its
-    way, do better.
+    way, do better. Where neither does better than what training left, that stays.
     """
-    sample_rows = min(SAMPLE_ROWS, _SAMPLE_BYTES // (4 * trained.matrix.dim))
-    sample = trained.sample(sample_rows, "sample")
-    probe = sample.sample(PROBE_ROWS, "annealed_probe")
-    others = probe.sample(PROBE_ROWS, "grown_probe")
-    anneal(probe, PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
-    probe.improve(_PROBE_TRIALS, _WARM * probe.temperature)
-    probe.keep()
-    _grow(others, PROBE_WIDTHS, clock)
-    others.improve(_PROBE_TRIALS, _WARM * others.temperature)
-    others.keep()
-    start = "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
+    sample = trained.sample(sample_rows(trained.matrix.dim), "sample")
+    others = sample.with_codebook(sample.codebook, "trained_sample")
+    start = _better_start(sample, clock)
     if start == "annealed":
         # A round costs more than its rows where there are many codewords.
         few = min(1.0, CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
         rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
+        sample.improve(PROBE_TRIALS, _WARM * sample.temperature)
+        sample.keep()
     else:
-        _grow(sample, WIDTHS, clock)
-    sample.keep()
-    if len(sample.matrix) == len(trained.matrix):
+        sample = grow(trained, lambda: clock.share() / _ANNEALING_SHARE)
+    others.improve(PROBE_TRIALS, _WARM * others.temperature)
+    others.keep()
+    if sample.loss > others.loss:
+        return trained, "trained"
+    if start == "annealed" and len(sample.matrix) == len(trained.matrix):
         return sample, start
     rows = trained.with_codebook(sample.codebook, "rows")
     if start == "annealed":
         rows.relax(falling_temperatures(sample.temperature))
-    else:
-        rows.search(WIDTH if clock.share() < 1.0 else WIDTHS[0])
     return rows, start
 
 
-def _grow(rows: CodedRows, widths: Sequence[int], clock: _Clock) -> None:
-    """Finds codebooks of falling size by residual quantization, and betters them."""
-    residual_start(rows)
-    with progress_bar(len(widths) * len(rows.matrix), "Growing codebooks") as bar:
-        for width in widths:
-            if clock.share() < _ANNEALING_SHARE:
-                rows.search(width, bar=bar)
+def _better_start(sample: CodedRows, clock: _Clock) -> str:
+    """Tells by a probe which of two starts is the better one."""
+    probe = sample.sample(PROBE_ROWS, "annealed_probe")
+    others = probe.sample(PROBE_ROWS, "grown_probe")
+    anneal(probe, PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
+    residual_start(others)
+    for width in PROBE_WIDTHS:
+        if clock.share() < _ANNEALING_SHARE:
+            others.search(width)
+    for candidate in (probe, others):
+        candidate.improve(PROBE_TRIALS, _WARM * candidate.temperature)
+        candidate.keep()
+    return "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
+
+
+def rounds_of(settings: RefinementSettings, num_rows: int, *, searching: bool) -> tuple[int, int]:
+    """Returns the most rounds through all rows, and the width of their beam.
+
+    Args:
+        settings: The settings of refinement.
+        num_rows: N.
+        searching: Whether rounds begin with beam search, and there is at least one then; the
+            width is 0 if not.
+    """
+    if not searching:
+        return settings.rounds, 0
+    if num_rows > _MANY_ROWS:
+        return 1, _WIDTH_OF_MANY
+    return max(1, math.ceil(settings.rounds / _ROUNDS_A_SEARCH)), WIDTH
 
 
 def _rounds(
@@ -336,12 +354,12 @@ def _rounds(
     """Makes the rounds that never raise the loss; returns the loss after each."""
     losses = []
     passes = 2 if searching else 1
-    rounds = math.ceil(settings.rounds / ROUNDS_A_SEARCH) if searching else settings.rounds
+    rounds, width = rounds_of(settings, len(rows.matrix), searching=searching)
     with progress_bar(passes * rounds * len(rows.matrix), "Refining", delay=0, leave=True) as bar:
         for _ in range(rounds):
             before = rows.loss
-            if searching and clock.share() < 1.0:
-                rows.search(WIDTH, bar=bar)
+            if searching:
+                rows.search(width if clock.share() < 1.0 else _LEAST_WIDTH, bar=bar)
             rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")

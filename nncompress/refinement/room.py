@@ -7,13 +7,32 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.machine import Machine, free_memory
 
-SAMPLE_ROWS = 32_768  # that codebooks are annealed or grown on
+SAMPLE_ROWS = 32_768  # that codebooks are annealed on
+# Rows of a pass of growing, unless there are many codewords.
+BATCH_ROWS, _ROWS_A_CODEWORD = 16_384, 32
+_SAMPLE_BYTES = 256 << 20
+# Codebooks larger than this get fewer passes through a sample, in proportion.
+CODEWORDS_OF_FULL_LENGTH = 1_024
 # Of each pair of codewords: the weight of the rows that use both, and either two inner products or
 # the solver's copy; a GPU's weights are there in whole numbers too.
 _PAIR_BYTES, _PAIR_BYTES_GPU = 16, 24
 _CODEWORD_COPIES = 8  # in float64: codebooks, sums and the solver's
 _FEWEST_SOLUTIONS = 8  # whatever the time
 _TIMED_CODEWORDS = 512
+
+
+def sample_rows(dim: int) -> int:
+    """Returns the most rows of D columns that codebooks are annealed on."""
+    return _rows_with_room(SAMPLE_ROWS, dim)
+
+
+def batch_rows(num_units: int, dim: int) -> int:
+    """Returns the most rows of D columns that a pass of growing L codewords takes."""
+    return _rows_with_room(max(BATCH_ROWS, _ROWS_A_CODEWORD * num_units), dim)
+
+
+def _rows_with_room(wanted: int, dim: int) -> int:
+    return min(wanted, _SAMPLE_BYTES // (4 * dim))
 
 
 def refinement_bytes(num_rows: int, dim: int, num_units: int, *, on_gpu: bool = False) -> int:
@@ -26,7 +45,8 @@ def refinement_bytes(num_rows: int, dim: int, num_units: int, *, on_gpu: bool = 
         on_gpu: Whether a GPU refines.
     """
     pairs = (_PAIR_BYTES_GPU if on_gpu else _PAIR_BYTES) * num_units**2
-    return pairs + 8 * dim * (_CODEWORD_COPIES * num_units + min(SAMPLE_ROWS, num_rows))
+    held = min(num_rows, max(sample_rows(dim), batch_rows(num_units, dim)))
+    return pairs + 8 * dim * (_CODEWORD_COPIES * num_units + held)
 
 
 def solution_seconds(num_units: int, dim: int) -> float:

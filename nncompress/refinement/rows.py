@@ -97,16 +97,36 @@ class CodedRows:
             name: The name of its record, if there is one.
         """
         rows = spaced_rows(num_rows, len(self.matrix), self.weights)
-        sample = self.normalized(self.matrix.take(rows))
         return replace(
             self,
-            # Next to the centre a row is as good as 0.
-            matrix=EmbeddingMatrix(sample, self.matrix.name, tiny_rows=True),
+            matrix=self._in_memory(rows),
             is_normalized=True,
             weights=self.weights[rows],
             codes=self.codes[rows],
             codebook=self.codebook.copy(),
             record=self._record_of(name),
+        )
+
+    def after(self, before: "CodedRows", num_rows: int, shift: float) -> "CodedRows":
+        """Returns evenly spaced rows without codes, which go on where others have come to.
+
+        They have the codebook of those before, the record and the number of passes.
+
+        Args:
+            before: The rows before.
+            num_rows: The most rows.
+            shift: How far they lie behind those of ``sample``; see ``spaced_rows``.
+        """
+        rows = spaced_rows(num_rows, len(self.matrix), self.weights, shift)
+        return replace(
+            self,
+            matrix=self._in_memory(rows),
+            is_normalized=True,
+            weights=self.weights[rows],
+            codes=np.zeros((len(rows), self.codes.shape[1]), self.codes.dtype),
+            codebook=before.codebook,
+            record=before.record,
+            passes=before.passes,
         )
 
     def with_codebook(self, codebook: np.ndarray, name: str) -> "CodedRows":
@@ -199,6 +219,12 @@ class CodedRows:
             group = unit // self.num_codewords
             current = group * self.num_codewords + int(self.codes[sample[index], group])
             self.codebook[unit] = self.codebook[current] + residual
+
+    def _in_memory(self, rows: np.ndarray) -> EmbeddingMatrix:
+        """Returns rows of these numbers, normalized."""
+        part = self.normalized(self.matrix.take(rows))
+        # Next to the centre a row is as good as 0.
+        return EmbeddingMatrix(part, self.matrix.name, tiny_rows=True)
 
     def _record_of(self, name: str) -> Record | None:
         return None if self.record is None else self.record.beside(name)

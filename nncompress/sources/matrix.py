@@ -271,16 +271,20 @@ def magnitudes_of(rows: np.ndarray) -> np.ndarray:
     return np.maximum(rows.max(axis=1), -rows.min(axis=1))
 
 
-def spaced_rows(count: int, num_rows: int, weights: np.ndarray | None = None) -> np.ndarray:
+def spaced_rows(
+    count: int, num_rows: int, weights: np.ndarray | None = None, shift: float = 0.0
+) -> np.ndarray:
     """Returns the numbers of evenly spaced rows, among those that have a weight.
 
     Args:
         count: Number of rows wanted; all are returned if there are no more.
         num_rows: N, the number of rows there are.
         weights: The weight of each row, ``(N,)``; None: all rows have one.
+        shift: How far the rows lie behind those that begin with the first, as a share of the
+            space between two of them; below 1.
     """
     if weights is not None and not weights.all():
         weighted = np.flatnonzero(weights)
-        return weighted[spaced_rows(count, len(weighted))]
+        return weighted[spaced_rows(count, len(weighted), shift=shift)]
     count = min(count, num_rows)
-    return np.arange(count) * num_rows // count
+    return (np.arange(count) * num_rows + int(shift * num_rows)) // count

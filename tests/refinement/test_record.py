@@ -5,6 +5,7 @@ import pytest
 
 from nncompress.formats.work import WorkDirectory
 from nncompress.refinement import refine as refinement
+from nncompress.refinement import room
 from nncompress.refinement.engines import cpu
 from nncompress.refinement.refine import RefinementSettings, refine
 from nncompress.sources import EmbeddingMatrix
@@ -16,7 +17,9 @@ SETTINGS = RefinementSettings(annealing_rounds=4, rounds=3, tolerance=-1.0)
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(cpu, "_BLOCK_ROWS", 400)
-    monkeypatch.setattr(refinement, "SAMPLE_ROWS", 500)
+    monkeypatch.setattr(room, "SAMPLE_ROWS", 500)
+    monkeypatch.setattr(room, "BATCH_ROWS", 300)
+    monkeypatch.setattr(room, "_ROWS_A_CODEWORD", 1)
     monkeypatch.setattr(refinement, "PROBE_ROWS", 200)
     monkeypatch.setattr(refinement, "PROBE_ROUNDS", 3)
 
@@ -35,7 +38,7 @@ def start_of(random, num_rows, dim):
 def test_wherever_it_is_stopped_it_comes_to_the_same_end(
     random, small, stop_and_go, tmp_path, states, num_rows, dim, name
 ):
-    """Also where all rows are in the sample, whose record then is that of the rows."""
+    """Also where all rows are in the sample, whose record then may be that of the rows."""
     start = start_of(random, num_rows, dim)
     weights = random.uniform(0.5, 2.0, size=num_rows)
     whole = refine(*start, weights=weights, settings=SETTINGS)

@@ -8,7 +8,7 @@ import pytest
 from nncompress.cpu import tally
 from nncompress.errors import InputError
 from nncompress.machine import Machine, Team
-from nncompress.refinement import refine as refinement
+from nncompress.refinement import room
 from nncompress.refinement.engines.cpu import CpuEngine
 from nncompress.refinement.least_squares import LeastSquares
 from nncompress.refinement.refine import RefinementSettings, improve_codes, refine
@@ -155,13 +155,13 @@ def test_rows_of_many_bits_begin_from_residual_codebooks_and_others_are_annealed
 
 
 def test_codebooks_found_on_a_sample_serve_all_rows(random, monkeypatch):
-    monkeypatch.setattr(refinement, "SAMPLE_ROWS", 1_000)
+    monkeypatch.setattr(room, "SAMPLE_ROWS", 1_000)
     matrix = random.normal(size=(3_000, 20)) @ random.normal(size=(20, 20))
     matrix = matrix.astype(np.float32)
     codes = random.integers(K, size=(3_000, M)).astype(np.uint8)
     codebook = random.normal(size=(M * K, 20)).astype(np.float32)
     from_sample = refine(EmbeddingMatrix(matrix), codes, codebook)
-    monkeypatch.setattr(refinement, "SAMPLE_ROWS", 10_000)
+    monkeypatch.setattr(room, "SAMPLE_ROWS", 10_000)
     from_all = refine(EmbeddingMatrix(matrix), codes, codebook)
     assert from_sample.losses[-1] == pytest.approx(from_all.losses[-1], rel=0.08)
 
