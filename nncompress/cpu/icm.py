@@ -52,7 +52,7 @@ def _tile_rows(length):
 @njit(**INLINE)
 def unary_terms(unary, x, codewords, norms):
     """Fills ``norms - 2 x @ codebook.T``, ``(n, L)``; the codewords are packed as columns."""
-    product(x, False, codewords, unary, False)
+    product(x, np.bool_(False), codewords, unary, np.bool_(False))
     for i in range(unary.shape[0]):
         terms = unary[i]
         for unit in range(norms.size):
@@ -102,6 +102,13 @@ def _set(total, table, gram, codes, group, num_codewords, code):
     exchange(total, table, base + new * row_bytes, base + old * row_bytes, np.int64(gram.shape[1]))
     codes[group] = code
     return gain
+
+
+@njit(**INLINE)
+def _copy(source, target):
+    """Copies an array; an assignment would compile what it says of shapes that do not fit."""
+    for i in range(source.size):
+        target[i] = source[i]
 
 
 @njit(**JIT)
@@ -271,7 +278,7 @@ def improve(
             kept = np.int64(kept_table.ctypes.data)
             row = _U(first_row + first + i)
             settled = False  # whether ICM has nothing left to do with the codes as they are
-            trial_codes[:] = current
+            _copy(current, trial_codes)
             for trial in range(trials + 1):
                 table, gain = kept, np.float32(0)
                 if trial > 0:
@@ -285,10 +292,10 @@ def improve(
                         continue
                 more, table, ended = _descend(total, table, gram, trial_codes, margin, sweeps)
                 if gain + more > margin:
-                    current[:] = trial_codes
-                    kept_table[:] = changed_table
+                    _copy(trial_codes, current)
+                    _copy(changed_table, kept_table)
                     settled = ended
                 elif table == kept:
                     settled = ended
                 else:
-                    trial_codes[:] = current
+                    _copy(current, trial_codes)

@@ -83,7 +83,8 @@ def _choose(thread, threads, barrier, rows, chosen, firsts, fees, costs):
     last = costs.shape[0] - 1
     totals = np.empty_like(fees)
     for n in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
-        totals[:] = fees
+        for r in range(fees.size):
+            totals[r] = fees[r]
         for t in range(num_axes):
             place = min(np.int64(np.float32(4) * abs(rows[n, t])), last)
             here = costs[place, firsts[t] : firsts[t] + fees.size]

@@ -332,7 +332,7 @@ def _bounds(block, stream, size):
 def _rotate(coordinates, axes, packed_axes, out):
     """Multiplies coordinates by the axes; for a row the same bits, however many there are."""
     if len(coordinates) >= _FEW_ROWS:
-        product(coordinates, False, packed_axes, out, False)
+        product(coordinates, np.bool_(False), packed_axes, out, np.bool_(False))
         return
     out[:] = 0
     for i in range(len(coordinates)):

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from nncompress.cpu.barrier import wait_for_all
-from nncompress.cpu.elementary import JIT
+from nncompress.cpu.elementary import JIT, PART
 from nncompress.cpu.intrinsics import choose
 from nncompress.cpu.panels import pack, pack_transposed, panel_numbers
 from nncompress.cpu.product import product
@@ -51,7 +51,7 @@ class Draws(NamedTuple):
     stream: int  # one of ``random.noise.Stream``
 
 
-@njit(**JIT)
+@njit(**PART)
 def _report(certain, squares, weighted_squares, batch_size, out, index):
     """Writes a batch's loss, maxp and weighted loss to row ``index`` of ``out``."""
     maxp = 0.0
@@ -62,7 +62,7 @@ def _report(certain, squares, weighted_squares, batch_size, out, index):
     out[index, 2] = 0.5 * weighted_squares / batch_size
 
 
-@njit(**JIT)
+@njit(**PART)
 def _sum_in_order(values):
     total = 0.0
     for i in range(values.size):
@@ -70,7 +70,7 @@ def _sum_in_order(values):
     return total
 
 
-@njit(**JIT)
+@njit(**PART)
 def _weighted_sum_in_order(values, weights):
     total = 0.0
     for i in range(values.size):
@@ -102,7 +102,7 @@ def train(
         plan: Learning rates, temperatures and noise positions.
         out: float64 ``(batches, 3)``: loss of the normalized rows, maxp, and the weighted loss.
     """
-    passed = 0
+    passed = np.int64(0)
     steps, batch_size = batches.rows.shape
     words = np.empty(4, np.uint32)
     words[0], words[1] = draws.seed_words[0], draws.seed_words[1]
@@ -139,7 +139,7 @@ def train(
             _report(buffers.certain, squares, weighted_squares, batch_size, out, step)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _choose(outputs, bias, num_codewords, best, chosen, codes):
     """Writes the code of the largest output of each group."""
     n = outputs.shape[1]
@@ -188,5 +188,5 @@ def encode(thread, threads, barrier, shape, weights, source, normalization, code
         pack_transposed(x, packed)
         hidden(weights, packed, h, 0, num_hidden)
         pack(h, packed)
-        product(weights.w2, False, packed, z, False)
+        product(weights.w2, np.bool_(False), packed, z, np.bool_(False))
         _choose(z, weights.b2, shape.num_codewords, best[:n], chosen[:n], codes[first : first + n])

@@ -109,14 +109,15 @@ def gather(x, source, rows, normalization):
 @njit(**PART)
 def hidden(weights, xt, h, start, stop):
     """Computes hidden units ``start`` to ``stop`` of rows, whose transpose is packed."""
-    product(weights.w1[start:stop], False, xt, h[start:stop], False)
+    no = np.bool_(False)
+    product(weights.w1[start:stop], no, xt, h[start:stop], no)
     for unit in range(start, stop):
         row, bias = h[unit], weights.b1[unit]
         for i in range(row.size):
             row[i] = tanh(row[i] + bias)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _softplus(v, derivative, inverse_tau):
     """Replaces ``v`` by ``t = softplus(v) + eps``.
 
@@ -148,7 +149,7 @@ def _draw(out, bits, noise, first_row, group, first, num_codewords):
             row[i] = exp(-noise.given[first_row + i, group, first + k])
 
 
-@njit(**JIT)
+@njit(**PART)
 def _probabilities(group, shape, b2, p, q, noise, first_row, tau, draws, bits, columns):
     """Turns a group's encoder outputs in ``p`` into probabilities, and fills ``q``.
 
@@ -195,7 +196,7 @@ def _probabilities(group, shape, b2, p, q, noise, first_row, tau, draws, bits, c
     return _total(total)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _residual(x, y, blocks, dy, squares, batch_size, row_weights):
     """Adds the parts of the reconstruction up.
 
@@ -215,7 +216,7 @@ def _residual(x, y, blocks, dy, squares, batch_size, row_weights):
             row[j] *= factor
 
 
-@njit(**JIT)
+@njit(**PART)
 def _softmax_gradient(group, num_codewords, p, q, dp, columns):
     """Turns the gradient of a group's probabilities into that of the encoder's outputs."""
     n = p.shape[1]
@@ -232,7 +233,7 @@ def _softmax_gradient(group, num_codewords, p, q, dp, columns):
             d_row[i] = (d_row[i] - mean[i]) * p_row[i] * q_row[i]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _hidden_gradient(parts, blocks, unit, activations):
     """Adds up a unit's gradient in the first part, through tanh, and returns its sum."""
     total, one = parts[0, unit], activations.dtype.type(1)
@@ -268,6 +269,7 @@ def forward(
     Returns:
         The number of barriers that this thread has passed.
     """
+    no, yes = np.bool_(False), np.bool_(True)  # literals would have ``product`` compiled for each
     h, p, q, y = buffers.h, buffers.p, buffers.q, buffers.y
     x, packed = buffers.x[thread], buffers.packed[thread]
     gather(x, tile.source, tile.rows, normalization)
@@ -284,14 +286,14 @@ def forward(
             y[block] = 0
             continue
         units = slice(start * shape.num_codewords, stop * shape.num_codewords)
-        product(weights.w2[units], False, packed[0], p[units], False)
+        product(weights.w2[units], no, packed[0], p[units], no)
         for group in range(start, stop):
             buffers.certain[group] += _probabilities(
                 group, shape, weights.b2, p, q, noise, tile.first, tau, buffers.draws[thread],
                 buffers.bits[thread], buffers.columns[thread],
             )  # fmt: skip
         pack(weights.codebook[units], packed[1])
-        product(p[units], True, packed[1], y[block], False)
+        product(p[units], yes, packed[1], y[block], no)
     passed = wait_for_all(barrier, passed, threads)
     _residual(
         x,
@@ -332,6 +334,7 @@ def backward(
     Returns:
         The number of barriers that this thread has passed.
     """
+    no, yes = np.bool_(False), np.bool_(True)
     h, p, q, dp, dh = buffers.h, buffers.p, buffers.q, buffers.dp, buffers.dh
     num_codewords = shape.num_codewords
     packed = buffers.packed[thread]
@@ -344,15 +347,15 @@ def backward(
             dh[block] = 0
             continue
         units = slice(start * num_codewords, stop * num_codewords)
-        product(p[units], False, packed[0], gradients.codebook[units], not fresh)
-        product(weights.codebook[units], False, packed[1], dp[units], False)
+        product(p[units], no, packed[0], gradients.codebook[units], not fresh)
+        product(weights.codebook[units], no, packed[1], dp[units], no)
         for group in range(start, stop):
             _softmax_gradient(group, num_codewords, p, q, dp, buffers.columns[thread])
-        product(dp[units], False, packed[2], gradients.w2[units], not fresh)
+        product(dp[units], no, packed[2], gradients.w2[units], not fresh)
         for unit in range(start * num_codewords, stop * num_codewords):
             gradients.b2[unit] = _total(dp[unit]) + (0 if fresh else gradients.b2[unit])
         pack(dp[units], packed[3])
-        product(weights.w2[units], True, packed[3], dh[block], False)
+        product(weights.w2[units], yes, packed[3], dh[block], no)
         if at_once:
             move_logits(block, shape, optimizer, (rate, 1.0))
     passed = wait_for_all(barrier, passed, threads)
@@ -364,7 +367,7 @@ def backward(
         for unit in range(start, stop):
             total = _hidden_gradient(dh, shape.blocks, unit, h[unit])
             gradients.b1[unit] = total + (0 if fresh else gradients.b1[unit])
-        product(dh[0, start:stop], False, packed[0], gradients.w1[start:stop], not fresh)
+        product(dh[0, start:stop], no, packed[0], gradients.w1[start:stop], not fresh)
         if at_once:
             move_units(block, shape, optimizer, (rate, 1.0))
     return passed
