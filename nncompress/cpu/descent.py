@@ -71,16 +71,18 @@ def _move(weights, gradients, first, second, begin, end, optimizer, change):
     """
     kind = weights.dtype.type
     rate, factor = kind(change[0]), kind(change[1])
+    w, g = weights[begin:end], gradients[begin:end]
     if first.size == 0:
-        for i in range(begin, end):
-            weights[i] -= rate * (factor * gradients[i])
+        for i in range(w.size):
+            w[i] -= rate * (factor * g[i])
         return
     new1, new2, eps = kind(1.0 - optimizer[0]), kind(1.0 - optimizer[1]), kind(optimizer[2])
-    for i in range(begin, end):
-        gradient = factor * gradients[i]
-        first[i] += new1 * (gradient - first[i])
-        second[i] += new2 * (gradient * gradient - second[i])
-        weights[i] -= rate * inverse(np.sqrt(second[i]) + eps) * first[i]
+    m, v = first[begin:end], second[begin:end]
+    for i in range(w.size):
+        gradient = factor * g[i]
+        m[i] += new1 * (gradient - m[i])
+        v[i] += new2 * (gradient * gradient - v[i])
+        w[i] -= rate * inverse(np.sqrt(v[i]) + eps) * m[i]
 
 
 @njit(**PART)

@@ -117,7 +117,7 @@ def hidden(weights, xt, h, start, stop):
             row[i] = tanh(row[i] + bias)
 
 
-@njit(**PART)
+@njit(**JIT)
 def _softplus(v, derivative, inverse_tau):
     """Replaces ``v`` by ``t = softplus(v) + eps``.
 
@@ -149,7 +149,7 @@ def _draw(out, bits, noise, first_row, group, first, num_codewords):
             row[i] = exp(-noise.given[first_row + i, group, first + k])
 
 
-@njit(**PART)
+@njit(**JIT)
 def _probabilities(group, shape, b2, p, q, noise, first_row, tau, draws, bits, columns):
     """Turns a group's encoder outputs in ``p`` into probabilities, and fills ``q``.
 
@@ -196,7 +196,7 @@ def _probabilities(group, shape, b2, p, q, noise, first_row, tau, draws, bits, c
     return _total(total)
 
 
-@njit(**PART)
+@njit(**JIT)
 def _residual(x, y, blocks, dy, squares, batch_size, row_weights):
     """Adds the parts of the reconstruction up.
 
@@ -216,7 +216,7 @@ def _residual(x, y, blocks, dy, squares, batch_size, row_weights):
             row[j] *= factor
 
 
-@njit(**PART)
+@njit(**JIT)
 def _softmax_gradient(group, num_codewords, p, q, dp, columns):
     """Turns the gradient of a group's probabilities into that of the encoder's outputs."""
     n = p.shape[1]
@@ -233,7 +233,7 @@ def _softmax_gradient(group, num_codewords, p, q, dp, columns):
             d_row[i] = (d_row[i] - mean[i]) * p_row[i] * q_row[i]
 
 
-@njit(**PART)
+@njit(**JIT)
 def _hidden_gradient(parts, blocks, unit, activations):
     """Adds up a unit's gradient in the first part, through tanh, and returns its sum."""
     total, one = parts[0, unit], activations.dtype.type(1)
