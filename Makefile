@@ -1,16 +1,17 @@
 # `make demo` compresses GloVe 6B 50d; `make test` runs the tests and the lint.
-# Both set up .venv on their first run and reuse it afterwards. `make test-long` runs for hours: it
-# kills commands, has their calls fail, gives the readers a hundred thousand damaged inputs of each
-# kind, and looks for growth (docs/reliability.md). `make test-bridges` installs the libraries that
-# a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB) and runs the
-# tests that need them.
+# Both set up .venv on their first run and reuse it afterwards. `make test-avx2` runs the compiled
+# kernels' tests as they are for a processor with AVX2 and no AVX-512. `make test-long` runs for
+# hours: it kills commands, has their calls fail, gives the readers a hundred thousand damaged inputs
+# of each kind, and looks for growth (docs/reliability.md). `make test-bridges` installs the
+# libraries that a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB)
+# and runs the tests that need them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-long test-bridges lint setup clean
+.PHONY: demo test test-avx2 test-long test-bridges lint setup clean
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/fetch_vectors.py glove.6B.50d
@@ -18,6 +19,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest -n 2
+
+# Kernels as they are for processors without AVX-512, on one that has AVX2.
+test-avx2: $(INSTALLED)
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(BIN)/python -m pytest -n 2 \
+		tests/cpu tests/autoencoder/test_fused.py tests/refinement/test_refine.py
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long tests/reliability -n 2

@@ -31,7 +31,6 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import describe
-from nncompress.cpu.target import VECTOR_BYTES
 from nncompress.cpu.vectors import copy, count_bits, exchange, gather_sum, up_to
 from nncompress.machine import Team
 from nncompress.random.noise import Stream, generator
@@ -339,7 +338,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only D=50, fewer repeats")
     quick = parser.parse_args().quick
     rounds = 3 if quick else ROUNDS
-    print(f"{describe()}, vectors of {VECTOR_BYTES} bytes; one thread, medians of {rounds}\n")
+    print(f"{describe()}; one thread, medians of {rounds}\n")
     columns = ["kernel", "D", "M", "K", "rows/s", "its limit", "made of, us a row", "share"]
     print(f"| {' | '.join(columns)} |")
     print("| --- " * len(columns) + "|")

@@ -3,9 +3,12 @@
 
 One process, every contender in turn and again, medians of the repeats: plain Chainer as the 2018
 port had it (the table in an EmbedID, SerialIterator, StandardUpdater), this project's plain Chain,
-PyTorch eager and compiled where torch is installed, and the fused step. The limit is the rate of
-`numpy.matmul` on 2048 x 2048 in float32, measured in the same rounds.
+PyTorch eager and compiled where torch is installed, and the fused step with all cores and with one
+thread. The limit is the rate of `numpy.matmul` on 2048 x 2048 in float32, measured in the same
+rounds, with all cores and with one.
 
+For AVX2's kernels on a processor with AVX-512, set NUMBA_CPU_NAME=haswell, NUMBA_CPU_FEATURES= and
+OPENBLAS_CORETYPE=Haswell. `--one-thread` measures the fused step with one thread alone.
 """
 
 import argparse
@@ -15,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -99,13 +103,17 @@ def ported(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
     return step
 
 
-def of_this_project(kind: type, update: type) -> Callable[..., Callable[[], int]]:
+def of_this_project(
+    kind: type, update: type, threads: int | None = None
+) -> Callable[..., Callable[[], int]]:
     """Returns a maker of functions that make steps of a chain of this project."""
 
     def make(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
         settings = TrainingOptions(batch_size=batch, epochs=10_000).resolve(len(matrix), m, k)
-        chain = kind(matrix.shape[1], m, k, init="scaled")
-        updater = update(EmbeddingMatrix(matrix), chain, settings, Machine())
+        machine = Machine(threads=threads)
+        options = {"machine": machine} if kind is FusedAutoencoder else {}
+        chain = kind(matrix.shape[1], m, k, init="scaled", **options)
+        updater = update(EmbeddingMatrix(matrix), chain, settings, machine)
 
         def step() -> int:
             before = updater.iteration
@@ -149,10 +157,12 @@ def with_torch(compiled: bool) -> Callable[..., Callable[[], int]]:
     return make
 
 
+ALL_CORES, ONE_THREAD = "fused", "fused, one thread"
 CONTENDERS = {
     "Chainer, as the port": ported,
     "Chainer, plain Chain": of_this_project(CompositionalAutoencoder, AutoencoderUpdater),
-    "fused": of_this_project(FusedAutoencoder, FusedUpdater),
+    ALL_CORES: of_this_project(FusedAutoencoder, FusedUpdater),
+    ONE_THREAD: of_this_project(FusedAutoencoder, FusedUpdater, threads=1),
 }
 if torch is not None:
     torch.set_num_threads(usable_cores())
@@ -183,44 +193,59 @@ def product_rate(a: np.ndarray, out: np.ndarray) -> float:
     return 2.0 * len(a) ** 3 / (time.perf_counter() - started)
 
 
-def measure(dim: int, m: int, k: int, batch: int) -> tuple[dict[str, float], float]:
-    """Measures every contender at one size, in turn."""
+def measure(
+    contenders: dict, dim: int, m: int, k: int, batch: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Measures contenders at one size, in turn, and the product's rate for them."""
     random = np.random.default_rng(0)
     matrix = random.normal(size=(ROWS, dim)).astype(np.float32)
     square = random.normal(size=(2_048, 2_048)).astype(np.float32)
     out = np.empty_like(square)
-    steps = {name: make(matrix, m, k, batch) for name, make in CONTENDERS.items()}
+    steps = {name: make(matrix, m, k, batch) for name, make in contenders.items()}
     for step in steps.values():
         rate(step, ROUND_SECONDS)
-    product_rate(square, out)
+    threads = {ALL_CORES: usable_cores(), ONE_THREAD: 1}
     rates: dict[str, list[float]] = {name: [] for name in steps}
-    limits = []
+    limits: dict[str, list[float]] = {name: [] for name in threads if name in steps}
     for _ in range(ROUNDS):
-        limits.append(product_rate(square, out))
+        for name, found in limits.items():
+            with threadpool_limits(threads[name], user_api="blas"):
+                product_rate(square, out)
+                found.append(product_rate(square, out))
         for name, step in steps.items():
             rates[name].append(rate(step, ROUND_SECONDS))
-    return {name: float(np.median(found)) for name, found in rates.items()}, float(
-        np.median(limits)
+    medians = (
+        {name: float(np.median(each)) for name, each in found.items()} for found in (rates, limits)
     )
+    return tuple(medians)
 
 
 def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only the first two sizes")
-    sizes = SIZES[:2] if parser.parse_args().quick else SIZES
-    names = list(CONTENDERS)
+    parser.add_argument("--one-thread", action="store_true", help="only one thread's steps")
+    args = parser.parse_args()
+    contenders = CONTENDERS
+    if args.one_thread:
+        contenders = {ONE_THREAD: CONTENDERS[ONE_THREAD]}
     versions = f"Chainer {chainer.__version__}" + (f", torch {torch.__version__}" if torch else "")
     print(f"{describe()}, {versions}; steps a second, medians of {ROUNDS} rounds\n")
-    columns = ["D", "M", "K", "batch", *names, "sgemm, GFLOP/s", "its limit", "fused share"]
+    columns = ["D", "M", "K", "batch", *contenders]
+    columns += [
+        f"{what} of {name}"
+        for name in (ALL_CORES, ONE_THREAD)
+        if name in contenders
+        for what in ("sgemm, GFLOP/s,", "limit", "share")
+    ]
     print(f"| {' | '.join(columns)} |")
     print("| --- " * len(columns) + "|")
-    for size in sizes:
-        rates, limit = measure(*size)
-        dim, m, k, batch = size
-        most = limit / operations(*size)
-        row = [dim, m, k, batch, *(f"{rates[name]:.4g}" for name in names)]
-        row += [f"{limit / 1e9:.0f}", f"{most:.4g}", f"{rates['fused'] / most:.0%}"]
+    for size in SIZES[:2] if args.quick else SIZES:
+        rates, limits = measure(contenders, *size)
+        row = [*size, *(f"{rates[name]:.4g}" for name in contenders)]
+        for name, limit in limits.items():
+            most = limit / operations(*size)
+            row += [f"{limit / 1e9:.0f}", f"{most:.4g}", f"{rates[name] / most:.0%}"]
         print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
