@@ -81,11 +81,11 @@ def look(costs, noise, temperature, tables, limit):
 
 
 @njit
-def look_at_words(costs, words, limit):
+def look_at_masks(costs, masks, limit):
     """Counts costs up to a limit."""
     first, count = np.int64(costs.ctypes.data), 0
-    for word in range(words):
-        place = first + 4 * WORD * (word % (costs.size // WORD))
+    for mask in range(masks):
+        place = first + 4 * WORD * (mask % (costs.size // WORD))
         count += count_bits(up_to(place, limit))
     return count
 
@@ -153,7 +153,7 @@ class Workload:
         for temperature in np.linspace(2.0, 0.4, ANNEALING_ROUNDS):
             self.rows.relax([temperature * self.rows.temperature] * 4)
         self.x = x
-        self.groups, self.words = num_codebooks, num_codewords
+        self.groups, self.num_codewords = num_codebooks, num_codewords
         self.codebook = self.rows.codebook.astype(np.float32)
         self.first_units = np.arange(num_codebooks, dtype=np.int32) * num_codewords
         self.noise = (
@@ -220,7 +220,7 @@ class Workload:
             times["changes"] = TRIALS
             tables = TRIALS * count
             numbers = TRIALS * 2 * settling * units
-            parts["looks of ICM"] = lambda: look_at_words(table, numbers // WORD, np.float32(1))
+            parts["looks of ICM"] = lambda: look_at_masks(table, numbers // WORD, np.float32(1))
             times["looks of ICM"] = 1.0
         parts["changes"] = lambda: replay_changes(table, gram, new, old)
         noise, temperature = self.noise, np.float32(0.5)
@@ -270,12 +270,12 @@ class Workload:
                 new = np.ones(paths.shape, bool)  # where a path leaves the one before it
                 new[1:] = np.logical_or.accumulate(paths[1:] != paths[:-1], axis=1)
                 nodes[step].append(paths[new])
-                own = slice(group * self.words, (group + 1) * self.words)
-                block = self.work._pairs[group][:, : self.words]
+                own = slice(group * self.num_codewords, (group + 1) * self.num_codewords)
+                block = self.work._pairs[group][:, : self.num_codewords]
                 costs = totals[:, None] + unary[own] + block[paths].sum(axis=1)
                 best = np.sort(np.argsort(costs, axis=None, kind="stable")[:WIDTH])
-                units = (own.start + best % self.words).astype(np.int32)
-                paths = np.column_stack([paths[best // self.words], units])
+                units = (own.start + best % self.num_codewords).astype(np.int32)
+                paths = np.column_stack([paths[best // self.num_codewords], units])
                 looked += costs.size
                 totals, kept = costs.ravel()[best], kept + len(best)
         steps = [
@@ -287,10 +287,10 @@ class Workload:
         ]  # fmt: skip
         total = np.zeros(self.work._pairs.shape[2], np.float32)
         scale = ROWS["search"] / COUNTED_ROWS
-        costs = np.zeros(WIDTH * self.words, np.float32)
+        costs = np.zeros(WIDTH * self.num_codewords, np.float32)
         paths, longer = np.zeros((2, WIDTH, -(-self.groups // 16) * 16), np.int32)
         parts["branches"] = lambda: [add_rows(total, *step) for step in steps]
-        parts["looks"] = lambda: look_at_words(costs, looked // WORD, np.float32(1))
+        parts["looks"] = lambda: look_at_masks(costs, looked // WORD, np.float32(1))
         parts["copies"] = lambda: copy_paths(longer, paths, kept)
         return parts, times | {"branches": scale, "looks": scale, "copies": scale}
 

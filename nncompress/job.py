@@ -17,6 +17,8 @@ from nncompress.training.checkpoint import forget
 from nncompress.version import __version__
 
 _TRAINED = "trained"
+# Raised where a job goes through rows in other passes: one that has begun with others cannot go on.
+_PASSES = 2
 
 
 @contextmanager
@@ -58,8 +60,8 @@ def open_work(
         )
     with WorkDirectory.open(path) as work:
         work.require({
-            "version": __version__, "device": "CPU" if machine.gpu < 0 else "GPU",
-            **plan.settings(), **asdict(plan.training), **asdict(plan.refinement), **others,
+            "version": __version__, "passes": _PASSES,
+            "device": "CPU" if machine.gpu < 0 else "GPU", **plan.settings(), **asdict(plan.training), **asdict(plan.refinement), **others,
         })  # fmt: skip
         yield work
 

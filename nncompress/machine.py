@@ -182,17 +182,18 @@ def _cgroup_quota() -> float | None:
     return quota / period if quota > 0 and period > 0 else None
 
 
-def new_barrier() -> np.ndarray:
-    """Makes a barrier for ``cpu.barrier``, int64 ``(48,)``.
+# Where a barrier has its parts, in bytes: a counter of those who have come, one of those who sleep,
+# and POSIX's mutex and condition, each with lines of the cache to itself.
+BARRIER_SLEEPERS, BARRIER_MUTEX, BARRIER_CONDITION, _BARRIER_BYTES = 64, 128, 256, 384
 
-    A counter of those who have come, one of those who sleep, and POSIX's mutex and condition have
-    lines of the cache to themselves.
-    """
-    barrier = np.zeros(48, np.int64)
+
+def new_barrier() -> np.ndarray:
+    """Makes a barrier for ``cpu.barrier``, int64 ``(48,)``."""
+    barrier = np.zeros(_BARRIER_BYTES // 8, np.int64)
     if os.name == "posix":
         library = ctypes.CDLL(None)
-        library.pthread_mutex_init(ctypes.c_void_p(barrier.ctypes.data + 128), None)
-        library.pthread_cond_init(ctypes.c_void_p(barrier.ctypes.data + 256), None)
+        library.pthread_mutex_init(ctypes.c_void_p(barrier.ctypes.data + BARRIER_MUTEX), None)
+        library.pthread_cond_init(ctypes.c_void_p(barrier.ctypes.data + BARRIER_CONDITION), None)
     return barrier
 
 

@@ -17,7 +17,7 @@ from nncompress.random.noise import Stream, noise_words
 
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
 _WORK_FOR_4, _WORK_FOR_8 = 4e7, 3e8
-_MOST_BLOCKS = 8
+_FEWEST_BLOCKS, _MOST_BLOCKS = 2, 8
 
 
 class FusedAutoencoder(KernelAutoencoder):
@@ -222,7 +222,9 @@ class FusedAutoencoder(KernelAutoencoder):
         # More blocks feed more threads, and make more parts to add up. The number must not depend
         # on the threads: how a sum is cut decides how it is rounded.
         work = min(batch_size, TILE_ROWS) * self.count_params()
-        blocks = 2 if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
+        blocks = (
+            _FEWEST_BLOCKS if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
+        )
         return Shape(
             self.codebook.shape[1], len(self.l1.W), self.num_codebooks, self.num_codewords, blocks
         )
@@ -243,11 +245,13 @@ class FusedAutoencoder(KernelAutoencoder):
     def _buffer_shapes(self, rows: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         num_hidden, dim = self.l1.W.shape
         num_units = self.codebook.shape[0]
-        dtype, threads, blocks = self.codebook.dtype, self._threads, _MOST_BLOCKS
+        dtype, blocks = self.codebook.dtype, _MOST_BLOCKS
+        threads = min(self._threads, blocks)
+        units = -(-self.num_codebooks // _FEWEST_BLOCKS) * self.num_codewords  # of a block
         packed = max(
-            panel_numbers(max(dim, num_hidden, num_units), rows, dtype.itemsize),
+            panel_numbers(max(dim, num_hidden, units), rows, dtype.itemsize),
             panel_numbers(rows, max(dim, num_hidden), dtype.itemsize),
-            panel_numbers(num_units, dim, dtype.itemsize),
+            panel_numbers(units, dim, dtype.itemsize),
         )
         return {
             "h": ((num_hidden, rows), dtype),

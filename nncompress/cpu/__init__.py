@@ -1,6 +1,6 @@
 """The CPU's kernels: Numba code, run by a team of threads.
 
-Numba compiles them on their first use, which takes some ten seconds, and keeps the result where
+Numba compiles them on their first use, which takes some twenty seconds, and keeps the result where
 ``cache`` says.
 """
 
@@ -35,4 +35,4 @@ __all__ = [
 def announce_compilation() -> None:
     """Tells the user why nothing happens for a while, if kernels have to be compiled and kept."""
     if cache.DIRECTORY and not any(Path(cache.DIRECTORY).rglob("*.nbi")):
-        print("Compiling kernels for their first use (some ten seconds, once)", file=sys.stderr)
+        print("Compiling kernels for their first use (some twenty seconds, once)", file=sys.stderr)

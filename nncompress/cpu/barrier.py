@@ -1,7 +1,7 @@
 """A barrier between the threads of a team: they wait for each other, briefly awake, then asleep.
 
-A team has no more threads than cores, and usually the last one comes within microseconds. But it
-may share its core with somebody else, and be set aside for milliseconds: then a core whose thread
+Usually the last one comes within microseconds, for there are no more threads than cores. But it may
+share its core with somebody else, and be set aside for milliseconds: then a core whose thread
 sleeps is free, and the system moves what waits elsewhere to it.
 """
 
@@ -13,11 +13,10 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from nncompress.cpu import cache
+from nncompress.machine import BARRIER_CONDITION, BARRIER_MUTEX, BARRIER_SLEEPERS
 
 # Looks at the barrier before a thread falls asleep: some tens of microseconds.
 _LOOKS = 20_000
-# Where a barrier has its parts, in bytes; ``machine.new_barrier`` makes it.
-_SLEEPERS, _MUTEX, _CONDITION = 64, 128, 256
 
 
 @intrinsic
@@ -62,21 +61,21 @@ def _wait_asleep(barrier, wanted):
         while _atomic_load(barrier) < wanted:
             _yield_processor()
         return
-    _atomic_add(barrier + _SLEEPERS, 1)
-    _lock(barrier + _MUTEX)
+    _atomic_add(barrier + BARRIER_SLEEPERS, 1)
+    _lock(barrier + BARRIER_MUTEX)
     while _atomic_load(barrier) < wanted:
-        _sleep(barrier + _CONDITION, barrier + _MUTEX)
-    _unlock(barrier + _MUTEX)
-    _atomic_add(barrier + _SLEEPERS, -1)
+        _sleep(barrier + BARRIER_CONDITION, barrier + BARRIER_MUTEX)
+    _unlock(barrier + BARRIER_MUTEX)
+    _atomic_add(barrier + BARRIER_SLEEPERS, -1)
 
 
 @njit(nogil=True)
 def _wake(barrier):
     """Wakes those who sleep. Who falls asleep meanwhile sees before that all have come."""
-    if _SLEEPS and _atomic_load(barrier + _SLEEPERS) > 0:
-        _lock(barrier + _MUTEX)
-        _wake_all(barrier + _CONDITION)
-        _unlock(barrier + _MUTEX)
+    if _SLEEPS and _atomic_load(barrier + BARRIER_SLEEPERS) > 0:
+        _lock(barrier + BARRIER_MUTEX)
+        _wake_all(barrier + BARRIER_CONDITION)
+        _unlock(barrier + BARRIER_MUTEX)
 
 
 @njit(nogil=True, cache=bool(cache.DIRECTORY))

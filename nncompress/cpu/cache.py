@@ -24,7 +24,7 @@ from pathlib import Path
 import numba
 
 _HERE = Path(__file__).parent
-_LEAST_FREE = 32 << 20  # bytes; the kernels take 5 MB
+_LEAST_FREE = 32 << 20  # bytes; the kernels of a processor take 8 MB
 _MINUTE = 60.0
 _DAY = 86_400.0
 _UNUSED_DAYS = 30
@@ -54,7 +54,7 @@ def _choose() -> str:
             )
         return directory
     warnings.warn(
-        "kernels are compiled every time, which takes some ten seconds, as no directory is safe "
+        "kernels are compiled every time, which takes some twenty seconds, as no directory is safe "
         f"to keep them in ({'; '.join(reasons)}); set NUMBA_CACHE_DIR to one of your own",
         stacklevel=2,
     )

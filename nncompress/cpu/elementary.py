@@ -36,7 +36,7 @@ _LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)
 _LOG2E = _F(1.44269504088896341)
 _SQRT_HALF_BITS, _ROOT_OF_2 = 0x3F3504F3, _F(1.41421356)
 _INTEGERS = _F(1.5 * 2**23)
-_INVERSE_BITS = 0x7EF311C7
+_INVERSE_BITS, _LARGEST_INVERTED = 0x7EF311C7, _F(2.0**125)
 _LOG = tuple(
     _F(c)
     for c in (
@@ -76,7 +76,7 @@ def exp(x):
 
 
 def inverse(x):
-    """Computes 1 / x for a positive, normal number."""
+    """Computes 1 / x for a positive, normal number; above 2^125 what it is for that."""
     raise NotImplementedError
 
 
@@ -130,6 +130,7 @@ def _exp(x):
         return lambda x: math.exp(x)
 
     def exp32(x):
+        given = x
         x = larger(smaller(x, _F(88.0)), _F(-87.0))
         # Numbers of this size have no bits after the point, and their last ones are the integer.
         shifted = x * _LOG2E + _INTEGERS
@@ -140,7 +141,7 @@ def _exp(x):
         p += (_EXP[0] * r + _EXP[1]) * (r2 * r2)
         p = p * r2 + r + _F(1)
         power = bits_to_float(np.int32(np.int32(float_to_bits(shifted) << 23) + (127 << 23)))
-        return p * power
+        return p * power if given == given else given  # NaN
 
     return exp32
 
@@ -171,6 +172,7 @@ def _inverse(x):
     def inverse32(x):
         # Newton's method, from a number that the bits tell to an eighth: a division waits for the
         # one divider that a root next to it needs too.
+        x = smaller(x, _LARGEST_INVERTED)
         y = bits_to_float(np.int32(_INVERSE_BITS - float_to_bits(x)))
         y += y * (_F(1) - x * y)
         y += y * (_F(1) - x * y)

@@ -1,4 +1,4 @@
-"""Growing: residual codebooks that beam search finds its way through, bettered on ever other rows.
+"""Growing: residual codebooks that beam search finds its way through, bettered on other rows.
 
 Sources: Liu et al., "Improved Residual Vector Quantization for High-dimensional Approximate
 Nearest Neighbor Search", 2015 (beam search through residual codebooks); Bottou and Bengio,
@@ -25,7 +25,8 @@ def grow(rows: CodedRows, time_over: Callable[[], float] = lambda: 0.0) -> Coded
 
     A pass searches codes for a batch of rows anew, and fits the codebook to them. Neither codes
     nor rows come from the pass before: a codebook that is fitted to the same rows again and again
-    serves them ever better, and others worse.
+    serves them ever better, and others worse. Where a table has few rows more than a batch, most
+    of them come again, and all of them where it has none.
 
     Args:
         rows: The rows to take batches from; they stay as they are.

@@ -60,8 +60,8 @@ class RefinementSettings:
         annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
             codebook; 0 for none, and no other start than the trained one.
         rounds: The most rounds after that; each improves the codes and then the codebook. After
-            residual codebooks, where each begins with beam search, a third as many, and one if
-            there are many rows.
+            residual codebooks, where each begins with beam search, a third as many and at least
+            one, and one if there are many rows.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
         seconds: Time after which no further round begins, or None. A few passes through the rows
@@ -314,6 +314,8 @@ def _new_start(
     rows = trained.with_codebook(sample.codebook, "rows")
     if start == "annealed":
         rows.relax(falling_temperatures(sample.temperature))
+    else:
+        rows.loss = math.inf  # their codes are not of this codebook
     return rows, start
 
 
@@ -363,6 +365,7 @@ def _rounds(
             rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")
-            if before - rows.loss <= settings.tolerance * before or clock.share() >= 1.0:
+            gained_little = before - rows.loss <= settings.tolerance * before < math.inf
+            if gained_little or clock.share() >= 1.0:
                 break
     return losses

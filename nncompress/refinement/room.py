@@ -16,6 +16,7 @@ CODEWORDS_OF_FULL_LENGTH = 1_024
 # Of each pair of codewords: the weight of the rows that use both, and either two inner products or
 # the solver's copy; a GPU's weights are there in whole numbers too.
 _PAIR_BYTES, _PAIR_BYTES_GPU = 16, 24
+_ROW_COPIES = 4  # in float32: as they are and normalized, of two batches
 _CODEWORD_COPIES = 8  # in float64: codebooks, sums and the solver's
 _FEWEST_SOLUTIONS = 8  # whatever the time
 _TIMED_CODEWORDS = 512
@@ -46,7 +47,7 @@ def refinement_bytes(num_rows: int, dim: int, num_units: int, *, on_gpu: bool = 
     """
     pairs = (_PAIR_BYTES_GPU if on_gpu else _PAIR_BYTES) * num_units**2
     held = min(num_rows, max(sample_rows(dim), batch_rows(num_units, dim)))
-    return pairs + 8 * dim * (_CODEWORD_COPIES * num_units + held)
+    return pairs + 8 * dim * _CODEWORD_COPIES * num_units + 4 * dim * _ROW_COPIES * held
 
 
 def solution_seconds(num_units: int, dim: int) -> float:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from nncompress.cpu import elementary
+from nncompress.cpu.arena import allocate
 from nncompress.cpu.barrier import wait_for_all
 from nncompress.cpu.panels import PANEL_BYTES, pack, pack_transposed, packed, panel_numbers
 from nncompress.cpu.product import product
@@ -52,7 +53,7 @@ def apply_inverse(x, y):
         (apply_tanh, np.tanh, np.logspace(-20, 0, 10_001)),
         (apply_log_of_one_and, np.log1p, np.linspace(0, 1, 100_001)),
         (apply_log_of_one_and, np.log1p, np.logspace(-37, 0, 10_001)),
-        (apply_inverse, np.reciprocal, np.logspace(-37, 37, 100_001)),
+        (apply_inverse, np.reciprocal, np.logspace(-37, 37.6, 100_001)),
     ],
 )
 def test_elementary_functions_are_accurate(dtype, apply, reference, numbers):
@@ -69,6 +70,19 @@ def test_exp_of_very_negative_numbers_is_nothing():
     found = np.empty_like(x)
     apply_exp(x, found)
     assert (found < 2e-38).all()
+
+
+@pytest.mark.parametrize("apply", [apply_exp, apply_tanh])
+def test_nan_stays_nan(apply):
+    found = np.zeros(20, np.float32)
+    apply(np.full(20, np.nan, np.float32), found)
+    assert np.isnan(found).all()
+
+
+def test_the_inverse_of_what_is_too_large_is_next_to_nothing():
+    found = np.full(20, np.nan, np.float32)
+    apply_inverse(np.array([1e38, 3.4e38, np.inf] * 6 + [np.inf] * 2, np.float32), found)
+    assert ((found > 0) & (found < 3e-38)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -142,3 +156,35 @@ def test_nobody_passes_a_barrier_before_all_are_there(threads):
         log[:] = -2
         team.run(meet, threads, log, 300)
         assert (log == np.arange(300)[:, None]).all()
+
+
+@njit(nogil=True)
+def meet_late(thread, threads, barrier, log, rounds, numbers):
+    passed = 0
+    for turn in range(rounds):
+        if thread == turn % threads:  # everybody else falls asleep meanwhile
+            for i in range(numbers.size):
+                numbers[i] = np.sqrt(numbers[i] + 1.0)
+        log[turn, thread] = turn
+        passed = wait_for_all(barrier, passed, threads)
+        for other in range(threads):
+            if log[turn, other] != turn:
+                log[turn, thread] = -1
+        passed = wait_for_all(barrier, passed, threads)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_who_has_fallen_asleep_wakes_up(threads):
+    log = np.full((40, threads), -2)
+    Team(threads).run(meet_late, threads, log, 40, np.ones(1_000_000))
+    assert (log == np.arange(40)[:, None]).all()
+
+
+def test_arrays_of_an_arena_begin_on_lines_and_do_not_overlap():
+    kinds = {"a": ((3, 5), np.float32), "b": ((7,), np.float64), "c": ((0,), np.float32)}
+    arrays = allocate({name: (shape, np.dtype(kind)) for name, (shape, kind) in kinds.items()})
+    for name, array in arrays.items():
+        assert (array.shape, array.dtype) == kinds[name]
+        assert array.ctypes.data % 64 == 0
+        array[...] = ord(name)
+    assert all((array == ord(name)).all() for name, array in arrays.items())
