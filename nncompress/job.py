@@ -17,7 +17,7 @@ from nncompress.training.checkpoint import forget
 from nncompress.version import __version__
 
 _TRAINED = "trained"
-# Raised where a job goes through rows in other passes: one that has begun with others cannot go on.
+# Raised where jobs go through rows in other passes: one that began with those before cannot go on.
 _PASSES = 2
 
 
@@ -61,7 +61,8 @@ def open_work(
     with WorkDirectory.open(path) as work:
         work.require({
             "version": __version__, "passes": _PASSES,
-            "device": "CPU" if machine.gpu < 0 else "GPU", **plan.settings(), **asdict(plan.training), **asdict(plan.refinement), **others,
+            "device": "CPU" if machine.gpu < 0 else "GPU",
+            **plan.settings(), **asdict(plan.training), **asdict(plan.refinement), **others,
         })  # fmt: skip
         yield work
 

@@ -182,8 +182,8 @@ def _cgroup_quota() -> float | None:
     return quota / period if quota > 0 and period > 0 else None
 
 
-# Where a barrier has its parts, in bytes: a counter of those who have come, one of those who sleep,
-# and POSIX's mutex and condition, each with lines of the cache to itself.
+# Where a barrier has its parts, in bytes: a counter of those who have come, one of those who
+# sleep, and POSIX's mutex and condition, each with lines of the cache to itself.
 BARRIER_SLEEPERS, BARRIER_MUTEX, BARRIER_CONDITION, _BARRIER_BYTES = 64, 128, 256, 384
 
 

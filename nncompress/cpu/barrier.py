@@ -1,7 +1,7 @@
 """A barrier between the threads of a team: they wait for each other, briefly awake, then asleep.
 
-Usually the last one comes within microseconds, for there are no more threads than cores. But it may
-share its core with somebody else, and be set aside for milliseconds: then a core whose thread
+Usually the last one comes within microseconds, for there are no more threads than cores. But it
+may share its core with somebody else, and be set aside for milliseconds: then a core whose thread
 sleeps is free, and the system moves what waits elsewhere to it.
 """
 

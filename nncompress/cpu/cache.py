@@ -54,8 +54,8 @@ def _choose() -> str:
             )
         return directory
     warnings.warn(
-        "kernels are compiled every time, which takes some twenty seconds, as no directory is safe "
-        f"to keep them in ({'; '.join(reasons)}); set NUMBA_CACHE_DIR to one of your own",
+        "kernels are compiled every time, which takes some twenty seconds, as no directory is "
+        f"safe to keep them in ({'; '.join(reasons)}); set NUMBA_CACHE_DIR to one of your own",
         stacklevel=2,
     )
     return ""

@@ -27,8 +27,8 @@ _INT, _SHORT, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 # fit into the registers; four rows of two vectors are the fewest that keep two multiply-adds a
 # cycle busy, each of which takes four cycles.
 _HIGH, _LOW = 6, 4
-# Rows of the right matrix that are gone through at a time: those of a panel stay in the first-level
-# cache with AVX2, and come from the second one with AVX-512, which is as fast.
+# Rows of the right matrix that are gone through at a time: a panel's stay in the first-level cache
+# with AVX2, and come from the second one with AVX-512, which is as fast.
 _DEPTH = 384
 _LINE_BYTES = 64
 # Operands of LLVM's prefetch: for writing, to all caches, data.
