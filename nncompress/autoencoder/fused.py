@@ -38,6 +38,8 @@ class FusedAutoencoder(KernelAutoencoder):
         self._memory: dict[str, np.ndarray] | None = None
         self._gradients: Weights | None = None
         self._memory_rows = 0
+        self._buffers: tuple[Buffers, Buffers] | None = None
+        self._buffers_size = 0
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise."""
@@ -231,16 +233,22 @@ class FusedAutoencoder(KernelAutoencoder):
 
     def _buffers_for(self, batch_size: int) -> tuple[Buffers, Buffers]:
         """Returns memory for tiles of a batch, and for its last one."""
-        rows = min(batch_size, TILE_ROWS)
-        if self._memory is None or self._memory_rows < rows:
-            self._memory, self._memory_rows = allocate(self._buffer_shapes(rows)), rows
-        return tuple(
-            Buffers(**{
-                name: self._memory[name].reshape(-1)[: math.prod(shape)].reshape(shape)
-                for name, (shape, _) in self._buffer_shapes(height).items()
-            })
-            for height in (rows, batch_size % TILE_ROWS or rows)
-        )  # fmt: skip
+        if self._buffers is None or self._buffers_size != batch_size:
+            rows = min(batch_size, TILE_ROWS)
+            if self._memory is None or self._memory_rows < rows:
+                self._memory, self._memory_rows = allocate(self._buffer_shapes(rows)), rows
+            full, rest = map(self._shaped, (rows, batch_size % TILE_ROWS or rows))
+            # The same array, not one that lies in the same place: copies of the chain have it so.
+            self._buffers = full, rest._replace(certain=full.certain)
+            self._buffers_size = batch_size
+        return self._buffers
+
+    def _shaped(self, rows: int) -> Buffers:
+        """Returns the memory as it is for a tile of so many rows."""
+        return Buffers(**{
+            name: self._memory[name].reshape(-1)[: math.prod(shape)].reshape(shape)
+            for name, (shape, _) in self._buffer_shapes(rows).items()
+        })  # fmt: skip
 
     def _buffer_shapes(self, rows: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         num_hidden, dim = self.l1.W.shape

@@ -8,8 +8,9 @@ quantization with a beam (Liu et al., "Improved Residual Vector Quantization", 2
 import numpy as np
 from numba import njit
 
+from nncompress.cpu.arena import empty_rows
 from nncompress.cpu.elementary import JIT
-from nncompress.cpu.icm import empty_rows, rounding_margin, unary_terms
+from nncompress.cpu.icm import rounding_margin, unary_terms
 from nncompress.cpu.vectors import (
     TOGETHER,
     add_branch,

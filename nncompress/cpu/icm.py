@@ -16,6 +16,7 @@ matrix, so that looking costs little and only changes cost much.
 import numpy as np
 from numba import njit
 
+from nncompress.cpu.arena import empty_rows
 from nncompress.cpu.elementary import INLINE, JIT
 from nncompress.cpu.intrinsics import load
 from nncompress.cpu.philox import philox
@@ -24,7 +25,6 @@ from nncompress.cpu.vectors import better, exchange, gather_sum
 
 _TABLE_NUMBERS = 131_072  # in the tables of a tile of rows, so that those stay in cache
 _FILL_COLUMNS = 64
-LINE_BYTES = 64
 _U = np.uint32
 
 
@@ -32,15 +32,6 @@ _U = np.uint32
 def _random_below(bits, size):
     """Maps 32 random bits to ``0 ... size-1``."""
     return np.int64((np.uint64(bits) * np.uint64(size)) >> np.uint64(32))
-
-
-@njit(**INLINE)
-def empty_rows(num_rows, length):
-    """Returns float32 ``(num_rows, length)`` that begins with a line of the caches."""
-    size = num_rows * length
-    room = np.empty(size + LINE_BYTES // 4, np.float32)
-    skipped = (-room.ctypes.data % LINE_BYTES) // 4
-    return room[skipped : skipped + size].reshape(num_rows, length)
 
 
 @njit(**INLINE)

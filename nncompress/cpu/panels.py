@@ -29,7 +29,9 @@ def panel_numbers(rows, columns, size):
 
 
 def packed(matrix: np.ndarray) -> np.ndarray:
-    """Returns a matrix packed, in memory of its own that begins on a line of the cache.
+    """Returns a matrix packed by NumPy, in memory of its own that begins on a line of the cache.
+
+    For matrices that are packed once: ``pack`` would have to be compiled for them.
 
     Args:
         matrix: float32 or float64 ``(rows, columns)``.

@@ -18,6 +18,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from nncompress.cpu.arena import LINE_BYTES
 from nncompress.cpu.elementary import JIT
 from nncompress.cpu.panels import PANEL_VECTORS
 from nncompress.cpu.target import VECTOR_BYTES
@@ -30,7 +31,6 @@ _HIGH, _LOW = 6, 4
 # Rows of the right matrix that are gone through at a time: a panel's stay in the first-level cache
 # with AVX2, and come from the second one with AVX-512, which is as fast.
 _DEPTH = 384
-_LINE_BYTES = 64
 # Operands of LLVM's prefetch: for writing, to all caches, data.
 _FOR_WRITING = tuple(_SHORT(number) for number in (1, 3, 1))
 
@@ -109,7 +109,7 @@ def _tile(typingctx, zero, height, vectors, inner, going_on, pointers, strides):
                 # The rows below are the next tile's, most of the time.
                 below = builder.mul(c_row, _INT(rows))
                 for row in range(rows):
-                    for line in range(0, columns * VECTOR_BYTES, _LINE_BYTES):
+                    for line in range(0, columns * VECTOR_BYTES, LINE_BYTES):
                         place = at(builder.add(c_rows[row], below), _INT(line), _BYTE)
                         builder.call(prefetch, [place, *_FOR_WRITING])
                 builder.cbranch(going_on, before, loop)

@@ -12,34 +12,24 @@ from nncompress.cpu.product import product
 from nncompress.machine import Team
 
 
-@njit
-def apply_log(x, y):
-    for i in range(x.size):
-        y[i] = elementary.log(x[i])
+def applied(function):
+    """Returns what applies an elementary function to each number of an array."""
+
+    @njit
+    def apply(x, y):
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    return apply
 
 
-@njit
-def apply_exp(x, y):
-    for i in range(x.size):
-        y[i] = elementary.exp(x[i])
-
-
-@njit
-def apply_tanh(x, y):
-    for i in range(x.size):
-        y[i] = elementary.tanh(x[i])
-
-
-@njit
-def apply_log_of_one_and(x, y):
-    for i in range(x.size):
-        y[i] = elementary.log_of_one_and(x[i])
-
-
-@njit
-def apply_inverse(x, y):
-    for i in range(x.size):
-        y[i] = elementary.inverse(x[i])
+apply_log, apply_exp, apply_tanh, apply_log_of_one_and, apply_inverse = map(
+    applied,
+    (
+        elementary.log, elementary.exp, elementary.tanh, elementary.log_of_one_and,
+        elementary.inverse,
+    ),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
