@@ -4,7 +4,8 @@
 # hours: it kills commands, has their calls fail, gives the readers a hundred thousand damaged inputs
 # of each kind, and looks for growth (docs/reliability.md). `make test-bridges` installs the
 # libraries that a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB)
-# and runs the tests that need them.
+# and those that large tables are read and shared out with (Zarr, fsspec, Dask, MPI), and runs the
+# tests that need them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,7 +30,7 @@ test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long tests/reliability -n 2
 
 test-bridges: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench,mpi,scale]" mpich
 	$(BIN)/python -m pytest tests/embedding tests/sources tests/cli/test_nncompress.py \
 		tests/formats/test_safetensors.py tests/evaluate/test_evaluation.py tests/test_base_install.py
 
