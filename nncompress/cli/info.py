@@ -8,6 +8,8 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.residual import Residual
 from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.sharded_table import ShardedTable, shards_of
+from nncompress.embedding.table_directory import size_of
 
 EXAMPLE = "glove.nnc"
 _OF_CODES = "M", "K", "codebook_dtype"
@@ -36,7 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
 def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedEmbedding) -> None:
     """Prints what a file holds."""
     table = embedding.table
-    size = path.stat().st_size
+    first = shards_of(table)[0]
+    size = size_of(path)
     # What the file says of itself; what is measured wins.
     said = {name: fact for name, fact in embedding.provenance.items() if name not in _OF_SOME}
     facts: dict[str, object] = {
@@ -47,8 +50,9 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
         "rows": table.num_rows,
         "words": len(embedding) if embedding.has_words else 0,
         "columns": table.dim,
-        **_additive_facts(table.additive if isinstance(table, ResidualTable) else table),
-        **(_residual_facts(table.residual) if isinstance(table, ResidualTable) else {}),
+        **({"shards": len(table.shards)} if isinstance(table, ShardedTable) else {}),
+        **_additive_facts(first.additive if isinstance(first, ResidualTable) else first),
+        **(_residual_facts(first.residual) if isinstance(first, ResidualTable) else {}),
         "row_bits": round(8 * table.row_bytes, 2),
         "shared_bytes": table.shared_bytes,
     }

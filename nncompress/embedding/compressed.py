@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -9,13 +10,20 @@ from nncompress.embedding import bridges
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes_file import read_codes
 from nncompress.embedding.decoded_rows import DecodedRows
-from nncompress.embedding.keys import Key, Keys, vocabulary_of
+from nncompress.embedding.directory_writing import Origin, append_shards, write_directory
+from nncompress.embedding.joining import joined
+from nncompress.embedding.keys import Key, Keys, Words, vocabulary_of
+from nncompress.embedding.model import Model
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
-from nncompress.embedding.residual_table import ResidualTable, Table
+from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.same_codebook import add_rows, facts_of_others, select_rows
+from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
+from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.embedding.similarity import Query, Similarity, unit
+from nncompress.embedding.table_directory import is_table_directory, open_directory
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_word_pairs
+from nncompress.errors import InputError
 
 
 class CompressedEmbedding:
@@ -33,8 +41,8 @@ class CompressedEmbedding:
     those of residuals but for rounding.
 
     Attributes:
-        table: The compressed rows: a ``CodeTable`` of codes and a codebook, or a ``ResidualTable``
-            whose rows have a residual stage.
+        table: The compressed rows: a ``CodeTable`` of codes and a codebook, a ``ResidualTable``
+            whose rows have a residual stage, or a ``ShardedTable`` of several of either.
         provenance: Facts of how the table was made: recipe, distortion, shape and more.
 
     .. admonition:: Example
@@ -49,10 +57,12 @@ class CompressedEmbedding:
     def __init__(
         self,
         table: Table,
-        vocabulary: Vocabulary | None,
+        vocabulary: Words | None,
         provenance: Mapping[str, object] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.table: Table = table
+        self._origin = origin
         self.provenance = dict(provenance or {})
         self._keys = Keys(vocabulary, table.num_rows)
         self._similarity = Similarity(table, self._keys)
@@ -119,14 +129,15 @@ class CompressedEmbedding:
     def load(
         cls, path: str | os.PathLike, *, verify: bool = False, copy: bool = False
     ) -> "CompressedEmbedding":
-        """Opens a file that ``save`` wrote. It is mapped, and nothing in it is read ahead.
+        """Opens what ``save`` wrote, or a directory of shards.
 
-        A mapped file may be replaced by another and removed. Whoever cuts it short, or writes into
-        it, changes the table under its reader: the operating system kills a process that reads
-        beyond the new end (SIGBUS). For a file that others may change so, there is ``copy``.
+        Files are mapped, and nothing in them is read ahead. A mapped file may be replaced by
+        another and removed. Whoever cuts it short, or writes into it, changes the table under its
+        reader: the operating system kills a process that reads beyond the new end (SIGBUS). For a
+        file that others may change so, there is ``copy``.
 
         Args:
-            path: The file.
+            path: The file, or the directory.
             verify: Whether to read all of it and compare its SHA-256 sums.
             copy: Whether to read all of it into memory instead of mapping it.
 
@@ -134,18 +145,69 @@ class CompressedEmbedding:
             InputError: There is no such file.
             FormatError: It is another kind of file, not complete, or altered.
         """
-        contents = read_nnc(path, verify=verify, copy=copy)
+        if is_table_directory(path):
+            model, manifest, shards = open_directory(path, verified=verify, copy=copy)
+            table = ShardedTable([shard.table for shard in shards])
+            parts = [shard.vocabulary for shard in shards]
+            words = None
+            if any(part is not None for part in parts):
+                words = ShardedVocabulary(parts, table.first_rows.tolist(), table.num_rows)
+            origin = Origin(Path(path).resolve(), model, len(shards))
+            return cls(table, words, manifest.provenance, origin)
+        contents = read_nnc(path, verified=verify, copy=copy)
         return cls(contents.table, contents.vocabulary, contents.provenance)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the table to a file, whose format docs/file-format.md describes."""
-        write_nnc(path, Contents(self.table, self._keys.vocabulary, self.provenance))
+        """Writes the table to one file, whose format docs/file-format.md describes.
+
+        Raises:
+            InputError: There is a directory of this name.
+            OutputError: The file cannot be written.
+            ImportError: Shards end within a block of rows, and Numba is not installed.
+        """
+        if Path(path).is_dir():
+            raise InputError(
+                f"{path} is a directory; wanted the name of a file, or save_shards, which writes "
+                "a directory"
+            )
+        words = self._keys.vocabulary
+        if isinstance(words, ShardedVocabulary):
+            words = Vocabulary.of_words(words.words(), self.table.num_rows)
+        write_nnc(path, Contents(joined(shards_of(self.table)), words, self.provenance))
+
+    def save_shards(self, directory: str | os.PathLike) -> None:
+        """Writes the table to a directory, a file a shard.
+
+        Where it was opened from that directory, and rows were added to it, they alone are written.
+
+        Args:
+            directory: A new name, or that directory.
+
+        Raises:
+            InputError: There is something else of this name, or others have changed it.
+            OutputError: A file cannot be written. What was there is as it was.
+        """
+        words, shards = self._keys.vocabulary, shards_of(self.table)
+        parts = words.parts if isinstance(words, ShardedVocabulary) else [words]
+        contents = [
+            Contents(shard, part, self.provenance)
+            for shard, part in zip(shards, parts, strict=True)
+        ]
+        origin = self._origin
+        if origin is not None and Path(directory).exists() and origin.is_at(directory):
+            append_shards(directory, contents[origin.num_shards :], origin.num_shards)
+        else:
+            model = Model.of_table(shards[0], self.provenance) if origin is None else origin.model
+            write_directory(directory, model, contents, self.provenance)
 
     def __repr__(self) -> str:
         table = self.table
         parts = [f"M={table.num_codebooks}, K={table.num_codewords}"] * (table.num_codebooks > 0)
-        if isinstance(table, ResidualTable):
-            parts.append(f"residuals of {table.residual.row_bytes:.1f} bytes")
+        first = shards_of(table)[0]
+        if isinstance(first, ResidualTable):
+            parts.append(f"residuals of {first.residual.row_bytes:.1f} bytes")
+        if isinstance(table, ShardedTable):
+            parts.append(f"in {len(table.shards)} shards")
         return (
             f"<CompressedEmbedding of {table.num_rows} rows, {len(self)} keys, {table.dim} "
             f"columns: {', '.join(parts)}>"
@@ -250,7 +312,8 @@ class CompressedEmbedding:
     ) -> "CompressedEmbedding":
         """Returns a table with more rows, encoded with the same codebook, axes and tables.
 
-        It needs what refinement needs: ``pip install "chainer-nncompress[train]"``.
+        They are a shard of their own: nothing of the others is copied. It needs what refinement
+        needs: ``pip install "chainer-nncompress[train]"``.
 
         Args:
             words: The new rows' words; None where the table has none.
@@ -262,7 +325,8 @@ class CompressedEmbedding:
         """
         unit_rows = self.provenance.get("objective") == "cosine"
         table, all_words = add_rows(self.table, self._keys, words, vectors, unit_rows)
-        return CompressedEmbedding.of_table(table, all_words, facts_of_others(self.provenance))
+        facts = facts_of_others(self.provenance)
+        return CompressedEmbedding(table, all_words, facts, self._origin)
 
     # Similarity
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nncompress.embedding.residual_table import Table
+from nncompress.embedding.sharded_table import Table
 
 _WANTED = "wanted a row number, a slice, integers of any shape, or a truth value for each row"
 

@@ -6,8 +6,10 @@ from typing import overload
 
 import numpy as np
 
+from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.embedding.vocabulary import Vocabulary
 
+Words = Vocabulary | ShardedVocabulary
 Key = str | int
 _MOST_NAMED = 10  # missing keys that a message names
 
@@ -24,7 +26,7 @@ class Keys:
         num_rows: N.
     """
 
-    def __init__(self, vocabulary: Vocabulary | None, num_rows: int) -> None:
+    def __init__(self, vocabulary: Words | None, num_rows: int) -> None:
         self.vocabulary = vocabulary
         self.num_rows = num_rows
         self._wordless: np.ndarray | None = None
@@ -43,8 +45,8 @@ class Keys:
     def wordless(self) -> np.ndarray:
         """Numbers of the rows that have no word though others have, in rising order, int64."""
         if self._wordless is None:
-            positions = np.zeros(0) if self.vocabulary is None else self.vocabulary.positions
-            self._wordless = np.flatnonzero(positions < 0)
+            have = np.ones(0, bool) if self.vocabulary is None else self.vocabulary.has_word
+            self._wordless = np.flatnonzero(~have)
         return self._wordless
 
     def row(self, key: object) -> int | None:
@@ -104,7 +106,7 @@ def vocabulary_of(words: Sequence[str | None] | None, num_rows: int) -> Vocabula
 class RowKeys(Sequence[Key]):
     """The key of each row, in row order: its word, or its number if it has none."""
 
-    def __init__(self, vocabulary: Vocabulary | None, num_rows: int) -> None:
+    def __init__(self, vocabulary: Words | None, num_rows: int) -> None:
         self._vocabulary = vocabulary
         self._num_rows = num_rows
 
@@ -136,7 +138,7 @@ class RowKeys(Sequence[Key]):
 class WordRows(Mapping[Key, int]):
     """The row of each word, words in row order; without words, of each row number."""
 
-    def __init__(self, vocabulary: Vocabulary | None, num_rows: int) -> None:
+    def __init__(self, vocabulary: Words | None, num_rows: int) -> None:
         self._vocabulary = vocabulary
         self._num_rows = num_rows
 

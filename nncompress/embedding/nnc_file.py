@@ -1,26 +1,40 @@
 """The file of a compressed embedding, ``.nnc``: see docs/file-format.md, which has every byte."""
 
-import hashlib
-import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-import numpy as np
-
-from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.packing import Packing, bits_for
-from nncompress.embedding.quantized_matrix import BITS, QuantizedMatrix
-from nncompress.embedding.residual_sections import metadata_of, residual_of, sections_of
-from nncompress.embedding.residual_table import ResidualTable, Table
-from nncompress.embedding.sections import number, section
-from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
+from nncompress.embedding.model import Model
+from nncompress.embedding.model_file import MODEL, ROWS, check_version, read_model
+from nncompress.embedding.nnc_sections import (
+    ADDITIVE,
+    FORMAT,
+    IN_PARTS,
+    RESIDUAL,
+    WITH_RESIDUAL,
+    Metadata,
+    Sections,
+    as_json,
+    in_order,
+    json_object,
+    residual_sections,
+    sections_of_table,
+    sections_of_words,
+    sums_of,
+    table_of,
+    verify,
+    vocabulary_of,
+)
+from nncompress.embedding.residual_sections import NUMBERS_OF_ROWS, OF_ROWS, rows_of
+from nncompress.embedding.residual_table import SingleTable
+from nncompress.embedding.sections import section
+from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import FormatError, InputError
-from nncompress.formats.safetensors import map_tensors, write_tensors
+from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensors
 
-FORMAT = "nncompress"
-ADDITIVE, WITH_RESIDUAL = FORMAT_VERSIONS = (1, 2)
-_WHAT = "a compressed embedding (.nnc)"
-_WORDS, _RESIDUAL = "vocabulary.", "residual."
+WHAT = "a compressed embedding (.nnc)"
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,7 @@ class Contents:
         provenance: Facts of how the table was made: JSON values by name.
     """
 
-    table: Table
+    table: SingleTable
     vocabulary: Vocabulary | None
     provenance: dict[str, object]
 
@@ -43,189 +57,118 @@ def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
 
     It is of version 1 where that can hold the table.
     """
+    sections, numbers = sections_of_table(contents.table)
+    version = WITH_RESIDUAL if numbers else ADDITIVE
+    _write(path, contents, sections, version, numbers)
+
+
+def write_rows(
+    path: str | os.PathLike, contents: Contents, model_name: str, model_digest: str
+) -> None:
+    """Writes a file of rows alone, whose model is in a file beside it.
+
+    Args:
+        path: The file.
+        contents: The rows, whose table is of that model.
+        model_name: The name of the model's file.
+        model_digest: Its digest.
+    """
+    sections, numbers = sections_of_table(contents.table)
+    of_rows = {"codes", *(RESIDUAL + name for name in OF_ROWS)}
+    sections = {name: array for name, array in sections.items() if name in of_rows}
+    numbers = {name: text for name, text in numbers.items() if name in NUMBERS_OF_ROWS}
+    known = {"part": ROWS, "model": model_name, "model_digest": model_digest}
+    _write(path, contents, sections, IN_PARTS, known | numbers)
+
+
+def _write(
+    path: str | os.PathLike,
+    contents: Contents,
+    sections: Sections,
+    version: int,
+    numbers: Metadata,
+) -> None:
     table, vocabulary = contents.table, contents.vocabulary
-    tensors: dict[str, np.ndarray] = {}
-    numbers: dict[str, str] = {}
-    additive = table.additive if isinstance(table, ResidualTable) else table
-    if additive is not None:
-        stored = additive.stored_codebook
-        if isinstance(stored, QuantizedMatrix):
-            tensors |= {"codebook": stored.packed, "codebook_scales": stored.scales}
-            numbers |= {"codebook_bits": str(stored.bits), "num_columns": str(table.dim)}
-        else:
-            tensors["codebook"] = stored
-        tensors["codes"] = additive.packed
-    if isinstance(table, ResidualTable):
-        kept = sections_of(table.residual)
-        tensors |= {_RESIDUAL + name: array for name, array in kept.items()}
-        numbers |= metadata_of(table.residual)
-    words = {} if vocabulary is None else vocabulary.sections
-    tensors |= {_WORDS + name: words[name] for name in SECTIONS if words}
-    tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
+    sections = in_order(sections | sections_of_words(vocabulary))
     metadata = {
         "format": FORMAT,
-        "format_version": str(WITH_RESIDUAL if numbers else ADDITIVE),
+        "format_version": str(version),
         "num_codebooks": str(table.num_codebooks),
         "num_codewords": str(table.num_codewords),
         "num_words": str(0 if vocabulary is None else len(vocabulary)),
         **numbers,
-        "provenance": _as_json(contents.provenance),
-        "sha256": json.dumps({name: _sha256(array) for name, array in tensors.items()}),
+        "provenance": as_json(contents.provenance),
+        "sha256": sums_of(sections),
     }
-    write_tensors(path, tensors, metadata)
+    write_tensors(path, sections, metadata)
 
 
-def read_nnc(path: str | os.PathLike, *, verify: bool = False, copy: bool = False) -> Contents:
+def read_nnc(
+    path: str | os.PathLike,
+    *,
+    verified: bool = False,
+    copy: bool = False,
+    model_of: Callable[[Path], tuple[Model, str]] | None = None,
+) -> Contents:
     """Opens a file. Its sections are mapped, and not read.
 
     Args:
         path: The file.
-        verify: Whether to compare the sections with their SHA-256 sums, for which all are read.
+        verified: Whether to compare the sections with their SHA-256 sums, for which all are read.
         copy: Whether to read all of it into memory instead of mapping it.
+        model_of: Returns the model in a file and its digest, for rows whose model is in a file of
+            its own; None: it is read.
 
     Raises:
         InputError: There is no such file.
         FormatError: It is no such file, of another version, not complete, or altered.
     """
-    if os.fspath(path).endswith((".codes", ".codebook.npy")):
+    path = Path(path)
+    if path.name.endswith((".codes", ".codebook.npy")):
         raise FormatError(
-            f"{path} is by its name one of the two files of a table in text; wanted {_WHAT}: make "
+            f"{path} is by its name one of the two files of a table in text; wanted {WHAT}: make "
             "one of both with: nncompress import"
         )
-    file = map_tensors(path, _WHAT, copy=copy)
-    metadata, tensors = file.metadata, file.tensors
-    if metadata.get("format") != FORMAT:
-        raise FormatError(f"{path} is a safetensors file of another kind; wanted {_WHAT}")
+    file = map_tensors(path, WHAT, copy=copy)
+    version = check_version(path, file, WHAT)
+    if version == IN_PARTS and file.metadata.get("part") == MODEL:
+        raise InputError(
+            f"{path} is a model, which has no rows; encode some by it with: nncompress encode"
+        )
     try:
-        version = number(metadata, "format_version", 0, 1 << 31)
-        if version not in FORMAT_VERSIONS:
-            raise FormatError(
-                f"format version {version}, and this release reads versions "
-                f"{ADDITIVE} and {WITH_RESIDUAL}; upgrade chainer-nncompress, or make the file "
-                "again"
-            )
-        if version == ADDITIVE:
-            table: Table = _additive(metadata, tensors, _plain_codebook(tensors))
+        if version == IN_PARTS:
+            table = _rows_of(path, file, model_of or partial(read_model, copy=copy))
         else:
-            table = _table(metadata, tensors)
-        vocabulary = _vocabulary(metadata, tensors, table.num_rows)
-        contents = Contents(table, vocabulary, _provenance(metadata))
-        if verify:
-            _verify(metadata, tensors)
+            table = table_of(file.metadata, file.tensors, version)
+        vocabulary = vocabulary_of(file.metadata, file.tensors, table.num_rows)
+        contents = Contents(table, vocabulary, json_object(file.metadata, "provenance"))
+        if verified:
+            verify(file.metadata, file.tensors)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     return contents
 
 
-def _table(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Table:
-    """Returns the table of a file of version 2."""
-    additive = None
-    if metadata.get("num_codebooks") != "0":
-        additive = _additive(metadata, tensors, _codebook(metadata, tensors))
-    of_residual = {
-        name.removeprefix(_RESIDUAL): array
-        for name, array in tensors.items()
-        if name.startswith(_RESIDUAL)
-    }
-    if not of_residual and additive is not None:
-        return additive
-    residual = residual_of(of_residual, metadata)
-    if additive is not None:
-        of_codes, of_rows = (
-            (table.num_rows, table.dim) for table in (additive, ResidualTable(residual))
-        )
-        if of_codes != of_rows:
-            raise FormatError(
-                f"codes and codebook are of {of_codes[0]} rows and {of_codes[1]} columns, and "
-                f"what is added to them of {of_rows[0]} and {of_rows[1]}"
-            )
-    return ResidualTable(residual, additive)
-
-
-def _additive(
-    metadata: dict[str, str],
-    tensors: dict[str, np.ndarray],
-    codebook: np.ndarray | QuantizedMatrix,
-) -> CodeTable:
-    num_codebooks = number(metadata, "num_codebooks", 1, 1 << 31)
-    num_codewords = number(metadata, "num_codewords", 2, 1 << 16)
-    packed = section(tensors, "codes", (None, None), ("u1",))
-    row_bytes = Packing(num_codebooks, bits_for(num_codewords)).row_bytes
-    if codebook.shape[0] != num_codebooks * num_codewords or packed.shape[1] != row_bytes:
+def _rows_of(
+    path: Path, file: TensorFile, model_of: Callable[[Path], tuple[Model, str]]
+) -> SingleTable:
+    """Returns the table of a file of rows, whose model lies beside it."""
+    metadata = file.metadata
+    name = metadata.get("model", "")
+    if name != os.path.basename(name) or not name:
+        raise FormatError(f"the model's name is {name[:40]!r}; wanted that of a file beside it")
+    model, digest = model_of(path.with_name(name))
+    if metadata.get("model_digest") != digest:
         raise FormatError(
-            f"codes of shape {packed.shape} and a codebook of shape {codebook.shape}; wanted "
-            f"{row_bytes} columns and {num_codebooks * num_codewords} rows for "
-            f"M={num_codebooks}, K={num_codewords}"
+            f"its rows are of another model than the one in {name}; wanted the model that they "
+            "were encoded by beside them"
         )
-    return CodeTable(packed, codebook, num_codebooks)
-
-
-def _plain_codebook(tensors: dict[str, np.ndarray]) -> np.ndarray:
-    return section(tensors, "codebook", (None, None), ("f2", "f4"))
-
-
-def _codebook(
-    metadata: dict[str, str], tensors: dict[str, np.ndarray]
-) -> np.ndarray | QuantizedMatrix:
-    """Returns the codebook of a file of version 2."""
-    if "codebook_bits" not in metadata:
-        return _plain_codebook(tensors)
-    bits = number(metadata, "codebook_bits", BITS[0], BITS[-1])
-    packed = section(tensors, "codebook", (None, None), ("u1",))
-    scales = section(tensors, "codebook_scales", (len(packed),), ("f2", "f4"))
-    dim = number(metadata, "num_columns", 1, 1 << 40)
-    if packed.shape[1] != Packing(dim, bits).row_bytes:
-        raise FormatError(
-            f"a codebook of {packed.shape[1]} bytes a row; wanted "
-            f"{Packing(dim, bits).row_bytes} for {dim} columns of {bits} bits"
-        )
-    return QuantizedMatrix(packed, scales, bits, dim)
-
-
-def _vocabulary(
-    metadata: dict[str, str], tensors: dict[str, np.ndarray], num_rows: int
-) -> Vocabulary | None:
-    num_words = number(metadata, "num_words", 0, num_rows)
-    if not any(name.startswith(_WORDS) for name in tensors):
-        return None
-    sections = {
-        name: section(tensors, _WORDS + name, (None,), ("u4" if name == "offsets" else "u1",))
-        for name in SECTIONS
-    }
-    return Vocabulary(sections, num_words, num_rows)
-
-
-def _provenance(metadata: dict[str, str]) -> dict[str, object]:
-    return _json_object(metadata, "provenance")
-
-
-def _json_object(metadata: dict[str, str], name: str) -> dict[str, object]:
-    try:
-        # What is not finite is no JSON, though Python's reader and writer have names for it.
-        value = json.loads(metadata.get(name, "{}"), parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise FormatError(f"{name} is not a JSON object")
-    return value
-
-
-def _as_json(provenance: dict[str, object]) -> str:
-    try:
-        return json.dumps(provenance, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the provenance is not what JSON can hold: {error}") from None
-
-
-def _verify(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:
-    sums = _json_object(metadata, "sha256")
-    for name, array in tensors.items():
-        if sums.get(name) != _sha256(array):
-            raise FormatError(
-                f"section {name!r} is not what was written: its SHA-256 sum differs; get the file "
-                "again"
-            )
-
-
-def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
+    packed, residual = None, None
+    if model.packing is not None:
+        packed = section(file.tensors, "codes", (None, model.packing.row_bytes), ("u1",))
+    if model.residual is not None:
+        own = residual_sections(file.tensors)
+        residual = rows_of(model.residual, own, metadata)
+        if packed is not None and len(packed) != residual.num_rows:
+            raise FormatError(f"codes of {len(packed)} rows and residuals of {residual.num_rows}")
+    return model.table(packed, residual)

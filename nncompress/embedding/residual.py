@@ -5,8 +5,9 @@ entropy-constrained trellis-coded quantization (Fischer and Wang, IEEE Trans. In
 1992). Blocks of rows are strings of bytes of any length (``residual_kernels``, ``cpu.rans``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from nncompress.embedding.packing import Packing
 from nncompress.embedding.reflections import axes_of
 from nncompress.embedding.residual_kernels import Reader, bounds_of, shape_of
 from nncompress.embedding.rice import RiceRows
+from nncompress.formats.parts import Parts
 
 LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
 CHUNK = 32  # blocks whose places are told by one number and their lengths
+_PACKED_AT_ONCE = 1 << 15  # chunks
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Stream:
     """Blocks of rows, as bytes.
 
     Attributes:
-        data: uint8, the blocks one after the other.
+        data: uint8, the blocks one after the other; ``Parts`` where they are to be written.
         starts: Where every 32nd block begins, uint32 or uint64.
         lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8
             ``(chunks, bytes)``.
@@ -70,16 +73,40 @@ class Stream:
     num_rows: int
 
     @classmethod
-    def of(cls, data: np.ndarray, lengths: np.ndarray, block_rows: int, num_rows: int) -> "Stream":
-        """Makes a stream of bytes and the lengths of its blocks, int64."""
+    def of(
+        cls, data: np.ndarray | Parts, lengths: np.ndarray, block_rows: int, num_rows: int
+    ) -> "Stream":
+        """Makes a stream.
+
+        Args:
+            data: The blocks' bytes.
+            lengths: The bytes of each block, integers.
+            block_rows: Rows in a block.
+            num_rows: N.
+        """
         least = int(lengths.min())
-        bits = max(1, int(lengths.max() - least).bit_length())
-        places = np.concatenate([[0], np.cumsum(lengths)])[:-1:CHUNK]
-        padded = np.zeros(-(-len(lengths) // CHUNK) * CHUNK, np.int64)
-        padded[: len(lengths)] = lengths - least
-        packed = Packing(CHUNK, bits).pack(padded.reshape(-1, CHUNK))
-        kind = np.uint32 if len(data) < 1 << 32 else np.uint64
-        return cls(data, places.astype(kind), packed, bits, least, block_rows, num_rows)
+        bits = max(1, (int(lengths.max()) - least).bit_length())
+        chunks = -(-len(lengths) // CHUNK)
+        packing = Packing(CHUNK, bits)
+        packed = np.zeros((chunks, packing.row_bytes), np.uint8)
+        sizes = np.empty(chunks, np.int64)
+        for first in range(0, chunks, _PACKED_AT_ONCE):
+            own = lengths[first * CHUNK : (first + _PACKED_AT_ONCE) * CHUNK].astype(np.int64)
+            padded = np.zeros(-(-len(own) // CHUNK) * CHUNK, np.int64)
+            padded[: len(own)] = own
+            sizes[first : first + _PACKED_AT_ONCE] = padded.reshape(-1, CHUNK).sum(axis=1)
+            padded[: len(own)] -= least
+            packed[first : first + _PACKED_AT_ONCE] = packing.pack(padded.reshape(-1, CHUNK))
+        kind = np.uint32 if data.nbytes < 1 << 32 else np.uint64
+        starts = (np.cumsum(sizes) - sizes).astype(kind)
+        return cls(cast(np.ndarray, data), starts, packed, bits, least, block_rows, num_rows)
+
+    @classmethod
+    def empty(cls, block_rows: int) -> "Stream":
+        """Returns a stream without rows, which are to come in blocks of G."""
+        nothing = np.empty(0, np.uint8)
+        lengths = np.empty((0, Packing(CHUNK, 1).row_bytes), np.uint8)
+        return cls(nothing, np.empty(0, np.uint32), lengths, 1, 0, block_rows, 0)
 
     @property
     def num_blocks(self) -> int:
@@ -101,6 +128,26 @@ class Stream:
         places = np.minimum(starts.astype(np.int64) + before, len(self.data) - 3)
         ends = places + lengths[np.arange(len(blocks)), inside]
         return places, np.clip(ends, places + 3, len(self.data))
+
+    def lengths_of(self, first: int, last: int) -> np.ndarray:
+        """Returns the bytes of blocks ``first ... last-1``, int64."""
+        chunks = slice(first // CHUNK, -(-last // CHUNK))
+        lengths = Packing(CHUNK, self.length_bits).unpack(self.lengths[chunks]).reshape(-1)
+        skipped = first % CHUNK
+        return lengths[skipped : skipped + last - first].astype(np.int64) + self.least_length
+
+    def part(self, first: int, last: int) -> "Stream":
+        """Returns blocks ``first ... last-1`` alone, whose bytes are shared.
+
+        Args:
+            first: A block.
+            last: A later one, or the number of blocks.
+        """
+        lengths = self.lengths_of(first, last)
+        begin = int(self.places(np.array([first]))[0][0])
+        num_rows = min(last * self.block_rows, self.num_rows) - first * self.block_rows
+        data = self.data[begin : begin + int(lengths.sum())]
+        return Stream.of(data, lengths, self.block_rows, num_rows)
 
     def bounds(self, block: int) -> tuple[int, int]:
         """Returns where one block begins and ends, as ``places`` does for many."""
@@ -133,6 +180,24 @@ class Residual:
     state_bits: int
     stream: Stream
     centres: Centres | None = None
+    _made: dict[str, np.ndarray] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_made", {})
+
+    def with_rows(self, stream: Stream, clusters: np.ndarray | None) -> "Residual":
+        """Returns the stage of other rows, which shares what is made when it is first needed.
+
+        Args:
+            stream: The rows.
+            clusters: Their clusters, packed as ``Centres`` has them; None where there are none.
+        """
+        centres = self.centres
+        if centres is not None and clusters is not None:
+            centres = replace(centres, clusters=clusters)
+        other = replace(self, stream=stream, centres=centres)
+        object.__setattr__(other, "_made", self._made)
+        return other
 
     @property
     def num_rows(self) -> int:
@@ -165,21 +230,28 @@ class Residual:
             total += self.centres.integers.nbytes + self.centres.steps.nbytes
         return total + sum(array.nbytes for array in arrays)
 
-    @cached_property
+    @property
     def axes(self) -> np.ndarray:
         """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
-        axes = axes_of(self.reflections, len(self.mean))
-        return np.ascontiguousarray(axes[self.tables.axis_scales != LEFT_OUT])
+        if "axes" not in self._made:
+            axes = axes_of(self.reflections, len(self.mean))
+            kept = axes[self.tables.axis_scales != LEFT_OUT]
+            self._made["axes"] = np.ascontiguousarray(kept)
+        return self._made["axes"]
 
-    @cached_property
+    @property
     def centre_coordinates(self) -> np.ndarray:
         """The centres along those axes, float32 ``(C, T)``, made when they are first needed.
 
         Where there is no other than the mean, it is one row of zeros.
         """
-        if self.centres is None:
-            return np.zeros((1, len(self.coded_scales)), np.float32)
-        return self.centres.coordinates()
+        if "centres" not in self._made:
+            self._made["centres"] = (
+                np.zeros((1, len(self.coded_scales)), np.float32)
+                if self.centres is None
+                else self.centres.coordinates()
+            )
+        return self._made["centres"]
 
     @property
     def coded_scales(self) -> np.ndarray:

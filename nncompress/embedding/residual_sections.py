@@ -14,8 +14,11 @@ from nncompress.embedding.trellis_code import GENERATORS
 from nncompress.errors import FormatError
 from nncompress.formats.safetensors import read_tensors, tensor_bytes
 
-# What is there if and only if there is a residual stage.
+# What is there if and only if there are rows of a residual stage.
 STREAM = "data"
+# What belongs to the rows alone: sections, and numbers of the metadata.
+OF_ROWS = (STREAM, "starts", "lengths", "clusters")
+NUMBERS_OF_ROWS = ("num_rows", "length_bits", "least_length")
 _MOST_BLOCK_ROWS = 64
 _MOST_SCALES = _MOST_CLASSES = 256
 _MOST_SHIFT = 12
@@ -92,6 +95,35 @@ def of_bytes(data: np.ndarray) -> Residual:
 def residual_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Residual:
     """Returns the residual stage that ``sections_of`` and ``metadata_of`` tell of.
 
+    Raises:
+        FormatError: Something is missing, or does not fit the rest.
+    """
+    return rows_of(shared_of(sections, metadata), sections, metadata)
+
+
+def rows_of(
+    shared: Residual, sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> Residual:
+    """Returns a residual stage with the rows that sections and metadata tell of.
+
+    Args:
+        shared: The stage, without rows.
+        sections: Those named in ``OF_ROWS``; others are passed over.
+        metadata: The numbers by name.
+
+    Raises:
+        FormatError: Something is missing, or does not fit the rest.
+    """
+    stream, clusters = _stream(sections, metadata, shared.stream.block_rows), None
+    if shared.centres is not None:
+        shape = -(-stream.num_rows // TOGETHER), shared.centres.bits
+        clusters = section(sections, "clusters", shape, ("u1",))
+    return shared.with_rows(stream, clusters)
+
+
+def shared_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Residual:
+    """Returns what the rows of a residual stage share: the stage without rows.
+
     What kernels take for granted is checked here, whatever wrote the arrays: the compiled ones
     look at no bounds. The stream itself is not read. Small arrays are copied, so that a file that
     changes under its reader cannot change them.
@@ -111,14 +143,13 @@ def residual_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str])
     num_axes = int((tables.axis_scales != LEFT_OUT).sum())
     if num_axes == 0:
         raise FormatError("there is no axis that is coded along")
-    stream = _stream(sections, metadata)
     return Residual(
         mean,
         reflections,
         tables,
         number(metadata, "state_bits", min(GENERATORS), max(GENERATORS)),
-        stream,
-        _centres(sections, metadata, num_axes, stream.num_rows),
+        Stream.empty(number(metadata, "block_rows", 1, _MOST_BLOCK_ROWS)),
+        _centres(sections, metadata, num_axes),
     )
 
 
@@ -128,7 +159,7 @@ def _rice_rows(sections: Mapping[str, np.ndarray], name: str) -> RiceRows:
 
 
 def _centres(
-    sections: Mapping[str, np.ndarray], metadata: Mapping[str, str], num_axes: int, num_rows: int
+    sections: Mapping[str, np.ndarray], metadata: Mapping[str, str], num_axes: int
 ) -> Centres | None:
     bits = number(metadata, "cluster_bits", 0, _MOST_CLUSTER_BITS)
     if bits == 0:
@@ -136,9 +167,8 @@ def _centres(
     integers = _rice_rows(sections, "centres")
     if len(integers.low_bits) != num_axes:
         raise FormatError(f"centres of {len(integers.low_bits)} axes; wanted {num_axes}")
-    clusters = section(sections, "clusters", (-(-num_rows // TOGETHER), bits), ("u1",))
     steps = section(sections, "centre_steps", (num_axes,), ("f4",))
-    return Centres(steps, integers, bits, clusters)
+    return Centres(steps, integers, bits, np.empty((0, bits), np.uint8))
 
 
 def _tables(sections: Mapping[str, np.ndarray], dim: int) -> EntropyTables:
@@ -175,10 +205,11 @@ def _tables(sections: Mapping[str, np.ndarray], dim: int) -> EntropyTables:
     )
 
 
-def _stream(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Stream:
+def _stream(
+    sections: Mapping[str, np.ndarray], metadata: Mapping[str, str], block_rows: int
+) -> Stream:
     data = section(sections, STREAM, (None,), ("u1",))
     num_rows = number(metadata, "num_rows", 1, _MOST)
-    block_rows = number(metadata, "block_rows", 1, _MOST_BLOCK_ROWS)
     least = number(metadata, "least_length", _LEAST_BLOCK, _MOST)
     bits = number(metadata, "length_bits", 1, 32)
     num_blocks = -(-num_rows // block_rows)

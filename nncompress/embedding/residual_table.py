@@ -129,8 +129,8 @@ class ResidualTable:
         return self._sketch
 
 
-# What a compressed embedding may hold.
-Table = CodeTable | ResidualTable
+# Rows that lie together.
+SingleTable = CodeTable | ResidualTable
 
 
 def cosines(query: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -7,9 +7,12 @@ from typing import cast
 import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.keys import Key, Keys
+from nncompress.embedding.joining import as_one
+from nncompress.embedding.keys import Key, Keys, vocabulary_of
 from nncompress.embedding.residual import Stream
-from nncompress.embedding.residual_table import ResidualTable, Table
+from nncompress.embedding.residual_table import ResidualTable, SingleTable
+from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
+from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.errors import InputError
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import check_words
@@ -26,7 +29,9 @@ def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:
     return {name: fact for name, fact in provenance.items() if name not in _MEASURES}
 
 
-def select_rows(table: Table, keys: Keys, wanted: Iterable[Key]) -> tuple[Table, Words | None]:
+def select_rows(
+    table: Table, keys: Keys, wanted: Iterable[Key]
+) -> tuple[SingleTable, Words | None]:
     """Returns a table of some rows, each once, in the order given, and their words.
 
     Args:
@@ -41,13 +46,13 @@ def select_rows(table: Table, keys: Keys, wanted: Iterable[Key]) -> tuple[Table,
     present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
     if not present:
         raise InputError("none of the keys is in the table; wanted at least one that is")
-    selected = _chosen(table, np.array(keys.rows(present), dtype=np.int64))
+    selected = _chosen(as_one(table), np.array(keys.rows(present), dtype=np.int64))
     if keys.vocabulary is None:
         return selected, None
     return selected, [key if isinstance(key, str) else None for key in present]
 
 
-def _chosen(table: Table, rows: np.ndarray) -> Table:
+def _chosen(table: SingleTable, rows: np.ndarray) -> SingleTable:
     if isinstance(table, CodeTable):
         return CodeTable(table.packed[rows], table.stored_codebook, table.num_codebooks)
     residual, stream = table.residual, table.residual.stream
@@ -67,11 +72,11 @@ def _chosen(table: Table, rows: np.ndarray) -> Table:
 
 def add_rows(
     table: Table, keys: Keys, words: Words | None, vectors: np.ndarray, unit_rows: bool
-) -> tuple[Table, Words | None]:
-    """Returns a table with more rows, and the words of all rows.
+) -> tuple[ShardedTable, ShardedVocabulary | None]:
+    """Returns a table with more rows, which are a shard of their own, and the words of all.
 
     Args:
-        table: The compressed rows.
+        table: The compressed rows, which stay as they are.
         keys: The keys of its rows.
         words: The new rows' words; None where the table has none.
         vectors: The new rows, ``(n, D)``.
@@ -84,18 +89,30 @@ def add_rows(
     matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=unit_rows)
     if matrix.dim != table.dim:
         raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
-    all_words = _all_words(keys, words, len(matrix))
+    _check_new_words(keys, words, len(matrix))
+    shards = shards_of(table)
+    sharded = ShardedTable([*shards, _encoded(shards[0], matrix)])
+    if words is None:
+        return sharded, None
+    old = keys.vocabulary
+    parts = old.parts if isinstance(old, ShardedVocabulary) else [old]
+    new = vocabulary_of(list(words), len(matrix))
+    firsts = sharded.first_rows.tolist()
+    return sharded, ShardedVocabulary([*parts, new], firsts, sharded.num_rows)
+
+
+def _encoded(table: SingleTable, matrix: EmbeddingMatrix) -> SingleTable:
+    """Returns a table of new rows alone."""
     if isinstance(table, CodeTable):
-        return _with_codes(table, _codes(table, matrix)), all_words
-    from nncompress.trellis.rows import with_more_rows
+        return _with_codes(table, _codes(table, matrix))
+    from nncompress.trellis.rows import more_rows
     from nncompress.trellis.stage import Remainder
 
     if table.additive is None:
-        return ResidualTable(with_more_rows(table.residual, Remainder(matrix))), all_words
+        return ResidualTable(more_rows(table.residual, Remainder(matrix)))
     codes = _codes(table.additive, matrix)
     remainder = Remainder(matrix, codes, table.additive.codebook.astype(np.float32))
-    residual = with_more_rows(table.residual, remainder)
-    return ResidualTable(residual, _with_codes(table.additive, codes)), all_words
+    return ResidualTable(more_rows(table.residual, remainder), _with_codes(table.additive, codes))
 
 
 def _codes(table: CodeTable, matrix: EmbeddingMatrix) -> np.ndarray:
@@ -107,16 +124,15 @@ def _codes(table: CodeTable, matrix: EmbeddingMatrix) -> np.ndarray:
 
 
 def _with_codes(table: CodeTable, codes: np.ndarray) -> CodeTable:
-    packed = np.concatenate([table.packed, table.packing.pack(codes)])
-    return CodeTable(packed, table.stored_codebook, table.num_codebooks)
+    return CodeTable(table.packing.pack(codes), table.stored_codebook, table.num_codebooks)
 
 
-def _all_words(keys: Keys, words: Words | None, num_new: int) -> Words | None:
-    """Returns the words of old and new rows, after a check of the new ones."""
+def _check_new_words(keys: Keys, words: Words | None, num_new: int) -> None:
+    """Refuses words that do not fit, or are in the table already."""
     words = None if words is None else list(words)
     vocabulary = keys.vocabulary
     if vocabulary is None and words is None:
-        return None
+        return
     if vocabulary is None or words is None or len(words) != num_new:
         wanted = "None: the table has no words" if vocabulary is None else f"{num_new} words"
         raise InputError(f"words for {num_new} new rows are {words!r:.60}; wanted {wanted}")
@@ -124,4 +140,3 @@ def _all_words(keys: Keys, words: Words | None, num_new: int) -> Words | None:
     present = [word for word in words if word is not None and vocabulary.find(word) >= 0]
     if present:
         raise InputError(f"{present[0]!r} is in the table already; leave it out")
-    return [*vocabulary.words(), *words]

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from nncompress.embedding.keys import Key, Keys
-from nncompress.embedding.residual_table import Table
+from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
 
 Query = Key | np.ndarray | tuple[Key | np.ndarray, float]

@@ -174,6 +174,11 @@ class Vocabulary:
             self._positions = positions
         return self._positions
 
+    @property
+    def has_word(self) -> np.ndarray:
+        """Which rows have a word, bool ``(N,)``."""
+        return self.positions >= 0
+
     def _refuse_disorder(self) -> None:
         """Refuses blocks that overlap: together they would be larger than the file."""
         offsets = self.sections["offsets"]

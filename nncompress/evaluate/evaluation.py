@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.keys import Keys
 from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.sharded_table import codes_of, shards_of
 from nncompress.embedding.similarity import Similarity, moderate
 from nncompress.embedding.word_tests import WordTable, evaluate_word_pairs
 from nncompress.errors import InputError
@@ -85,19 +86,22 @@ def evaluate(
         )
     word_tests = _word_tests(embedding, matrix, pairs)  # first, for it may refuse a file
     parts = []
-    additive, residual_bits = table, 0.0
-    if isinstance(table, ResidualTable):
-        additive, residual_bits = table.additive, 8 * table.residual.row_bytes
+    shards = shards_of(table)
+    additive, residual_bits = shards[0], 0.0
+    if isinstance(additive, ResidualTable):
+        residual_bits = 8 * sum(s.residual.row_bytes * s.num_rows for s in shards) / len(matrix)
+        additive = additive.additive
     size = 0 if additive is None else 1 << additive.packing.bits
     usage = np.zeros((table.num_codebooks, size), dtype=np.int64)
     with progress_bar(len(matrix), "Measuring distances") as bar:
         for start, rows in matrix.batches(_BLOCK_ROWS):
             block = slice(start, start + len(rows))
             parts.append(distances(rows, table.decode(block)))
-            if additive is not None:
-                for group, codes in zip(usage, additive.codes(block).T, strict=True):
-                    group += np.bincount(codes, minlength=len(group))
             bar.update(len(rows))
+    if additive is not None:
+        for codes in codes_of(table):
+            for group, chosen in zip(usage, codes.T, strict=True):
+                group += np.bincount(chosen, minlength=len(group))
     measured = np.concatenate(parts, axis=1)
     return Evaluation(
         Distortion(*measured.mean(axis=1).tolist()),

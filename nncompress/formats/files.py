@@ -153,6 +153,42 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
                 own.remove()
 
 
+@contextmanager
+def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary directory that takes the name of ``path`` when the block succeeds.
+
+    Within the block, ``atomic_path`` of a file in it is that file itself.
+
+    Args:
+        path: The final name, which nothing has. Missing parent directories are created.
+
+    Yields:
+        The directory. If the block raises, it is removed.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    final = Path(os.path.realpath(path))
+    with _naming(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        clear_up(final.parent)
+        own = OwnDirectory.make(final.parent, *_STAGING)
+        temporary = own.path / final.name
+        _staging.add(temporary)
+        try:
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.iterdir():
+                _synchronize(file)
+            _synchronize(temporary)
+            # Over a directory of this name, unless it is empty, nothing is renamed.
+            temporary.rename(final)
+            _synchronize(final.parent)
+        finally:
+            _staging.discard(temporary)
+            own.remove()
+
+
 def clear_up(directory: str | os.PathLike) -> None:
     """Finishes what dead processes have written to a directory, or removes what they left of it.
 

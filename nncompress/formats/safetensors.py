@@ -17,6 +17,7 @@ import numpy as np
 
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.files import atomic_path
+from nncompress.formats.parts import Parts, pieces
 
 # The longest header that is read: about a hundred bytes for each of as many tensors.
 _MOST_HEADER_BYTES = 8 << 20
@@ -164,14 +165,17 @@ def _sizes(name: str, numbers: object) -> list[int]:
 
 
 def write_tensors(
-    path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+    path: str | os.PathLike,
+    tensors: Mapping[str, np.ndarray | Parts],
+    metadata: Mapping[str, str],
 ) -> None:
     """Writes a file, the same bytes for the same arguments.
 
     Args:
         path: The file.
-        tensors: Arrays by name, in the order in which they are stored; those of larger elements
-            have to come first, so that all are aligned. The first begins at a multiple of 64.
+        tensors: Arrays by name, whole or in parts, in the order in which they are stored; those
+            of larger elements have to come first, so that all are aligned. The first begins at a
+            multiple of 64.
         metadata: Strings by name.
     """
     parts = tensor_bytes(tensors, metadata)
@@ -180,7 +184,7 @@ def write_tensors(
 
 
 def tensor_bytes(
-    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+    tensors: Mapping[str, np.ndarray | Parts], metadata: Mapping[str, str]
 ) -> list[bytes | memoryview]:
     """Returns the bytes of a file, in parts; the arguments are those of ``write_tensors``."""
     header: dict[str, object] = {"__metadata__": dict(metadata)}
@@ -199,8 +203,7 @@ def tensor_bytes(
             f"the file's header would have {len(text)} bytes; wanted at most "
             f"{_MOST_HEADER_BYTES}, so keep less in the metadata"
         )
-    arrays = (np.ascontiguousarray(array).reshape(-1) for array in tensors.values())
     return [
         len(text).to_bytes(8, "little") + text,
-        *(array.view(np.uint8).data for array in arrays),
+        *(piece for array in tensors.values() for piece in pieces(array)),
     ]

@@ -1,5 +1,6 @@
 """The residual stage of other rows by the same axes and tables: some of a table's, or more."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from nncompress.trellis.stage import Remainder, code_rows
 
 _MOST_LEVEL = np.iinfo(np.int16).max
 _TILE_ROWS = 4_096
+_RECODED_ROWS = 65_536
 
 
 def chosen_rows(residual: Residual, rows: np.ndarray) -> Residual:
@@ -27,8 +29,8 @@ def chosen_rows(residual: Residual, rows: np.ndarray) -> Residual:
     return replace(residual, stream=stream, centres=centres)
 
 
-def with_more_rows(residual: Residual, remainder: Remainder) -> Residual:
-    """Returns the stage of a table's rows and of others, which follow them.
+def more_rows(residual: Residual, remainder: Remainder) -> Residual:
+    """Returns the stage of other rows, coded as a table's rows are.
 
     Args:
         residual: The stage of the table's rows.
@@ -37,27 +39,40 @@ def with_more_rows(residual: Residual, remainder: Remainder) -> Residual:
     Raises:
         InputError: A row is too large to be coded by the table's steps.
     """
-    quantizer = Quantizer.of_residual(residual)
-    new = code_rows(remainder, quantizer, Machine())
-    stream = residual.stream
-    # Blocks that are full stay as they are; the rows of one that is not begin those of new rows.
-    full = stream.num_rows // stream.block_rows
-    places, ends = stream.places(np.arange(full))
-    rows = np.arange(full * stream.block_rows, stream.num_rows)
-    coded = [levels_of(residual, rows), levels_of(new, np.arange(new.num_rows))]
-    data, lengths = _written(residual, *map(np.concatenate, zip(*coded, strict=True)))
-    lengths = np.concatenate([ends - places, lengths])
-    data = np.concatenate([stream.data[: int((ends - places).sum())], data])
-    num_rows = stream.num_rows + new.num_rows
-    centres = residual.centres
-    if centres is not None and new.centres is not None:
-        clusters = [
-            centres.of_rows(np.arange(stream.num_rows)),
-            new.centres.of_rows(np.arange(new.num_rows)),
-        ]
-        centres = replace(centres, clusters=centres.pack(np.concatenate(clusters), centres.bits))
-    joined = Stream.of(data, lengths, stream.block_rows, num_rows)
-    return replace(residual, stream=joined, centres=centres)
+    new = code_rows(remainder, Quantizer.of_residual(residual), Machine())
+    return residual.with_rows(new.stream, None if new.centres is None else new.centres.clusters)
+
+
+def recoded(stages: Sequence[tuple[Residual, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Writes rows of stages anew, one after the other, with the levels that they have.
+
+    Args:
+        stages: Stages with the same axes and tables, and the first row that is wanted of each.
+
+    Returns:
+        The bytes, and the length of each block, int64.
+    """
+    group = stages[0][0].stream.block_rows
+    tile = _RECODED_ROWS // group * group
+    levels: list[np.ndarray] = []
+    classes: list[np.ndarray] = []
+    data, lengths, held = [], [], 0
+    for number, (stage, begin) in enumerate(stages, 1):
+        for first in range(begin, stage.num_rows, tile):
+            rows = np.arange(first, min(first + tile, stage.num_rows))
+            for parts, more in zip((levels, classes), levels_of(stage, rows), strict=True):
+                parts.append(more)
+            held += len(rows)
+            is_last = number == len(stages) and first + tile >= stage.num_rows
+            ready = held if is_last else held // group * group
+            all_levels, all_classes = np.concatenate(levels), np.concatenate(classes)
+            if ready:
+                here = _written(stage, all_levels[:ready], all_classes[:ready])
+                data.append(here[0])
+                lengths.append(here[1])
+            levels, classes = [all_levels[ready:]], [all_classes[ready:]]
+            held -= ready
+    return np.concatenate(data), np.concatenate(lengths)
 
 
 def levels_of(residual: Residual, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -186,8 +186,8 @@ def entry(name, **values):
     [
         (metadata(format="pt"), "is a safetensors file of another kind"),
         (
-            metadata(format_version="3"),
-            "format version 3, and this release reads versions 1 and 2",
+            metadata(format_version="4"),
+            "format version 4, and this release reads versions 1, 2 and 3",
         ),
         (metadata(format_version="x"), "format_version is 'x'; wanted a number"),
         (metadata(num_codebooks="0"), "num_codebooks is 0; wanted 1"),

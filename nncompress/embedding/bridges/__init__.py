@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from nncompress.embedding.decoded_rows import DecodedRows
+from nncompress.embedding.joining import as_one
 from nncompress.embedding.keys import Key
-from nncompress.embedding.residual_table import ResidualTable, Table
+from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,10 +61,11 @@ def to_torch(embedding: Compressed, *, trainable: bool = False) -> "torch.nn.Mod
     from nncompress.embedding.bridges.torch_module import CompositionalEmbedding
     from nncompress.embedding.bridges.torch_residual import ResidualEmbedding
 
-    if isinstance(embedding.table, ResidualTable):
-        _check_trainable(embedding.table, trainable)
-        return ResidualEmbedding.of(embedding.table, trainable)
-    return CompositionalEmbedding.of(embedding.table, trainable)
+    table = as_one(embedding.table)
+    if isinstance(table, ResidualTable):
+        _check_trainable(table, trainable)
+        return ResidualEmbedding.of(table, trainable)
+    return CompositionalEmbedding.of(table, trainable)
 
 
 def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Link":
@@ -81,10 +84,11 @@ def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Li
     from nncompress.embedding.bridges.chainer_link import CompositionalEmbedID
     from nncompress.embedding.bridges.chainer_residual import ResidualEmbedID
 
-    if isinstance(embedding.table, ResidualTable):
-        _check_trainable(embedding.table, trainable)
-        return ResidualEmbedID.of(embedding.table, trainable)
-    return CompositionalEmbedID.of(embedding.table, trainable)
+    table = as_one(embedding.table)
+    if isinstance(table, ResidualTable):
+        _check_trainable(table, trainable)
+        return ResidualEmbedID.of(table, trainable)
+    return CompositionalEmbedID.of(table, trainable)
 
 
 def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Index":
@@ -102,7 +106,7 @@ def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Ind
     """
     from nncompress.embedding.bridges.faiss_index import to_faiss
 
-    return to_faiss(embedding.table, metric)
+    return to_faiss(as_one(embedding.table), metric)
 
 
 def _check_trainable(table: ResidualTable, trainable: bool) -> None:

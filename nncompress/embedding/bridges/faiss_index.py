@@ -3,7 +3,7 @@
 import faiss
 import numpy as np
 
-from nncompress.embedding.residual_table import ResidualTable, Table
+from nncompress.embedding.residual_table import ResidualTable, SingleTable
 from nncompress.errors import InputError
 
 _METRICS = {
@@ -12,7 +12,7 @@ _METRICS = {
 }
 
 
-def to_faiss(table: Table, metric: str = "inner_product") -> faiss.Index:
+def to_faiss(table: SingleTable, metric: str = "inner_product") -> faiss.Index:
     """Makes an index of additive codes (faiss packs them as this project does).
 
     Rows with a residual stage are decoded, into an ``IndexFlat``.

@@ -1,0 +1,144 @@
+"""Writing a table into a directory, and more rows into one that is there."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nncompress.embedding.model import Model
+from nncompress.embedding.model_file import read_model, write_model
+from nncompress.embedding.nnc_file import Contents, write_rows
+from nncompress.embedding.table_directory import (
+    MODEL_FILE,
+    Manifest,
+    Shard,
+    read_manifest,
+    shard_name,
+    with_shards,
+    write_manifest,
+)
+from nncompress.errors import InputError
+from nncompress.formats.files import atomic_directory
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The directory that a table was opened from.
+
+    Attributes:
+        path: The directory, resolved.
+        model: The model of its rows.
+        num_shards: Its files of rows.
+    """
+
+    path: Path
+    model: Model
+    num_shards: int
+
+    def is_at(self, path: str | os.PathLike) -> bool:
+        """Tells whether a path is that of the directory."""
+        return Path(path).resolve() == self.path
+
+
+def check_new_directory(path: str | os.PathLike) -> None:
+    """Refuses a name that something else has already.
+
+    Raises:
+        InputError: There is a file or a directory of this name.
+    """
+    if os.path.lexists(path):
+        raise InputError(
+            f"{path} is there already; wanted a new name for the directory of the table, or "
+            "--append to add rows to one"
+        )
+
+
+def write_directory(
+    path: str | os.PathLike,
+    model: Model,
+    contents: Iterable[Contents],
+    provenance: Mapping[str, object],
+    *,
+    first_row: int = 0,
+) -> None:
+    """Writes a directory, which appears complete or not at all.
+
+    Args:
+        path: A new name.
+        model: The model of all rows.
+        contents: What each file of rows is to hold.
+        provenance: Facts of how the table was made: JSON values by name.
+        first_row: The number of the first row in the table that these are a part of.
+
+    Raises:
+        InputError: There is something of this name.
+        OutputError: It cannot be written.
+    """
+    check_new_directory(path)
+    with atomic_directory(path) as directory:
+        write_model(directory / MODEL_FILE, model)
+        _, digest = read_model(directory / MODEL_FILE)
+        manifest = Manifest(digest, [], first_row, dict(provenance))
+        shards = [
+            write_shard(directory, number, each, digest) for number, each in enumerate(contents)
+        ]
+        write_manifest(directory, with_shards(manifest, shards))
+
+
+def write_shard(
+    directory: Path,
+    number: int,
+    contents: Contents,
+    digest: str,
+    facts: Mapping[str, object] | None = None,
+) -> Shard:
+    """Writes a file of rows into a directory whose manifest does not tell of it yet.
+
+    Args:
+        directory: The directory.
+        number: The file's number.
+        contents: The rows, whose table is of the directory's model.
+        digest: The model's digest.
+        facts: What encoding the rows came to: JSON values by name.
+
+    Returns:
+        The manifest's entry.
+    """
+    path = directory / shard_name(number)
+    write_rows(path, contents, MODEL_FILE, digest)
+    return shard_of(path, contents, facts or {})
+
+
+def shard_of(path: Path, contents: Contents, facts: Mapping[str, object]) -> Shard:
+    """Returns the manifest's entry of a file of rows that is written."""
+    words = 0 if contents.vocabulary is None else len(contents.vocabulary)
+    return Shard(path.name, contents.table.num_rows, words, path.stat().st_size, dict(facts))
+
+
+def append_shards(
+    directory: str | os.PathLike, contents: Sequence[Contents], num_shards: int
+) -> None:
+    """Adds files of rows to a directory; those that are there stay as they are.
+
+    Args:
+        directory: A directory of the rows' model.
+        contents: What each file is to hold.
+        num_shards: How many files it is expected to have.
+
+    Raises:
+        InputError: There is no such directory, or it has another number of files.
+        OutputError: A file cannot be written. The directory is what it was then.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    first = len(manifest.shards)
+    if first != num_shards:
+        raise InputError(
+            f"{directory} has {first} files of rows now, and had {num_shards} when it was opened; "
+            "open it again"
+        )
+    shards = [
+        write_shard(directory, first + number, each, manifest.model_digest)
+        for number, each in enumerate(contents)
+    ]
+    write_manifest(directory, with_shards(manifest, shards))

@@ -1,0 +1,143 @@
+"""Tables of rows with the same codebook made into one, and a table's rows in parts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nncompress.embedding.centres import TOGETHER
+from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.residual import Residual, Stream
+from nncompress.embedding.residual_table import ResidualTable, SingleTable
+from nncompress.embedding.sharded_table import Table, shards_of
+from nncompress.formats.parts import Parts
+
+# Blocks of any size, and the clusters of any number of rows, end with whole bytes here.
+ALIGNED_ROWS = 64 * TOGETHER
+
+
+def as_one(table: Table) -> SingleTable:
+    """Returns a table whose rows lie together, in memory where they did not."""
+    shards = shards_of(table)
+    return shards[0] if len(shards) == 1 else joined(shards, in_memory=True)
+
+
+def joined(tables: Sequence[SingleTable], *, in_memory: bool = False) -> SingleTable:
+    """Returns the rows of tables, one after the other.
+
+    Args:
+        tables: Tables with the same codebook, axes and entropy tables.
+        in_memory: Whether rows are copied. Otherwise the table's arrays may be ``Parts``, which
+            are good for being written alone.
+
+    Raises:
+        ImportError: Numba is not installed, which blocks of several rows that do not meet are
+            coded anew by.
+    """
+    additives = [_additive(table) for table in tables]
+    stages = [table.residual for table in tables if isinstance(table, ResidualTable)]
+    additive = None
+    if additives[0] is not None:
+        packed = Parts([each.packed for each in additives if each is not None])
+        first = additives[0]
+        codes = packed.whole() if in_memory else packed
+        additive = CodeTable(codes, first.stored_codebook, first.num_codebooks)  # type: ignore[arg-type]
+    if not stages:
+        assert additive is not None
+        return additive
+    stage = join_stages(stages)
+    if in_memory and isinstance(stage.stream.data, Parts):
+        stage = stage.with_rows(
+            replace(stage.stream, data=stage.stream.data.whole()),
+            None if stage.centres is None else stage.centres.clusters,
+        )
+    return ResidualTable(stage, additive)
+
+
+def join_stages(stages: Sequence[Residual]) -> Residual:
+    """Returns the stage of several stages' rows, whose data may be ``Parts``.
+
+    Blocks stay as they are, as long as those before them are full.
+
+    Args:
+        stages: Stages with the same axes and tables.
+    """
+    group = stages[0].stream.block_rows
+    meeting = 1
+    while meeting < len(stages) and stages[meeting - 1].num_rows % group == 0:
+        meeting += 1
+    data = [stage.stream.data[: _end(stage.stream)] for stage in stages[:meeting]]
+    lengths = [s.stream.lengths_of(0, s.stream.num_blocks) for s in stages[:meeting]]
+    if meeting < len(stages):
+        from nncompress.trellis.rows import recoded
+
+        last = stages[meeting - 1].stream
+        full = last.num_rows // group
+        kept = int(lengths[-1][:full].sum())
+        data[-1], lengths[-1] = data[-1][:kept], lengths[-1][:full]
+        rest = [(stages[meeting - 1], full * group), *((stage, 0) for stage in stages[meeting:])]
+        more, their_lengths = recoded(rest)
+        data.append(more)
+        lengths.append(their_lengths)
+    num_rows = sum(stage.num_rows for stage in stages)
+    all_lengths = np.concatenate([each.astype(np.uint32) for each in lengths])
+    stream = Stream.of(Parts(data), all_lengths, group, num_rows)
+    return stages[0].with_rows(stream, _clusters(stages))
+
+
+def part_of(table: SingleTable, first: int, last: int) -> SingleTable:
+    """Returns rows ``first ... last-1`` of a table, whose bytes are shared.
+
+    Args:
+        table: The table.
+        first: A multiple of ``ALIGNED_ROWS``.
+        last: A later one, or N.
+    """
+    additive = _additive(table)
+    if additive is not None:
+        additive = CodeTable(
+            additive.packed[first:last], additive.stored_codebook, additive.num_codebooks
+        )
+    if not isinstance(table, ResidualTable):
+        assert additive is not None
+        return additive
+    stage, group = table.residual, table.residual.stream.block_rows
+    clusters = None
+    if stage.centres is not None:
+        clusters = stage.centres.clusters[first // TOGETHER : -(-last // TOGETHER)]
+    stream = stage.stream.part(first // group, -(-last // group))
+    return ResidualTable(stage.with_rows(stream, clusters), additive)
+
+
+def parts_of(table: Table, num_rows: int) -> Iterator[SingleTable]:
+    """Goes through a table in parts.
+
+    Args:
+        table: The table.
+        num_rows: Rows of a part, a multiple of ``ALIGNED_ROWS``; the last of a shard has fewer.
+    """
+    for shard in shards_of(table):
+        for first in range(0, shard.num_rows, num_rows):
+            yield part_of(shard, first, min(first + num_rows, shard.num_rows))
+
+
+def _additive(table: SingleTable) -> CodeTable | None:
+    return table.additive if isinstance(table, ResidualTable) else table
+
+
+def _end(stream: Stream) -> int:
+    """Returns where the last block ends."""
+    return int(stream.places(np.array([stream.num_blocks - 1]))[1][0])
+
+
+def _clusters(stages: Sequence[Residual]) -> np.ndarray | None:
+    centres = [stage.centres for stage in stages if stage.centres is not None]
+    if not centres:
+        return None
+    if all(stage.num_rows % TOGETHER == 0 for stage in stages[:-1]):
+        return Parts([each.clusters for each in centres]).whole()
+    clusters = [
+        each.of_rows(np.arange(stage.num_rows))
+        for each, stage in zip(centres, stages, strict=True)
+    ]
+    return centres[0].pack(np.concatenate(clusters), centres[0].bits)

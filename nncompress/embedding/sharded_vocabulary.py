@@ -1,0 +1,62 @@
+"""The words of rows that lie in several tables."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+
+from nncompress.embedding.vocabulary import Vocabulary
+
+
+class ShardedVocabulary:
+    """Vocabularies of shards, as one; the methods are those of ``Vocabulary``.
+
+    Args:
+        parts: The vocabulary of each shard; None for one without words.
+        first_rows: The number of each shard's first row.
+        num_rows: The number of rows of all.
+    """
+
+    def __init__(
+        self, parts: Sequence[Vocabulary | None], first_rows: Sequence[int], num_rows: int
+    ) -> None:
+        self.parts = list(parts)
+        self._firsts = [int(row) for row in first_rows]
+        self._num_rows = num_rows
+        self.num_words = sum(len(part) for part in self.parts if part is not None)
+
+    def __len__(self) -> int:
+        return self.num_words
+
+    def find(self, word: str) -> int:
+        """Returns the row of a word, or -1."""
+        for first, part in zip(self._firsts, self.parts, strict=True):
+            row = -1 if part is None else part.find(word)
+            if row >= 0:
+                return first + row
+        return -1
+
+    def word(self, row: int) -> str | None:
+        """Returns the word of a row, or None."""
+        shard = bisect_right(self._firsts, row) - 1
+        part = self.parts[shard]
+        return None if part is None else part.word(row - self._firsts[shard])
+
+    def words(self) -> list[str | None]:
+        """Returns the word of each row, or None."""
+        words: list[str | None] = []
+        for part, size in zip(self.parts, self._sizes(), strict=True):
+            words += [None] * size if part is None else part.words()
+        return words
+
+    @property
+    def has_word(self) -> np.ndarray:
+        """Which rows have a word, bool ``(N,)``."""
+        return np.concatenate([
+            np.zeros(size, bool) if part is None else part.has_word
+            for part, size in zip(self.parts, self._sizes(), strict=True)
+        ])  # fmt: skip
+
+    def _sizes(self) -> list[int]:
+        ends = [*self._firsts[1:], self._num_rows]
+        return [end - first for first, end in zip(self._firsts, ends, strict=True)]
