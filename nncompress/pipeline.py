@@ -31,7 +31,7 @@ from nncompress.plan import Plan
 from nncompress.refinement.refine import Refined, RefinementSettings, refine
 from nncompress.refinement.room import no_room
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.tables import SourceTable, files_of, open_table
+from nncompress.sources.tables import SourceTable, files_of, name_of, open_table
 from nncompress.sources.weights import check_weights
 from nncompress.training.budget import Budget
 from nncompress.training.epoch_report import EpochReport
@@ -449,17 +449,20 @@ def make_residual_embedding(
         InputError: The target cannot be reached, or the disk has no room for the result.
     """
     matrix = table.matrix
-    additive, remainder = None, Remainder(matrix)
+    total_rows = table.total_rows or len(matrix)
+    additive, remainder = None, Remainder(matrix, total_rows=total_rows)
     if coded is not None:
         exact = CodeTable.of_codes(coded.codes, coded.codebook)
         # Levels are fitted to what the stored codebook leaves, and make up for its rounding.
         dtype = "int8" if plan.codebook_dtype == "auto" else plan.codebook_dtype
         additive, _, _ = choose_codebook(matrix, exact, dtype, machine.xp)
-        remainder = Remainder(matrix, coded.codes, additive.codebook.astype(np.float32))
+        remainder = Remainder(
+            matrix, coded.codes, additive.codebook.astype(np.float32), total_rows
+        )
     chooser = Chooser(
         remainder, plan.target, machine,
         bit_weights(matrix, weights) if plan.has_bits_by_weight else None,
-        0 if additive is None else int(additive.row_bytes * len(matrix) + additive.shared_bytes),
+        0 if additive is None else int(additive.row_bytes * total_rows + additive.shared_bytes),
     )  # fmt: skip
     choice = chooser.choose(report)
     if curve is not None:
@@ -474,7 +477,7 @@ def make_residual_embedding(
         report(f"All rows:\n{point}")
     facts = {
         **facts, "target": str(chooser.target), "adaptive": plan.has_bits_by_weight,
-        "curve": [each.facts for each in choice.points],
+        "curve": [each.facts for each in choice.points], "step": point.step,
     }  # fmt: skip
     if point.recall is not None:
         facts["recall"] = point.recall
@@ -487,8 +490,7 @@ def _provenance(
 ) -> dict[str, object]:
     return {
         "made_by": f"chainer-nncompress {__version__}",
-        # Not the whole path, for files are passed on; names may hold bytes that are no text.
-        "source": os.path.basename(matrix.name).encode("utf-8", "replace").decode("utf-8"),
+        "source": name_of(matrix.name),
         "source_shape": list(matrix.shape),
         "objective": "cosine" if matrix.unit_rows else "distance",
         "loss": distortion.loss,

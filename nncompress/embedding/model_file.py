@@ -43,6 +43,15 @@ MODEL, ROWS = PARTS = ("model", "rows")
 
 def write_model(path: str | os.PathLike, model: Model) -> None:
     """Writes a model, the same bytes for the same model."""
+    write_tensors(path, *_content_of(model))
+
+
+def digest_of_model(model: Model) -> str:
+    """Returns what files of rows know a model by."""
+    return _digest(_content_of(model)[1])
+
+
+def _content_of(model: Model) -> tuple[Sections, Metadata]:
     sections: Sections = {"centre": model.centre.astype(np.float32)}
     numbers: Metadata = {}
     if model.codebook is not None:
@@ -55,22 +64,18 @@ def write_model(path: str | os.PathLike, model: Model) -> None:
             k: v for k, v in metadata_of(model.residual).items() if k not in NUMBERS_OF_ROWS
         }
     sections = in_order(sections)
-    write_tensors(
-        path,
-        sections,
-        {
-            "format": FORMAT,
-            "format_version": str(IN_PARTS),
-            "part": MODEL,
-            "num_codebooks": str(model.num_codebooks),
-            "num_codewords": str(model.num_codewords),
-            **numbers,
-            "scale": repr(float(model.scale)),
-            "encoding": as_json(model.encoding),
-            "provenance": as_json(model.provenance),
-            "sha256": sums_of(sections),
-        },
-    )
+    return sections, {
+        "format": FORMAT,
+        "format_version": str(IN_PARTS),
+        "part": MODEL,
+        "num_codebooks": str(model.num_codebooks),
+        "num_codewords": str(model.num_codewords),
+        **numbers,
+        "scale": repr(float(model.scale)),
+        "encoding": as_json(model.encoding),
+        "provenance": as_json(model.provenance),
+        "sha256": sums_of(sections),
+    }
 
 
 def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, str]:
@@ -94,14 +99,14 @@ def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, s
             raise FormatError(f"the file has rows, and is no model; wanted {WHAT_MODEL}")
         # A model is small, and all rows stand on it.
         verify(file.metadata, file.tensors)
-        return _model_of(file), digest_of(file)
+        return _model_of(file), _digest(file.metadata)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
 
 
-def digest_of(file: TensorFile) -> str:
-    """Returns what a model's file is known by, from its sections' sums and its numbers."""
-    known = {k: v for k, v in file.metadata.items() if k not in ("provenance", "encoding")}
+def _digest(metadata: Metadata) -> str:
+    """Returns the digest of a model's sections, by their sums, and of its numbers."""
+    known = {name: text for name, text in metadata.items() if name != "provenance"}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 

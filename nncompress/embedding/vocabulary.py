@@ -144,16 +144,19 @@ class Vocabulary:
 
     def words(self) -> list[str | None]:
         """Returns the word of each row, or None."""
+        words = list(self.sorted_words())
+        return [None if place < 0 else words[place] for place in self.positions.tolist()]
+
+    def sorted_words(self) -> Iterator[str]:
+        """Goes through the words in the order of their UTF-8 bytes."""
         self._refuse_disorder()
-        words: list[str] = []
         last = b""
         for block in range(self._num_blocks):
             coded = self._block(block)
             if block and coded[0] <= last:
                 raise _damaged(f"block {block} does not come after the one before it")
             last = coded[-1]
-            words.extend(map(self._decoded, coded))
-        return [None if place < 0 else words[place] for place in self.positions.tolist()]
+            yield from map(self._decoded, coded)
 
     @property
     def positions(self) -> np.ndarray:

@@ -103,7 +103,7 @@ class Rows:
         rows = self._fit_part.take(np.arange(len(self._fitted)))
         own = None if self.weights is None else self.weights[self._fitted]
         threads = self._machine.threads
-        count = self.remainder.shape[0]
+        count = self.remainder.total_rows
         bits = cluster_bits_for(count, len(rows))
         basis = fit_basis(rows, own, bits, step**2 * _SQUARED_ERROR, count, threads)
         self._basis = basis
@@ -114,7 +114,7 @@ class Rows:
         settings = Settings(step, state_bits=_SAMPLE_STATE_BITS)
         own = None if self.weights is None else self.weights[self._fitted]
         quantizer, coded = fit_quantizer(
-            self._fit_part, settings, self._machine, own, self.remainder.shape[0], self._basis
+            self._fit_part, settings, self._machine, own, self.remainder.total_rows, self._basis
         )
         self._basis = quantizer.basis
         group = block_rows(float(coded.bits.mean()))
@@ -160,13 +160,13 @@ class Rows:
     def bytes_per_row(self, residual: Residual) -> float:
         """Returns the bytes of the whole table for each row, all counted but words."""
         shared = residual.shared_bytes + self._beside + HEADER_BYTES
-        return residual.row_bytes + shared / self.remainder.shape[0]
+        return residual.row_bytes + shared / self.remainder.total_rows
 
     def shared_bytes_for(self, num_axes: int) -> float:
         """Returns about the bytes for each row of what all rows share, for so many axes."""
-        num_rows, dim = self.remainder.shape
+        dim = self.remainder.shape[1]
         axes = num_axes * dim / 2  # entries of about four bits
-        return (axes + 4 * dim + self._beside + HEADER_BYTES) / num_rows
+        return (axes + 4 * dim + self._beside + HEADER_BYTES) / self.remainder.total_rows
 
     def _point(
         self, step: float, residual: Residual, means: np.ndarray, recall: float | None

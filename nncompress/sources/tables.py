@@ -37,10 +37,12 @@ class SourceTable:
     Attributes:
         matrix: The embedding matrix, ``(N, D)``.
         words: The word of each row or None; there may be fewer words than rows. None: no words.
+        total_rows: The rows of the table of which these are a sample; None: these are all.
     """
 
     matrix: EmbeddingMatrix
     words: list[str | None] | None
+    total_rows: int | None = None
 
 
 @contextmanager
@@ -135,6 +137,15 @@ def files_of(source: object) -> list[Path]:
         beside = list(path.parent.glob("*.safetensors"))
         beside += [path.parent / "tokenizer.json", path.parent / "vocab.txt"]
     return [path, *archives, *beside]
+
+
+def name_of(source: str) -> str:
+    """Returns the name of a table without its directories, for files are passed on.
+
+    Args:
+        source: A path or a description, which may hold bytes that are no text.
+    """
+    return os.path.basename(source).encode("utf-8", "replace").decode("utf-8")
 
 
 def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str | None] | None]:

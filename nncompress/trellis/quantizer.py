@@ -123,14 +123,17 @@ class Quantizer:
     basis: Basis | None = None
 
     @classmethod
-    def of_residual(cls, residual: Residual) -> "Quantizer":
+    def of_residual(cls, residual: Residual, step: float | None = None) -> "Quantizer":
         """Returns the quantizer that more rows are coded by, given the stage of a table.
 
-        Rows without a weight of their own get the step that most of the table's rows have.
+        Args:
+            residual: The stage.
+            step: The step of a row of weight 1; None: the one that most of the table's rows have.
         """
         tables, stream, centres = residual.tables, residual.stream, residual.centres
         steps, which = np.unique(tables.class_steps.astype(np.float64), return_inverse=True)
-        step = float(steps[np.bincount(which, tables.class_frequencies).argmax()])
+        if step is None:
+            step = float(steps[np.bincount(which, tables.class_frequencies).argmax()])
         exponents = np.rint(np.log(steps / step) / math.log(RATIO)).astype(np.int32)
         kept = tables.axis_scales != LEFT_OUT
         centre_steps = np.ones(residual.num_axes, np.float32)

@@ -26,6 +26,8 @@ class Remainder:
         matrix: The rows, ``(N, D)``.
         codes: Their additive codes, ``(N, M)``; None: there are none.
         codebook: float32 ``(M*K, D)``, as readers will see it; None: there is none.
+        total_rows: The rows of the table of which these are a sample, and which share what a
+            stage takes; None: these are all.
     """
 
     def __init__(
@@ -33,9 +35,11 @@ class Remainder:
         matrix: EmbeddingMatrix,
         codes: np.ndarray | None = None,
         codebook: np.ndarray | None = None,
+        total_rows: int | None = None,
     ) -> None:
         self.matrix, self._codes, self._codebook = matrix, codes, codebook
         self.shape = matrix.shape
+        self.total_rows = len(matrix) if total_rows is None else total_rows
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Returns rows, float32 ``(n, D)``."""
@@ -90,13 +94,13 @@ def fit_quantizer(
         settings: The quantizer's settings.
         machine: The machine to compute on.
         weights: The weight of each row, float64; None: all the same.
-        num_rows: The rows that will share what the quantizer takes; those of ``remainder`` by
+        num_rows: The rows that will share what the quantizer takes; those of the table by
             default.
         basis: The basis of a quantizer fitted to the same rows with a step not far from this one.
     """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
-    count = len(remainder.matrix) if num_rows is None else num_rows
+    count = remainder.total_rows if num_rows is None else num_rows
     return fit(remainder.take(sample), own, settings, make_engine(machine), count, basis)
 
 

@@ -1,0 +1,225 @@
+"""Encoding blocks of rows by a model, each block by itself."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nncompress.embedding.centres import Centres
+from nncompress.embedding.codes import reconstruct
+from nncompress.embedding.model import Model
+from nncompress.embedding.quantized_matrix import QuantizedMatrix
+from nncompress.embedding.residual import Residual, Stream
+from nncompress.errors import InputError
+from nncompress.evaluate.distortion import distances
+from nncompress.machine import Machine
+from nncompress.refinement.encoding import Effort, RowEncoder
+from nncompress.refinement.refine import one_blas_thread
+from nncompress.sources.normalization import Normalization
+from nncompress.trellis.engines import make_engine
+from nncompress.trellis.quantizer import Quantizer
+from nncompress.trellis.row_weights import weights_of
+
+# Rows are coded by a trellis so many bytes of float32 at a time.
+_TILE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What encoding rows came to, added up.
+
+    Attributes:
+        num_rows: The rows.
+        loss: Half their squared distances from what they are decoded to.
+        distance: Those distances.
+        cosine: The cosines between both.
+        directed: How many of them are not zeros.
+        spread: Half their squared distances from the model's centre.
+    """
+
+    num_rows: int
+    loss: float
+    distance: float
+    cosine: float
+    directed: int
+    spread: float
+
+    def __add__(self, other: "Sums") -> "Sums":
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Sums(*(one + another for one, another in pairs))
+
+    @property
+    def error(self) -> float:
+        """The loss over the spread: 0 is perfect, 1 is the centre for every row."""
+        return self.loss / self.spread if self.spread else 0.0
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """The means over rows, by the names that provenance has for them."""
+        return {
+            "loss": self.loss / self.num_rows,
+            "mean_distance": self.distance / self.num_rows,
+            "mean_cosine": self.cosine / self.directed if self.directed else 1.0,
+        }
+
+
+@dataclass(frozen=True)
+class EncodedBlock:
+    """A block of rows, encoded.
+
+    Attributes:
+        arrays: ``codes``, the packed codes, uint8 ``(n, row_bytes)``, where there are additive
+            codes; ``data``, the bytes of a residual stage, uint8, ``lengths``, those of its
+            blocks, uint32, and ``clusters``, uint16 ``(n,)``, where there is such a stage.
+        sums: What encoding came to.
+    """
+
+    arrays: dict[str, np.ndarray]
+    sums: Sums
+
+
+class BlockEncoder:
+    """Encodes blocks of rows.
+
+    What a row becomes depends on the row, its number, the model, the effort and the seed: not on
+    the block that it comes in, nor on the number of threads.
+
+    Args:
+        model: The model.
+        effort: How hard to look for codes; see ``refinement.encoding``.
+        machine: The machine to compute on.
+
+    Raises:
+        InputError: The model does not tell what encoding takes.
+    """
+
+    def __init__(self, model: Model, effort: Effort, machine: Machine) -> None:
+        self.model = model
+        self._machine, self._effort = machine, effort
+        self._loss = _number(model, "loss") if model.codebook is not None else None
+        self._step, self._unit = _number(model, "step"), _number(model, "weight_unit")
+        self._seed = int(_number(model, "seed") or 0)
+        if model.codebook is not None and self._loss is None:
+            raise InputError(
+                "the model does not tell the loss of its codes; wanted one that nncompress learn "
+                "or compress made"
+            )
+
+    @cached_property
+    def _codebook(self) -> np.ndarray:
+        """The codebook as readers see it, float32 ``(M*K, D)``."""
+        stored = self.model.codebook
+        codebook = stored.to_numpy() if isinstance(stored, QuantizedMatrix) else stored
+        return np.ascontiguousarray(codebook, np.float32)
+
+    @cached_property
+    def _rows(self) -> RowEncoder:
+        model = self.model
+        return RowEncoder(
+            self._codebook, model.num_codebooks, Normalization(model.centre, model.scale),
+            self._loss, self._effort, self._seed, self._machine,
+        )  # fmt: skip
+
+    @cached_property
+    def _quantizer(self) -> Quantizer:
+        return Quantizer.of_residual(self.model.residual, self._step)
+
+    @one_blas_thread
+    def encode(self, rows: np.ndarray, first_row: int) -> EncodedBlock:
+        """Encodes a block.
+
+        Args:
+            rows: float32 ``(n, D)``; n is a multiple of 64, but in the last block.
+            first_row: The number of its first row in the whole table.
+
+        Raises:
+            InputError: A row is too large for the model's residual stage.
+        """
+        codes = None
+        if self.model.codebook is not None:
+            codes = self._rows.encode(rows, first_row)
+        return self.encoded(rows, codes)
+
+    @one_blas_thread
+    def encoded(self, rows: np.ndarray, codes: np.ndarray | None) -> EncodedBlock:
+        """Returns a block whose additive codes are known.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            codes: Their codes, ``(n, M)``; None without additive codes.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        remainder = rows
+        if codes is not None:
+            arrays["codes"] = self.model.packing.pack(codes)
+            remainder = rows - reconstruct(codes, self._codebook)
+        if self.model.residual is not None:
+            arrays |= self._coded(rows, remainder)
+        table = self.model.table(arrays.get("codes"), stage_of(self.model, [arrays], len(rows)))
+        totals = np.zeros(3)
+        spread, directed = 0.0, 0
+        step = max(1, _TILE_BYTES // (4 * rows.shape[1]))
+        for first in range(0, len(rows), step):
+            tile = rows[first : first + step]
+            totals += distances(tile, table.decode(slice(first, first + step))).sum(axis=1)
+            about = tile - self.model.centre
+            spread += 0.5 * float(np.einsum("nd,nd->", about, about, dtype=np.float64))
+            directed += int(tile.any(axis=1).sum())
+        return EncodedBlock(arrays, Sums(len(rows), *totals.tolist(), directed, spread))
+
+    def _coded(self, rows: np.ndarray, remainder: np.ndarray) -> dict[str, np.ndarray]:
+        """Codes what additive codes leave by the residual stage."""
+        engine = make_engine(self._machine)
+        quantizer, unit = self._quantizer, self._unit
+        group = quantizer.settings.block_rows
+        step = max(1, _TILE_BYTES // (4 * rows.shape[1] * group)) * group
+        data, lengths, clusters = [], [], []
+        for first in range(0, len(rows), step):
+            part = slice(first, first + step)
+            weights = None if unit is None else weights_of(rows[part]) / unit
+            coded = quantizer.code(remainder[part], weights, engine)
+            written, sizes = quantizer.write(coded, engine)
+            data.append(written)
+            lengths.append(sizes.astype(np.uint32))
+            clusters.append(coded.clusters.astype(np.uint16))
+        return {
+            "data": np.concatenate(data),
+            "lengths": np.concatenate(lengths),
+            "clusters": np.concatenate(clusters),
+        }
+
+
+def _number(model: Model, name: str) -> float | None:
+    """Returns a number that encoding takes; None where the model tells none.
+
+    Raises:
+        InputError: It is no such number.
+    """
+    value = model.encoding.get(name)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= value < math.inf):
+        raise InputError(
+            f"the model's {name} is {value!r:.40}; wanted a number, so learn the model again"
+        )
+    return value
+
+
+def stage_of(model: Model, blocks: list[dict[str, np.ndarray]], num_rows: int) -> Residual | None:
+    """Returns the residual stage of blocks' rows; None where the model has none.
+
+    Args:
+        model: The model.
+        blocks: The arrays of blocks that follow each other.
+        num_rows: Their rows.
+    """
+    if model.residual is None:
+        return None
+    data, lengths, clusters = (
+        np.concatenate([block[name] for block in blocks])
+        for name in ("data", "lengths", "clusters")
+    )
+    stream = Stream.of(data, lengths, model.residual.stream.block_rows, num_rows)
+    centres = model.residual.centres
+    packed = None if centres is None else Centres.pack(clusters, centres.bits)
+    return model.residual.with_rows(stream, packed)

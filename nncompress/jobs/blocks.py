@@ -1,0 +1,94 @@
+"""How the rows of a job are cut: into shards, which become files, and blocks, which are encoded."""
+
+from dataclasses import dataclass
+
+from nncompress.embedding.joining import ALIGNED_ROWS
+
+_BLOCK_BYTES, _MOST_BLOCK_ROWS = 32 << 20, 65_536
+_SHARD_BYTES, _MOST_SHARD_ROWS = 1 << 28, 1 << 22
+_MOST_SHARDS = 256  # of the size that suits memory; more rows make larger ones
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that are encoded together.
+
+    Attributes:
+        number: The block's number in its shard.
+        first: The number of its first row.
+        last: The number of the row after its last.
+    """
+
+    number: int
+    first: int
+    last: int
+
+    @property
+    def num_rows(self) -> int:
+        """Its rows."""
+        return self.last - self.first
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Rows that become a file.
+
+    Attributes:
+        number: The shard's number in the job.
+        first: The number of its first row.
+        last: The number of the row after its last.
+        block_rows: Rows of its blocks; the last one may have fewer.
+    """
+
+    number: int
+    first: int
+    last: int
+    block_rows: int
+
+    @property
+    def num_rows(self) -> int:
+        """Its rows."""
+        return self.last - self.first
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Its blocks."""
+        firsts = range(self.first, self.last, self.block_rows)
+        return [
+            Block(number, first, min(first + self.block_rows, self.last))
+            for number, first in enumerate(firsts)
+        ]
+
+
+def shards_of_rows(first: int, last: int, shard_rows: int, dim: int) -> list[ShardPlan]:
+    """Cuts rows into shards.
+
+    Args:
+        first: The number of the first row.
+        last: The number of the row after the last.
+        shard_rows: Rows of a shard.
+        dim: D.
+    """
+    block_rows = block_rows_of(dim)
+    return [
+        ShardPlan(number, begin, min(begin + shard_rows, last), block_rows)
+        for number, begin in enumerate(range(first, last, shard_rows))
+    ]
+
+
+def block_rows_of(dim: int) -> int:
+    """Returns how many rows of D columns make a block."""
+    fitting = min(_MOST_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim))
+    return max(1, fitting // ALIGNED_ROWS) * ALIGNED_ROWS
+
+
+def usual_shard_rows(num_rows: int, row_bytes: float) -> int:
+    """Returns how many rows make a shard that memory has room for, a multiple of ``ALIGNED_ROWS``.
+
+    Args:
+        num_rows: The rows of the job.
+        row_bytes: About the bytes of an encoded row.
+    """
+    fitting = min(_MOST_SHARD_ROWS, int(_SHARD_BYTES / max(row_bytes, 1.0)))
+    wanted = max(fitting, -(-num_rows // _MOST_SHARDS))
+    return max(1, wanted // ALIGNED_ROWS) * ALIGNED_ROWS

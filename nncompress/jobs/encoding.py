@@ -1,0 +1,187 @@
+"""The job of encoding a table's rows by a model: by blocks, and continued where it was ended."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.model import Model
+from nncompress.embedding.model_file import digest_of_model
+from nncompress.embedding.same_codebook import facts_of_others
+from nncompress.embedding.table_directory import Shard
+from nncompress.errors import InputError
+from nncompress.formats.space import check_space
+from nncompress.formats.work import WorkDirectory
+from nncompress.jobs.block_encoder import BlockEncoder, EncodedBlock
+from nncompress.jobs.blocks import Block, ShardPlan, shards_of_rows, usual_shard_rows
+from nncompress.jobs.drift import warn_of_drift
+from nncompress.jobs.output import Output, sums_of_shard
+from nncompress.jobs.shard_files import ShardFiles
+from nncompress.machine import Machine
+from nncompress.progress import progress_bar
+from nncompress.refinement.encoding import EFFORTS
+from nncompress.sources.read_ahead import read_ahead
+from nncompress.sources.row_source import RowSource
+from nncompress.sources.tables import name_of
+from nncompress.version import __version__
+
+# Encodes blocks: takes those that are to be encoded, and yields them in any order.
+Runner = Callable[[Iterable[Block]], Iterator[tuple[Block, EncodedBlock]]]
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """What rows are to be encoded, and how.
+
+    Attributes:
+        effort: How hard to look for codes, one of ``refinement.encoding.EFFORTS``.
+        rows: The first row that is wanted and the one after the last; None: all.
+        shard_rows: Rows of a file; None for as many as memory has room for.
+        append: Whether they are added to a table that is there.
+
+    Raises:
+        InputError: A setting is out of its range.
+    """
+
+    effort: str = "default"
+    rows: tuple[int, int] | None = None
+    shard_rows: int | None = None
+    append: bool = False
+
+    def __post_init__(self) -> None:
+        if self.effort not in EFFORTS:
+            raise InputError(f"no effort {self.effort!r}; wanted one of {', '.join(EFFORTS)}")
+        if self.shard_rows is not None and self.shard_rows < 1:
+            raise InputError(f"shards of {self.shard_rows} rows; wanted at least 1")
+
+
+def encode_rows(
+    model: Model,
+    source: RowSource,
+    output: str | os.PathLike,
+    settings: EncodingSettings = EncodingSettings(),
+    machine: Machine | None = None,
+    *,
+    work: str | os.PathLike | None = None,
+    runner: Runner | None = None,
+) -> CompressedEmbedding:
+    """Encodes rows of a table into a directory of shards.
+
+    Memory holds a few blocks of rows, however many there are, and one shard of encoded rows. What
+    is done is kept in a work directory: the same call goes on with a job that was ended, and
+    comes to the same bytes.
+
+    Args:
+        model: What rows are encoded by.
+        source: The table, ``(N, D)``.
+        output: The directory to write, or to add to.
+        settings: What rows are to be encoded, and how.
+        machine: The machine to compute on; None: the CPU, with all usable cores.
+        work: The work directory; None: one beside the output, ``OUTPUT.work``.
+        runner: Encodes blocks elsewhere; None: here.
+
+    Returns:
+        The table, opened.
+
+    Raises:
+        InputError: Something given cannot be used. Blocks that are done stay.
+        OutputError: Something cannot be written.
+    """
+    if source.dim != model.dim:
+        raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
+    machine = machine or Machine()
+    digest = digest_of_model(model)
+    out = Output(output, model, digest, append=settings.append)
+    first, last = _range_of(settings.rows, source)
+    row_bytes = float(model.encoding.get("row_bytes") or 4 * model.dim)
+    shard_rows = settings.shard_rows or usual_shard_rows(last - first, row_bytes)
+    plans = shards_of_rows(first, last, shard_rows, model.dim)
+    place = Path(f"{os.fspath(output).rstrip('/')}.work" if work is None else work)
+    with WorkDirectory.open(place) as kept:
+        kept.require({
+            "version": __version__, "model": digest, "effort": settings.effort,
+            "rows": [first, last], "shard rows": shard_rows, "append": settings.append,
+            "output": str(out.path.resolve()), "table": source.identity(),
+            "device": "CPU" if machine.gpu < 0 else "GPU",
+        })  # fmt: skip
+        if not out.is_complete(kept):
+            out.check()
+            check_space(
+                {place: int(row_bytes * (last - first))}, f"{last - first:,} encoded rows",
+                "name another place (--work)",
+            )  # fmt: skip
+            encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
+            files = ShardFiles(kept, model, digest, source.words, out.vocabularies())
+            shards = _encode_missing(files, plans, runner or _here(encoder, source))
+            _tell_drift(shards, out, model)
+            facts = {
+                **facts_of_others(model.provenance), "effort": settings.effort,
+                "made_by": f"chainer-nncompress {__version__}", "source": name_of(source.name),
+            }  # fmt: skip
+            out.finish(kept, [(files.path(p), s) for p, s in zip(plans, shards, strict=True)],
+                       facts, first)  # fmt: skip
+        kept.finish()
+    return CompressedEmbedding.load(out.path)
+
+
+def _range_of(rows: tuple[int, int] | None, source: RowSource) -> tuple[int, int]:
+    first, last = (0, source.num_rows) if rows is None else rows
+    if not 0 <= first < last <= source.num_rows:
+        raise InputError(
+            f"rows {first:,} to {last:,} of {source.name}, which has {source.num_rows:,}; wanted a "
+            "first row and a later end within it (--rows FIRST:END)"
+        )
+    return first, last
+
+
+def _here(encoder: BlockEncoder, source: RowSource) -> Runner:
+    """Returns what encodes blocks in this process, reading the next while one is encoded."""
+
+    def run(blocks: Iterable[Block]) -> Iterator[tuple[Block, EncodedBlock]]:
+        blocks = list(blocks)
+        ranges = [(block.first, block.last) for block in blocks]
+        for block, rows in zip(blocks, read_ahead(source, ranges), strict=True):
+            yield block, encoder.encode(rows, block.first)
+
+    return run
+
+
+def _encode_missing(files: ShardFiles, plans: Sequence[ShardPlan], run: Runner) -> list[Shard]:
+    """Encodes the blocks that are not done yet, and makes shards of those that are complete."""
+    shards = {plan.number: files.shard(plan) for plan in plans}
+    waiting: dict[int, set[Block]] = {}
+    owners: dict[Block, ShardPlan] = {}
+    missing: list[Block] = []
+    done = 0
+    for plan in plans:
+        if shards[plan.number] is not None:
+            done += plan.num_rows
+            continue
+        lacking = [block for block in plan.blocks if not files.has_block(plan, block)]
+        done += plan.num_rows - sum(block.num_rows for block in lacking)
+        waiting[plan.number] = set(lacking)
+        owners |= dict.fromkeys(lacking, plan)
+        missing += lacking
+    for plan in plans:
+        if plan.number in waiting and not waiting[plan.number]:
+            shards[plan.number] = files.assemble(plan)
+    total = sum(plan.num_rows for plan in plans)
+    with progress_bar(total, "Encoding", delay=0, leave=True, initial=done) as bar:
+        for block, encoded in run(missing):
+            plan = owners[block]
+            files.keep_block(plan, block, encoded)
+            waiting[plan.number].remove(block)
+            if not waiting[plan.number]:
+                shards[plan.number] = files.assemble(plan)
+            bar.update(block.num_rows)
+    return [shards[plan.number] for plan in plans]
+
+
+def _tell_drift(shards: Sequence[Shard], out: Output, model: Model) -> None:
+    new = [sums for shard in shards if (sums := sums_of_shard(shard)) is not None]
+    before = out.error
+    if before is not None:
+        warn_of_drift(new, before, "those that are in the table")
+    elif isinstance(error := model.encoding.get("error"), float):
+        warn_of_drift(new, error, "the sample that it was learnt on")

@@ -1,0 +1,128 @@
+"""Learning what rows are encoded by, on a sample of a table's rows."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.model import Model
+from nncompress.embedding.residual import Stream
+from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.sharded_table import shards_of
+from nncompress.errors import InputError
+from nncompress.evaluate.distortion import measure
+from nncompress.formats.work import WorkDirectory
+from nncompress.machine import Machine
+from nncompress.pipeline import compress_table
+from nncompress.plan import Plan
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.row_source import RowSource
+from nncompress.sources.tables import SourceTable
+from nncompress.trellis.row_weights import usual_unit
+
+# Rows of a sample: with more of them, errors of other rows fall by less than a two hundredth.
+SAMPLE_ROWS = 262_144
+_SAMPLE_BYTES = 512 << 20
+# A sample is runs of neighbouring rows, which are read together.
+_RUN_ROWS = 64
+
+
+def sample_size(num_rows: int, dim: int) -> int:
+    """Returns how many of N rows of D columns a model is learnt on."""
+    return min(num_rows, SAMPLE_ROWS, max(1, _SAMPLE_BYTES // (4 * dim)))
+
+
+def sampled_rows(num_rows: int, count: int) -> np.ndarray:
+    """Returns the numbers of evenly spaced runs of rows, int64 ``(count,)``.
+
+    Args:
+        num_rows: N.
+        count: How many rows.
+    """
+    if count == num_rows:
+        return np.arange(num_rows)
+    runs = -(-count // _RUN_ROWS)
+    firsts = np.arange(runs) * (num_rows - _RUN_ROWS) // max(1, runs - 1)
+    rows = (firsts[:, None] + np.arange(_RUN_ROWS)).reshape(-1)
+    return np.unique(rows)[:count]
+
+
+def learn_model(
+    source: RowSource,
+    plan: Plan,
+    machine: Machine,
+    *,
+    num_rows: int | None = None,
+    report: Callable[[str], None] | None = None,
+    curve: str | os.PathLike | None = None,
+    work: WorkDirectory | None = None,
+) -> Model:
+    """Learns a model on a sample of a table's rows.
+
+    What a size or a quality is asked for is reached on the sample; nearest neighbours are those
+    among its rows.
+
+    Args:
+        source: The table, ``(N, D)``.
+        plan: What its rows are to become.
+        machine: The machine to compute on.
+        num_rows: Rows of the sample; None for as many as pay.
+        report: A function that takes a line for each epoch and each point of the curve.
+        curve: A file for the curve that a residual stage is chosen from; None for none.
+        work: The directory in which the job is kept until its end; None for none.
+
+    Raises:
+        InputError: Something given cannot be used, or the table has fewer rows than the sample is
+            to have.
+        Diverged: A loss or a parameter is not finite.
+    """
+    count = sample_size(source.num_rows, source.dim) if num_rows is None else num_rows
+    if not 1 <= count <= source.num_rows:
+        raise InputError(
+            f"a sample of {count:,} rows of {source.name}, which has {source.num_rows:,}; wanted 1 "
+            "to as many (--sample)"
+        )
+    rows = source.take(sampled_rows(source.num_rows, count))
+    matrix = EmbeddingMatrix(rows, source.name)
+    if work is not None:
+        work.require({"the sample's digest": matrix.digest().hex()})
+    table = SourceTable(matrix, None, source.num_rows)
+    embedding = compress_table(table, None, plan, machine, report=report, curve=curve, work=work)
+    return model_of(embedding, matrix, plan, machine)
+
+
+def model_of(
+    embedding: CompressedEmbedding, matrix: EmbeddingMatrix, plan: Plan, machine: Machine
+) -> Model:
+    """Returns the model that a compressed sample is decoded by.
+
+    Args:
+        embedding: The sample, compressed.
+        matrix: The sample, ``(n, D)``.
+        plan: What it was to become.
+        machine: The machine to measure on.
+    """
+    (table,) = shards_of(embedding.table)
+    normalization = matrix.normalization
+    facts = dict(embedding.provenance)
+    encoding: dict[str, object] = {"seed": plan.training.seed, "sample_rows": len(matrix)}
+    additive, residual = table, None
+    if isinstance(table, ResidualTable):
+        additive, residual = table.additive, table.residual
+        encoding["step"] = facts.pop("step")
+        if plan.has_bits_by_weight:
+            encoding["weight_unit"] = usual_unit(matrix)
+        none = None if residual.centres is None else residual.centres.clusters[:0]
+        residual = residual.with_rows(Stream.empty(residual.stream.block_rows), none)
+    if additive is not None:
+        encoding["loss"] = measure(matrix, [additive], machine.xp)[0].loss
+    spread = matrix.mean_row_loss()
+    encoding["error"] = float(facts["loss"]) / spread if spread else 0.0
+    encoding["row_bytes"] = table.row_bytes
+    facts["source_shape"] = [len(matrix), matrix.dim]
+    facts["objective"] = plan.objective
+    return Model(
+        None if additive is None else additive.stored_codebook, table.num_codebooks, residual,
+        normalization.centre, normalization.scale, encoding, facts,
+    )  # fmt: skip

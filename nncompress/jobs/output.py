@@ -1,0 +1,165 @@
+"""The directory that a job of encoding ends in."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from nncompress.embedding.directory_writing import check_new_directory
+from nncompress.embedding.model import Model
+from nncompress.embedding.model_file import write_model
+from nncompress.embedding.table_directory import (
+    MANIFEST,
+    MODEL_FILE,
+    Manifest,
+    Shard,
+    is_table_directory,
+    open_directory,
+    read_manifest,
+    shard_name,
+    write_manifest,
+)
+from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.errors import InputError
+from nncompress.formats.files import atomic_directory
+from nncompress.formats.work import WorkDirectory
+from nncompress.jobs.block_encoder import Sums
+
+_COMPLETE = "complete"
+
+
+class Output:
+    """A new directory of shards, or one that is to have more.
+
+    Args:
+        path: The directory.
+        model: The model of its rows.
+        model_digest: The digest of the model's file.
+        append: Whether it is there already.
+
+    Attributes:
+        path: As given.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike, model: Model, model_digest: str, *, append: bool
+    ) -> None:
+        self.path, self._model = Path(path), model
+        self._digest, self._append = model_digest, append
+
+    def is_complete(self, work: WorkDirectory) -> bool:
+        """Tells whether a job came to its end, but for the removal of its work directory."""
+        state = work.load(_COMPLETE)
+        if state is None or not is_table_directory(self.path):
+            return False
+        return state.facts["manifest"] == _digest_of(self.path)
+
+    def check(self) -> None:
+        """Refuses what the job cannot end in.
+
+        Raises:
+            InputError: There is something of this name, or no table to add rows to, or one of
+                another model.
+        """
+        if not self._append:
+            check_new_directory(self.path)
+            return
+        manifest = read_manifest(self.path)
+        if manifest.model_digest != self._digest:
+            raise InputError(
+                f"{self.path} holds rows of another model; wanted rows encoded by the model in it "
+                f"({self.path / MODEL_FILE})"
+            )
+
+    @property
+    def error(self) -> float | None:
+        """The error of the rows that are there already; None where that is not known."""
+        total = _total_of(read_manifest(self.path)) if self._append else None
+        return None if total is None else total.error
+
+    def vocabularies(self) -> list[Vocabulary]:
+        """Returns the vocabularies of the rows that are there already."""
+        if not self._append:
+            return []
+        _, _, opened = open_directory(self.path)
+        return [each.vocabulary for each in opened if each.vocabulary is not None]
+
+    def finish(
+        self,
+        work: WorkDirectory,
+        files: Sequence[tuple[Path, Shard]],
+        facts: Mapping[str, object],
+        first_row: int,
+    ) -> None:
+        """Brings a job's shards to where they belong.
+
+        Args:
+            work: The job's work directory, in which they stay until its end.
+            files: The files of rows, and their entries.
+            facts: Facts of how they were encoded: JSON values by name.
+            first_row: The number of the first row in the table that they are of.
+
+        Raises:
+            OutputError: Something cannot be written.
+        """
+        if self._append:
+            manifest = read_manifest(self.path)
+            self._take(self.path, files, manifest, facts, work)
+            return
+        check_new_directory(self.path)
+        with atomic_directory(self.path) as directory:
+            write_model(directory / MODEL_FILE, self._model)
+            manifest = Manifest(self._digest, [], first_row)
+            self._take(directory, files, manifest, facts, work)
+
+    def _take(
+        self,
+        directory: Path,
+        files: Sequence[tuple[Path, Shard]],
+        manifest: Manifest,
+        facts: Mapping[str, object],
+        work: WorkDirectory,
+    ) -> None:
+        shards = list(manifest.shards)
+        for path, shard in files:
+            place = directory / shard_name(len(shards))
+            place.unlink(missing_ok=True)  # left by a job that ended before it was in a manifest
+            try:
+                os.link(path, place)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(path, place)
+            shards.append(replace(shard, file=place.name))
+        manifest = replace(manifest, shards=shards)
+        total = _total_of(manifest)
+        measured = {} if total is None else total.facts
+        provenance = {
+            **manifest.provenance, **facts, **measured,
+            "source_shape": [manifest.num_rows, self._model.dim],
+        }  # fmt: skip
+        write_manifest(directory, replace(manifest, provenance=provenance))
+        work.save(_COMPLETE, {}, {"manifest": _digest_of(directory)})
+
+
+def sums_of_shard(shard: Shard) -> Sums | None:
+    """Returns what encoding a shard's rows came to; None where its entry does not tell."""
+    with suppress(TypeError):
+        return Sums(**shard.facts)
+    return None
+
+
+def _total_of(manifest: Manifest) -> Sums | None:
+    """Returns what encoding all rows came to; None where an entry does not tell."""
+    sums = [sums_of_shard(shard) for shard in manifest.shards]
+    total = sums[0]
+    for each in sums[1:]:
+        if total is None or each is None:
+            return None
+        total += each
+    return total
+
+
+def _digest_of(directory: Path) -> str:
+    return hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
