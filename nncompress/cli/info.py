@@ -6,6 +6,8 @@ from pathlib import Path
 from nncompress.cli.printing import add_json, print_facts
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.model import Model
+from nncompress.embedding.model_file import is_model_file, read_model
 from nncompress.embedding.residual import Residual
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import ShardedTable, shards_of
@@ -31,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
+    if arguments.file.is_file() and is_model_file(arguments.file):
+        print_model(arguments, arguments.file, read_model(arguments.file)[0])
+        return
     embedding = CompressedEmbedding.load(arguments.file, verify=arguments.verify)
     print_info(arguments, arguments.file, embedding)
 
@@ -59,6 +64,22 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
     if getattr(arguments, "verify", False):  # a file that is not right has been refused
         facts["verified"] = True
     # The curve that a residual stage was chosen from is for programs.
+    shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
+    print_facts(arguments, facts, shown)
+
+
+def print_model(arguments: argparse.Namespace, path: Path, model: Model) -> None:
+    """Prints what a model's file holds."""
+    dtype = getattr(model.codebook, "dtype", "few bits")
+    of_codes = {"M": model.num_codebooks, "K": model.num_codewords, "codebook_dtype": str(dtype)}
+    facts: dict[str, object] = {
+        **model.provenance,
+        **model.encoding,
+        "file_bytes": path.stat().st_size,
+        "columns": model.dim,
+        **({} if model.codebook is None else of_codes),
+        **({} if model.residual is None else {"axes": model.residual.num_axes}),
+    }
     shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
     print_facts(arguments, facts, shown)
 

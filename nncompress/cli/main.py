@@ -6,11 +6,14 @@ from nncompress.cli import (
     analogy,
     compress,
     decode,
+    encode,
     evaluate,
     export,
     import_codes,
     info,
+    learn,
     memory,
+    merge,
     quantize,
     similar,
     train,
@@ -20,6 +23,9 @@ from nncompress.version import __version__
 
 COMMANDS = {
     "compress": compress,
+    "learn": learn,
+    "encode": encode,
+    "merge": merge,
     "train": train,
     "decode": decode,
     "quantize": quantize,
@@ -30,7 +36,7 @@ COMMANDS = {
     "export": export,
     "import": import_codes,
 }
-_NEED_TRAIN = ("compress", "train", "decode", "quantize")
+_NEED_TRAIN = ("compress", "learn", "encode", "merge", "train", "decode", "quantize")
 
 
 def main(argv: list[str] | None = None) -> None:

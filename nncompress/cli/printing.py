@@ -64,6 +64,15 @@ def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options:
     parser.add_argument("--tensor", help="the tensor's name in safetensors files")
 
 
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name the rows of a table of any size."""
+    add_source(
+        parser, "table", "a table, or its shards: .npy, .safetensors, Zarr, Parquet, a URL, or "
+        "what nncompress compress takes", nargs="+",
+    )  # fmt: skip
+    parser.add_argument("--limit", type=int, help="use only the first n rows")
+
+
 def check_topn(topn: int) -> None:
     """Refuses to look for no words at all.
 

@@ -187,18 +187,15 @@ class CompressedEmbedding:
             InputError: There is something else of this name, or others have changed it.
             OutputError: A file cannot be written. What was there is as it was.
         """
-        words, shards = self._keys.vocabulary, shards_of(self.table)
-        parts = words.parts if isinstance(words, ShardedVocabulary) else [words]
+        shards, origin = shards_of(self.table), self._origin
         contents = [
             Contents(shard, part, self.provenance)
-            for shard, part in zip(shards, parts, strict=True)
+            for shard, part in zip(shards, self.shard_vocabularies, strict=True)
         ]
-        origin = self._origin
         if origin is not None and Path(directory).exists() and origin.is_at(directory):
             append_shards(directory, contents[origin.num_shards :], origin.num_shards)
         else:
-            model = Model.of_table(shards[0], self.provenance) if origin is None else origin.model
-            write_directory(directory, model, contents, self.provenance)
+            write_directory(directory, self.model, contents, self.provenance)
 
     def __repr__(self) -> str:
         table = self.table
@@ -213,7 +210,22 @@ class CompressedEmbedding:
             f"columns: {', '.join(parts)}>"
         )
 
+    @property
+    def model(self) -> Model:
+        """What further rows are encoded by."""
+        if self._origin is not None:
+            return self._origin.model
+        return Model.of_table(shards_of(self.table)[0], self.provenance)
+
     # Keys
+
+    @property
+    def shard_vocabularies(self) -> list[Vocabulary | None]:
+        """The words of each shard's rows; None for one without."""
+        words, shards = self._keys.vocabulary, shards_of(self.table)
+        if isinstance(words, ShardedVocabulary):
+            return words.parts
+        return [words] if words is not None else [None] * len(shards)
 
     def __len__(self) -> int:
         """Counts the words; without words, the rows."""

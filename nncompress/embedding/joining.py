@@ -1,19 +1,24 @@
 """Tables of rows with the same codebook made into one, and a table's rows in parts."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from nncompress.embedding.centres import TOGETHER
 from nncompress.embedding.code_table import CodeTable
+from nncompress.embedding.model import Model
 from nncompress.embedding.residual import Residual, Stream
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
 from nncompress.embedding.sharded_table import Table, shards_of
 from nncompress.formats.parts import Parts
 
-# Blocks of any size, and the clusters of any number of rows, end with whole bytes here.
-ALIGNED_ROWS = 64 * TOGETHER
+
+def aligned_rows(table: SingleTable | Model) -> int:
+    """Returns how many rows of a table lie by themselves: parts begin at their multiples."""
+    residual = None if isinstance(table, CodeTable) else table.residual
+    return TOGETHER if residual is None else math.lcm(TOGETHER, residual.stream.block_rows)
 
 
 def as_one(table: Table) -> SingleTable:
@@ -90,7 +95,7 @@ def part_of(table: SingleTable, first: int, last: int) -> SingleTable:
 
     Args:
         table: The table.
-        first: A multiple of ``ALIGNED_ROWS``.
+        first: A multiple of ``aligned_rows``.
         last: A later one, or N.
     """
     additive = _additive(table)
@@ -107,18 +112,6 @@ def part_of(table: SingleTable, first: int, last: int) -> SingleTable:
         clusters = stage.centres.clusters[first // TOGETHER : -(-last // TOGETHER)]
     stream = stage.stream.part(first // group, -(-last // group))
     return ResidualTable(stage.with_rows(stream, clusters), additive)
-
-
-def parts_of(table: Table, num_rows: int) -> Iterator[SingleTable]:
-    """Goes through a table in parts.
-
-    Args:
-        table: The table.
-        num_rows: Rows of a part, a multiple of ``ALIGNED_ROWS``; the last of a shard has fewer.
-    """
-    for shard in shards_of(table):
-        for first in range(0, shard.num_rows, num_rows):
-            yield part_of(shard, first, min(first + num_rows, shard.num_rows))
 
 
 def _additive(table: SingleTable) -> CodeTable | None:

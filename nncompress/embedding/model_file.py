@@ -78,6 +78,16 @@ def _content_of(model: Model) -> tuple[Sections, Metadata]:
     }
 
 
+def is_model_file(path: str | os.PathLike) -> bool:
+    """Tells whether a file of this project is a model.
+
+    Raises:
+        InputError: There is no such file.
+        FormatError: It is another kind of file, or damaged.
+    """
+    return map_tensors(path, WHAT_MODEL).metadata.get("part") == MODEL
+
+
 def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, str]:
     """Reads a model.
 

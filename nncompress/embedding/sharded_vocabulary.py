@@ -8,6 +8,18 @@ import numpy as np
 from nncompress.embedding.vocabulary import Vocabulary
 
 
+def without_known(words: Sequence[str | None], known: Sequence[Vocabulary]) -> list[str | None]:
+    """Returns the words of rows, None for those whose word rows before have.
+
+    Args:
+        words: The word of each row, or None.
+        known: The vocabularies of rows before.
+    """
+    own = set(words)
+    taken = {word for before in known for word in before.sorted_words() if word in own}
+    return [None if word in taken else word for word in words]
+
+
 class ShardedVocabulary:
     """Vocabularies of shards, as one; the methods are those of ``Vocabulary``.
 

@@ -130,7 +130,8 @@ class BlockEncoder:
         """Encodes a block.
 
         Args:
-            rows: float32 ``(n, D)``; n is a multiple of 64, but in the last block.
+            rows: float32 ``(n, D)``; n is a multiple of ``aligned_rows``, but in a shard's last
+                block.
             first_row: The number of its first row in the whole table.
 
         Raises:

@@ -1,8 +1,6 @@
-"""How the rows of a job are cut: into shards, which become files, and blocks, which are encoded."""
+"""How the rows of a job are cut: into shards, each a file, and blocks, which are encoded."""
 
 from dataclasses import dataclass
-
-from nncompress.embedding.joining import ALIGNED_ROWS
 
 _BLOCK_BYTES, _MOST_BLOCK_ROWS = 32 << 20, 65_536
 _SHARD_BYTES, _MOST_SHARD_ROWS = 1 << 28, 1 << 22
@@ -60,7 +58,9 @@ class ShardPlan:
         ]
 
 
-def shards_of_rows(first: int, last: int, shard_rows: int, dim: int) -> list[ShardPlan]:
+def shards_of_rows(
+    first: int, last: int, shard_rows: int, dim: int, aligned: int
+) -> list[ShardPlan]:
     """Cuts rows into shards.
 
     Args:
@@ -68,27 +68,29 @@ def shards_of_rows(first: int, last: int, shard_rows: int, dim: int) -> list[Sha
         last: The number of the row after the last.
         shard_rows: Rows of a shard.
         dim: D.
+        aligned: What the rows of a block are a multiple of.
     """
-    block_rows = block_rows_of(dim)
+    block_rows = block_rows_of(dim, aligned)
     return [
         ShardPlan(number, begin, min(begin + shard_rows, last), block_rows)
         for number, begin in enumerate(range(first, last, shard_rows))
     ]
 
 
-def block_rows_of(dim: int) -> int:
-    """Returns how many rows of D columns make a block."""
+def block_rows_of(dim: int, aligned: int) -> int:
+    """Returns how many rows of D columns make a block, a multiple of ``aligned``."""
     fitting = min(_MOST_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim))
-    return max(1, fitting // ALIGNED_ROWS) * ALIGNED_ROWS
+    return max(1, fitting // aligned) * aligned
 
 
-def usual_shard_rows(num_rows: int, row_bytes: float) -> int:
-    """Returns how many rows make a shard that memory has room for, a multiple of ``ALIGNED_ROWS``.
+def usual_shard_rows(num_rows: int, row_bytes: float, aligned: int) -> int:
+    """Returns how many rows make a shard that memory has room for.
 
     Args:
         num_rows: The rows of the job.
         row_bytes: About the bytes of an encoded row.
+        aligned: What they are a multiple of.
     """
     fitting = min(_MOST_SHARD_ROWS, int(_SHARD_BYTES / max(row_bytes, 1.0)))
     wanted = max(fitting, -(-num_rows // _MOST_SHARDS))
-    return max(1, wanted // ALIGNED_ROWS) * ALIGNED_ROWS
+    return max(1, -(-wanted // aligned)) * aligned

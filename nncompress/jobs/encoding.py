@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.joining import aligned_rows
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import digest_of_model
 from nncompress.embedding.same_codebook import facts_of_others
@@ -95,8 +96,9 @@ def encode_rows(
     out = Output(output, model, digest, append=settings.append)
     first, last = _range_of(settings.rows, source)
     row_bytes = float(model.encoding.get("row_bytes") or 4 * model.dim)
-    shard_rows = settings.shard_rows or usual_shard_rows(last - first, row_bytes)
-    plans = shards_of_rows(first, last, shard_rows, model.dim)
+    aligned = aligned_rows(model)
+    shard_rows = settings.shard_rows or usual_shard_rows(last - first, row_bytes, aligned)
+    plans = shards_of_rows(first, last, shard_rows, model.dim, aligned)
     place = Path(f"{os.fspath(output).rstrip('/')}.work" if work is None else work)
     with WorkDirectory.open(place) as kept:
         kept.require({
@@ -129,8 +131,8 @@ def _range_of(rows: tuple[int, int] | None, source: RowSource) -> tuple[int, int
     first, last = (0, source.num_rows) if rows is None else rows
     if not 0 <= first < last <= source.num_rows:
         raise InputError(
-            f"rows {first:,} to {last:,} of {source.name}, which has {source.num_rows:,}; wanted a "
-            "first row and a later end within it (--rows FIRST:END)"
+            f"rows {first:,} to {last:,} of {source.name}, which has {source.num_rows:,}; wanted "
+            "a first row and a later end within it (--rows FIRST:END)"
         )
     return first, last
 

@@ -80,8 +80,8 @@ def learn_model(
     count = sample_size(source.num_rows, source.dim) if num_rows is None else num_rows
     if not 1 <= count <= source.num_rows:
         raise InputError(
-            f"a sample of {count:,} rows of {source.name}, which has {source.num_rows:,}; wanted 1 "
-            "to as many (--sample)"
+            f"a sample of {count:,} rows of {source.name}, which has {source.num_rows:,}; wanted "
+            "1 to as many (--sample)"
         )
     rows = source.take(sampled_rows(source.num_rows, count))
     matrix = EmbeddingMatrix(rows, source.name)

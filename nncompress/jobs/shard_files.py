@@ -9,6 +9,7 @@ from nncompress.embedding.directory_writing import shard_of
 from nncompress.embedding.keys import vocabulary_of
 from nncompress.embedding.model import Model
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_rows
+from nncompress.embedding.sharded_vocabulary import without_known
 from nncompress.embedding.table_directory import MODEL_FILE, Shard
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import FormatError
@@ -110,14 +111,7 @@ class ShardFiles:
         if self._words is None:
             return None
         words = self._words.read(plan.first, min(plan.last, max(plan.first, len(self._words))))
-        own = set(words)
-        taken = {
-            word
-            for earlier in self._vocabularies
-            for word in earlier.sorted_words()
-            if word in own
-        }
-        return vocabulary_of([None if word in taken else word for word in words], plan.num_rows)
+        return vocabulary_of(without_known(words, self._vocabularies), plan.num_rows)
 
 
 def _shard_name(plan: ShardPlan) -> str:

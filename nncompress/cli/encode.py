@@ -1,0 +1,73 @@
+"""Encode a table's rows by a model, into a directory of shards."""
+
+import argparse
+from pathlib import Path
+
+from nncompress.cli.continuation import continuable
+from nncompress.cli.info import print_info
+from nncompress.cli.plan_arguments import add_machine
+from nncompress.cli.printing import add_json, add_rows
+
+EXAMPLE = "vectors.model vectors.npy vectors.nnc"
+_EFFORTS = ("quick", "default", "thorough")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add = parser.add_argument
+    add_json(parser)
+    add("model", type=Path, help="what nncompress learn wrote, or a .nnc file or directory")
+    add_rows(parser)
+    add("output", type=Path, help="the directory to write")
+    add("--effort", choices=_EFFORTS, default="default",
+        help="how hard to look for additive codes (default: default)")  # fmt: skip
+    add("--rows", type=_range, metavar="FIRST:END", help="encode this part of the rows alone")
+    add("--shard-rows", type=int, metavar="ROWS",
+        help="rows of a file (default: what memory has room for)")  # fmt: skip
+    add("--append", action="store_true", help="add the rows to a directory that is there")
+    add("--scheduler", metavar="ADDRESS",
+        help="have Dask's workers encode: a scheduler's address, or local:PROCESSES")  # fmt: skip
+    add("--work", type=Path, metavar="DIR",
+        help="where blocks are kept until the end (default: OUTPUT.work)")  # fmt: skip
+    add_machine(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: Something given cannot be used.
+        OutputError: Something cannot be written.
+    """
+    from nncompress.jobs.encoding import EncodingSettings, encode_rows
+    from nncompress.jobs.models import open_model
+    from nncompress.jobs.scheduling import workers
+    from nncompress.machine import Machine
+    from nncompress.sources.open_rows import open_rows
+
+    settings = EncodingSettings(
+        arguments.effort, arguments.rows, arguments.shard_rows, arguments.append
+    )
+    machine = Machine(arguments.gpu, arguments.threads)
+    model = open_model(arguments.model)
+    table = {
+        "source": arguments.table, "tensor": arguments.tensor, "limit": arguments.limit,
+        "unit_rows": model.unit_rows,
+    }  # fmt: skip
+    with (
+        continuable(True),
+        open_rows(**table, words=arguments.words) as source,
+        workers(arguments.scheduler, model, table, settings, machine) as runner,
+    ):
+        embedding = encode_rows(
+            model, source, arguments.output, settings, machine, work=arguments.work, runner=runner
+        )
+    print_info(arguments, arguments.output, embedding)
+
+
+def _range(text: str) -> tuple[int, int]:
+    """Returns the first row and the one after the last."""
+    first, colon, last = text.partition(":")
+    if not (colon and first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r}; wanted FIRST:END, such as 0:1000000")
+    return int(first), int(last)

@@ -1,0 +1,126 @@
+"""Making one table of several, and shards of one."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.directory_writing import check_new_directory, write_directory
+from nncompress.embedding.joining import aligned_rows, part_of
+from nncompress.embedding.keys import vocabulary_of
+from nncompress.embedding.model import Model
+from nncompress.embedding.model_file import digest_of_model
+from nncompress.embedding.nnc_file import Contents
+from nncompress.embedding.residual_table import SingleTable
+from nncompress.embedding.same_codebook import facts_of_others
+from nncompress.embedding.sharded_table import ShardedTable, shards_of
+from nncompress.embedding.sharded_vocabulary import ShardedVocabulary, without_known
+from nncompress.embedding.table_directory import is_table_directory, read_manifest
+from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.errors import InputError
+from nncompress.formats.files import check_output
+
+
+def merge(
+    tables: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    *,
+    shard_rows: int | None = None,
+) -> CompressedEmbedding:
+    """Writes the rows of tables as one table.
+
+    Nothing is encoded again. Rows go from file to file; words are in memory.
+
+    Args:
+        tables: ``.nnc`` files, and directories of shards, of one model, in the order of their
+            rows.
+        output: The file to write.
+        shard_rows: Rows of a file of the directory that is written instead, a multiple of
+            those in a block, and of 8; None for one file.
+
+    Returns:
+        The table, opened.
+
+    Raises:
+        InputError: The tables are of several models, or parts of a table are not in order, or
+            nothing can be written there.
+        OutputError: It cannot be written.
+    """
+    if shard_rows is None:
+        check_output(output, tables)
+    else:
+        check_new_directory(output)
+    opened = [CompressedEmbedding.load(path) for path in tables]
+    model = _model_of(tables, opened)
+    aligned = aligned_rows(model)
+    if shard_rows is not None and (shard_rows < 1 or shard_rows % aligned):
+        raise InputError(
+            f"shards of {shard_rows} rows; wanted a multiple of {aligned} (--shard-rows)"
+        )
+    _check_order(tables)
+    shards = [shard for each in opened for shard in shards_of(each.table)]
+    table = ShardedTable(shards)
+    parts = [part for each in opened for part in each.shard_vocabularies]
+    words = None
+    if any(part is not None for part in parts):
+        words = ShardedVocabulary(parts, table.first_rows.tolist(), table.num_rows)
+    facts = opened[0].provenance
+    if len(opened) > 1:
+        facts = facts_of_others(facts)
+    if shard_rows is None:
+        CompressedEmbedding(table, words, facts).save(output)
+    else:
+        contents = _contents(shards, parts, shard_rows, facts)
+        write_directory(output, model, contents, facts)
+    return CompressedEmbedding.load(output)
+
+
+def _contents(
+    shards: Sequence[SingleTable],
+    vocabularies: Sequence[Vocabulary | None],
+    shard_rows: int,
+    facts: dict[str, object],
+) -> Iterator[Contents]:
+    """Goes through files to be written, none of whose words is in one before."""
+    known: list[Vocabulary] = []
+    for shard, vocabulary in zip(shards, vocabularies, strict=True):
+        words = None if vocabulary is None else vocabulary.words()
+        for first in range(0, shard.num_rows, shard_rows):
+            last = min(first + shard_rows, shard.num_rows)
+            own = None
+            if words is not None:
+                own = vocabulary_of(without_known(words[first:last], known), last - first)
+                known.append(own)
+            yield Contents(part_of(shard, first, last), own, facts)
+
+
+def _model_of(paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmbedding]) -> Model:
+    """Returns the model of all tables.
+
+    Raises:
+        InputError: They are of several.
+    """
+    digests = [digest_of_model(Model.of_table(shards_of(each.table)[0], {})) for each in opened]
+    for path, digest in zip(paths, digests, strict=True):
+        if digest != digests[0]:
+            raise InputError(
+                f"{path} holds rows of another model than {paths[0]}; wanted rows that were "
+                "encoded by one model"
+            )
+    return opened[0].model
+
+
+def _check_order(paths: Sequence[str | os.PathLike]) -> None:
+    """Refuses parts of one table that do not follow each other."""
+    expected = None
+    for path in paths:
+        if not is_table_directory(path):
+            expected = None
+            continue
+        manifest = read_manifest(Path(path))
+        if expected is not None and manifest.first_row not in (0, expected):
+            raise InputError(
+                f"{path} begins with row {manifest.first_row:,} of its table, and the parts "
+                f"before it end with row {expected - 1:,}; wanted all parts, in the order of rows"
+            )
+        expected = manifest.first_row + manifest.num_rows
