@@ -18,8 +18,9 @@ from nncompress.formats.npy import Rows, map_npy, write_npy
 from nncompress.formats.space import check_space
 from nncompress.formats.work import WorkDirectory
 from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
-from nncompress.sources.matrix import SMALLEST_NORMAL, EmbeddingMatrix, magnitudes_of
+from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.normalization import Statistics
+from nncompress.sources.row_checks import SMALLEST_NORMAL, magnitudes_of
 from nncompress.sources.streams import COMPRESSED, locate, open_stream
 from nncompress.sources.text_vectors import read_text
 from nncompress.sources.vocabulary import check_words
