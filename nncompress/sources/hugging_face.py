@@ -192,9 +192,7 @@ def _of_index(place: Place) -> dict[str, Place]:
     content = _read_json(place)
     files = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
-        raise FormatError(
-            f"{place.name} has no weight_map; wanted an index of safetensors files"
-        )
+        raise FormatError(f"{place.name} has no weight_map; wanted an index of safetensors files")
     for tensor, file in files.items():
         if not file.strip(".") or len(file) > _MOST_NAME_CHARACTERS or {*file} & {*"/\\\0"}:
             raise FormatError(
@@ -261,8 +259,8 @@ def _choose(place: Place, names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
     raise InputError(
-        f"{place.name} holds {_some(names) or 'no matrix of floating-point numbers'}; name the one that "
-        "is the embedding with --tensor"
+        f"{place.name} holds {_some(names) or 'no matrix of floating-point numbers'}; name the "
+        "one that is the embedding with --tensor"
     )
 
 

@@ -12,7 +12,7 @@ from nncompress.formats.npy import map_npy
 from nncompress.formats.small_floats import bfloat16 as bfloat16_numbers
 from nncompress.progress import progress_bar
 from nncompress.sources.normalization import Normalization, Statistics
-from nncompress.sources.row_checks import check_limit, check_shape, checked, divided
+from nncompress.sources.row_checks import as_array, check_limit, check_shape, checked, divided
 
 _BLOCK_BYTES = 32 << 20
 _SAMPLED = 1_000
@@ -60,12 +60,7 @@ class EmbeddingMatrix:
         statistics: Statistics | None = None,
         tiny_rows: bool = False,
     ) -> None:
-        if not (hasattr(array, "__array__") or isinstance(array, (list, tuple))):
-            instead = "; its to_numpy() is one" if hasattr(array, "to_numpy") else ""
-            raise InputError(
-                f"{name} is a {type(array).__name__}; wanted an array of rows and columns{instead}"
-            )
-        array = np.asanyarray(array)
+        array = as_array(array, name)
         if bfloat16 and array.dtype != np.uint16:
             raise InputError(f"{name} holds {array.dtype}; wanted uint16, as bfloat16 is kept in")
         check_shape(name, array.shape, np.dtype(np.float32) if bfloat16 else array.dtype)
@@ -211,7 +206,8 @@ class EmbeddingMatrix:
             for start in range(0, self.num_rows, self._block_rows):
                 # Rows as they are stored: one of infinite length has no direction.
                 stored = self._floats(self._array[start : start + self._block_rows])
-                rows = checked(self.name, start, stored, tiny_rows=self._tiny_rows)
+                numbers = range(start, start + len(stored))
+                rows = checked(stored, numbers, lambda _: self.name, tiny_rows=self._tiny_rows)
                 statistics.add(divided(stored) if self.unit_rows else rows)
                 bar.update(len(rows))
         return statistics

@@ -39,9 +39,13 @@ class Place(Protocol):
     name: str
     basename: str
 
-    def is_file(self) -> bool: ...
+    def is_file(self) -> bool:
+        """Tells whether it is an ordinary file."""
+        ...
 
-    def is_dir(self) -> bool: ...
+    def is_dir(self) -> bool:
+        """Tells whether it is a directory."""
+        ...
 
     def num_bytes(self) -> int:
         """Returns the size of the file."""
@@ -61,6 +65,10 @@ class Place(Protocol):
 
     def beside(self, name: str) -> "Place":
         """Returns a place in the same directory."""
+        ...
+
+    def child(self, name: str) -> "Place":
+        """Returns a place in the directory."""
         ...
 
     def inside(self, pattern: str) -> "list[Place]":
@@ -86,7 +94,8 @@ def place_of(source: str | os.PathLike) -> Place:
     url = str(source)
     fsspec: Any = import_scale("fsspec", url)
     with reading(url):
-        return RemotePlace(*fsspec.core.url_to_fs(url), url)
+        filesystem, path = fsspec.core.url_to_fs(url)
+        return RemotePlace(filesystem, path, url)
 
 
 def import_scale(module: str, name: str) -> Any:
@@ -144,17 +153,21 @@ class LocalPlace:
         self._lock = threading.Lock()
 
     def is_file(self) -> bool:
+        """Tells whether it is an ordinary file."""
         return self.path.is_file()
 
     def is_dir(self) -> bool:
+        """Tells whether it is a directory."""
         return self.path.is_dir()
 
     def num_bytes(self) -> int:
+        """Returns the size of the file."""
         if not self.path.is_file():
             raise InputError(f"{self.name} {what_is(self.path)}; wanted rows of vectors in a file")
         return self.path.stat().st_size
 
     def read_into(self, buffer: memoryview, first: int) -> None:
+        """Fills a buffer with the bytes from ``first`` on."""
         with self._lock:
             if self._file is None:
                 self._file = self.path.open("rb", buffering=0)
@@ -166,16 +179,24 @@ class LocalPlace:
             done += count
 
     def open(self) -> BinaryIO:
+        """Opens the file for reading at any place in it."""
         return self.path.open("rb")
 
     def beside(self, name: str) -> Place:
+        """Returns a place in the same directory."""
         return LocalPlace(self.path.with_name(name))
 
+    def child(self, name: str) -> Place:
+        """Returns a place in the directory."""
+        return LocalPlace(self.path / name)
+
     def inside(self, pattern: str) -> list[Place]:
+        """Returns the files in the directory whose names match."""
         paths = (path for path in self.path.iterdir() if fnmatch(path.name, pattern))
         return [LocalPlace(path) for path in sorted(paths) if path.is_file()]
 
     def identity(self) -> dict[str, object]:
+        """Returns what tells that it is still the same."""
         if not self.path.is_dir():
             return {"name": self.name, **_status(self.path)}
         files = (path for path in self.path.rglob("*") if path.is_file())
@@ -201,14 +222,17 @@ class RemotePlace:
         self.name, self.basename = url, url.rstrip("/").rpartition("/")[2]
 
     def is_file(self) -> bool:
+        """Tells whether it is an ordinary file."""
         with reading(self.name):
             return self._filesystem.isfile(self._path)
 
     def is_dir(self) -> bool:
+        """Tells whether it is a directory."""
         with reading(self.name):
             return self._filesystem.isdir(self._path)
 
     def num_bytes(self) -> int:
+        """Returns the size of the file."""
         with reading(self.name):
             size = self._filesystem.info(self._path)["size"]
         if size is None:
@@ -216,6 +240,7 @@ class RemotePlace:
         return size
 
     def read_into(self, buffer: memoryview, first: int) -> None:
+        """Fills a buffer with the bytes from ``first`` on."""
         last = first + len(buffer)
         with reading(self.name):
             data = self._filesystem.cat_file(self._path, start=first, end=last)
@@ -224,20 +249,28 @@ class RemotePlace:
         buffer[:] = data
 
     def open(self) -> BinaryIO:
+        """Opens the file for reading at any place in it."""
         with reading(self.name):
             return self._filesystem.open(self._path, "rb")
 
     def beside(self, name: str) -> Place:
-        return self._sibling(self._path.rpartition("/")[0], self.name.rpartition("/")[0], name)
+        """Returns a place in the same directory."""
+        return self._in(self._path.rpartition("/")[0], self.name.rpartition("/")[0], name)
+
+    def child(self, name: str) -> Place:
+        """Returns a place in the directory."""
+        return self._in(self._path, self.name.rstrip("/"), name)
 
     def inside(self, pattern: str) -> list[Place]:
+        """Returns the files in the directory whose names match."""
         with reading(self.name):
             entries = self._filesystem.ls(self._path, detail=True)
         names = [e["name"].rpartition("/")[2] for e in entries if e["type"] == "file"]
         found = sorted(name for name in names if fnmatch(name, pattern))
-        return [self._sibling(self._path, self.name.rstrip("/"), name) for name in found]
+        return [self.child(name) for name in found]
 
     def identity(self) -> dict[str, object]:
+        """Returns what tells that it is still the same."""
         with reading(self.name):
             # Not what was listed when it was opened.
             self._filesystem.invalidate_cache()
@@ -247,7 +280,7 @@ class RemotePlace:
         entries = ([path, _marks(info)] for path, info in files.items())
         return {"name": self.name, **_digest(entries)}
 
-    def _sibling(self, directory: str, url: str, name: str) -> "RemotePlace":
+    def _in(self, directory: str, url: str, name: str) -> "RemotePlace":
         return RemotePlace(self._filesystem, f"{directory}/{name}", f"{url}/{name}")
 
 

@@ -1,5 +1,7 @@
 """What is refused in rows, and how those that are stored are handed out."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from nncompress.errors import InputError
@@ -33,6 +35,24 @@ def check_shape(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         )
 
 
+def as_array(source: object, name: str) -> np.ndarray:
+    """Returns an array, or what is as good as one, as NumPy's.
+
+    Args:
+        source: The array.
+        name: Its name in messages.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not (hasattr(source, "__array__") or isinstance(source, (list, tuple))):
+        instead = "; its to_numpy() is one" if hasattr(source, "to_numpy") else ""
+        raise InputError(
+            f"{name} is a {type(source).__name__}; wanted an array of rows and columns{instead}"
+        )
+    return np.asanyarray(source)
+
+
 def check_limit(limit: int | None) -> None:
     """Refuses a limit on rows that leaves none.
 
@@ -43,13 +63,19 @@ def check_limit(limit: int | None) -> None:
         raise InputError(f"the limit on rows is {limit}; wanted at least 1")
 
 
-def checked(name: str, first: int, stored: np.ndarray, *, tiny_rows: bool = False) -> np.ndarray:
+def checked(
+    stored: np.ndarray,
+    numbers: Sequence[int] | np.ndarray,
+    named: Callable[[int], str],
+    *,
+    tiny_rows: bool = False,
+) -> np.ndarray:
     """Returns rows in float32, or refuses them.
 
     Args:
-        name: The table's name in messages.
-        first: The number of the first row.
         stored: Rows as they are stored, in any float type, ``(n, D)``.
+        numbers: Their numbers in the table.
+        named: Returns the name, in messages, of what holds a row of this number.
         tiny_rows: Whether to take rows that float32 has few digits of or none.
 
     Raises:
@@ -66,11 +92,11 @@ def checked(name: str, first: int, stored: np.ndarray, *, tiny_rows: bool = Fals
             row = int(np.argmin(finite))
             column = int(np.argmin(np.isfinite(rows[row])))
             raise InputError(
-                f"{name} has {stored[row, column]} in row {first + row}, column {column} (counted "
-                "from 0); wanted numbers that are finite in float32"
+                f"{named(numbers[row])} has {stored[row, column]} in row {numbers[row]}, column "
+                f"{column} (counted from 0); wanted numbers that are finite in float32"
             )
         if not tiny_rows:
-            _refuse_tiny(name, first, stored, magnitudes)
+            _refuse_tiny(stored, magnitudes, numbers, named)
     return rows
 
 
@@ -95,14 +121,19 @@ def magnitudes_of(rows: np.ndarray) -> np.ndarray:
     return np.maximum(rows.max(axis=1), -rows.min(axis=1))
 
 
-def _refuse_tiny(name: str, first: int, stored: np.ndarray, magnitudes: np.ndarray) -> None:
+def _refuse_tiny(
+    stored: np.ndarray,
+    magnitudes: np.ndarray,
+    numbers: Sequence[int] | np.ndarray,
+    named: Callable[[int], str],
+) -> None:
     """Refuses rows as they are stored, given their magnitudes in float32, that get lost."""
     few_digits = np.flatnonzero(magnitudes < SMALLEST_NORMAL)
     exact = magnitudes_of(stored[few_digits])
     for index in few_digits[exact > 0][:1]:
-        row, largest = first + index, exact[exact > 0][0]
+        row, largest = numbers[index], exact[exact > 0][0]
         raise InputError(
-            f"{name} has no number larger than {largest:.3g} in row {row} (counted from 0), and "
-            f"float32 has all its digits from {SMALLEST_NORMAL:.3g} on; multiply the table by a "
-            "number that makes its rows about 1 long"
+            f"{named(row)} has no number larger than {largest:.3g} in row {row} (counted from 0), "
+            f"and float32 has all its digits from {SMALLEST_NORMAL:.3g} on; multiply the table by "
+            "a number that makes its rows about 1 long"
         )

@@ -36,10 +36,12 @@ class ArrayRows:
         self._array, self._place = array, place
 
     def read(self, first: int, last: int) -> np.ndarray:
+        """Returns the rows ``first ... last-1`` as they are stored."""
         with reading(self.name):
             return self._sliced(self._array[first:last], last - first)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows by their ascending numbers."""
         with reading(self.name):
             if isinstance(self._array, np.ndarray):
                 return self._array[rows]
@@ -52,6 +54,7 @@ class ArrayRows:
             return np.concatenate(taken) if taken else np.empty((0, self.dim), np.float32)
 
     def files(self) -> list[dict[str, object]]:
+        """Returns what tells that the files are still the same."""
         if self._place is not None:
             return [self._place.identity()]
         sample = np.ascontiguousarray(self.take(spaced_rows(_SAMPLED, self.num_rows)))
@@ -80,10 +83,13 @@ class MatrixRows:
         self._matrix = matrix
 
     def read(self, first: int, last: int) -> np.ndarray:
+        """Returns the rows ``first ... last-1`` as they are stored."""
         return self._matrix.take(np.arange(first, last))
 
     def take(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows by their ascending numbers."""
         return self._matrix.take(rows)
 
     def files(self) -> list[dict[str, object]]:
+        """Returns what tells that the files are still the same."""
         return [{"name": self.name, "digest of rows": self._matrix.sample_digest()}]

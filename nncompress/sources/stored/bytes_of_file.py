@@ -47,10 +47,12 @@ class BytesOfFile:
         self._gap = (_REMOTE_GAP_BYTES if remote else _GAP_BYTES) // self._row_bytes
 
     def read(self, first: int, last: int) -> np.ndarray:
+        """Returns the rows ``first ... last-1`` as they are stored."""
         rows = self._elements(first, last)
         return rows if self._decode is None else self._decode(rows)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows by their ascending numbers."""
         taken = np.empty((len(rows), self.dim), self._dtype)
         for begin, end in spans(rows, self._gap, max(1, _MOST_SPAN_BYTES // self._row_bytes)):
             first, last = int(rows[begin]), int(rows[end - 1]) + 1
@@ -58,13 +60,12 @@ class BytesOfFile:
         return taken if self._decode is None else self._decode(taken)
 
     def files(self) -> list[dict[str, object]]:
+        """Returns what tells that the files are still the same."""
         return [self._place.identity()]
 
     def _elements(self, first: int, last: int) -> np.ndarray:
         elements = np.empty((last - first, self.dim), self._dtype)
         if elements.size:
-            self._place.read_into(
-                memoryview(elements.view(np.uint8).reshape(-1)),
-                self._first + first * self._row_bytes,
-            )
+            start = self._first + first * self._row_bytes
+            self._place.read_into(elements.view(np.uint8).reshape(-1).data, start)
         return elements

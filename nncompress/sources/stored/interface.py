@@ -1,8 +1,12 @@
 """What a container of rows has to offer; ``open_rows`` makes a row source of it."""
 
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+
+from nncompress.sources.row_source import RowWords
 
 
 class StoredRows(Protocol):
@@ -31,6 +35,21 @@ class StoredRows(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What was found in a source.
+
+    Attributes:
+        rows: The rows.
+        words: The words that go with them.
+        took_words: Whether these are the column that the caller has named for words.
+    """
+
+    rows: StoredRows
+    words: RowWords | None = None
+    took_words: bool = False
+
+
 def spans(rows: np.ndarray, most_gap: int, most_rows: int) -> list[tuple[int, int]]:
     """Returns the parts of ascending row numbers that are read together.
 
@@ -44,7 +63,7 @@ def spans(rows: np.ndarray, most_gap: int, most_rows: int) -> list[tuple[int, in
     """
     parts = []
     starts = [0, *(np.flatnonzero(np.diff(rows) > most_gap + 1) + 1).tolist(), len(rows)]
-    for first, last in zip(starts, starts[1:], strict=False):
+    for first, last in pairwise(starts):
         while first < last:
             bound = int(rows[first]) + most_rows
             end = last
