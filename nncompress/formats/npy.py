@@ -26,6 +26,7 @@ _LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}  # by version
 # The longest header that is read. NumPy writes 118 bytes for two dimensions, and itself reads no
 # more than 10,000.
 _MOST_HEADER_BYTES = 10_000
+MOST_PREFIX_BYTES = 8 + 4 + _MOST_HEADER_BYTES  # of all that stands before the numbers
 _MOST_DIMENSIONS = 32
 _MOST_BYTES = 1 << 62
 # What NumPy and others write: the entries in any order, with either quote, and with the L that

@@ -9,7 +9,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ _DTYPES = {
     **{"I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"},
     "BF16": "<u2",  # NumPy has no such type: the upper halves of float32 numbers
 }
+_BYTES = ("F8_E4M3", "F8_E5M2")  # nor of these: bytes that mean numbers
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items() if name != "BF16"}
 
 
@@ -91,20 +92,75 @@ def read_tensors(buffer: bytes | mmap.mmap, name: str, what: str) -> TensorFile:
     Raises:
         FormatError: They are not in this layout, or not complete.
     """
-    size = len(buffer)
+    header = read_header(lambda first, last: buffer[first:last], len(buffer), name, what)
+    dtypes, tensors = {}, {}
+    for key, tensor in header.tensors.items():
+        dtypes[key] = tensor.dtype
+        if tensor.dtype in _DTYPES:
+            code, count = np.dtype(_DTYPES[tensor.dtype]), math.prod(tensor.shape)
+            flat = np.frombuffer(buffer, code, count, tensor.first)
+            tensors[key] = flat.reshape(tensor.shape)
+    return TensorFile(header.metadata, tensors, dtypes, header.num_bytes)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as the header describes it.
+
+    Attributes:
+        dtype: Its type, by the name that the layout has for it.
+        shape: Its shape.
+        first: Where its bytes begin in the file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    first: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands before the tensors.
+
+    Attributes:
+        metadata: Strings by name.
+        tensors: The tensors by name.
+        num_bytes: Its own size.
+    """
+
+    metadata: dict[str, str]
+    tensors: dict[str, Tensor]
+    num_bytes: int
+
+
+def read_header(
+    read: Callable[[int, int], bytes | bytearray], size: int, name: str, what: str
+) -> Header:
+    """Reads the header of a file and checks it against the file's size; nothing else is read.
+
+    Args:
+        read: Returns the bytes of the file from a first to before a last.
+        size: The number of bytes there are.
+        name: Where they are from, for messages.
+        what: Name of the expected kind of file, for messages.
+
+    Raises:
+        FormatError: They are not in this layout, or not complete.
+    """
     if size < 8:
         raise FormatError(f"{name} has {size} bytes; wanted {what}, which has more")
-    length = int.from_bytes(buffer[:8], "little")
-    if length > min(size - 8, _MOST_HEADER_BYTES) or buffer[8:9] != b"{":
+    start = read(0, min(size, 9))
+    length = int.from_bytes(start[:8], "little")
+    if length > min(size - 8, _MOST_HEADER_BYTES) or start[8:] != b"{":
         raise FormatError(
             f"{name} does not begin with a header of its first 8 bytes' length; wanted {what}"
         )
     try:
-        header = json.loads(buffer[8 : 8 + length].decode("utf-8"))
+        header = json.loads(read(8, 8 + length).decode("utf-8"))
     except (ValueError, RecursionError):
         raise FormatError(f"{name} has a header that is not JSON; wanted {what}") from None
     try:
-        return _mapped(buffer, header, 8 + length, size)
+        return _checked(header, 8 + length, size)
     except _HeaderError as error:
         raise FormatError(f"{name}: {error}; wanted {what} that is complete") from None
 
@@ -113,25 +169,23 @@ class _HeaderError(Exception):
     """A fault in a header."""
 
 
-def _mapped(buffer: bytes | mmap.mmap, header: dict, first: int, size: int) -> TensorFile:
+def _checked(header: dict, first: int, size: int) -> Header:
     metadata = header.pop("__metadata__", {})
     if not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
         raise _HeaderError("the header's metadata are not strings")
-    tensors, dtypes, places = {}, {}, []
+    tensors, places = {}, []
     for name, entry in header.items():
         dtype, shape, (begin, end) = _entry(name, entry)
         places.append((begin, end))
-        dtypes[name] = dtype
+        known = dtype in _DTYPES or dtype in _BYTES
         code = np.dtype(_DTYPES.get(dtype, "u1"))
-        fits = dtype not in _DTYPES or end - begin == math.prod(shape) * code.itemsize
+        fits = not known or end - begin == math.prod(shape) * code.itemsize
         if not fits or not begin <= end <= size - first or max(shape, default=0) > size:
             raise _HeaderError(
                 f"tensor {name!r} of shape {tuple(shape)} and type {dtype} is said to be bytes "
                 f"{begin} to {end} of {size - first}"
             )
-        if dtype in _DTYPES:
-            flat = np.frombuffer(buffer, code, math.prod(shape), first + begin)
-            tensors[name] = flat.reshape(shape)
+        tensors[name] = Tensor(dtype, tuple(shape), first + begin)
     reached = 0
     for begin, end in sorted(places):
         if begin != reached:
@@ -139,7 +193,7 @@ def _mapped(buffer: bytes | mmap.mmap, header: dict, first: int, size: int) -> T
         reached = end
     if reached != size - first:
         raise _HeaderError(f"the tensors end at byte {reached} of {size - first}")
-    return TensorFile(metadata, tensors, dtypes, first)
+    return Header(metadata, tensors, first)
 
 
 def _entry(name: str, entry: object) -> tuple[str, list[int], list[int]]:

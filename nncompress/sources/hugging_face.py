@@ -5,18 +5,25 @@ that says which tensor is where; its tokens are in ``tokenizer.json`` or ``vocab
 """
 
 import json
+import re
+import warnings
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from nncompress.errors import FormatError, InputError
-from nncompress.formats.files import what_is
-from nncompress.formats.safetensors import map_tensors
+from nncompress.formats.safetensors import Header, Tensor, map_tensors, read_header
 from nncompress.sources.lines import shown
 from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.places import LocalPlace, Place, read_bytes
 from nncompress.sources.vocabulary import read_lines
 
 INDEX = ".safetensors.index.json"
-_FLOATS = ("F16", "F32", "F64", "BF16")
+SUFFIX = ".safetensors"
+FLOATS = ("F16", "F32", "F64", "BF16", "F8_E4M3", "F8_E5M2")
 _MOST_JSON_BYTES = 256 << 20
 _MOST_NAME_CHARACTERS = 255  # what file systems take; more is an error of theirs
 _WHAT = "a safetensors file"
@@ -28,6 +35,65 @@ _NAMES = (
 )
 
 
+@dataclass(frozen=True)
+class TensorPart:
+    """A tensor, or a part of one that lies in several.
+
+    Attributes:
+        place: Its file.
+        name: Its name in it.
+        tensor: What the file's header says of it.
+    """
+
+    place: Place
+    name: str
+    tensor: Tensor
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+        return f"{self.place.name}, tensor {self.name!r}"
+
+
+def is_safetensors(place: Place) -> bool:
+    """Tells whether a name is one of safetensors files, or of an index of some."""
+    return place.basename.endswith((SUFFIX, INDEX))
+
+
+def find_tensor(place: Place, tensor: str | None = None) -> list[TensorPart]:
+    """Finds an embedding matrix in a safetensors file, an index of several, or a folder.
+
+    Args:
+        place: The file or folder.
+        tensor: The tensor's name; by default the only one of two dimensions, or the one that is
+            named as token embeddings are. A name with ``*`` (as the shell has it) stands for all
+            that match, which are parts of one matrix in the order of the numbers in their names.
+
+    Returns:
+        Its parts, mostly one.
+
+    Raises:
+        InputError: Something is missing, or the tensor has to be named.
+        FormatError: A file is damaged.
+    """
+    if place.is_dir():
+        place = _model_file(place)
+    if place.basename.endswith(INDEX):
+        places = _of_index(place)
+        names = _named(place, tensor, list(places), list(places))
+        found = [(places[name], name) for name in names]
+    else:
+        header = _header(place)
+        matrices = [
+            name
+            for name, entry in header.tensors.items()
+            if len(entry.shape) == 2 and entry.dtype in FLOATS
+        ]
+        found = [(place, name) for name in _named(place, tensor, list(header.tensors), matrices)]
+    headers = {file.name: _header(file) for file, _ in found}
+    return [_part(file, name, headers[file.name]) for file, name in found]
+
+
 def open_tensor(
     path: Path, tensor: str | None = None, limit: int | None = None, unit_rows: bool = False
 ) -> EmbeddingMatrix:
@@ -35,8 +101,7 @@ def open_tensor(
 
     Args:
         path: The file or folder.
-        tensor: The tensor's name; by default the only one of two dimensions, or the one that is
-            named as token embeddings are.
+        tensor: The tensor's name, as ``find_tensor`` has it; it must be in one part.
         limit: Number of leading rows to use; all by default.
         unit_rows: True to hand out rows divided by their lengths.
 
@@ -44,29 +109,14 @@ def open_tensor(
         InputError: Something is missing, or the tensor has to be named.
         FormatError: A file is damaged.
     """
-    if path.is_dir():
-        path = _model_file(path)
-    if path.name.endswith(INDEX):
-        path, tensor = _of_index(path, tensor)
-    file = map_tensors(path, _WHAT)
-    if tensor is None:
-        shapes = {name: array.shape for name, array in file.tensors.items()}
-        matrices = [
-            name
-            for name, shape in shapes.items()
-            if len(shape) == 2 and file.dtypes[name] in _FLOATS
-        ]
-        tensor = _choose(path, matrices)
-    if tensor not in file.dtypes:
-        raise InputError(f"{path} has no tensor {tensor!r}; wanted one of {_some(file.dtypes)}")
-    if file.dtypes[tensor] not in _FLOATS:
-        raise InputError(
-            f"{path}: tensor {tensor!r} has the type {file.dtypes[tensor]}; wanted one of "
-            f"{', '.join(_FLOATS)}"
-        )
-    bfloat16 = file.dtypes[tensor] == "BF16"
-    name = f"{path}, tensor {tensor!r}"
-    return EmbeddingMatrix(file.tensors[tensor], name, limit, unit_rows, bfloat16)
+    (part,) = find_tensor(LocalPlace(path), tensor)
+    return map_tensor(part, limit, unit_rows)
+
+
+def map_tensor(part: TensorPart, limit: int | None, unit_rows: bool) -> EmbeddingMatrix:
+    """Maps a tensor that is on this machine, in one part and not of 8 bits."""
+    array = map_tensors(part.place.name, _WHAT).tensors[part.name]
+    return EmbeddingMatrix(array, part.title, limit, unit_rows, part.tensor.dtype == "BF16")
 
 
 def find_tokens(path: Path) -> Path | None:
@@ -90,7 +140,7 @@ def read_tokens(path: Path) -> list[str | None]:
     """
     if path.suffix != ".json":
         return list(read_lines(path))
-    read = _read_json(path)
+    read = _read_json(LocalPlace(path))
     content = read if isinstance(read, dict) else {}
     model = content.get("model")
     vocabulary: Any = model.get("vocab") if isinstance(model, dict) else None
@@ -121,41 +171,85 @@ def _by_number(numbers: dict[str, int]) -> list[str | None]:
     return tokens
 
 
-def _model_file(folder: Path) -> Path:
+def _model_file(folder: Place) -> Place:
     """Returns the safetensors file, or the index of several, in a folder."""
-    files = sorted(folder.glob("*.safetensors"))
-    choices = [folder / "model.safetensors", folder / f"model{INDEX}", *folder.glob(f"*{INDEX}")]
-    for choice in choices:
-        if choice.is_file():
+    files, indices = folder.inside(f"*{SUFFIX}"), folder.inside(f"*{INDEX}")
+    for choice in [*files, *indices]:
+        if choice.basename in (f"model{SUFFIX}", f"model{INDEX}"):
             return choice
+    if indices:
+        return indices[0]
     if len(files) != 1:
         raise InputError(
-            f"{folder} holds {len(files)} safetensors files and no model.safetensors; wanted a "
-            "model's folder, or one file of it"
+            f"{folder.name} holds {len(files)} safetensors files and no model.safetensors; wanted "
+            "a model's folder, or one file of it"
         )
     return files[0]
 
 
-def _of_index(path: Path, tensor: str | None) -> tuple[Path, str]:
-    """Returns the file of an index that holds a tensor, and the tensor's name."""
-    content = _read_json(path)
-    places = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(places, dict) or not all(isinstance(p, str) for p in places.values()):
-        raise FormatError(f"{path} has no weight_map; wanted an index of safetensors files")
-    if tensor is None:
-        tensor = _choose(path, list(places))
-    if tensor not in places:
-        raise InputError(f"{path} has no tensor {tensor!r}; wanted one of {_some(places)}")
-    file = path.parent / places[tensor]
-    if file.parent != path.parent or len(file.name) > _MOST_NAME_CHARACTERS:
-        raise FormatError(
-            f"{path} places {shown(tensor)} in {shown(places[tensor])}, outside its folder; "
-            "wanted a file beside it"
+def _of_index(place: Place) -> dict[str, Place]:
+    """Returns the file of each tensor of an index, by the tensor's name."""
+    content = _read_json(place)
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+        raise FormatError(f"{place.name} has no weight_map; wanted an index of safetensors files")
+    for tensor, file in files.items():
+        if not file.strip(".") or len(file) > _MOST_NAME_CHARACTERS or {*file} & {*"/\\\0"}:
+            raise FormatError(
+                f"{place.name} places {shown(tensor)} in {shown(file)}, outside its folder; "
+                "wanted a file beside it"
+            )
+    beside = {file: place.beside(file) for file in set(files.values())}
+    return {tensor: beside[file] for tensor, file in files.items()}
+
+
+def _header(place: Place) -> Header:
+    if not place.is_file():
+        seen = "is a directory" if place.is_dir() else "does not exist"
+        raise InputError(f"{place.name} {seen}; wanted {_WHAT}")
+    return read_header(partial(read_bytes, place), place.num_bytes(), place.name, _WHAT)
+
+
+def _part(place: Place, name: str, header: Header) -> TensorPart:
+    if name not in header.tensors:
+        raise InputError(
+            f"{place.name} has no tensor {name!r}; wanted one of {_some(header.tensors)}"
         )
-    return file, tensor
+    part = TensorPart(place, name, header.tensors[name])
+    if part.tensor.dtype not in FLOATS:
+        raise InputError(
+            f"{place.name}: tensor {name!r} has the type {part.tensor.dtype}; wanted one of "
+            f"{', '.join(FLOATS)}"
+        )
+    scales = {f"{name}_scale", f"{name}_scale_inv", f"{name}.scale"} & header.tensors.keys()
+    if scales:
+        warnings.warn(
+            f"{place.name} has scales for {name!r}, in {min(scales)!r}, and rows are read without "
+            "them; multiply them first if they are not all the same",
+            stacklevel=2,
+        )
+    return part
 
 
-def _choose(path: Path, names: list[str]) -> str:
+def _named(place: Place, tensor: str | None, names: list[str], matrices: list[str]) -> list[str]:
+    """Returns the names of a matrix's parts."""
+    if tensor is None:
+        return [_choose(place, matrices)]
+    if tensor in names:
+        return [tensor]
+    found = [name for name in names if fnmatchcase(name, tensor)]
+    if not found:
+        raise InputError(f"{place.name} has no tensor {tensor!r}; wanted one of {_some(names)}")
+    return sorted(found, key=_natural)
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Returns what sorts names by the numbers in them."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [(text, int(digits or 0)) for text, digits in zip_longest(pieces[::2], pieces[1::2])]
+
+
+def _choose(place: Place, names: list[str]) -> str:
     """Returns the name of the token embeddings among names of tensors."""
     for ending in _NAMES:
         # "position_embeddings.weight" is no "embeddings.weight".
@@ -165,8 +259,8 @@ def _choose(path: Path, names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
     raise InputError(
-        f"{path} holds {_some(names) or 'no matrix of floating-point numbers'}; name the one that "
-        "is the embedding with --tensor"
+        f"{place.name} holds {_some(names) or 'no matrix of floating-point numbers'}; name the "
+        "one that is the embedding with --tensor"
     )
 
 
@@ -177,14 +271,13 @@ def _some(names) -> str:
     )
 
 
-def _read_json(path: Path) -> object:
-    if not path.is_file():
-        raise InputError(f"{path} {what_is(path)}; wanted a JSON file")
-    if path.stat().st_size > _MOST_JSON_BYTES:
-        raise FormatError(
-            f"{path} has {path.stat().st_size} bytes; wanted a JSON file below 256 MiB"
-        )
+def _read_json(place: Place) -> object:
+    if not place.is_file():
+        seen = "is a directory" if place.is_dir() else "does not exist"
+        raise InputError(f"{place.name} {seen}; wanted a JSON file")
+    if (size := place.num_bytes()) > _MOST_JSON_BYTES:
+        raise FormatError(f"{place.name} has {size} bytes; wanted a JSON file below 256 MiB")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(read_bytes(place, 0, size).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is not JSON: {error}") from None
+        raise FormatError(f"{place.name} is not JSON: {error}") from None

@@ -39,7 +39,7 @@ def text_lines(file: _Readable, path: Path) -> Iterator[bytes]:
         yield without_mark(line, path) if number == 1 else line
 
 
-def without_mark(start: bytes, path: Path) -> bytes:
+def without_mark(start: bytes, path: Path | str) -> bytes:
     """Returns the beginning of a text without UTF-8's byte-order mark.
 
     Raises:
@@ -52,12 +52,32 @@ def without_mark(start: bytes, path: Path) -> bytes:
     return start.removeprefix(BYTE_ORDER_MARK)
 
 
-def too_long(path: Path, number: int) -> InputError:
+def too_long(path: Path | str, number: int) -> InputError:
     """Returns the error for a line, numbered from 1, that is longer than ``MOST_LINE_BYTES``."""
     return InputError(
         f"{path}, line {number}: more than {MOST_LINE_BYTES >> 20} MiB without a line break; "
         "wanted text with a row in each line"
     )
+
+
+def decoded(line: bytes, path: Path | str, number: int) -> str:
+    """Returns a line as text.
+
+    Args:
+        line: The line, without its end.
+        path: The file's name in messages.
+        number: The line's number, from 1.
+
+    Raises:
+        InputError: It is not UTF-8.
+    """
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}, line {number}: invalid UTF-8 ({error.reason} at byte {error.start}); "
+            "wanted UTF-8 text"
+        ) from None
 
 
 def shown(token: str) -> str:

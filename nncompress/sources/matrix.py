@@ -9,14 +9,14 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.formats.npy import map_npy
+from nncompress.formats.small_floats import bfloat16 as bfloat16_numbers
 from nncompress.progress import progress_bar
 from nncompress.sources.normalization import Normalization, Statistics
+from nncompress.sources.row_checks import as_array, check_limit, check_shape, checked, divided
 
 _BLOCK_BYTES = 32 << 20
 _SAMPLED = 1_000
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
-# Below it float32 has fewer and fewer digits.
-SMALLEST_NORMAL = np.finfo(np.float32).tiny
 
 
 class EmbeddingMatrix:
@@ -60,28 +60,11 @@ class EmbeddingMatrix:
         statistics: Statistics | None = None,
         tiny_rows: bool = False,
     ) -> None:
-        if not (hasattr(array, "__array__") or isinstance(array, (list, tuple))):
-            instead = "; its to_numpy() is one" if hasattr(array, "to_numpy") else ""
-            raise InputError(
-                f"{name} is a {type(array).__name__}; wanted an array of rows and columns{instead}"
-            )
-        array = np.asanyarray(array)
-        if array.ndim != 2:
-            raise InputError(
-                f"{name} has shape {array.shape}; wanted two dimensions, (rows, columns)"
-            )
-        floats = array.dtype.kind == "f" and array.dtype.itemsize <= 8
-        if not (array.dtype == np.uint16 if bfloat16 else floats):
-            raise InputError(
-                f"{name} holds {array.dtype}; wanted float16, float32 or float64, so convert it "
-                "with astype('float32')"
-            )
-        if array.size == 0:
-            raise InputError(
-                f"{name} is empty: its shape is {array.shape}; wanted at least one row and column"
-            )
-        if limit is not None and limit < 1:
-            raise InputError(f"the limit on rows is {limit}; wanted at least 1")
+        array = as_array(array, name)
+        if bfloat16 and array.dtype != np.uint16:
+            raise InputError(f"{name} holds {array.dtype}; wanted uint16, as bfloat16 is kept in")
+        check_shape(name, array.shape, np.dtype(np.float32) if bfloat16 else array.dtype)
+        check_limit(limit)
         self.name = name
         self.unit_rows = unit_rows
         self.bfloat16 = bfloat16
@@ -206,17 +189,11 @@ class EmbeddingMatrix:
 
     def _floats(self, rows: np.ndarray) -> np.ndarray:
         """Returns rows of the array as numbers."""
-        if self.bfloat16:
-            return (rows.astype(np.uint32) << 16).view(np.float32)
-        return rows
+        return bfloat16_numbers(rows) if self.bfloat16 else rows
 
     def _handed_out(self, rows: np.ndarray) -> np.ndarray:
         rows = self._floats(rows)
-        if self.unit_rows:
-            rows = rows.astype(np.float64)
-            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows /= np.where(lengths > 0, lengths, 1)
-        return np.ascontiguousarray(rows, dtype=np.float32)
+        return divided(rows) if self.unit_rows else np.ascontiguousarray(rows, dtype=np.float32)
 
     @property
     def _block_rows(self) -> int:
@@ -225,50 +202,15 @@ class EmbeddingMatrix:
     def _examine(self) -> Statistics:
         """Goes through the rows once: refuses what is no vector, and measures the columns."""
         statistics = Statistics(self.dim)
-        with (
-            progress_bar(self.num_rows, "Checking rows") as bar,
-            np.errstate(over="ignore", invalid="ignore"),  # invalid: signalling NaNs
-        ):
+        with progress_bar(self.num_rows, "Checking rows") as bar:
             for start in range(0, self.num_rows, self._block_rows):
                 # Rows as they are stored: one of infinite length has no direction.
-                stored = self._array[start : start + self._block_rows]
-                rows = self._floats(stored).astype(np.float32)
-                magnitudes = magnitudes_of(rows)
-                finite = np.isfinite(magnitudes)
-                if not finite.all():
-                    row = start + int(np.argmin(finite))
-                    values = self._floats(np.asarray(self._array[row]))
-                    column = int(np.argmin(np.isfinite(values.astype(np.float32))))
-                    raise InputError(
-                        f"{self.name} has {values[column]} in row {row}, column {column} "
-                        "(counted from 0); wanted numbers that are finite in float32"
-                    )
-                if not self._tiny_rows:
-                    self._refuse_tiny(start, stored, magnitudes)
-                statistics.add(self._handed_out(stored) if self.unit_rows else rows)
+                stored = self._floats(self._array[start : start + self._block_rows])
+                numbers = range(start, start + len(stored))
+                rows = checked(stored, numbers, lambda _: self.name, tiny_rows=self._tiny_rows)
+                statistics.add(divided(stored) if self.unit_rows else rows)
                 bar.update(len(rows))
         return statistics
-
-    def _refuse_tiny(self, start: int, stored: np.ndarray, magnitudes: np.ndarray) -> None:
-        """Refuses rows as they are stored, given their magnitudes in float32, that get lost."""
-        few_digits = np.flatnonzero(magnitudes < SMALLEST_NORMAL)
-        exact = magnitudes_of(self._floats(stored[few_digits]))
-        for index in few_digits[exact > 0][:1]:
-            row, largest = start + index, exact[exact > 0][0]
-            raise InputError(
-                f"{self.name} has no number larger than {largest:.3g} in row {row} (counted from "
-                f"0), and float32 has all its digits from {SMALLEST_NORMAL:.3g} on; multiply the "
-                "table by a number that makes its rows about 1 long"
-            )
-
-
-def magnitudes_of(rows: np.ndarray) -> np.ndarray:
-    """Returns the largest magnitude in each row, ``(n,)``; NaN where there is one.
-
-    Args:
-        rows: Numbers, ``(n, D)``.
-    """
-    return np.maximum(rows.max(axis=1), -rows.min(axis=1))
 
 
 def spaced_rows(

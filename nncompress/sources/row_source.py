@@ -27,29 +27,32 @@ class RowSource(Protocol):
     """The rows of a table; what they are is a plain function of their numbers.
 
     All methods may be called from several threads.
-
-    Attributes:
-        name: The table's name in messages.
-        num_rows: N, which may exceed 2^32.
-        dim: D.
-        unit_rows: Whether rows are handed out divided by their lengths.
-        words: The rows' words; None where there are none.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The table's name in messages."""
+        ...
 
     @property
-    def num_rows(self) -> int: ...
+    def num_rows(self) -> int:
+        """N, which may exceed 2^32."""
+        ...
 
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """D."""
+        ...
 
     @property
-    def unit_rows(self) -> bool: ...
+    def unit_rows(self) -> bool:
+        """Whether rows are handed out divided by their lengths."""
+        ...
 
     @property
-    def words(self) -> RowWords | None: ...
+    def words(self) -> RowWords | None:
+        """The rows' words; None where there are none."""
+        ...
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Returns the rows ``first ... last-1``, float32 ``(last - first, D)``, C-contiguous.

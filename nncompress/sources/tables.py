@@ -3,31 +3,54 @@
 import hashlib
 import json
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from nncompress.errors import InputError, OutputError
+from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path, clear_up, scratch_directory, sha256_of
-from nncompress.formats.npy import Rows, map_npy, write_npy
-from nncompress.formats.space import check_space
+from nncompress.formats.npy import map_npy
 from nncompress.formats.work import WorkDirectory
-from nncompress.sources.hugging_face import INDEX, find_tokens, open_tensor, read_tokens
-from nncompress.sources.matrix import SMALLEST_NORMAL, EmbeddingMatrix, magnitudes_of
+from nncompress.sources.conversion import (
+    blocks_of,
+    check_room,
+    converted_bytes,
+    naming,
+    refuse_by_name,
+    text_blocks,
+    write_matrix,
+)
+from nncompress.sources.hugging_face import (
+    INDEX,
+    SUFFIX,
+    find_tensor,
+    find_tokens,
+    map_tensor,
+    read_tokens,
+)
+from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.normalization import Statistics
-from nncompress.sources.streams import COMPRESSED, locate, open_stream
-from nncompress.sources.text_vectors import read_text
+from nncompress.sources.open_rows import (
+    TableRows,
+    check_own_settings,
+    is_model,
+    is_path,
+    is_text,
+    open_stored,
+    read_words,
+)
+from nncompress.sources.places import LocalPlace, is_url
+from nncompress.sources.row_words import check_count, warn_of_wordless
+from nncompress.sources.stored.zarr import is_zarr
+from nncompress.sources.streams import locate
 from nncompress.sources.vocabulary import check_words
-from nncompress.sources.word2vec_binary import is_word2vec_binary, read_word2vec_binary
 
 # What is kept of a file that was converted.
 _MATRIX, _TABLE = "matrix", "table"
-_FASTTEXT_MAGIC = (793_712_314).to_bytes(4, "little")
 
 
 @dataclass(frozen=True)
@@ -85,34 +108,18 @@ def open_table(
     """
     options = {"limit": limit, "unit_rows": unit_rows}
     with scratch_directory() as scratch:
-        if isinstance(source, (str, os.PathLike)):
-            matrix, found = _open_path(Path(source), scratch, tensor, options, work)
+        used = False
+        if is_path(source):
+            matrix, found, used = _open_path(source, tensor, words, scratch, options, work)
         else:
             matrix, found = _wrap(source, options)
-        if words is not None:
-            if isinstance(words, (str, os.PathLike)):
-                found = read_tokens(Path(words))
-            else:
-                found = list(words)
+        if words is not None and not used:
+            found = read_words(words)
         if found is not None:
-            if not found:
-                raise InputError(
-                    f"there is no word for the {matrix.total_rows} rows of {matrix.name}; wanted "
-                    "a word for each, or no file or list of words"
-                )
-            if len(found) > matrix.total_rows:
-                raise InputError(
-                    f"{matrix.name} has {matrix.total_rows} rows for {len(found)} words; wanted a "
-                    "row for each word"
-                )
+            check_count(len(found), matrix.name, matrix.total_rows)
             found = found[: len(matrix)]
             check_words(found)
-            if wordless := len(matrix) - len(found):
-                warnings.warn(
-                    f"{len(found)} words for {len(matrix)} rows of {matrix.name}: "
-                    f"{wordless} at the end have no word, and are reached by number",
-                    stacklevel=3,
-                )
+            warn_of_wordless(len(found), matrix.name, len(matrix))
         if work is not None:
             work.require({"the words' SHA-256": _sum_of_words(found)})
             work.require({"the matrix's digest": matrix.digest().hex()})
@@ -126,15 +133,21 @@ def files_of(source: object) -> list[Path]:
     Args:
         source: Anything that ``open_table`` takes.
     """
+    if isinstance(source, (list, tuple)):
+        return [file for one in source if is_path(one) for file in files_of(one)]
     if not isinstance(source, (str, os.PathLike)):
         return []
+    if is_url(source):
+        scheme, _, path_of_url = str(source).partition("://")
+        return files_of(path_of_url) if scheme in ("file", "local") else []
     path = Path(source)
     if path.is_dir():
-        return [file for file in path.iterdir() if file.is_file()]
+        is_deep = is_zarr(LocalPlace(path))  # whose chunks are in directories of their own
+        return [file for file in (path.rglob if is_deep else path.glob)("*") if file.is_file()]
     archives = [parent for parent in path.parents if parent.suffix == ".zip"]
     beside = [path.with_suffix(".word")]
-    if path.suffix == ".safetensors" or path.name.endswith(INDEX):
-        beside = list(path.parent.glob("*.safetensors"))
+    if path.suffix == SUFFIX or path.name.endswith(INDEX):
+        beside = list(path.parent.glob(f"*{SUFFIX}"))
         beside += [path.parent / "tokenizer.json", path.parent / "vocab.txt"]
     return [path, *archives, *beside]
 
@@ -148,17 +161,13 @@ def name_of(source: str) -> str:
     return os.path.basename(source).encode("utf-8", "replace").decode("utf-8")
 
 
-def _wrap(source: object, options: dict) -> tuple[EmbeddingMatrix, list[str | None] | None]:
+def _wrap(source: Any, options: dict) -> tuple[EmbeddingMatrix, list[str | None] | None]:
     if isinstance(source, EmbeddingMatrix):
-        if options["limit"] is not None or options["unit_rows"] != source.unit_rows:
-            raise InputError(
-                "a limit or an objective was given with an EmbeddingMatrix, which has its own; "
-                "make it with limit and unit_rows, or give the array"
-            )
+        check_own_settings(source, options["limit"], options["unit_rows"])
         return source, None
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
         return EmbeddingMatrix(source.vectors, "the vectors", **options), list(source.index_to_key)
-    return EmbeddingMatrix(np.asanyarray(source), **options), None
+    return EmbeddingMatrix(source, **options), None
 
 
 def _sum_of_words(words: list[str | None] | None) -> str:
@@ -166,48 +175,59 @@ def _sum_of_words(words: list[str | None] | None) -> str:
 
 
 def _open_path(
-    path: Path, scratch: Path, tensor: str | None, options: dict, work: WorkDirectory | None
-) -> tuple[EmbeddingMatrix, list[str | None] | None]:
-    if path.is_dir() or path.suffix == ".safetensors" or path.name.endswith(INDEX):
-        matrix = open_tensor(path, tensor, **options)
-        tokens = find_tokens(path)
-        return matrix, None if tokens is None else read_tokens(tokens)
-    if tensor is not None:
-        raise InputError(f"{path} has no named tensors; leave the tensor's name out")
-    if path.suffix == ".codes" or path.name.endswith(".codebook.npy"):
-        what = "codes" if path.suffix == ".codes" else "the codebook"
-        raise InputError(
-            f"{path} is by its name {what} of a table that is compressed already; wanted the "
-            "original table, or make a .nnc file of codes and codebook with: nncompress import"
+    source: Any, tensor: str | None, words: object, scratch: Path, options: dict,
+    work: WorkDirectory | None,
+) -> tuple[EmbeddingMatrix, list[str | None] | None, bool]:  # fmt: skip
+    """Opens a path, a URL or several.
+
+    Returns:
+        The matrix, its words, and whether ``words`` has been used for these.
+    """
+    path = None if is_url(source) or isinstance(source, (list, tuple)) else Path(source)
+    if path is not None:
+        place = LocalPlace(path)
+        if is_text(place):
+            if tensor is not None:
+                raise InputError(f"{path} has no named tensors; leave the tensor's name out")
+            return *_convert_text(path, scratch, options, work), False
+        if path.suffix == ".npy" and tensor is None:
+            refuse_by_name(path)
+            clear_up(path.parent)
+            matrix = EmbeddingMatrix.open(path, **options)
+            beside = path.with_suffix(".word")
+            return matrix, read_tokens(beside) if beside.is_file() else None, False
+        if is_model(place):
+            parts = find_tensor(place, tensor)
+            if len(parts) == 1 and not parts[0].tensor.dtype.startswith("F8"):
+                tokens = find_tokens(path)
+                matrix = map_tensor(parts[0], **options)
+                return matrix, None if tokens is None else read_tokens(tokens), False
+    column = words if isinstance(words, (str, os.PathLike)) else None
+    with open_stored(source, column, tensor) as found:
+        limit = options["limit"]
+        rows = TableRows(found.rows, found.words, limit)
+        matrix = _convert_rows(rows, scratch, options["unit_rows"], work)
+        matrix.total_rows = found.rows.num_rows
+        return (
+            matrix,
+            None if found.words is None else found.words.read(0, len(found.words)),
+            found.took_words,
         )
-    if path.suffix == ".npy":
-        clear_up(path.parent)
-        matrix = EmbeddingMatrix.open(path, **options)
-        words = path.with_suffix(".word")
-        return matrix, read_tokens(words) if words.is_file() else None
-    return _convert(path, scratch, options, work)
 
 
-def _convert(
+def _convert_text(
     path: Path, scratch: Path, options: dict, work: WorkDirectory | None
 ) -> tuple[EmbeddingMatrix, list[str | None]]:
     """Converts text or word2vec's binary format to a ``.npy`` file that is kept for a while."""
-    file, _ = locate(path)
-    _refuse_others(path)
-    arrays: Mapping[str, np.ndarray]
-    if work is None:
-        place = scratch / "matrix.npy"
-        _check_room(path, scratch.parent)
-        with _naming(place):
-            arrays = _write_matrix(path, place)
-    else:
-        place = work.state_path(_MATRIX)
-        status = file.stat()
-        changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(" ")
-        work.require({
-            "the source": f"{path.resolve()} of {status.st_size:,} bytes, changed {changed}"
-        })  # fmt: skip
-        arrays = _kept(work) or _keep(work, path)
+    blocks = text_blocks(path)
+
+    def write(place: Path) -> dict[str, np.ndarray]:
+        lines: list[bytes] = []
+        statistics = write_matrix(blocks, place, lines.append)
+        return {"words": np.frombuffer(b"".join(lines), np.uint8), **statistics}
+
+    identity = LocalPlace(locate(path)[0]).identity()
+    place, arrays = _converted(str(path), identity, converted_bytes(path), write, scratch, work)
     words: list[str | None] = [*arrays["words"].tobytes().decode("utf-8").split("\n")[:-1]]
     # What is handed out later is what went by, unless rows are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
@@ -215,39 +235,43 @@ def _convert(
     return EmbeddingMatrix(map_npy(place), str(path), **options, statistics=known), words
 
 
-def _write_matrix(path: Path, place: Path) -> dict[str, np.ndarray]:
-    """Writes the ``.npy`` file; returns the words' bytes, and statistics of finite columns."""
-    read = read_word2vec_binary if is_word2vec_binary(path) else read_text
-    lines: list[bytes] = []
-    columns = _Columns()
-    write_npy(place, columns.watch(read(path)), lines.append)
-    statistics = columns.statistics.arrays if columns.usable and columns.statistics else {}
-    return {"words": np.frombuffer(b"".join(lines), np.uint8), **statistics}
+def _convert_rows(
+    rows: TableRows, scratch: Path, unit_rows: bool, work: WorkDirectory | None
+) -> EmbeddingMatrix:
+    """Converts rows of any kind to a ``.npy`` file that is kept for a while."""
+
+    def write(place: Path) -> dict[str, np.ndarray]:
+        return write_matrix(blocks_of(rows), place, lambda lines: None)
+
+    num_bytes = 4 * rows.num_rows * rows.dim
+    place, arrays = _converted(rows.name, rows.identity(), num_bytes, write, scratch, work)
+    known = Statistics.of_arrays(arrays) if not unit_rows and "total" in arrays else None
+    return EmbeddingMatrix(map_npy(place), rows.name, unit_rows=unit_rows, statistics=known)
 
 
-@contextmanager
-def _naming(place: Path) -> Iterator[None]:
-    """Turns an error in writing a temporary file into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename not in (None, place, os.fspath(place)):
-            raise
-        raise OutputError(
-            f"{place} cannot be written: {error.strerror}; wanted room for the converted matrix, "
-            "so name another place for temporary files (TMPDIR) or for work files (--work)",
-            error.errno,
-        ) from error
+def _converted(
+    name: str, identity: dict, num_bytes: int,
+    write: Callable[[Path], dict[str, np.ndarray]], scratch: Path, work: WorkDirectory | None,
+) -> tuple[Path, Mapping[str, np.ndarray]]:  # fmt: skip
+    """Writes the ``.npy`` file, or finds it in the work directory.
 
-
-def _keep(work: WorkDirectory, path: Path) -> dict[str, np.ndarray]:
-    """Converts a file, and keeps what comes out."""
-    _check_room(path, work.path)
+    Returns:
+        Its path, and the arrays that are kept with it.
+    """
+    if work is None:
+        place = scratch / "matrix.npy"
+        check_room(num_bytes, name, scratch.parent)
+        with naming(place):
+            return place, write(place)
     place = work.state_path(_MATRIX)
-    with atomic_path(place) as temporary:
-        arrays = _write_matrix(path, temporary)
-    work.save(_TABLE, arrays, {"matrix": sha256_of(place)})
-    return arrays
+    work.require({"the source": json.dumps(identity)})
+    kept = _kept(work)
+    if kept is None:
+        check_room(num_bytes, name, work.path)
+        with atomic_path(place) as temporary:
+            kept = write(temporary)
+        work.save(_TABLE, kept, {"matrix": sha256_of(place)})
+    return place, kept
 
 
 def _kept(work: WorkDirectory) -> Mapping[str, np.ndarray] | None:
@@ -259,66 +283,3 @@ def _kept(work: WorkDirectory) -> Mapping[str, np.ndarray] | None:
         return state.arrays
     work.discard_damaged(_MATRIX)
     return None
-
-
-def _check_room(path: Path, directory: Path) -> None:
-    check_space(
-        {directory: _converted_bytes(path)},
-        f"the matrix of {path.name}",
-        "name another place for temporary files (TMPDIR) or for work files (--work)",
-    )
-
-
-def _converted_bytes(path: Path) -> int:
-    """Returns about how large a matrix is in float32; 0 where that cannot be told."""
-    file, member = locate(path)
-    size = file.stat().st_size
-    if member is not None or file.suffix in COMPRESSED:
-        return 0
-    if is_word2vec_binary(path):
-        return size
-    with open_stream(path) as stream:
-        text = stream.read(1 << 16)
-    lines = text.splitlines()[1:-1] or [text]  # the first may be a header, the last is cut
-    return (
-        4 * size * sum(line.count(b" ") for line in lines) // (sum(map(len, lines)) + len(lines))
-    )
-
-
-class _Columns:
-    """Measures the columns of rows that go by."""
-
-    def __init__(self) -> None:
-        self.statistics: Statistics | None = None
-        self.usable = True
-
-    def watch(self, rows: Rows) -> Rows:
-        for tokens, values in rows:
-            if self.statistics is None:
-                self.statistics = Statistics(values.shape[1])
-            magnitudes = magnitudes_of(values)
-            good = (magnitudes == 0) | (magnitudes >= SMALLEST_NORMAL) & (magnitudes < np.inf)
-            self.usable = self.usable and bool(good.all())
-            if self.usable:
-                self.statistics.add(values)
-            yield tokens, values
-
-
-def _refuse_others(path: Path) -> None:
-    """Refuses what is known not to be text."""
-    with open_stream(path) as stream:
-        start = stream.read(8)
-    known = {
-        b"\x80": "is a Python pickle (gensim's or PyTorch's own format), which is never opened "
-        "here; load it with its library and give the object to nncompress.compress",
-        b"PK": "is a zip archive; give it a name that ends in .zip if it holds word vectors",
-        _FASTTEXT_MAGIC: "is a fastText model; give its .vec file, or an array of its vectors",
-        b"\x93NUMPY": "is a .npy file; give it a name that ends in .npy",
-        b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
-        b"\xfd7zXZ": "is compressed with xz; give it a name that ends in .xz",
-    }
-    for magic, problem in known.items():
-        if start.startswith(magic):
-            raise InputError(f"{path} {problem}")
-    if path.suffix == ".nnc":
-        raise InputError(f"{path} is a compressed embedding already; wanted the original table")

@@ -11,6 +11,7 @@ from nncompress.formats.files import atomic_path, what_is
 from nncompress.sources.lines import (
     BYTE_ORDER_MARK,
     MOST_LINE_BYTES,
+    decoded,
     shown,
     too_long,
     without_mark,
@@ -79,13 +80,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     for number, line in enumerate(lines, 1):
         if len(line) > MOST_LINE_BYTES:
             raise too_long(path, number)
-        try:
-            tokens.append(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}, line {number}: invalid UTF-8 ({error.reason} at byte {error.start}); "
-                "wanted UTF-8 text"
-            ) from None
+        tokens.append(decoded(line, path, number))
     return tokens
 
 
@@ -138,14 +133,18 @@ class LineWriter:
             self._file.truncate()
 
 
-def check_words(words: Sequence[str | None]) -> None:
+def check_words(words: Sequence[str | None], first: int = 0) -> None:
     """Refuses what cannot be kept as words.
+
+    Args:
+        words: The words.
+        first: The row of the first.
 
     Raises:
         InputError: One is neither None nor a string that UTF-8 can represent, in at most
             ``MOST_WORD_BYTES``.
     """
-    for row, word in enumerate(words):
+    for row, word in enumerate(words, first):
         try:
             length = 0 if word is None else len(str.encode(word, "utf-8"))
         except (UnicodeEncodeError, TypeError):

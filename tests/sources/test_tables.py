@@ -13,7 +13,7 @@ from nncompress import FormatError, InputError
 from nncompress.errors import OutputError
 from nncompress.formats.safetensors import write_tensors
 from nncompress.formats.work import WorkDirectory
-from nncompress.sources import tables
+from nncompress.sources import conversion
 from nncompress.sources.tables import open_table
 
 WORDS = ["the", "\u00a0é", "", "1", "a" * 300, "\u2028"]
@@ -286,12 +286,12 @@ def test_other_types_beside_the_embedding_do_no_harm(tmp_path):
     data = ROWS.tobytes()
     header = json.dumps({
         "embedding.weight": {"dtype": "F32", "shape": [6, 3], "data_offsets": [0, 72]},
-        "lin.weight": {"dtype": "F8_E4M3", "shape": [2, 4], "data_offsets": [72, 80]},
+        "lin.weight": {"dtype": "F8_E8M0", "shape": [2, 4], "data_offsets": [72, 80]},
     }).encode()  # fmt: skip
     path = tmp_path / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + data + bytes(8))
     check(path, words=None)
-    with pytest.raises(InputError, match=r"'lin\.weight' has the type F8_E4M3; wanted one of F16"):
+    with pytest.raises(InputError, match=r"'lin\.weight' has the type F8_E8M0; wanted one of F16"):
         read(path, tensor="lin.weight")
 
 
@@ -330,7 +330,7 @@ def test_a_full_disk_names_the_converted_matrix(tmp_path, monkeypatch):
         next(rows)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tables, "write_npy", full)
+    monkeypatch.setattr(conversion, "write_npy", full)
     with pytest.raises(
         OutputError,
         match=r"matrix\.npy cannot be written: No space .* files \(TMPDIR\) or for work",
@@ -349,8 +349,8 @@ def test_the_room_for_a_matrix_is_told_from_a_files_size(tmp_path, random):
     lines = [f"w{i} {' '.join(map(str, row))}" for i, row in enumerate(rows.tolist())]
     for header in ([], ["3000 20"]):
         path.write_text("\n".join([*header, *lines, ""]))
-        assert tables._converted_bytes(path) == pytest.approx(rows.nbytes, rel=0.02)
+        assert conversion.converted_bytes(path) == pytest.approx(rows.nbytes, rel=0.02)
     path.write_bytes(as_binary())
-    assert tables._converted_bytes(path) >= ROWS.nbytes
+    assert conversion.converted_bytes(path) >= ROWS.nbytes
     path.write_bytes(b"")
-    assert tables._converted_bytes(path) == 0
+    assert conversion.converted_bytes(path) == 0

@@ -1,0 +1,328 @@
+"""Opening the rows of a table of any size, wherever they are, to read them by ranges."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.formats.files import clear_up, scratch_directory
+from nncompress.sources.conversion import (
+    check_room,
+    converted_bytes,
+    naming,
+    refuse_by_name,
+    text_blocks,
+    write_matrix,
+)
+from nncompress.sources.hugging_face import (
+    TensorPart,
+    find_tensor,
+    find_tokens,
+    is_safetensors,
+    read_tokens,
+)
+from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.places import LocalPlace, Place, place_of
+from nncompress.sources.row_checks import as_array, check_limit, checked, divided
+from nncompress.sources.row_source import RowSource, RowWords
+from nncompress.sources.row_words import LineWords, ListWords, TableWords
+from nncompress.sources.stored.array import ArrayRows, MatrixRows
+from nncompress.sources.stored.interface import Opened, StoredRows
+from nncompress.sources.stored.joined import JoinedRows
+from nncompress.sources.stored.npy import npy_rows
+from nncompress.sources.stored.parquet import ParquetRows, ParquetWords, has_words, parquet_files
+from nncompress.sources.stored.safetensors import tensor_rows
+from nncompress.sources.stored.zarr import is_zarr, zarr_rows
+from nncompress.sources.vocabulary import LineWriter
+
+
+@contextmanager
+def open_rows(
+    source: Any,
+    *,
+    words: str | os.PathLike | Sequence[str | None] | None = None,
+    tensor: str | None = None,
+    limit: int | None = None,
+    unit_rows: bool = False,
+) -> Iterator[RowSource]:
+    """Opens the rows of a table, to be read by ranges; none of them is read before.
+
+    Args:
+        source: One of
+            - a path, or a URL that fsspec knows (``s3://bucket/table.npy``), of a ``.npy`` file;
+              of a ``.safetensors`` file, ``model.safetensors.index.json`` or a Hugging Face
+              folder; of a Zarr array or a group that holds it; of a Parquet file or a directory
+              of such files, joined in the order of their names, with a column of vectors;
+            - a list of such paths and URLs: shards, joined in this order;
+            - a path of text or of word2vec's binary format, converted to a temporary file first;
+            - an array, an ``EmbeddingMatrix``, gensim's KeyedVectors, or any object with a
+              two-dimensional ``shape``, a float ``dtype`` and slices that are arrays.
+        words: The words instead of those that ``open_table`` finds beside the source: a list with
+            None for rows without; the path or URL of a file with one a line, or of a
+            ``tokenizer.json``; or, where the source is Parquet, the name of its column of strings.
+        tensor: The name of the tensor in safetensors files, of the column in Parquet, or of the
+            array in a group of Zarr. In safetensors ``*`` joins the parts of a tensor:
+            ``"embed.shard_*.weight"``.
+        limit: Number of leading rows to use.
+        unit_rows: True to divide rows by their lengths.
+
+    Yields:
+        The rows. They are checked when they are read.
+
+    Raises:
+        InputError: The source is missing, of no known kind, or damaged, shards have other numbers
+            of columns, a library is missing, or the words are more than the rows. A file of words
+            is gone through when they are counted or read, and refused then.
+    """
+    column = words if isinstance(words, (str, os.PathLike)) else None
+    check_limit(limit)
+    with open_stored(source, column, tensor) as found:
+        own = found.words
+        if isinstance(source, EmbeddingMatrix):
+            check_own_settings(source, limit, unit_rows)
+        if words is not None and not found.took_words:
+            own = _words_of(words)
+        rows = TableRows(found.rows, own, limit, unit_rows)
+        if isinstance(own, ListWords) and rows.words is not None:
+            rows.words.read(0, len(rows.words))  # what is wrong with them is told at once
+        yield rows
+        del rows, found  # a file that is mapped cannot be removed everywhere
+
+
+class TableRows:
+    """A row source: rows as they are stored, checked, with their words.
+
+    Args:
+        stored: The rows.
+        words: Their words.
+        limit: Number of leading rows to use.
+        unit_rows: True to divide rows by their lengths.
+    """
+
+    def __init__(
+        self,
+        stored: StoredRows,
+        words: RowWords | None = None,
+        limit: int | None = None,
+        unit_rows: bool = False,
+    ) -> None:
+        self.name, self.dim, self.unit_rows = stored.name, stored.dim, unit_rows
+        self.num_rows = stored.num_rows if limit is None else min(limit, stored.num_rows)
+        self.words = (
+            None if words is None else TableWords(words, self.name, stored.num_rows, self.num_rows)
+        )
+        self._stored = stored
+        # An EmbeddingMatrix has divided its rows already.
+        self._divided = unit_rows and not isinstance(stored, MatrixRows)
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Returns the rows ``first ... last-1``; see ``RowSource``."""
+        if not 0 <= first <= last <= self.num_rows:
+            raise IndexError(f"rows {first} to {last} of {self.num_rows}")
+        return self._handed_out(self._stored.read(first, last), range(first, last))
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows by their numbers; see ``RowSource``."""
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and not (rows[0] >= 0 and rows[-1] < self.num_rows):
+            raise IndexError(f"rows {rows[0]} to {rows[-1]} of {self.num_rows}")
+        if (np.diff(rows) < 0).any():
+            raise ValueError("row numbers that do not rise; wanted them sorted")
+        return self._handed_out(self._stored.take(rows), rows)
+
+    def identity(self) -> dict[str, object]:
+        """Returns what tells that it is still the same table; see ``RowSource``."""
+        return {"shape": [self.num_rows, self.dim], "files": self._stored.files()}
+
+    def _handed_out(self, stored: np.ndarray, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        named = getattr(self._stored, "name_at", lambda row: self.name)
+        rows = checked(stored, numbers, named)
+        return divided(stored) if self._divided else rows
+
+
+@contextmanager
+def open_stored(
+    source: Any, column: str | os.PathLike | None, tensor: str | None
+) -> Iterator[Opened]:
+    """Opens a source's rows as they are stored, and the words that go with them.
+
+    Args:
+        source: The source, as of ``open_rows``.
+        column: What may be the name of a column of words.
+        tensor: The name of the tensor, array or column.
+
+    Yields:
+        What was found.
+    """
+    with ExitStack() as stack:
+        if not is_path(source):
+            if tensor is not None:
+                raise InputError("an array has no named tensors; leave the tensor's name out")
+            yield _wrap(source)
+        elif isinstance(source, (list, tuple)):
+            openers = [_opener(one, column, tensor, stack) for one in source]
+            yield _joined(openers, _name_of(source))
+        else:
+            yield _opener(source, column, tensor, stack)()
+
+
+def is_path(source: Any) -> bool:
+    """Tells whether a source is a path, a URL or a list of some."""
+    if isinstance(source, (list, tuple)):
+        return bool(source) and all(isinstance(one, (str, os.PathLike)) for one in source)
+    return isinstance(source, (str, os.PathLike))
+
+
+def is_model(place: Place) -> bool:
+    """Tells whether a place is a safetensors file, an index of some, or a folder with them."""
+    return is_safetensors(place) or (
+        place.is_dir() and not is_zarr(place) and not parquet_files(place)
+    )
+
+
+def is_text(place: Place) -> bool:
+    """Tells whether a place is none of the containers that are read by ranges."""
+    return not (
+        place.basename.endswith(".npy")
+        or is_zarr(place)
+        or parquet_files(place)
+        or is_model(place)
+    )
+
+
+def read_words(words: str | os.PathLike | Sequence[str | None]) -> list[str | None]:
+    """Returns words, or those of a file with one a line or of a ``tokenizer.json``."""
+    found = _words_of(words)
+    return found.read(0, len(found))
+
+
+def check_own_settings(matrix: EmbeddingMatrix, limit: int | None, unit_rows: bool) -> None:
+    """Refuses settings that are not those of a matrix.
+
+    Raises:
+        InputError: They are others.
+    """
+    if limit is not None or unit_rows != matrix.unit_rows:
+        raise InputError(
+            "a limit or an objective was given with an EmbeddingMatrix, which has its own; "
+            "make it with limit and unit_rows, or give the array"
+        )
+
+
+def _wrap(source: Any) -> Opened:
+    if isinstance(source, EmbeddingMatrix):
+        return Opened(MatrixRows(source))
+    if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
+        words = ListWords(list(source.index_to_key))
+        return Opened(ArrayRows(as_array(source.vectors, "the vectors"), "the vectors"), words)
+    if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):
+        name = f"the {type(source).__name__}"
+        try:
+            return Opened(ArrayRows(source, name))
+        except TypeError:  # a type that NumPy does not know
+            pass
+    return Opened(ArrayRows(as_array(source, "the matrix"), "the matrix"))
+
+
+def _words_of(words: str | os.PathLike | Sequence[str | None]) -> RowWords:
+    if not isinstance(words, (str, os.PathLike)):
+        return ListWords(list(words))
+    if os.fspath(words).endswith(".json"):
+        return ListWords(read_tokens(Path(words)))
+    return LineWords(place_of(words))
+
+
+def _opener(
+    source: str | os.PathLike, column: str | os.PathLike | None, tensor: str | None,
+    stack: ExitStack,
+) -> Callable[[], Opened]:  # fmt: skip
+    """Returns what opens a path or URL, again and again if need be.
+
+    Args:
+        source: The path or URL.
+        column: What may be the name of a column of words.
+        tensor: The name of the tensor, array or column.
+        stack: Removes what was converted.
+    """
+    place = place_of(source)
+    if is_zarr(place):
+        return lambda: Opened(zarr_rows(place, tensor))
+    if files := parquet_files(place):
+        return partial(
+            _joined, [partial(_parquet, file, column, tensor) for file in files], place.name
+        )
+    if is_model(place):
+        return partial(_model, place, tensor)
+    if tensor is not None:
+        raise InputError(f"{place.name} has no named tensors; leave the tensor's name out")
+    if isinstance(place, LocalPlace):
+        refuse_by_name(place.path)
+    if place.basename.endswith(".npy"):
+        if isinstance(place, LocalPlace):
+            clear_up(place.path.parent)
+        beside = place.beside(f"{place.basename.removesuffix('.npy')}.word")
+        return lambda: Opened(npy_rows(place), LineWords(beside) if beside.is_file() else None)
+    if not isinstance(place, LocalPlace):
+        raise InputError(
+            f"{place.name} is of no kind that is read from afar; wanted .npy, .safetensors, "
+            ".parquet or .zarr, so download it first"
+        )
+    return _convert_text(place.path, stack.enter_context(scratch_directory()))
+
+
+def _joined(openers: Sequence[Callable[[], Opened]], name: str) -> Opened:
+    if len(openers) == 1:
+        return openers[0]()
+    rows = JoinedRows(openers, name)
+    return Opened(rows, rows.words, rows.took_words)
+
+
+def _model(place: Place, tensor: str | None) -> Opened:
+    parts = find_tensor(place, tensor)
+    found = _joined([partial(_tensor, part) for part in parts], f"{place.name}, tensor {tensor!r}")
+    tokens = find_tokens(place.path) if isinstance(place, LocalPlace) else None
+    return Opened(found.rows, None if tokens is None else _words_of(tokens))
+
+
+def _tensor(part: TensorPart) -> Opened:
+    return Opened(tensor_rows(part))
+
+
+def _parquet(place: Place, column: str | os.PathLike | None, tensor: str | None) -> Opened:
+    rows = ParquetRows(place, tensor)
+    if column is None or not has_words(place, os.fspath(column)):
+        return Opened(rows)
+    if Path(column).exists():
+        raise InputError(
+            f"{column} is a file, and a column of {place.name}; give the file's whole path, or "
+            "rename it"
+        )
+    return Opened(rows, ParquetWords(place, os.fspath(column)), took_words=True)
+
+
+def _convert_text(path: Path, scratch: Path) -> Callable[[], Opened]:
+    """Converts text or word2vec's binary format to a ``.npy`` and a ``.word`` file."""
+    blocks = text_blocks(path)
+    matrix, word_file = scratch / "matrix.npy", scratch / "matrix.word"
+    check_room(converted_bytes(path), path.name, scratch.parent)
+    with naming(matrix), word_file.open("wb") as file:
+        words = LineWriter(file)
+        write_matrix(blocks, matrix, words.write)
+        words.finish()
+
+    def opened() -> Opened:
+        rows = npy_rows(LocalPlace(matrix))
+        rows.name = str(path)
+        return Opened(rows, LineWords(LocalPlace(word_file)))
+
+    return opened
+
+
+def _name_of(sources: Sequence[str | os.PathLike]) -> str:
+    more = len(sources) - 1
+    return f"{sources[0]} and {more} more shard{'s' * (more > 1)}"

@@ -1,0 +1,40 @@
+"""Reading the next rows while those before are worked on."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from nncompress.sources.row_source import RowSource
+
+_AHEAD = 2
+
+
+def read_ahead(source: RowSource, ranges: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
+    """Yields rows range by range, while a thread reads the next ones.
+
+    At most two blocks are in memory beside the one that was handed out. The thread ends when the
+    iterator does, is closed or is given up; what it reads just then, it finishes first.
+
+    Args:
+        source: The rows.
+        ranges: First rows, and the rows after the last.
+
+    Yields:
+        float32 ``(last - first, D)``.
+
+    Raises:
+        InputError: As from ``source.read``, when it is the block's turn.
+    """
+    executor = ThreadPoolExecutor(1, "read-ahead")
+    waiting: deque[Future[np.ndarray]] = deque()
+    try:
+        for first, last in ranges:
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft().result()
+            waiting.append(executor.submit(source.read, first, last))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)

@@ -1,0 +1,237 @@
+"""The words of rows, read by ranges: of lists, of files with one a line, of shards."""
+
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.sources.lines import (
+    BYTE_ORDER_MARK,
+    MOST_LINE_BYTES,
+    decoded,
+    too_long,
+    without_mark,
+)
+from nncompress.sources.places import Place
+from nncompress.sources.row_source import RowWords
+from nncompress.sources.vocabulary import check_words
+
+_CHUNK = 4 << 20
+_STEP = 4_096  # lines from one whose place is kept to the next
+
+
+class ListWords:
+    """Words in memory.
+
+    Args:
+        words: The words, None for a row without.
+    """
+
+    def __init__(self, words: Sequence[str | None]) -> None:
+        self._words = words
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def read(self, first: int, last: int) -> list[str | None]:
+        """Returns words."""
+        return list(self._words[first:last])
+
+
+class LineWords:
+    """Words in a file with one a line, as ``vocabulary.read_lines`` reads it.
+
+    It is gone through once, when that is first needed, and the place of every so many lines kept.
+
+    Args:
+        place: The file.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._places: np.ndarray | None = None
+        self._count, self._end = 0, b"\n"
+
+    def __len__(self) -> int:
+        self._index()
+        return self._count
+
+    def read(self, first: int, last: int) -> list[str | None]:
+        """Returns words.
+
+        Raises:
+            InputError: A line is longer than 4 MiB or not UTF-8.
+        """
+        places = self._index()
+        last = min(last, self._count)
+        if first >= last:
+            return []
+        with self._place.open() as file:
+            file.seek(int(places[first // _STEP]))
+            for _ in range(first % _STEP):
+                file.readline(MOST_LINE_BYTES + 1)
+            words: list[str | None] = []
+            for number, line in enumerate(islice(file, last - first), first + 1):
+                word = line.removesuffix(self._end)
+                words.append(decoded(word, self._place.name, number))
+        if len(words) < last - first:
+            raise InputError(
+                f"{self._place.name} has {first + len(words)} lines, and had {self._count} before"
+                "; wanted a file that stays as it is"
+            )
+        return words
+
+    def _index(self) -> np.ndarray:
+        """Returns the places of every 4096th line; goes through the file the first time."""
+        with self._lock:
+            if self._places is None:
+                self._places = self._scan()
+        return self._places
+
+    def _scan(self) -> np.ndarray:
+        name = self._place.name
+        if not self._place.is_file():
+            self._place.num_bytes()
+        with self._place.open() as file:
+            start = file.read(len(BYTE_ORDER_MARK) + 1)
+            begin = len(start) - len(without_mark(start, name))
+            file.seek(begin)
+            offset = line_start = begin
+            places, count, returns, last = [np.array([begin])], 0, 0, b""
+            while chunk := file.read(_CHUNK):
+                breaks = np.flatnonzero(np.frombuffer(chunk, np.uint8) == 10) + offset
+                following = np.concatenate([[line_start], breaks + 1])
+                reached = offset + len(chunk)
+                lengths = np.diff(np.append(following, reached))
+                if (lengths > MOST_LINE_BYTES + 1).any():
+                    raise too_long(name, count + int(np.argmax(lengths > MOST_LINE_BYTES + 1)) + 1)
+                returns += (last + chunk).count(b"\r\n")
+                # The line after break number i of the file, from 0, has the number i + 1.
+                first_kept = (-(count + 1)) % _STEP
+                places.append(breaks[first_kept::_STEP] + 1)
+                count += len(breaks)
+                offset, line_start, last = reached, int(following[-1]), chunk[-1:]
+        self._count = count + (line_start < offset)
+        if 0 < count == returns and last != b"\r":
+            self._end = b"\r\n"
+            warnings.warn(
+                f"every line of {name} ends in a carriage return and a line feed, as on Windows; "
+                "neither is taken for a part of the words",
+                stacklevel=2,
+            )
+        return np.concatenate(places)
+
+
+class JoinedWords:
+    """The words of shards.
+
+    Args:
+        words_of: Returns the words of the shard of a number; None for one without.
+        sizes: The number of rows of each.
+        names: Their names in messages.
+    """
+
+    def __init__(
+        self,
+        words_of: Callable[[int], RowWords | None],
+        sizes: Sequence[int],
+        names: Sequence[str],
+    ) -> None:
+        self._words_of, self._sizes, self._names = words_of, sizes, names
+
+    def __len__(self) -> int:
+        length = start = 0
+        for index, (size, name) in enumerate(zip(self._sizes, self._names, strict=True)):
+            words = self._words_of(index)
+            if words is not None:
+                if len(words) > size:
+                    raise _too_many(name, size, len(words))
+                length = start + len(words)
+            start += size
+        return length
+
+    def read(self, first: int, last: int) -> list[str | None]:
+        """Returns words; None for the rows of shards that have fewer words than rows."""
+        found: list[str | None] = []
+        start = 0
+        for index, size in enumerate(self._sizes):
+            low, high = max(first - start, 0), min(last - start, size)
+            if low < high:
+                words = self._words_of(index)
+                read = [] if words is None else words.read(low, min(high, len(words)))
+                found += [*read, *[None] * (high - low - len(read))]
+            start += size
+        return found
+
+
+class TableWords:
+    """Words that go with the rows of a table, checked when they are first needed.
+
+    Args:
+        words: The words.
+        name: The table's name in messages.
+        total_rows: How many rows there are.
+        num_rows: How many of them are used.
+    """
+
+    def __init__(self, words: RowWords, name: str, total_rows: int, num_rows: int) -> None:
+        self._words, self._name = words, name
+        self._total_rows, self._num_rows = total_rows, num_rows
+        self._length: int | None = None
+
+    def __len__(self) -> int:
+        if self._length is None:
+            count = len(self._words)
+            check_count(count, self._name, self._total_rows)
+            warn_of_wordless(count, self._name, self._num_rows)
+            self._length = min(count, self._num_rows)
+        return self._length
+
+    def read(self, first: int, last: int) -> list[str | None]:
+        """Returns words; None past the last.
+
+        Raises:
+            InputError: One cannot be kept as a word, or there are none or more than rows.
+        """
+        end = max(first, min(last, len(self)))
+        words = self._words.read(first, end) if first < end else []
+        check_words(words, first)
+        return [*words, *[None] * (last - first - len(words))]
+
+
+def check_count(count: int, name: str, total_rows: int) -> None:
+    """Refuses words that are not for the rows of a table.
+
+    Args:
+        count: The number of words.
+        name: The table's name in messages.
+        total_rows: How many rows there are.
+
+    Raises:
+        InputError: There are none, or more than rows.
+    """
+    if not count:
+        raise InputError(
+            f"there is no word for the {total_rows} rows of {name}; wanted a word for each, or "
+            "no file or list of words"
+        )
+    if count > total_rows:
+        raise _too_many(name, total_rows, count)
+
+
+def warn_of_wordless(count: int, name: str, num_rows: int) -> None:
+    """Warns if there are fewer words than rows in use."""
+    if wordless := max(0, num_rows - count):
+        warnings.warn(
+            f"{count} words for {num_rows} rows of {name}: {wordless} at the end have no word, "
+            "and are reached by number",
+            stacklevel=4,
+        )
+
+
+def _too_many(name: str, num_rows: int, count: int) -> InputError:
+    return InputError(f"{name} has {num_rows} rows for {count} words; wanted a row for each word")

@@ -1,0 +1,71 @@
+"""Rows that lie one after the other in a file: those of ``.npy`` and safetensors.
+
+They are read, not mapped: the pages of a mapped file count as memory of the process until the
+system wants them back, and a file that is cut off ends it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nncompress.sources.places import Place
+from nncompress.sources.stored.interface import spans
+
+_MOST_SPAN_BYTES = 8 << 20
+# What is read in vain rather than asking again: a page here, a round trip there.
+_GAP_BYTES, _REMOTE_GAP_BYTES = 4 << 10, 256 << 10
+
+
+class BytesOfFile:
+    """Rows at a place in a file.
+
+    Args:
+        place: The file.
+        name: The table's name in messages.
+        first: Where the first row begins.
+        shape: ``(N, D)``.
+        dtype: The type of the elements.
+        decode: Turns them into numbers; None: they are.
+        remote: Whether each reading is a request to a server.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        name: str,
+        first: int,
+        shape: tuple[int, int],
+        dtype: np.dtype,
+        decode: Callable[[np.ndarray], np.ndarray] | None = None,
+        *,
+        remote: bool = False,
+    ) -> None:
+        self.name = name
+        self.num_rows, self.dim = shape
+        self._place, self._first, self._dtype, self._decode = place, first, dtype, decode
+        self._row_bytes = self.dim * dtype.itemsize
+        self._gap = (_REMOTE_GAP_BYTES if remote else _GAP_BYTES) // self._row_bytes
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Returns the rows ``first ... last-1`` as they are stored."""
+        rows = self._elements(first, last)
+        return rows if self._decode is None else self._decode(rows)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows by their ascending numbers."""
+        taken = np.empty((len(rows), self.dim), self._dtype)
+        for begin, end in spans(rows, self._gap, max(1, _MOST_SPAN_BYTES // self._row_bytes)):
+            first, last = int(rows[begin]), int(rows[end - 1]) + 1
+            taken[begin:end] = self._elements(first, last)[rows[begin:end] - first]
+        return taken if self._decode is None else self._decode(taken)
+
+    def files(self) -> list[dict[str, object]]:
+        """Returns what tells that the files are still the same."""
+        return [self._place.identity()]
+
+    def _elements(self, first: int, last: int) -> np.ndarray:
+        elements = np.empty((last - first, self.dim), self._dtype)
+        if elements.size:
+            start = self._first + first * self._row_bytes
+            self._place.read_into(elements.view(np.uint8).reshape(-1).data, start)
+        return elements

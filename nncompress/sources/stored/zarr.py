@@ -1,0 +1,71 @@
+"""Rows of Zarr arrays, of versions 2 and 3 of the format."""
+
+from typing import Any
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.sources.places import LocalPlace, Place, import_scale, reading
+from nncompress.sources.stored.array import ArrayRows
+
+_ZIP = ".zarr.zip"
+_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+_MOST_NAMED = 12
+
+
+def is_zarr(place: Place) -> bool:
+    """Tells whether a place holds Zarr arrays: by its name, or by what is in the directory."""
+    if place.basename.endswith((".zarr", _ZIP)):
+        return True
+    return place.is_dir() and any(place.child(marker).is_file() for marker in _MARKERS)
+
+
+def zarr_rows(place: Place, tensor: str | None) -> ArrayRows:
+    """Opens an array.
+
+    Chunks that are not there hold the array's fill value, as the format has it.
+
+    Args:
+        place: Its directory, or that of a group which holds it; on this machine also a zip file.
+        tensor: Its name in a group; None: the only matrix of floating-point numbers.
+
+    Raises:
+        InputError: There is none, it is no matrix of floating-point numbers, or it has to be
+            named; or Zarr cannot read it, or is not installed.
+    """
+    zarr = import_scale("zarr", place.name)
+    if isinstance(place, LocalPlace) and not place.path.exists():
+        raise InputError(f"{place.name} does not exist; wanted a Zarr array")
+    with reading(place.name):
+        found = zarr.open(store=_store(place), mode="r")
+    if isinstance(found, zarr.Array):
+        if tensor is not None:
+            raise InputError(f"{place.name} is one array; leave the tensor's name out")
+        return ArrayRows(found, place.name, place)
+    with reading(place.name):
+        arrays = dict(found.arrays())
+        if tensor is not None:
+            names = [tensor] if tensor in arrays else []
+        else:
+            names = [name for name, array in arrays.items() if _is_matrix(array)]
+    if len(names) != 1:
+        some = ", ".join(sorted(arrays)[:_MOST_NAMED]) or "no array"
+        raise InputError(
+            f"{place.name} is a group of {some}; name one matrix of floating-point numbers of it "
+            "with --tensor"
+        )
+    return ArrayRows(arrays[names[0]], f"{place.name}, array {names[0]!r}", place)
+
+
+def _store(place: Place) -> Any:
+    from zarr.storage import FsspecStore, LocalStore, ZipStore
+
+    if not isinstance(place, LocalPlace):
+        return FsspecStore.from_url(place.name, read_only=True)
+    if place.path.is_file():
+        return ZipStore(place.path, mode="r", read_only=True)
+    return LocalStore(place.path, read_only=True)
+
+
+def _is_matrix(array: Any) -> bool:
+    return array.ndim == 2 and np.dtype(array.dtype).kind == "f"
