@@ -170,6 +170,20 @@ class _GpuPass:
         arguments = x, np.int32(x.shape[1]), *how
         self._launch_rows("improve", x, codes, first_row, draw, arguments)
 
+    def find(
+        self,
+        x: Array,
+        codes: Array,
+        first_row: int,
+        draw: Draw,
+        order: np.ndarray,
+        temperature: float,
+        trials: int,
+        sweeps: int,
+    ) -> None:
+        self.search(x, codes, order, 1)
+        self.improve(x, codes, first_row, draw, temperature, trials, sweeps)
+
     def search(self, x: Array, codes: Array, order: np.ndarray, width: int) -> None:
         num_codewords = self._num_codewords
         threads = _FEWEST_THREADS
