@@ -268,9 +268,7 @@ def exchange(typingctx, total, table, new, old, length):
 
         def changed(places, kind):
             return [
-                builder.fadd(
-                    at(table, k, kind), builder.fsub(at(new, k, kind), at(old, k, kind))
-                )
+                builder.fadd(at(table, k, kind), builder.fsub(at(new, k, kind), at(old, k, kind)))
                 for k in places
             ]
 
