@@ -21,7 +21,7 @@ from nncompress.cpu.elementary import INLINE, JIT
 from nncompress.cpu.intrinsics import load
 from nncompress.cpu.philox import philox
 from nncompress.cpu.product import product
-from nncompress.cpu.vectors import better, exchange, gather_sum
+from nncompress.cpu.vectors import add, better, exchange, gather_sum
 
 _TABLE_NUMBERS = 131_072  # in the tables of a tile of rows, so that those stay in cache
 _FILL_COLUMNS = 64
@@ -184,6 +184,71 @@ def _descend(total, table, gram, codes, margin, sweeps):
 
 
 @njit(**JIT)
+def _choose_greedily(table, gram, codes, order):
+    """Gives each group the codeword that costs least with those of the groups before.
+
+    Args:
+        table: Address of the unary terms; they become the table of costs.
+        gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
+        codes: int32 ``(M,)``, replaced.
+        order: ``(M,)``: the groups, in the order in which they are decided.
+    """
+    length = np.int64(gram.shape[0])
+    num_codewords = np.int64(length // codes.size)
+    zero, first_code = np.float32(0), np.int64(0)
+    base = np.int64(gram.ctypes.data)
+    for step in range(order.size):
+        first = np.int64(order[step] * num_codewords)
+        code = better(table + 4 * first, None, zero, zero, first_code, num_codewords)
+        codes[order[step]] = code
+        add(table, base + 4 * length * (first + code), length)
+
+
+@njit(**JIT)
+def _try_samples(
+    kept_table, changed_table, gram, current, trial_codes, numbers, seed_words, noise, temperature,
+    margin, trials, sweeps,
+):  # fmt: skip
+    """Improves a row's codes by ICM, from where they are and from samples of them.
+
+    Args:
+        kept_table: float32 ``(L,)``: the table of costs of the codes; it becomes that of the
+            better ones.
+        changed_table: float32 ``(L,)``, scratch.
+        gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
+        current: int32 ``(M,)``: the codes, improved.
+        trial_codes: int32 ``(M,)``, scratch.
+        numbers: For the random numbers: the row, the position of the draw, and its stream.
+        seed_words: uint32 ``(2,)``: low and high half of the seed.
+        noise: Gumbel(0, 1) draws, float32.
+        temperature: Temperature of the sampling.
+        margin: What a change has to gain.
+        trials: Number of samples.
+        sweeps: Largest number of sweeps of ICM in a trial.
+    """
+    row, position, stream = numbers
+    kept, total = np.int64(kept_table.ctypes.data), np.int64(changed_table.ctypes.data)
+    settled = False  # whether ICM has nothing left to do with the codes as they are
+    _copy(current, trial_codes)
+    for trial in range(trials + 1):
+        table, gain = kept, np.float32(0)
+        if trial > 0:
+            words = philox(row, _U(trial), position, stream, seed_words[0], seed_words[1])
+            gain, table = _sample(total, kept, gram, trial_codes, noise, temperature, words)
+            if table == kept and settled:
+                continue
+        more, table, ended = _descend(total, table, gram, trial_codes, margin, sweeps)
+        if gain + more > margin:
+            _copy(trial_codes, current)
+            _copy(changed_table, kept_table)
+            settled = ended
+        elif table == kept:
+            settled = ended
+        else:
+            _copy(current, trial_codes)
+
+
+@njit(**JIT)
 def relax(
     thread, threads, barrier, x, codewords, norms, gram, codes, first_row, seed_words, stream,
     position, noise, temperatures,
@@ -257,7 +322,6 @@ def improve(
     tables = empty_rows(min(height, num_rows), norms.size)
     units = np.empty((len(tables), num_codebooks), np.int32)
     changed_table = empty_rows(1, norms.size)[0]
-    total = np.int64(changed_table.ctypes.data)
     trial_codes = np.empty(num_codebooks, np.int32)
     for first in range(thread * height, num_rows, threads * height):
         n = min(height, num_rows - first)
@@ -265,28 +329,56 @@ def improve(
         _fill(tables, gram, codes[first : first + n], units)
         for i in range(n):
             margin = rounding_margin(x[first + i])
-            kept_table, current = tables[i], codes[first + i]
-            kept = np.int64(kept_table.ctypes.data)
-            row = _U(first_row + first + i)
-            settled = False  # whether ICM has nothing left to do with the codes as they are
-            _copy(current, trial_codes)
-            for trial in range(trials + 1):
-                table, gain = kept, np.float32(0)
-                if trial > 0:
-                    words = philox(
-                        row, _U(trial), _U(position), _U(stream), seed_words[0], seed_words[1]
-                    )
-                    gain, table = _sample(
-                        total, kept, gram, trial_codes, noise, temperature, words
-                    )
-                    if table == kept and settled:
-                        continue
-                more, table, ended = _descend(total, table, gram, trial_codes, margin, sweeps)
-                if gain + more > margin:
-                    _copy(trial_codes, current)
-                    _copy(changed_table, kept_table)
-                    settled = ended
-                elif table == kept:
-                    settled = ended
-                else:
-                    _copy(current, trial_codes)
+            numbers = _U(first_row + first + i), _U(position), _U(stream)
+            _try_samples(
+                tables[i], changed_table, gram, codes[first + i], trial_codes, numbers, seed_words,
+                noise, temperature, margin, trials, sweeps,
+            )  # fmt: skip
+
+
+@njit(**JIT)
+def find(
+    thread, threads, barrier, x, codewords, norms, gram, codes, first_row, seed_words, stream,
+    position, noise, order, temperature, trials, sweeps,
+):  # fmt: skip
+    """Finds the codes of rows: those of a greedy choice, improved as ``improve`` does.
+
+    The greedy choice is that of beam search with one path. The table is that of no codes at
+    first, and each choice adds one row of the Gram matrix to it, so that it is the table of all
+    codes in the end.
+
+    Args:
+        thread: Number of this thread in the team.
+        threads: Size of the team.
+        barrier: Not used: rows do not depend on each other.
+        x: float32 ``(n, D)``, C-contiguous.
+        codewords: The codebook's transpose, ``(D, L)``, packed by ``panels.py``.
+        norms: Squared norms of the codewords, ``(L,)``.
+        gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
+        codes: int32 ``(n, M)``, replaced.
+        first_row: Number of the first row, for the random numbers.
+        seed_words: uint32 ``(2,)``: low and high half of the seed.
+        stream: Stream of the random numbers, one of ``random.noise.Stream``.
+        position: Number of the draw within the stream.
+        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+        order: ``(M,)``: the groups, in the order in which they are decided.
+        temperature: Temperature of the sampling, in units of squared distance.
+        trials: Number of samples tried for each row.
+        sweeps: Largest number of sweeps of ICM in a trial.
+    """
+    num_rows, num_codebooks = codes.shape
+    height = _tile_rows(norms.size)
+    tables = empty_rows(min(height, num_rows), norms.size)
+    changed_table = empty_rows(1, norms.size)[0]
+    trial_codes = np.empty(num_codebooks, np.int32)
+    for first in range(thread * height, num_rows, threads * height):
+        n = min(height, num_rows - first)
+        unary_terms(tables[:n], x[first : first + n], codewords, norms)
+        for i in range(n):
+            _choose_greedily(np.int64(tables[i].ctypes.data), gram, codes[first + i], order)
+            margin = rounding_margin(x[first + i])
+            numbers = _U(first_row + first + i), _U(position), _U(stream)
+            _try_samples(
+                tables[i], changed_table, gram, codes[first + i], trial_codes, numbers, seed_words,
+                noise, temperature, margin, trials, sweeps,
+            )  # fmt: skip

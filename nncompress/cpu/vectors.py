@@ -84,6 +84,29 @@ class _Emitter:
         function = self.external(name, ir.VoidType(), _VECTOR, _POINTER, _INT, _FLAGS)
         self.builder.call(function, [value, self.address(base, offset), _INT(4), mask])
 
+    def for_each(self, target, length, compute):
+        """Fills ``length`` floats from ``target`` on, several vectors at a time.
+
+        Args:
+            target: Address of the floats.
+            length: How many.
+            compute: Takes numbers of floats, and the type of as many vectors (or floats, at the
+                end); returns what goes there.
+        """
+        builder, done = self.builder, _WIDE(0)
+        for size, kind in (
+            (_SUMS * _LANES, _POINTER),
+            (_LANES, _POINTER),
+            (1, _REAL.as_pointer()),
+        ):
+            step = 1 if size == 1 else _LANES
+            reached = builder.and_(length, _WIDE(-size))
+            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
+                places = [builder.add(k, _WIDE(i)) for i in range(0, size, step)]
+                for place, result in zip(places, compute(places, kind), strict=True):
+                    builder.store(result, self.address(target, place, kind), align=4)
+            done = reached
+
 
 @intrinsic
 def better(typingctx, table, noise, temperature, margin, code, length):
@@ -243,27 +266,44 @@ def exchange(typingctx, total, table, new, old, length):
         def at(base, k, kind):
             return builder.load(emit.address(base, k, kind), align=4)
 
-        def changed(k, kind):
-            difference = builder.fsub(at(new, k, kind), at(old, k, kind))
-            return builder.fadd(at(table, k, kind), difference)
+        def changed(places, kind):
+            return [
+                builder.fadd(at(table, k, kind), builder.fsub(at(new, k, kind), at(old, k, kind)))
+                for k in places
+            ]
 
-        done = _WIDE(0)
-        for size, kind in (
-            (_SUMS * _LANES, _POINTER),
-            (_LANES, _POINTER),
-            (1, _REAL.as_pointer()),
-        ):
-            step = 1 if size == 1 else _LANES
-            reached = builder.and_(length, _WIDE(-size))
-            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
-                places = [builder.add(k, _WIDE(i)) for i in range(0, size, step)]
-                results = [changed(place, kind) for place in places]
-                for place, result in zip(places, results, strict=True):
-                    builder.store(result, emit.address(total, place, kind), align=4)
-            done = reached
+        emit.for_each(total, length, changed)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def add(typingctx, table, row, length):
+    """Computes ``table[k] = table[k] + row[k]`` for k below ``length``.
+
+    Args:
+        typingctx: Numba's typing context.
+        table: Address of ``length`` float32.
+        row: Address of ``length`` float32.
+        length: Number of elements, int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        table, row, length = arguments
+        emit = _Emitter(builder)
+
+        def sums(places, kind):
+            numbers = [
+                [builder.load(emit.address(base, k, kind), align=4) for base in (table, row)]
+                for k in places
+            ]
+            return [builder.fadd(*pair) for pair in numbers]
+
+        emit.for_each(table, length, sums)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
 
 
 @intrinsic

@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.embedding.codes import code_dtype
 from nncompress.machine import Machine
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
+from nncompress.refinement.blas import one_blas_thread
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.growing import widths_of
 from nncompress.refinement.refine import (
@@ -18,7 +19,6 @@ from nncompress.refinement.refine import (
     PROBE_WIDTHS,
     WIDTH,
     RefinementSettings,
-    one_blas_thread,
     prepare_rows,
     rounds_of,
 )

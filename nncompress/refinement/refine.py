@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
@@ -18,14 +17,17 @@ from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.refinement.annealing import anneal, falling_temperatures
+from nncompress.refinement.blas import one_blas_thread
+from nncompress.refinement.encoding import EFFORTS, Effort, RowEncoder
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.engines.interface import Engine
 from nncompress.refinement.growing import grow
 from nncompress.refinement.record import Record
 from nncompress.refinement.residual import residual_start
 from nncompress.refinement.room import CODEWORDS_OF_FULL_LENGTH, require_room, sample_rows
-from nncompress.refinement.rows import CodedRows
+from nncompress.refinement.rows import WARM, CodedRows
 from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.matrix import spaced_rows
 
 # Rows that tell whether codebooks are to be annealed or grown.
 PROBE_ROWS = 8_192
@@ -38,18 +40,13 @@ _ANNEALING_GAIN = 0.95
 _ROUNDS_A_SEARCH = 3
 # Width of the beam in rounds, in those of tables of many rows, and where no time is left.
 WIDTH, _WIDTH_OF_MANY, _LEAST_WIDTH = 128, 64, 8
+# What tells how far rows are from a codebook that is not theirs, and rows that are encoded between
+# two looks at the progress bar.
+_PROBE_EFFORT, _ENCODED_ROWS = Effort(width=16, trials=0), 8_192
 # Tables of more rows are searched once: more would take minutes for a few percent.
 _MANY_ROWS = 65_536
-# The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
-_WARM = 1.7
 # The shares of limited time after which the probe's annealing ends, and that of all.
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
-# The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
-_MOST_EXPONENT = 40
-
-
-# After each use a BLAS's own threads wait for more work, and keep ours from theirs.
-one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True)
@@ -220,31 +217,20 @@ def improve_codes(
     """
     machine = machine or Machine()
     require_room(*matrix.shape, len(codebook), machine)
-    rows = prepare_rows(matrix, codes, codebook, None, seed, make_engine(machine))
-    rows = _with_moderate_codebook(rows)
-    annealed = rows.with_codebook(rows.codebook, "annealed_rows")
-    passes = settings.rounds + 3
-    with progress_bar(passes * len(matrix), "Encoding") as bar:
-        rows.search(WIDTH, solve=False, bar=bar)
-        rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
-        annealed.relax(falling_temperatures(rows.temperature), solve=False, bar=bar)
-        rows.keep_better(annealed.codes)
-        for _ in range(settings.rounds):
-            rows.improve(settings.trials, _WARM * rows.temperature, solve=False, bar=bar)
-    return rows.codes
-
-
-def _with_moderate_codebook(rows: CodedRows) -> CodedRows:
-    """Returns rows in other units where their own are too small for squares of codewords."""
-    exponent = math.frexp(float(np.abs(rows.codebook).max()))[1]
-    if exponent <= _MOST_EXPONENT:
-        return rows
-    scale = math.ldexp(rows.normalization.scale, exponent)
-    return replace(
-        rows,
-        normalization=replace(rows.normalization, scale=scale),
-        codebook=np.ldexp(rows.codebook, -exponent),
-    )
+    thorough = EFFORTS["thorough"]
+    effort = replace(thorough, trials=settings.trials, rounds=settings.rounds + 1)
+    how = codebook, codes.shape[1], matrix.normalization
+    probe = RowEncoder(*how, 0.0, _PROBE_EFFORT, seed, machine)
+    sample = matrix.take(spaced_rows(PROBE_ROWS, len(matrix)))
+    loss = 0.5 * float(probe.errors(sample, probe.encode(sample, 0)).mean())
+    encoder = RowEncoder(*how, loss, effort, seed, machine)
+    better = np.empty_like(codes)
+    with progress_bar(len(matrix), "Encoding") as bar:
+        for first, rows in matrix.batches(_ENCODED_ROWS):
+            part = slice(first, first + len(rows))
+            better[part] = encoder.encode(rows, first, codes[part])
+            bar.update(len(rows))
+    return better
 
 
 class _Clock:
@@ -301,11 +287,11 @@ def _new_start(
         few = min(1.0, CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
         rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
-        sample.improve(PROBE_TRIALS, _WARM * sample.temperature)
+        sample.improve(PROBE_TRIALS, WARM * sample.temperature)
         sample.keep()
     else:
         sample = grow(trained, lambda: clock.share() / _ANNEALING_SHARE)
-    others.improve(PROBE_TRIALS, _WARM * others.temperature)
+    others.improve(PROBE_TRIALS, WARM * others.temperature)
     others.keep()
     if sample.loss > others.loss:
         return trained, "trained"
@@ -329,7 +315,7 @@ def _better_start(sample: CodedRows, clock: _Clock) -> str:
         if clock.share() < _ANNEALING_SHARE:
             others.search(width)
     for candidate in (probe, others):
-        candidate.improve(PROBE_TRIALS, _WARM * candidate.temperature)
+        candidate.improve(PROBE_TRIALS, WARM * candidate.temperature)
         candidate.keep()
     return "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
 
@@ -362,7 +348,7 @@ def _rounds(
             before = rows.loss
             if searching:
                 rows.search(width if clock.share() < 1.0 else _LEAST_WIDTH, bar=bar)
-            rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
+            rows.improve(settings.trials, WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")
             gained_little = before - rows.loss <= settings.tolerance * before < math.inf

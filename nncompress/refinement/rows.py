@@ -15,7 +15,45 @@ from nncompress.sources.normalization import Normalization
 
 # How many places of the noise table a look begins at; the table has K numbers more.
 _NOISE_PLACES = 8_192
-_SWEEPS = 4
+# The most sweeps of ICM after each sample, and the temperature of the samples, in units of
+# ``temperature_of``.
+SWEEPS = 4
+WARM = 1.7
+
+
+def temperature_of(loss: float, dim: int) -> float:
+    """Returns twice the mean squared distance for each dimension, the unit of temperatures.
+
+    If what is left of the rows were Gaussian noise, codes would have probabilities proportional
+    to ``exp(-squared distance / temperature)``.
+
+    Args:
+        loss: Half the mean squared distance.
+        dim: D.
+    """
+    return 4.0 * loss / dim
+
+
+def deciding_order(codebook: np.ndarray, num_codewords: int) -> np.ndarray:
+    """Returns the groups of a codebook, those first that matter most, ``(M,)``.
+
+    Args:
+        codebook: ``(M*K, D)``.
+        num_codewords: K.
+    """
+    groups = codebook.reshape(-1, num_codewords, codebook.shape[1])
+    return np.argsort(-groups.var(axis=1).sum(axis=1), kind="stable")
+
+
+def gumbel_table(seed: int, num_codewords: int) -> np.ndarray:
+    """Returns Gumbel(0, 1) draws, float32; K numbers follow each place that a look begins at.
+
+    Args:
+        seed: Seed of everything random.
+        num_codewords: K.
+    """
+    draws = generator(seed, Stream.PERTURBATION).gumbel(size=_NOISE_PLACES + num_codewords)
+    return draws.astype(np.float32)
 
 
 @dataclass
@@ -55,10 +93,7 @@ class CodedRows:
     _noise: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        draws = generator(self.seed, Stream.PERTURBATION).gumbel(
-            size=_NOISE_PLACES + self.num_codewords
-        )
-        self._noise = draws.astype(np.float32)
+        self._noise = gumbel_table(self.seed, self.num_codewords)
 
     @property
     def num_codewords(self) -> int:
@@ -67,12 +102,8 @@ class CodedRows:
 
     @property
     def temperature(self) -> float:
-        """Twice the mean squared distance for each dimension, which temperatures are multiples of.
-
-        If what is left of the rows were Gaussian noise, codes would have probabilities
-        proportional to ``exp(-squared distance / temperature)``.
-        """
-        return 4.0 * self.loss / self.matrix.dim
+        """What temperatures are multiples of; see ``temperature_of``."""
+        return temperature_of(self.loss, self.matrix.dim)
 
     @property
     def loss_in_units(self) -> float:
@@ -173,14 +204,12 @@ class CodedRows:
         self, trials: int, temperature: float, *, solve: bool = True, bar: tqdm | None = None
     ) -> None:
         """Improves codes by ICM, from where they are and from samples of them."""
-        how = self._draw(), temperature, trials, _SWEEPS
+        how = self._draw(), temperature, trials, SWEEPS
         self._pass(lambda work, *block: work.improve(*block, *how), solve, bar)
 
     def search(self, width: int, *, solve: bool = True, bar: tqdm | None = None) -> None:
         """Improves codes by beam search, the groups that matter most first."""
-        groups = self.codebook.reshape(-1, self.num_codewords, self.matrix.dim)
-        spread = groups.var(axis=1).sum(axis=1)
-        order = np.argsort(-spread, kind="stable")
+        order = deciding_order(self.codebook, self.num_codewords)
         self._pass(lambda work, x, codes, _: work.search(x, codes, order, width), solve, bar)
 
     def keep_better(self, codes: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from nncompress.embedding.residual_kernels import Reading
 from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.trellis_code import trellis_code
 from nncompress.errors import InputError
-from nncompress.refinement.refine import one_blas_thread
+from nncompress.refinement.blas import one_blas_thread
 from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.basis import Basis, fit_basis
 from nncompress.trellis.clusters import cluster_bits_for, nearest

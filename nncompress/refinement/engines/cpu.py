@@ -131,6 +131,22 @@ class _CpuPass:
             np.float32(temperature), trials, sweeps,
         )  # fmt: skip
 
+    def find(
+        self,
+        x: np.ndarray,
+        codes: np.ndarray,
+        first_row: int,
+        draw: Draw,
+        order: np.ndarray,
+        temperature: float,
+        trials: int,
+        sweeps: int,
+    ) -> None:
+        self._run(
+            icm.find, x, *self._products, self._gram, codes, first_row, *_words(draw), order,
+            np.float32(temperature), trials, sweeps,
+        )  # fmt: skip
+
     def search(self, x: np.ndarray, codes: np.ndarray, order: np.ndarray, width: int) -> None:
         self._run(beam.search, x, *self._products, self._pairs, codes, order, width)
 

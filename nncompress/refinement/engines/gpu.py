@@ -21,6 +21,8 @@ _ROW_SHARED_BYTES = 32 << 10  # of a block whose warps have a row each
 # A block's largest arrays have this many numbers. What a product of matrices is rounded to may
 # depend on how many rows it has, so that this must not depend on the memory there is.
 _BLOCK_NUMBERS = 1 << 26
+# Rows whose products with the codebook are made together.
+_PRODUCT_ROWS = 8_192
 # The share of free memory that a matrix may take to stay on the GPU.
 _RESIDENT_SHARE = 0.6
 _CANDIDATES_A_THREAD, _FEWEST_THREADS, _MOST_THREADS = 8, 64, 512
@@ -150,6 +152,25 @@ class _GpuPass:
         blocks = self._gram.reshape(num_units, -1, self._num_codewords).transpose(1, 0, 2)
         return self._xp.ascontiguousarray(blocks)
 
+    def _products(self, x: Array) -> Array:
+        """Returns the products of rows and codewords, ``(n, L)``.
+
+        What a product is rounded to may depend on how many rows are multiplied together, so that
+        it is always as many.
+        """
+        xp, codewords = self._xp, self._codebook.T
+        together = min(_PRODUCT_ROWS, max(1, _BLOCK_NUMBERS // max(self._codebook.shape)))
+        products = xp.empty((len(x), len(self._codebook)), dtype=np.float32)
+        whole = len(x) - len(x) % together
+        for first in range(0, whole, together):
+            part = slice(first, first + together)
+            xp.matmul(x[part], codewords, out=products[part])
+        if whole < len(x):
+            filled = xp.zeros((together, x.shape[1]), dtype=np.float32)
+            filled[: len(x) - whole] = x[whole:]
+            products[whole:] = (filled @ codewords)[: len(x) - whole]
+        return products
+
     def relax(
         self, x: Array, codes: Array, first_row: int, draw: Draw, temperatures: np.ndarray
     ) -> None:
@@ -170,6 +191,20 @@ class _GpuPass:
         arguments = x, np.int32(x.shape[1]), *how
         self._launch_rows("improve", x, codes, first_row, draw, arguments)
 
+    def find(
+        self,
+        x: Array,
+        codes: Array,
+        first_row: int,
+        draw: Draw,
+        order: np.ndarray,
+        temperature: float,
+        trials: int,
+        sweeps: int,
+    ) -> None:
+        self.search(x, codes, order, 1)
+        self.improve(x, codes, first_row, draw, temperature, trials, sweeps)
+
     def search(self, x: Array, codes: Array, order: np.ndarray, width: int) -> None:
         num_codewords = self._num_codewords
         threads = _FEWEST_THREADS
@@ -189,7 +224,7 @@ class _GpuPass:
             blocks,
             threads,
             [
-                *(x @ self._codebook.T, self._norms, self._pairs, x),
+                *(self._products(x), self._norms, self._pairs, x),
                 *(self._xp.asarray(order.astype(np.int32)), codes),
                 *map(np.int32, (*x.shape, self._num_codebooks, num_codewords, width)),
                 *(scratch, np.int64(large)),
@@ -249,7 +284,7 @@ class _GpuPass:
             -(-len(x) // warps),
             warps * _WARP,
             [
-                *(x @ self._codebook.T, self._norms, self._gram, codes),
+                *(self._products(x), self._norms, self._gram, codes),
                 *map(np.int32, (*codes.shape, self._num_codewords)),
                 *(self._xp.asarray(draw.noise), np.int32(places)),
                 *map(np.uint32, numbers),

@@ -96,6 +96,30 @@ class Pass(Protocol):
             sweeps: Largest number of sweeps of ICM after each sample.
         """
 
+    def find(
+        self,
+        x: Array,
+        codes: Array,
+        first_row: int,
+        draw: Draw,
+        order: np.ndarray,
+        temperature: float,
+        trials: int,
+        sweeps: int,
+    ) -> None:
+        """Finds codes greedily, one group after the other, and improves them.
+
+        Args:
+            x: A block, float32 ``(n, D)``.
+            codes: int32 ``(n, M)``, all of them 0; replaced.
+            first_row: Number of the block's first row, for the random numbers.
+            draw: The random numbers.
+            order: ``(M,)``: the groups, in the order in which they are decided.
+            temperature: Temperature of the samples, in units of squared distance.
+            trials: Number of samples to try.
+            sweeps: Largest number of sweeps of ICM after each sample.
+        """
+
     def search(self, x: Array, codes: Array, order: np.ndarray, width: int) -> None:
         """Replaces codes where beam search finds better ones.
 

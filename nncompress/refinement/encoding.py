@@ -1,0 +1,309 @@
+"""Codes of rows for a codebook that stays as it is, from quick to thorough.
+
+A row's codes follow from the row, its number in the whole table, the codebook, the effort and the
+seed: from no other row, nor from the block that it comes in. So a table can be encoded in blocks
+of any size, in any order and on any number of machines.
+
+Sources: Babenko and Lempitsky, "Additive Quantization for Extreme Vector Compression", CVPR 2014,
+section 3 (beam search); Martinez et al., "LSQ++: Lower Running Time and Higher Recall in
+Multi-codebook Quantization", ECCV 2018 (perturbed ICM).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from nncompress.embedding.codes import code_dtype
+from nncompress.errors import InputError
+from nncompress.machine import Machine
+from nncompress.random.noise import Stream
+from nncompress.refinement.annealing import falling_temperatures
+from nncompress.refinement.blas import one_blas_thread
+from nncompress.refinement.engines import make_engine
+from nncompress.refinement.engines.interface import Array, Draw, Pass
+from nncompress.refinement.least_squares import LeastSquares
+from nncompress.refinement.rows import SWEEPS, WARM, deciding_order, gumbel_table, temperature_of
+from nncompress.sources.normalization import Normalization
+
+# Rows that are encoded at a time.
+_BLOCK_ROWS = 8_192
+# The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
+_MOST_EXPONENT = 40
+# Row numbers are one word of the random numbers: rows so far apart draw the same ones.
+_ROW_NUMBERS = 1 << 32
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to look for a row's codes.
+
+    Attributes:
+        width: Width of the beam search that finds the first codes; 1 is a greedy choice.
+        trials: Samples of the codes that are tried in a round, each followed by ICM.
+        rounds: Rounds of as many trials each; at least 1.
+        anneals: Whether codes are annealed as well, by themselves, after the first round, and the
+            better ones of each row kept.
+    """
+
+    width: int
+    trials: int
+    rounds: int = 1
+    anneals: bool = False
+
+
+EFFORTS: Mapping[str, Effort] = MappingProxyType({
+    "quick": Effort(width=1, trials=6),
+    "default": Effort(width=16, trials=16),
+    "thorough": Effort(width=128, trials=32, rounds=7, anneals=True),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BlockSums:
+    """What rows and their codes add to the least squares of the codebook.
+
+    Sums of blocks are added with ``+``. Additions of floating-point numbers round, so that results
+    are the same only where they are made in the same order.
+
+    Attributes:
+        counts: float64 ``(L, L)``: the rows that use two codewords together, on and below the
+            diagonal.
+        sums: float64 ``(L, D)``: sums of the rows, in normalized units, that use each codeword.
+        used: True for each codeword that any row uses, bool ``(L,)``.
+        squares: The sum of the rows' squared lengths, in normalized units.
+        weight: The number of rows.
+    """
+
+    counts: np.ndarray
+    sums: np.ndarray
+    used: np.ndarray
+    squares: float
+    weight: float
+
+    def __add__(self, other: "BlockSums") -> "BlockSums":
+        return BlockSums(
+            self.counts + other.counts,
+            self.sums + other.sums,
+            self.used | other.used,
+            self.squares + other.squares,
+            self.weight + other.weight,
+        )
+
+
+@dataclass
+class _Codebook:
+    """A codebook as an engine takes it, for as many rows; see ``engines.interface.Rows``."""
+
+    codebook: np.ndarray
+    codes: np.ndarray
+    weights: np.ndarray
+    num_codewords: int
+
+
+class RowEncoder:
+    """Encodes rows for one codebook.
+
+    Args:
+        codebook: float32 ``(M*K, D)``, in the units of the rows.
+        num_codebooks: M.
+        normalization: The map from the rows' units to normalized ones that the codebook was found
+            with.
+        loss: Half the mean squared distance, in the units of the rows, between the rows that the
+            codebook was found for and their reconstructions. Temperatures are multiples of it.
+        effort: One of ``EFFORTS``, by its name, or another.
+        seed: Seed of everything random.
+        machine: The machine to compute on; None: the CPU, with all usable cores.
+
+    Raises:
+        InputError: There is no such effort, or codebook and M do not belong together.
+    """
+
+    def __init__(
+        self,
+        codebook: np.ndarray,
+        num_codebooks: int,
+        normalization: Normalization,
+        loss: float,
+        effort: Effort | str = "default",
+        seed: int = 0,
+        machine: Machine | None = None,
+    ) -> None:
+        self._effort = _effort_of(effort)
+        if num_codebooks < 1 or len(codebook) % num_codebooks:
+            raise InputError(
+                f"a codebook of {len(codebook)} codewords in {num_codebooks} groups; wanted "
+                "groups of equal size"
+            )
+        if not (math.isfinite(loss) and loss >= 0):
+            raise InputError(f"the loss of the codebook is {loss}; wanted a finite number")
+        self._engine = make_engine(machine or Machine())
+        self._seed, self._num_codebooks = seed, num_codebooks
+        self._num_codewords = len(codebook) // num_codebooks
+        self._dim = codebook.shape[1]
+        self._shift = normalization.centre.astype(np.float64) / num_codebooks
+        scaled = (codebook - self._shift) / normalization.scale
+        exponent = math.frexp(float(np.abs(scaled).max()))[1]
+        if exponent > _MOST_EXPONENT:  # squares of codewords would be too large in these units
+            normalization = replace(normalization, scale=math.ldexp(normalization.scale, exponent))
+            scaled = np.ldexp(scaled, -exponent)
+        self._normalization, self._codebook = normalization, scaled
+        self._unit = temperature_of(loss / normalization.scale**2, self._dim)
+        self._order = deciding_order(scaled, self._num_codewords)
+        self._noise = gumbel_table(seed, self._num_codewords)
+        self._work = self._begin(1)
+
+    @one_blas_thread
+    def encode(
+        self, rows: np.ndarray, first_row: int, start: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Returns the codes of a block of rows.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            first_row: Number of the first of them in the whole table.
+            start: Codes that are to be improved, ``(n, M)``; None for none.
+
+        Returns:
+            uint8 or uint16 ``(n, M)``; no worse than those to start from.
+
+        Raises:
+            InputError: The rows have another width, or a number that is not finite.
+        """
+        self._check(rows)
+        codes = np.zeros((len(rows), self._num_codebooks), code_dtype(self._num_codewords))
+        if start is not None:
+            codes[...] = start
+        for first in range(0, len(rows), _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            number = (first_row + first) % _ROW_NUMBERS
+            codes[part] = self._encode(
+                self._upload(rows[part]), codes[part], number, from_nothing=start is None
+            )
+        return codes
+
+    @one_blas_thread
+    def errors(self, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Returns each row's squared distance from its reconstruction.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            codes: Their codes, ``(n, M)``.
+
+        Returns:
+            float64 ``(n,)``, in squares of the rows' units.
+        """
+        self._check(rows)
+        errors = np.empty(len(rows))
+        for first in range(0, len(rows), _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            errors[part] = self._engine.to_host(
+                self._squares(self._upload(rows[part]), codes[part])
+            )
+        return errors * self._normalization.scale**2
+
+    @one_blas_thread
+    def block_sums(self, rows: np.ndarray, codes: np.ndarray) -> BlockSums:
+        """Returns what a block adds to the least squares of the codebook.
+
+        Args:
+            rows: float32 ``(n, D)``, at least one.
+            codes: Their codes, ``(n, M)``.
+        """
+        self._check(rows)
+        engine, work, weights = self._engine, self._begin(len(rows)), np.ones(len(rows))
+        squares = 0.0
+        for first in range(0, len(rows), _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            x = self._upload(rows[part])
+            work.tally(x, engine.upload(codes[part]), weights[part])
+            squares += engine.squares(x, weights[part])
+        equations = work.equations()
+        return BlockSums(
+            *map(engine.to_host, (equations.counts, equations.sums, equations.used)),
+            squares,
+            float(len(rows)),
+        )
+
+    @one_blas_thread
+    def solve(self, sums: BlockSums) -> np.ndarray:
+        """Returns the codebook that is best for all rows of some blocks, and their codes.
+
+        Args:
+            sums: What the blocks add up to.
+
+        Returns:
+            float32 ``(M*K, D)``, in the units of the rows. Codewords that no row uses stay.
+        """
+        equations = LeastSquares(*self._codebook.shape)
+        equations.counts, equations.sums = sums.counts.copy(), sums.sums
+        solution = equations.solve(self._codebook)
+        return (solution * self._normalization.scale + self._shift).astype(np.float32)
+
+    def _encode(
+        self, x: Array, start: np.ndarray, first_row: int, *, from_nothing: bool
+    ) -> np.ndarray:
+        """Returns the codes of a few normalized rows, whatever is to become of the others."""
+        engine, work, effort = self._engine, self._work, self._effort
+        codes = engine.upload(start)
+        samples = WARM * self._unit, effort.trials, SWEEPS
+        if from_nothing and effort.width == 1:
+            work.find(x, codes, first_row, self._draw(0), self._order, *samples)
+        else:
+            work.search(x, codes, self._order, effort.width)
+            work.improve(x, codes, first_row, self._draw(0), *samples)
+        if effort.anneals:
+            codes = self._better(x, codes, self._annealed(x, engine.upload(start), first_row))
+        for number in range(1, effort.rounds):
+            work.improve(x, codes, first_row, self._draw(number), *samples)
+        return engine.to_host(codes)
+
+    def _annealed(self, x: Array, codes: Array, first_row: int) -> Array:
+        temperatures = np.array(falling_temperatures(self._unit), np.float32)
+        self._work.relax(x, codes, first_row, self._draw(self._effort.rounds), temperatures)
+        return codes
+
+    def _better(self, x: Array, codes: Array, others: Array) -> Array:
+        """Returns the codes that are better for each row."""
+        to_host = self._engine.to_host
+        better = self._squares(x, to_host(others)) < self._squares(x, to_host(codes))
+        return self._engine.xp.where(better[:, None], others, codes)
+
+    def _squares(self, x: Array, codes: np.ndarray) -> Array:
+        """Returns the squared lengths of what codes leave of normalized rows, ``(n,)``."""
+        left = self._engine.residuals(x, codes, self._codebook)
+        return self._engine.xp.square(left, dtype=np.float64).sum(axis=1)
+
+    def _upload(self, rows: np.ndarray) -> Array:
+        """Sends rows to the engine and normalizes them there."""
+        xp = self._engine.xp
+        return self._normalization.apply(xp.asarray(rows), xp)
+
+    def _draw(self, position: int) -> Draw:
+        return Draw(self._seed, int(Stream.PERTURBATION), position, self._noise)
+
+    def _begin(self, num_rows: int) -> Pass:
+        """Begins a pass through so many rows."""
+        codes = np.empty((0, self._num_codebooks), code_dtype(self._num_codewords))
+        return self._engine.begin(
+            _Codebook(self._codebook, codes, np.ones(num_rows), self._num_codewords)
+        )
+
+    def _check(self, rows: np.ndarray) -> None:
+        if rows.ndim != 2 or rows.shape[1] != self._dim:
+            raise InputError(
+                f"rows of shape {rows.shape}; the codebook is for rows of {self._dim} columns"
+            )
+        if not np.isfinite(rows).all():
+            worst = int(np.argmin(np.isfinite(rows).all(axis=1)))
+            raise InputError(f"row {worst} of the block has a number that is not finite")
+
+
+def _effort_of(effort: Effort | str) -> Effort:
+    if isinstance(effort, Effort):
+        return effort
+    if effort not in EFFORTS:
+        raise InputError(f"the effort is {effort!r}; wanted one of {', '.join(EFFORTS)}")
+    return EFFORTS[effort]
