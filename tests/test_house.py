@@ -11,6 +11,7 @@ ROOMS = [
         "runs",
         "forecast",
         "compressor",
+        "jobs",
         "pipeline",
         "job",
         "plan",
