@@ -1,15 +1,15 @@
 """Encode a table's rows by a model, into a directory of shards."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from nncompress.cli.continuation import continuable
 from nncompress.cli.info import print_info
-from nncompress.cli.plan_arguments import add_machine
+from nncompress.cli.plan_arguments import add_effort, add_machine, add_scheduler
 from nncompress.cli.printing import add_json, add_rows
 
 EXAMPLE = "vectors.model vectors.npy vectors.nnc"
-_EFFORTS = ("quick", "default", "thorough")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,17 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("model", type=Path, help="what nncompress learn wrote, or a .nnc file or directory")
     add_rows(parser)
     add("output", type=Path, help="the directory to write")
-    add("--effort", choices=_EFFORTS, default="default",
-        help="how hard to look for additive codes (default: default)")  # fmt: skip
+    add_effort(parser, "default")
     add("--rows", type=_range, metavar="FIRST:END", help="encode this part of the rows alone")
     add("--shard-rows", type=int, metavar="ROWS",
         help="rows of a file (default: what memory has room for)")  # fmt: skip
     add("--append", action="store_true", help="add the rows to a directory that is there")
-    add("--scheduler", metavar="ADDRESS",
-        help="have Dask's workers encode: a scheduler's address, or local:PROCESSES")  # fmt: skip
     add("--work", type=Path, metavar="DIR",
         help="where blocks are kept until the end (default: OUTPUT.work)")  # fmt: skip
     add_machine(parser)
+    add_scheduler(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -57,11 +55,12 @@ def run(arguments: argparse.Namespace) -> None:
     with (
         continuable(True),
         open_rows(**table, words=arguments.words) as source,
-        workers(arguments.scheduler, model, table, settings, machine) as runner,
+        workers(arguments.scheduler, table, settings.effort, machine) as helpers,
     ):
         embedding = encode_rows(
-            model, source, arguments.output, settings, machine, work=arguments.work, runner=runner
-        )
+            model, source, arguments.output, settings, machine, work=arguments.work,
+            runner=None if helpers is None else partial(helpers.encode, model),
+        )  # fmt: skip
     print_info(arguments, arguments.output, embedding)
 
 

@@ -15,6 +15,7 @@ from nncompress.cli import (
     memory,
     merge,
     quantize,
+    refine,
     similar,
     train,
 )
@@ -24,6 +25,7 @@ from nncompress.version import __version__
 COMMANDS = {
     "compress": compress,
     "learn": learn,
+    "refine": refine,
     "encode": encode,
     "merge": merge,
     "train": train,
@@ -36,7 +38,7 @@ COMMANDS = {
     "export": export,
     "import": import_codes,
 }
-_NEED_TRAIN = ("compress", "learn", "encode", "merge", "train", "decode", "quantize")
+_NEED_TRAIN = ("compress", "learn", "refine", "encode", "merge", "train", "decode", "quantize")
 
 
 def main(argv: list[str] | None = None) -> None:

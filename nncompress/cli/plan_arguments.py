@@ -9,6 +9,8 @@ from nncompress.training.settings import RECIPES
 if TYPE_CHECKING:
     from nncompress.plan import Plan
 
+EFFORTS = ("quick", "default", "thorough")
+
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of a plan."""
@@ -87,4 +89,20 @@ def add_work(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument(
         "--work", type=Path, metavar="DIR",
         help=f"keep what is computed there, so that the same command continues it{more}",
+    )  # fmt: skip
+
+
+def add_effort(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds the argument that says how hard to look for codes."""
+    parser.add_argument(
+        "--effort", choices=EFFORTS, default=default,
+        help=f"how hard to look for additive codes (default: {default})",
+    )  # fmt: skip
+
+
+def add_scheduler(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument that names Dask's scheduler."""
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="have Dask's workers encode: a scheduler's address, or local:PROCESSES",
     )  # fmt: skip

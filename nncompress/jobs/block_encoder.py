@@ -14,7 +14,7 @@ from nncompress.embedding.residual import Residual, Stream
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import distances
 from nncompress.machine import Machine
-from nncompress.refinement.encoding import Effort, RowEncoder
+from nncompress.refinement.encoding import BlockSums, Effort, RowEncoder
 from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources.normalization import Normalization
 from nncompress.trellis.engines import make_engine
@@ -168,6 +168,26 @@ class BlockEncoder:
             spread += 0.5 * float(np.einsum("nd,nd->", about, about, dtype=np.float64))
             directed += int(tile.any(axis=1).sum())
         return EncodedBlock(arrays, Sums(len(rows), *totals.tolist(), directed, spread))
+
+    def sums_of(self, rows: np.ndarray, first_row: int) -> BlockSums:
+        """Encodes a block, and returns what it adds to the least squares of the codebook.
+
+        Args:
+            rows: float32 ``(n, D)``.
+            first_row: The number of its first row in the whole table.
+        """
+        return self._rows.block_sums(rows, self._rows.encode(rows, first_row))
+
+    def fitted(self, sums: BlockSums) -> tuple[np.ndarray, float]:
+        """Returns the codebook that is best for blocks and their codes, and the loss it leaves.
+
+        Args:
+            sums: What the blocks add up to.
+
+        Returns:
+            float32 ``(M*K, D)``, and half the mean squared distance, both in the rows' units.
+        """
+        return self._rows.solve(sums)
 
     def _coded(self, rows: np.ndarray, remainder: np.ndarray) -> dict[str, np.ndarray]:
         """Codes what additive codes leave by the residual stage."""

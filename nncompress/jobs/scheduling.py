@@ -4,9 +4,12 @@ A block is a task: what it comes to depends on the block alone, so that a task w
 given to another, and all comes to the same bytes as in one process.
 """
 
+import operator
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nncompress.embedding.model import Model
@@ -14,14 +17,14 @@ from nncompress.embedding.model_file import digest_of_model
 from nncompress.errors import InputError
 from nncompress.jobs.block_encoder import BlockEncoder, EncodedBlock
 from nncompress.jobs.blocks import Block
-from nncompress.jobs.encoding import EncodingSettings, Runner
+from nncompress.jobs.pairwise import PairwiseSum
 from nncompress.machine import Machine
-from nncompress.refinement.encoding import EFFORTS
+from nncompress.refinement.encoding import EFFORTS, BlockSums
 from nncompress.sources.open_rows import open_rows
 from nncompress.sources.row_source import RowSource
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 _LOCAL = "local:"
 _SECONDS = 20  # until a scheduler is taken to be away
@@ -31,20 +34,15 @@ _AHEAD = 3  # blocks that are given out for each thread of a worker
 
 @contextmanager
 def workers(
-    address: str | None,
-    model: Model,
-    table: Mapping[str, object],
-    settings: EncodingSettings,
-    machine: Machine,
-) -> Iterator[Runner | None]:
-    """Yields what has a scheduler's workers encode blocks.
+    address: str | None, table: Mapping[str, object], effort: str, machine: Machine
+) -> Iterator["Workers | None"]:
+    """Yields a scheduler's workers.
 
     Args:
         address: The scheduler's address; ``local:P`` for P processes on this machine, while the
             block runs; None: there is none, and None is yielded.
-        model: What rows are encoded by.
         table: The arguments of ``open_rows``; workers open the table themselves.
-        settings: How rows are encoded.
+        effort: How hard they look for codes, one of ``refinement.encoding.EFFORTS``.
         machine: The machine of a job without workers.
 
     Raises:
@@ -59,7 +57,100 @@ def workers(
             "on their CPUs, so leave one of them out"
         )
     with _client_of(address) as client, open_rows(**table) as source:
-        yield lambda blocks: _run(client, model, table, source.identity(), settings, blocks)
+        yield Workers(client, Job(dict(table), source.identity(), effort))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a job have in common, beside the model.
+
+    Attributes:
+        table: The arguments of ``open_rows``.
+        identity: What the table's ``identity`` is everywhere.
+        effort: How hard to look for codes.
+    """
+
+    table: dict[str, object]
+    identity: dict[str, object]
+    effort: str
+
+
+class Workers:
+    """The workers of a scheduler.
+
+    Args:
+        client: Dask's client.
+        job: What they are to do.
+    """
+
+    def __init__(self, client: "Client", job: Job) -> None:
+        self._client, self._job = client, job
+
+    def encode(
+        self, model: Model, blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, EncodedBlock]]:
+        """Has blocks encoded, which come as they are done.
+
+        Raises:
+            InputError: The workers gave up, or cannot use the table.
+        """
+        from distributed import as_completed
+
+        with self._shared(model) as (shared, key):
+            waiting = iter(blocks)
+            given: dict[str, Block] = {}
+            pending = as_completed(loop=self._client.loop, with_results=True)
+
+            def give(count: int) -> None:
+                for _, block in zip(range(count), waiting, strict=False):
+                    future = self._submit(encode_block, shared, key, block)
+                    given[future.key] = block
+                    pending.add(future)
+
+            give(_AHEAD * max(1, sum(self._client.nthreads().values())))
+            for future, encoded in pending:
+                block = given.pop(future.key)
+                future.release()
+                give(1)
+                yield block, encoded
+
+    def add_up(self, model: Model, blocks: Sequence[Block]) -> PairwiseSum[BlockSums]:
+        """Has blocks encoded and their sums added up; see ``refining.Summing``.
+
+        Raises:
+            InputError: The workers gave up, or cannot use the table.
+        """
+        with self._shared(model) as (shared, key):
+            futures: PairwiseSum[_Future] = PairwiseSum()
+            for block in blocks:
+                futures.add(_Future(self._client, self._submit(sums_of_block, shared, key, block)))
+            total: PairwiseSum[BlockSums] = PairwiseSum()
+            for level, each in futures.parts:
+                total.add(each.future.result(), level)
+            return total
+
+    @contextmanager
+    def _shared(self, model: Model) -> Iterator[tuple["Future", str]]:
+        """Yields a task that comes to what all others need, and what workers know it by."""
+        # A task, and not data that are scattered: a worker that dies takes nothing with it.
+        shared = self._client.submit(_pair, model, self._job, pure=False)
+        try:
+            yield shared, f"{digest_of_model(model)}-{self._job}"
+        except Exception as error:
+            theirs = type(error).__module__.partition(".")[0] in ("distributed", "asyncio")
+            if not theirs and not isinstance(error, (OSError, TimeoutError, CancelledError)):
+                raise
+            raise InputError(
+                f"the scheduler's workers gave up ({type(error).__name__}: {error}); what is done "
+                "stays, so give the command again when workers are there"
+            ) from None
+        finally:
+            self._client.cancel([shared])
+
+    def _submit(self, task: Callable, shared: "Future", key: str, block: Block) -> "Future":
+        return self._client.submit(
+            task, shared, key, block.first, block.last, pure=False, retries=_RETRIES
+        )
 
 
 @contextmanager
@@ -90,85 +181,51 @@ def _client_of(address: str) -> Iterator["Client"]:
         yield client
 
 
-def _run(
-    client: "Client",
-    model: Model,
-    table: Mapping[str, object],
-    identity: dict[str, object],
-    settings: EncodingSettings,
-    blocks: Iterable[Block],
-) -> Iterator[tuple[Block, EncodedBlock]]:
-    """Has workers encode blocks, which come as they are done."""
-    from distributed import as_completed
+class _Future:
+    """A result that is to come, which is added to others where they are."""
 
-    token = f"{digest_of_model(model)[:16]}-{settings.effort}"
-    # A task, and not data that are scattered: a worker that dies takes nothing with it.
-    shared = client.submit(_job, model, dict(table), identity, settings.effort, pure=False)
-    waiting = iter(blocks)
-    given: dict[str, Block] = {}
-    pending = as_completed(with_results=True, raise_errors=True)
+    def __init__(self, client: "Client", future: "Future") -> None:
+        self._client, self.future = client, future
 
-    def give(count: int) -> None:
-        for _, block in zip(range(count), waiting, strict=False):
-            future = client.submit(
-                _encode, shared, token, block.first, block.last, pure=False, retries=_RETRIES
-            )
-            given[future.key] = block
-            pending.add(future)
-
-    try:
-        give(_AHEAD * max(1, sum(client.nthreads().values())))
-        for future, encoded in pending:
-            block = given.pop(future.key)
-            future.release()
-            give(1)
-            yield block, encoded
-    except InputError:
-        raise
-    except Exception as error:  # Dask's are of many kinds
-        name = type(error).__name__
-        if name not in ("KilledWorker", "CommClosedError", "TimeoutError", "CancelledError",
-                        "FutureCancelledError", "OSError"):  # fmt: skip
-            raise
-        raise InputError(
-            f"the scheduler's workers gave up ({name}: {error}); blocks that are done stay, so "
-            "give the command again when workers are there"
-        ) from None
-    finally:
-        client.cancel([shared])
+    def __add__(self, other: "_Future") -> "_Future":
+        future = self._client.submit(
+            operator.add, self.future, other.future, pure=False, retries=_RETRIES
+        )
+        return _Future(self._client, future)
 
 
-def _job(
-    model: Model, table: dict[str, object], identity: dict[str, object], effort: str
-) -> tuple[Model, dict[str, object], dict[str, object], str]:
-    return model, table, identity, effort
+def _pair(model: Model, job: Job) -> tuple[Model, Job]:
+    return model, job
+
+
+def encode_block(shared: tuple[Model, Job], key: str, first: int, last: int) -> EncodedBlock:
+    """Encodes a block on a worker."""
+    encoder, source = _opened_for(shared, key)
+    return encoder.encode(source.read(first, last), first)
+
+
+def sums_of_block(shared: tuple[Model, Job], key: str, first: int, last: int) -> BlockSums:
+    """Returns what a block adds to the least squares of the codebook, on a worker."""
+    encoder, source = _opened_for(shared, key)
+    return encoder.sums_of(source.read(first, last), first)
 
 
 _opened = threading.local()
 
 
-def _encode(
-    job: tuple[Model, dict[str, object], dict[str, object], str],
-    token: str,
-    first: int,
-    last: int,
-) -> EncodedBlock:
-    """Encodes a block on a worker, each of whose threads keeps its encoder and its table."""
-    model, table, identity, effort = job
-    known: tuple[tuple[str, str], BlockEncoder, RowSource] | None
-    known = getattr(_opened, "job", None)
-    if known is None or known[0] != (token, str(identity)):
-        stack = ExitStack()
-        source = stack.enter_context(open_rows(**table))
-        if source.identity() != identity:
+def _opened_for(shared: tuple[Model, Job], key: str) -> tuple[BlockEncoder, RowSource]:
+    """Returns what this thread of a worker encodes by, and the table, opened once."""
+    model, job = shared
+    if getattr(_opened, "key", None) != key:
+        if hasattr(_opened, "stack"):
+            _opened.stack.close()
+        _opened.key, _opened.stack = None, ExitStack()
+        source = _opened.stack.enter_context(open_rows(**job.table))
+        if source.identity() != job.identity:
             raise InputError(
                 f"a worker sees another table than this machine at {source.name}; wanted the same "
                 "files under the same names everywhere"
             )
-        encoder = BlockEncoder(model, EFFORTS[effort], Machine(threads=1))
-        if known is not None:
-            _opened.stack.close()
-        known = (token, str(identity)), encoder, source
-        _opened.job, _opened.stack = known, stack
-    _, encoder, source = known
-    return encoder.encode(source.read(first, last), first)
+        _opened.parts = BlockEncoder(model, EFFORTS[job.effort], Machine(threads=1)), source
+        _opened.key = key
+    return _opened.parts

@@ -228,19 +228,23 @@ class RowEncoder:
         )
 
     @one_blas_thread
-    def solve(self, sums: BlockSums) -> np.ndarray:
+    def solve(self, sums: BlockSums) -> tuple[np.ndarray, float]:
         """Returns the codebook that is best for all rows of some blocks, and their codes.
 
         Args:
             sums: What the blocks add up to.
 
         Returns:
-            float32 ``(M*K, D)``, in the units of the rows. Codewords that no row uses stay.
+            float32 ``(M*K, D)``, in the units of the rows, and the rows' loss with it, in their
+            squares. Codewords that no row uses stay.
         """
         equations = LeastSquares(*self._codebook.shape)
         equations.counts, equations.sums = sums.counts.copy(), sums.sums
+        equations.squares, equations.weight = sums.squares, sums.weight
         solution = equations.solve(self._codebook)
-        return (solution * self._normalization.scale + self._shift).astype(np.float32)
+        scale = self._normalization.scale
+        codebook = (solution * scale + self._shift).astype(np.float32)
+        return codebook, equations.loss(solution) * scale**2
 
     def _encode(
         self, x: Array, start: np.ndarray, first_row: int, *, from_nothing: bool

@@ -1,0 +1,70 @@
+"""Fit a model's codebook to all rows of a table."""
+
+import argparse
+from contextlib import nullcontext
+from pathlib import Path
+
+from nncompress.cli.continuation import continuable
+from nncompress.cli.info import print_model
+from nncompress.cli.plan_arguments import add_effort, add_machine, add_scheduler, add_work
+from nncompress.cli.printing import add_json, add_rows
+from nncompress.formats.files import check_output
+from nncompress.formats.rescue import write_or_rescue
+
+EXAMPLE = "vectors.model vectors.npy better.model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add = parser.add_argument
+    add_json(parser)
+    add("model", type=Path, help="a model of additive codes alone")
+    add_rows(parser)
+    add("output", type=Path, help="the model's file to write, which is replaced")
+    add("--rounds", type=int, default=1,
+        help="how often all rows are encoded and the codebook is fitted (default: 1)")  # fmt: skip
+    add_effort(parser, "quick")
+    add_work(parser)
+    add_machine(parser)
+    add_scheduler(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: Something given cannot be used.
+        OutputError: The file cannot be written.
+    """
+    from nncompress.embedding.model_file import write_model
+    from nncompress.formats.work import WorkDirectory
+    from nncompress.jobs.models import open_model
+    from nncompress.jobs.refining import RefiningSettings, refine_model
+    from nncompress.jobs.scheduling import workers
+    from nncompress.machine import Machine
+    from nncompress.sources.open_rows import open_rows
+    from nncompress.sources.tables import files_of
+
+    settings = RefiningSettings(arguments.rounds, arguments.effort)
+    machine = Machine(arguments.gpu, arguments.threads)
+    model, place = open_model(arguments.model), arguments.output
+    check_output(place, [file for each in arguments.table for file in files_of(each)])
+    table = {
+        "source": arguments.table, "tensor": arguments.tensor, "limit": arguments.limit,
+        "unit_rows": model.unit_rows,
+    }  # fmt: skip
+    keeps = arguments.work is not None
+    with (
+        continuable(keeps),
+        WorkDirectory.open(arguments.work) if keeps else nullcontext() as work,
+        open_rows(**table) as source,
+        workers(arguments.scheduler, table, settings.effort, machine) as helpers,
+    ):
+        refined = refine_model(
+            model, source, settings, machine, work=work,
+            summing=None if helpers is None else helpers.add_up,
+        )  # fmt: skip
+        write_or_rescue(place.parent, lambda into: write_model(into / place.name, refined))
+        if work is not None:
+            work.finish()
+    print_model(arguments, place, refined)
