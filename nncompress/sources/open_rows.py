@@ -220,7 +220,8 @@ def _wrap(source: Any) -> Opened:
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
         words = ListWords(list(source.index_to_key))
         return Opened(ArrayRows(as_array(source.vectors, "the vectors"), "the vectors"), words)
-    if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):
+    sliced = all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__"))
+    if sliced and not isinstance(source, np.ndarray):
         name = f"the {type(source).__name__}"
         try:
             return Opened(ArrayRows(source, name))

@@ -115,6 +115,8 @@ class LineWords:
                 places.append(breaks[first_kept::_STEP] + 1)
                 count += len(breaks)
                 offset, line_start, last = reached, int(following[-1]), chunk[-1:]
+        if offset - line_start > MOST_LINE_BYTES:  # without a line break at its end
+            raise too_long(name, count + 1)
         self._count = count + (line_start < offset)
         if 0 < count == returns and last != b"\r":
             self._end = b"\r\n"
