@@ -19,7 +19,7 @@ _HOME = {
     "Machine": "nncompress.machine",
     "TrainingOptions": "nncompress.training.settings",
     "chainer": "nncompress.chainer_support.compatibility",
-    "compress": "nncompress.pipeline",
+    "compress": "nncompress.compressing",
     "learn": "nncompress.training.session",
 }
 

@@ -2,20 +2,24 @@
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.evaluate.choosing import Choice, Chooser
 from nncompress.evaluate.sample import SampleSize
+from nncompress.jobs.blocks import block_rows_of
+from nncompress.jobs.learning import sample_size, sampled_rows
 from nncompress.machine import Machine
 from nncompress.needs import codes_bytes, memory_bytes
 from nncompress.pipeline import refines
 from nncompress.plan import Plan
+from nncompress.refinement.encoding import RowEncoder
 from nncompress.refinement.forecast import forecast_seconds
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
+from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import SourceTable
 from nncompress.training.budget import Budget
 from nncompress.training.memory import check_memory
@@ -25,6 +29,8 @@ from nncompress.trellis.stage import SAMPLE_ROWS, Remainder, make_residual
 
 _SAMPLE = SampleSize(fitted=1_024, held_out=1_024, queries=256, trials=2)
 _TIMED_ROWS = 256
+# What is encoded by blocks has about so much in memory; a share of a block is timed.
+_LARGE_BYTES, _TIMED_SHARE = 1 << 30, 16
 # A sample is coded in so many rounds while a quantizer is fitted to it, and all rows are coded
 # about twice.
 _ROUNDS, _CODINGS = 3, 2
@@ -79,6 +85,57 @@ def forecast(
         file_bytes += sum(array.nbytes for array in sections.values())
     memory = memory_bytes(num_rows, dim, plan.size, len(table.words or ()), refined=refined)
     return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory, choice)
+
+
+def forecast_large(source: RowSource, plan: Plan, machine: Machine) -> Forecast:
+    """Times small parts of learning a model on a sample, and of encoding all rows by it.
+
+    Args:
+        source: The table.
+        plan: What it is to become.
+        machine: The machine to compute on.
+
+    Raises:
+        InputError: A setting cannot be used, or a target cannot be reached.
+    """
+    num_rows, dim = source.num_rows, source.dim
+    rows = source.take(sampled_rows(num_rows, sample_size(num_rows, dim)))
+    matrix = EmbeddingMatrix(rows, source.name)
+    expected = forecast(SourceTable(matrix, None, num_rows), plan, machine)
+    seconds, file_bytes = 0.0, 0
+    timed = np.ascontiguousarray(rows[: block_rows_of(dim, 1) // _TIMED_SHARE])
+    if plan.size is not None:
+        seconds += _encoding_seconds(timed, matrix, plan.size, machine)
+        file_bytes = codes_bytes(num_rows, dim, plan.size) + plan.stage_bytes((num_rows, dim))
+    if expected.choice is not None:
+        started = time.perf_counter()
+        make_residual(Remainder(EmbeddingMatrix(timed)), expected.choice.settings, machine)
+        seconds += (time.perf_counter() - started) / (_ROUNDS + 1)
+        if plan.size is None:
+            file_bytes = int(expected.choice.point.bytes_per_row * num_rows)
+    seconds *= num_rows / len(timed)
+    return replace(
+        expected, file_bytes=file_bytes, source_bytes=4 * num_rows * dim,
+        seconds=expected.seconds + seconds,
+        memory_bytes=max(expected.memory_bytes, _LARGE_BYTES),
+    )  # fmt: skip
+
+
+def _encoding_seconds(
+    rows: np.ndarray, matrix: EmbeddingMatrix, size: tuple[int, int], machine: Machine
+) -> float:
+    """Returns the seconds that rows take to be encoded by a codebook of codewords at random."""
+    random = np.random.default_rng(0)
+    normalization = matrix.normalization
+    codebook = random.normal(size=(size[0] * size[1], matrix.dim)) / size[0] ** 0.5
+    codebook = (codebook * normalization.scale).astype(np.float32)
+    encoder = RowEncoder(
+        codebook, size[0], normalization, 0.3 * matrix.mean_row_loss(), machine=machine
+    )
+    encoder.encode(rows[:64], 0)  # kernels are loaded
+    started = time.perf_counter()
+    encoder.encode(rows, 0)
+    return time.perf_counter() - started
 
 
 def _codes_seconds(matrix: EmbeddingMatrix, plan: Plan, machine: Machine) -> tuple[float, bool]:

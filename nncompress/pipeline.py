@@ -17,22 +17,20 @@ from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.residual_table import ResidualTable
-from nncompress.errors import InputError, OutputError
+from nncompress.errors import OutputError
 from nncompress.evaluate.choosing import Chooser
-from nncompress.evaluate.curve_file import check_curve, write_curve
+from nncompress.evaluate.curve_file import write_curve
 from nncompress.evaluate.distortion import Distortion, choose_codebook, warn_if_poor
-from nncompress.formats.files import check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.formats.work import WorkDirectory
-from nncompress.job import has_trained, open_work, require_weights, trained_once
+from nncompress.job import has_trained, require_weights, trained_once
 from nncompress.machine import Machine
 from nncompress.needs import check_needs, codes_bytes
 from nncompress.plan import Plan
 from nncompress.refinement.refine import Refined, RefinementSettings, refine
 from nncompress.refinement.room import no_room
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.tables import SourceTable, files_of, name_of, open_table
-from nncompress.sources.weights import check_weights
+from nncompress.sources.tables import SourceTable, name_of
 from nncompress.training.budget import Budget
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.memory import check_memory
@@ -65,124 +63,6 @@ class Coded:
         """
         if self.refined is not None and self.refined.losses:
             warn_if_poor(self.refined.losses[-1], matrix.mean_row_loss(weights))
-
-
-def compress(
-    source: object,
-    output: str | os.PathLike | None = None,
-    *,
-    num_codebooks: int | None = None,
-    num_codewords: int | None = None,
-    residual_bits: float | None = None,
-    bits_per_dim: float | None = None,
-    bytes_per_row: float | None = None,
-    distance: float | None = None,
-    cosine: float | None = None,
-    recall: float | None = None,
-    adaptive: bool = False,
-    words: str | os.PathLike | Sequence[str | None] | None = None,
-    tensor: str | None = None,
-    limit: int | None = None,
-    objective: str = "distance",
-    weights: np.ndarray | None = None,
-    recipe: str | None = None,
-    epochs: int | None = None,
-    time_budget: float | None = None,
-    codebook_dtype: str | None = None,
-    seed: int = 0,
-    gpu: int = -1,
-    threads: int | None = None,
-    report: Callable[[str], None] | None = print,
-    curve: str | os.PathLike | None = None,
-    work: str | os.PathLike | None = None,
-) -> CompressedEmbedding:
-    """Compresses a table of vectors.
-
-    Without M and K, rows are coded by a trellis alone, in seconds, and one number says how large
-    or how good the result is to be: ``residual_bits``, ``bits_per_dim``, ``bytes_per_row``,
-    ``distance``, ``cosine`` or ``recall``. With M or K, rows become additive codes, which are
-    learnt, and ``residual_bits`` may be spent on what they leave.
-
-    Args:
-        source: Text, word2vec's binary format, ``.npy``, safetensors, a Hugging Face folder, an
-            array or gensim's KeyedVectors; see ``sources.tables.open_table``.
-        output: The ``.nnc`` file to write; None for none.
-        num_codebooks: M of additive codes; 32 if K alone is given.
-        num_codewords: K of additive codes; 16 if M alone is given.
-        residual_bits: The most bits of a row's residual stage in the mean, tables that all rows
-            share aside.
-        bits_per_dim: The most bits for each number of the table, all counted but words.
-        bytes_per_row: The most bytes for each row, all counted but words.
-        distance: The largest mean Euclidean distance between rows and their reconstructions.
-        cosine: The smallest mean cosine between them.
-        recall: The smallest share of rows' 10 nearest neighbours to keep. If nothing else is
-            asked for it is 0.9, for tables of 1,000 rows or more; others get a cosine of 0.98.
-        adaptive: Whether rows get bits by their weights: those of larger weight are kept more
-            closely. Without ``weights``, a row's weight is one over its squared length, so that
-            short rows are kept as closely, for their length, as long ones. A cosine or a recall
-            is reached so in any case.
-        words: The words, where the source has none or others are wanted.
-        tensor: The tensor's name in safetensors files.
-        limit: Number of leading rows to use.
-        objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
-        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
-        recipe: For additive codes: ``"fast"``, the default, ``"paper"`` (the Chainer port of 2018)
-            or ``"authors"`` (the paper authors' own code).
-        epochs: For additive codes: passes over the rows; the recipe chooses by default.
-        time_budget: For additive codes: seconds to train, encode and refine for, roughly, and
-            results depend on the machine's speed then; None: no limit.
-        codebook_dtype: For additive codes: ``"float16"``, ``"float32"`` or ``"auto"``, the
-            default.
-        seed: Seed of everything random. Nothing is where there are no additive codes.
-        gpu: Number of the GPU to compute on, -1 for the CPU.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        report: A function that takes a line for each epoch, and for each point of the curve that a
-            residual stage is chosen from; None for silence.
-        curve: A file for that curve: a picture (.png, .pdf or .svg), or its numbers (.json).
-        work: A directory in which what is computed is kept until the end, so that the same call
-            continues one that was interrupted, and comes to the same result; None for none.
-
-    Returns:
-        The compressed embedding, opened from the file if one was written.
-
-    Raises:
-        InputError: Something given cannot be used. No file has been written then.
-        OutputError: The file cannot be written. The message says where the result is instead.
-        Diverged: A loss or a parameter is not finite. No file has been written then.
-
-    .. admonition:: Example
-
-        >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc", recall=0.8)
-    """
-    if isinstance(source, CompressedEmbedding):
-        raise InputError(
-            f"{source!r} is a compressed embedding already; wanted the original table, or its "
-            "to_numpy() to compress it again"
-        )
-    plan = Plan.of(
-        num_codebooks=num_codebooks, num_codewords=num_codewords, residual_bits=residual_bits,
-        bits_per_dim=bits_per_dim, bytes_per_row=bytes_per_row, distance=distance, cosine=cosine,
-        recall=recall, adaptive=adaptive, objective=objective, recipe=recipe, epochs=epochs,
-        time_budget=time_budget, codebook_dtype=codebook_dtype, seed=seed,
-        has_weights=weights is not None,
-    )  # fmt: skip
-    machine = Machine(gpu, threads)
-    inputs = [*files_of(source), words]
-    if output is not None:
-        check_output(output, inputs)
-    check_curve(curve, plan.has_residual, inputs)
-    with (
-        open_work(work, output, plan, machine, {"limit": limit, "tensor": tensor}) as kept,
-        open_table(
-            source, words=words, tensor=tensor, limit=limit, unit_rows=objective == "cosine",
-            work=kept,
-        ) as table,
-    ):  # fmt: skip
-        if weights is not None:
-            weights = check_weights(weights, table.matrix)
-        return compress_table(
-            table, output, plan, machine, weights=weights, report=report, curve=curve, work=kept
-        )
 
 
 def compress_table(

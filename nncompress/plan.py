@@ -71,7 +71,7 @@ class Plan:
         seed: int = 0,
         has_weights: bool = False,
     ) -> "Plan":
-        """Makes a plan of what was asked for; the arguments are those of ``pipeline.compress``.
+        """Makes a plan of what was asked for; the arguments are those of ``nncompress.compress``.
 
         Raises:
             InputError: Something is out of range, or does not go with the rest.

@@ -11,6 +11,7 @@ ROOMS = [
         "runs",
         "forecast",
         "compressor",
+        "compressing",
         "jobs",
         "pipeline",
         "job",

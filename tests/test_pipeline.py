@@ -19,7 +19,7 @@ from nncompress.plan import Plan
 from nncompress.refinement import refine, room
 from nncompress.refinement.engines import cpu
 from nncompress.refinement.refine import RefinementSettings
-from nncompress.sources import EmbeddingMatrix, tables
+from nncompress.sources import EmbeddingMatrix, conversion
 from nncompress.sources.tables import open_table
 from nncompress.training.settings import TrainingOptions
 
@@ -51,7 +51,11 @@ def test_a_text_file_is_parsed_once_and_its_rows_gone_through_six_times_at_most(
     monkeypatch.setattr(room, "SAMPLE_ROWS", 100)  # so that the rounds go through all rows
     monkeypatch.setattr(refine, "PROBE_ROWS", 50)
     passes = {"parsed": 0, "examined": 0, "rows": 0}
-    read, batches, examine = tables.read_text, EmbeddingMatrix.batches, EmbeddingMatrix._examine
+    read, batches, examine = (
+        conversion.read_text,
+        EmbeddingMatrix.batches,
+        EmbeddingMatrix._examine,
+    )
 
     def counted(name, function):
         def call(source, *arguments):
@@ -60,7 +64,7 @@ def test_a_text_file_is_parsed_once_and_its_rows_gone_through_six_times_at_most(
 
         return call
 
-    monkeypatch.setattr(tables, "read_text", counted("parsed", read))
+    monkeypatch.setattr(conversion, "read_text", counted("parsed", read))
     monkeypatch.setattr(EmbeddingMatrix, "batches", counted("rows", batches))
     monkeypatch.setattr(EmbeddingMatrix, "_examine", counted("examined", examine))
     settings = RefinementSettings(annealing_rounds=2, rounds=1)
@@ -195,7 +199,7 @@ def test_a_work_directory_of_a_residual_stage_keeps_the_matrix(text, tmp_path, m
     assert {path.name for path in work.iterdir()} == {"matrix.state", "table.state", "work.json"}
     with pytest.raises(InputError, match=r"with target a mean cosine of 0\.95; here it is"):
         nncompress.compress(text, output, work=work, cosine=0.9, **RESIDUAL)
-    monkeypatch.setattr(tables, "read_text", None)
+    monkeypatch.setattr(conversion, "read_text", None)
     nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
     assert not work.exists()
 
@@ -311,7 +315,7 @@ def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, mo
 
 def test_what_is_there_is_not_read_or_learnt_again(text, tmp_path, monkeypatch):
     interrupted(text, tmp_path / "w", monkeypatch)
-    monkeypatch.setattr(tables, "read_text", None)
+    monkeypatch.setattr(conversion, "read_text", None)
     monkeypatch.setattr(pipeline, "learn", None)
     nncompress.compress(text, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
     assert len(CompressedEmbedding.load(tmp_path / "v.nnc")) == 300

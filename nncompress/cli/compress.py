@@ -9,10 +9,13 @@ from nncompress.cli.info import print_info
 from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_of
 from nncompress.cli.printing import add_json, add_source, format_bytes, format_seconds, print_facts
 from nncompress.errors import InputError
-from nncompress.formats.files import check_output
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nncompress.forecast import Forecast
+    from nncompress.machine import Machine
+    from nncompress.plan import Plan
 
 EXAMPLE = "glove.6B.300d.txt glove.nnc"
 
@@ -38,47 +41,56 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: Something given cannot be used.
         OutputError: The file cannot be written.
     """
-    from nncompress.evaluate.curve_file import check_curve, write_curve
-    from nncompress.forecast import forecast
-    from nncompress.job import open_work
+    from nncompress.compressing import compress_source
     from nncompress.machine import Machine
-    from nncompress.pipeline import compress_table
-    from nncompress.sources.tables import files_of, open_table
-    from nncompress.sources.weights import check_weights, load_weights
+    from nncompress.sources.weights import load_weights
 
     plan = plan_of(arguments, has_weights=arguments.weights is not None)
     machine = Machine(arguments.gpu, arguments.threads)
     weights = None if arguments.weights is None else load_weights(arguments.weights)
-    inputs = [*files_of(arguments.input), arguments.words, arguments.weights]
-    if not arguments.dry_run or arguments.output.parent.is_dir():  # a dry run makes none
-        check_output(arguments.output, inputs)
-    check_curve(arguments.curve, plan.has_residual, inputs)
-    if arguments.dry_run and arguments.work is not None:
-        raise InputError("a dry run keeps no work; leave --dry-run or --work out")
-    with (
-        continuable(arguments.work is not None),
-        open_work(
-            arguments.work, arguments.output, plan, machine,
-            {"limit": arguments.limit, "tensor": arguments.tensor},
-        ) as work,
-        open_table(
-            arguments.input, words=arguments.words, tensor=arguments.tensor,
-            limit=arguments.limit, unit_rows=plan.objective == "cosine", work=work,
-        ) as table,
-    ):  # fmt: skip
-        if weights is not None:
-            weights = check_weights(weights, table.matrix, str(arguments.weights))
-        if arguments.dry_run:
-            expected = forecast(table, plan, machine, weights)
-            if arguments.curve is not None:
-                write_curve(arguments.curve, expected.choice.points, expected.choice.point)
-            _print_forecast(arguments, expected)
-            return
-        embedding = compress_table(
-            table, arguments.output, plan, machine, weights=weights,
-            report=None if arguments.json else print, curve=arguments.curve, work=work,
+    table = {
+        "source": arguments.input, "words": arguments.words, "tensor": arguments.tensor,
+        "limit": arguments.limit,
+    }  # fmt: skip
+    if arguments.dry_run:
+        _tell(arguments, table, plan, machine, weights)
+        return
+    with continuable(arguments.work is not None):
+        embedding = compress_source(
+            table, arguments.output, plan, machine,
+            weights=weights, weights_name=str(arguments.weights),
+            report=None if arguments.json else print, curve=arguments.curve, work=arguments.work,
         )  # fmt: skip
     print_info(arguments, arguments.output, embedding)
+
+
+def _tell(
+    arguments: argparse.Namespace,
+    table: dict[str, object],
+    plan: "Plan",
+    machine: "Machine",
+    weights: "np.ndarray | None",
+) -> None:
+    """Prints what compressing would take."""
+    from nncompress.compressing import check_files, opened
+    from nncompress.evaluate.curve_file import write_curve
+    from nncompress.forecast import forecast, forecast_large
+    from nncompress.sources.weights import check_weights
+
+    if arguments.work is not None:
+        raise InputError("a dry run keeps no work; leave --dry-run or --work out")
+    there = arguments.output.parent.is_dir()  # a dry run makes no directory
+    check_files(table, arguments.output if there else None, plan, arguments.curve)
+    with opened(table, plan, machine, None, None) as (rows, small, _):
+        if small is None:
+            expected = forecast_large(rows, plan, machine)
+        else:
+            if weights is not None:
+                weights = check_weights(weights, small.matrix, str(arguments.weights))
+            expected = forecast(small, plan, machine, weights)
+    if arguments.curve is not None:
+        write_curve(arguments.curve, expected.choice.points, expected.choice.point)
+    _print_forecast(arguments, expected)
 
 
 def _print_forecast(arguments: argparse.Namespace, expected: "Forecast") -> None:

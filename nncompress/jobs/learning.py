@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from nncompress.embedding.sharded_table import shards_of
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import measure
 from nncompress.formats.work import WorkDirectory
+from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.machine import Machine
 from nncompress.pipeline import compress_table
 from nncompress.plan import Plan
+from nncompress.refinement.encoding import EFFORTS
 from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import SourceTable
 from nncompress.trellis.row_weights import usual_unit
@@ -26,6 +30,8 @@ SAMPLE_ROWS = 262_144
 _SAMPLE_BYTES = 512 << 20
 # A sample is runs of neighbouring rows, which are read together.
 _RUN_ROWS = 64
+# Rows beside the sample that tell how well others fit the model, and the fewest that do.
+_HELD_OUT_ROWS, _FEWEST_HELD_OUT = 4_096, 256
 
 
 def sample_size(num_rows: int, dim: int) -> int:
@@ -83,13 +89,24 @@ def learn_model(
             f"a sample of {count:,} rows of {source.name}, which has {source.num_rows:,}; wanted "
             "1 to as many (--sample)"
         )
-    rows = source.take(sampled_rows(source.num_rows, count))
-    matrix = EmbeddingMatrix(rows, source.name)
+    numbers = sampled_rows(source.num_rows, count)
+    others = np.setdiff1d(spaced_rows(2 * _HELD_OUT_ROWS, source.num_rows, shift=0.5), numbers)
+    others = others[spaced_rows(_HELD_OUT_ROWS, len(others))] if len(others) else others
+    taken = np.union1d(numbers, others)
+    rows = source.take(taken)
+    held_out = rows[np.isin(taken, others, assume_unique=True)]
+    matrix = EmbeddingMatrix(rows[np.isin(taken, numbers, assume_unique=True)], source.name)
+    del rows
     if work is not None:
         work.require({"the sample's digest": matrix.digest().hex()})
     table = SourceTable(matrix, None, source.num_rows)
     embedding = compress_table(table, None, plan, machine, report=report, curve=curve, work=work)
-    return model_of(embedding, matrix, plan, machine)
+    model = model_of(embedding, matrix, plan, machine)
+    if len(held_out) < _FEWEST_HELD_OUT:
+        return model
+    # Rows that nothing was fitted to tell better what others will come to.
+    encoded = BlockEncoder(model, EFFORTS["default"], machine).encode(held_out, 0)
+    return replace(model, encoding={**model.encoding, "error": encoded.sums.error})
 
 
 def model_of(

@@ -3,6 +3,7 @@
 Sums over blocks are added up in pairs: they come to the same bits in one process and in many.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,12 +21,14 @@ from nncompress.jobs.pairwise import PairwiseSum
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.refinement.encoding import EFFORTS, BlockSums
+from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.read_ahead import read_ahead
 from nncompress.sources.row_source import RowSource
 from nncompress.version import __version__
 
 # Blocks whose sums are added up before they are kept: a power of 2.
 _GROUP = 64
+_SAMPLE_ROWS = 8_192  # that tell whether a codebook is better
 # Adds up the sums of blocks that follow each other by a model.
 Summing = Callable[[Model, Sequence[Block]], PairwiseSum[BlockSums]]
 
@@ -35,7 +38,8 @@ class RefiningSettings:
     """How a codebook is fitted.
 
     Attributes:
-        rounds: How often rows are encoded and the codebook is fitted to them.
+        rounds: How often rows are encoded and the codebook is fitted to them, at most; a round
+            that does not help is the last.
         effort: How hard to look for codes, one of ``refinement.encoding.EFFORTS``.
 
     Raises:
@@ -73,7 +77,8 @@ def refine_model(
         summing: Adds up blocks elsewhere; None: here.
 
     Returns:
-        The model with the new codebook, in the type of the old one.
+        The model with the new codebook, in the type of the old one; or as it is, which a warning
+        says, where rows do not come nearer by another.
 
     Raises:
         InputError: The model has a residual stage or no codebook, or the table does not fit it.
@@ -94,6 +99,8 @@ def refine_model(
         })  # fmt: skip
     (plan,) = shards_of_rows(0, source.num_rows, source.num_rows, model.dim, aligned_rows(model))
     blocks = plan.blocks
+    sample = source.take(spaced_rows(_SAMPLE_ROWS, source.num_rows))
+    least, better = _loss_of(model, sample, settings.effort, machine), 0
     add_up = summing or _here(source, settings.effort, machine)
     with progress_bar(settings.rounds * source.num_rows, "Refining", delay=0, leave=True) as bar:
         for number in range(settings.rounds):
@@ -107,8 +114,19 @@ def refine_model(
                 bar.update(sum(block.num_rows for block in group))
                 if work is not None and (work.is_due() or total.count == len(blocks)):
                     _keep_sums(work, name, total)
-            model = _fitted(model, total.total(), settings.effort, machine)
-            bar.set_postfix(loss=f"{model.encoding['loss']:.5g}")
+            fitted = _fitted(model, total.total(), settings.effort, machine)
+            loss = _loss_of(fitted, sample, settings.effort, machine)
+            bar.set_postfix(loss=f"{loss:.5g}")
+            if loss >= least:  # the codes that are found by it are no better
+                break
+            model, least = fitted, loss
+            better = number + 1
+    if not better:
+        warnings.warn(
+            "codes that are found by a codebook fitted to all rows are no better than those found "
+            "by the model's own, which stays",
+            stacklevel=2,
+        )
     return model
 
 
@@ -128,6 +146,12 @@ def _here(source: RowSource, effort: str, machine: Machine) -> Summing:
         return total
 
     return add_up
+
+
+def _loss_of(model: Model, rows: np.ndarray, effort: str, machine: Machine) -> float:
+    """Returns the loss of some rows, encoded by a model."""
+    sums = BlockEncoder(model, EFFORTS[effort], machine).encode(rows, 0).sums
+    return sums.loss / sums.num_rows
 
 
 def _fitted(model: Model, sums: BlockSums, effort: str, machine: Machine) -> Model:

@@ -122,8 +122,10 @@ class Workers:
         """
         with self._shared(model) as (shared, key):
             futures: PairwiseSum[_Future] = PairwiseSum()
+            kept: list[Future] = []  # what is let go of early is lost before it is added
             for block in blocks:
-                futures.add(_Future(self._client, self._submit(sums_of_block, shared, key, block)))
+                future = self._submit(sums_of_block, shared, key, block)
+                futures.add(_Future(self._client, future, kept))
             total: PairwiseSum[BlockSums] = PairwiseSum()
             for level, each in futures.parts:
                 total.add(each.future.result(), level)
@@ -169,7 +171,7 @@ def _client_of(address: str) -> Iterator["Client"]:
             if not (count.isascii() and count.isdigit() and 1 <= int(count) <= 1_024):
                 raise InputError(f"the scheduler is {address!r}; wanted local:1 to local:1024")
             where = stack.enter_context(
-                LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=None)
+                LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=":0")
             )
         try:
             client = stack.enter_context(Client(where, timeout=_SECONDS, set_as_default=False))
@@ -184,14 +186,15 @@ def _client_of(address: str) -> Iterator["Client"]:
 class _Future:
     """A result that is to come, which is added to others where they are."""
 
-    def __init__(self, client: "Client", future: "Future") -> None:
-        self._client, self.future = client, future
+    def __init__(self, client: "Client", future: "Future", kept: list["Future"]) -> None:
+        self._client, self.future, self._kept = client, future, kept
+        kept.append(future)
 
     def __add__(self, other: "_Future") -> "_Future":
         future = self._client.submit(
             operator.add, self.future, other.future, pure=False, retries=_RETRIES
         )
-        return _Future(self._client, future)
+        return _Future(self._client, future, self._kept)
 
 
 def _pair(model: Model, job: Job) -> tuple[Model, Job]:

@@ -178,6 +178,17 @@ def is_path(source: Any) -> bool:
     return isinstance(source, (str, os.PathLike))
 
 
+def reads_by_ranges(source: Any) -> bool:
+    """Tells whether ``open_rows`` opens a source without going through all of it.
+
+    That is so for all but text, word2vec's binary format, and what is in memory already.
+    """
+    if not is_path(source):
+        return not isinstance(source, (np.ndarray, EmbeddingMatrix)) and hasattr(source, "shape")
+    sources = source if isinstance(source, (list, tuple)) else [source]
+    return not any(is_text(place_of(one)) for one in sources)
+
+
 def is_model(place: Place) -> bool:
     """Tells whether a place is a safetensors file, an index of some, or a folder with them."""
     return is_safetensors(place) or (

@@ -330,7 +330,7 @@ def test_a_lack_of_memory_names_the_flags_that_need_less(
     def lacking(*arguments, **more):
         raise MemoryError(*filter(None, [asked]))
 
-    monkeypatch.setattr("nncompress.pipeline.compress_table", lacking)
+    monkeypatch.setattr("nncompress.compressing.compress_table", lacking)
     with pytest.raises(InputError) as raised:
         ask("compress", matrix_path, tmp_path / "x.nnc")
     assert str(raised.value).startswith(line)

@@ -1,5 +1,7 @@
 """Tables cut into shards whose sizes do not suit anything."""
 
+import itertools
+
 import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
@@ -10,7 +12,7 @@ from nncompress.trellis.rows import chosen_rows
 def cut(table, *ends):
     """Returns tables of rows 0 ... ends[0]-1, ends[0] ... ends[1]-1 and so on, each by itself."""
     cuts = [0, *ends, table.num_rows]
-    return [_rows(table, np.arange(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [_rows(table, np.arange(a, b)) for a, b in itertools.pairwise(cuts)]
 
 
 def _rows(table, rows):

@@ -1,3 +1,4 @@
+import itertools
 import warnings
 
 import numpy as np
@@ -91,7 +92,7 @@ WORDS = [None if i % 7 == 5 else f"w{i * i % 97}-{i}" for i in range(70)]
 
 def vocabularies(*ends):
     cuts = [0, *ends, len(WORDS)]
-    return [Vocabulary.of_words(WORDS[a:b], b - a) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [Vocabulary.of_words(WORDS[a:b], b - a) for a, b in itertools.pairwise(cuts)]
 
 
 def test_words_are_those_of_one_vocabulary():

@@ -1,0 +1,234 @@
+"""Compressing a table of any size: ``nncompress.compress``.
+
+A table that refinement goes through in reasonable time takes the one road (``pipeline``). For a
+larger one a model is learnt on a sample, and rows are encoded by it (``jobs``).
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.errors import InputError
+from nncompress.evaluate.curve_file import check_curve
+from nncompress.formats.files import check_output
+from nncompress.formats.work import WorkDirectory
+from nncompress.job import open_work
+from nncompress.jobs.large import compress_large, is_large
+from nncompress.machine import Machine
+from nncompress.pipeline import compress_table
+from nncompress.plan import Plan
+from nncompress.sources.open_rows import open_rows, reads_by_ranges
+from nncompress.sources.row_source import RowSource
+from nncompress.sources.tables import SourceTable, files_of, open_table
+from nncompress.sources.weights import check_weights
+
+
+def compress(
+    source: object,
+    output: str | os.PathLike | None = None,
+    *,
+    num_codebooks: int | None = None,
+    num_codewords: int | None = None,
+    residual_bits: float | None = None,
+    bits_per_dim: float | None = None,
+    bytes_per_row: float | None = None,
+    distance: float | None = None,
+    cosine: float | None = None,
+    recall: float | None = None,
+    adaptive: bool = False,
+    words: str | os.PathLike | Sequence[str | None] | None = None,
+    tensor: str | None = None,
+    limit: int | None = None,
+    objective: str = "distance",
+    weights: np.ndarray | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    time_budget: float | None = None,
+    codebook_dtype: str | None = None,
+    seed: int = 0,
+    gpu: int = -1,
+    threads: int | None = None,
+    report: Callable[[str], None] | None = print,
+    curve: str | os.PathLike | None = None,
+    work: str | os.PathLike | None = None,
+) -> CompressedEmbedding:
+    """Compresses a table of vectors.
+
+    Without M and K, rows are coded by a trellis alone, in seconds, and one number says how large
+    or how good the result is to be: ``residual_bits``, ``bits_per_dim``, ``bytes_per_row``,
+    ``distance``, ``cosine`` or ``recall``. With M or K, rows become additive codes, which are
+    learnt, and ``residual_bits`` may be spent on what they leave.
+
+    Args:
+        source: Text, word2vec's binary format, ``.npy``, safetensors, a Hugging Face folder, an
+            array or gensim's KeyedVectors; see ``sources.tables.open_table``.
+        output: The ``.nnc`` file to write; None for none.
+        num_codebooks: M of additive codes; 32 if K alone is given.
+        num_codewords: K of additive codes; 16 if M alone is given.
+        residual_bits: The most bits of a row's residual stage in the mean, tables that all rows
+            share aside.
+        bits_per_dim: The most bits for each number of the table, all counted but words.
+        bytes_per_row: The most bytes for each row, all counted but words.
+        distance: The largest mean Euclidean distance between rows and their reconstructions.
+        cosine: The smallest mean cosine between them.
+        recall: The smallest share of rows' 10 nearest neighbours to keep. If nothing else is
+            asked for it is 0.9, for tables of 1,000 rows or more; others get a cosine of 0.98.
+        adaptive: Whether rows get bits by their weights: those of larger weight are kept more
+            closely. Without ``weights``, a row's weight is one over its squared length, so that
+            short rows are kept as closely, for their length, as long ones. A cosine or a recall
+            is reached so in any case.
+        words: The words, where the source has none or others are wanted.
+        tensor: The tensor's name in safetensors files.
+        limit: Number of leading rows to use.
+        objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
+        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        recipe: For additive codes: ``"fast"``, the default, ``"paper"`` (the Chainer port of 2018)
+            or ``"authors"`` (the paper authors' own code).
+        epochs: For additive codes: passes over the rows; the recipe chooses by default.
+        time_budget: For additive codes: seconds to train, encode and refine for, roughly, and
+            results depend on the machine's speed then; None: no limit.
+        codebook_dtype: For additive codes: ``"float16"``, ``"float32"`` or ``"auto"``, the
+            default.
+        seed: Seed of everything random. Nothing is where there are no additive codes.
+        gpu: Number of the GPU to compute on, -1 for the CPU.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        report: A function that takes a line for each epoch, and for each point of the curve that a
+            residual stage is chosen from; None for silence.
+        curve: A file for that curve: a picture (.png, .pdf or .svg), or its numbers (.json).
+        work: A directory in which what is computed is kept until the end, so that the same call
+            continues one that was interrupted, and comes to the same result; None for none.
+
+    Returns:
+        The compressed embedding, opened from the file if one was written.
+
+    Raises:
+        InputError: Something given cannot be used. No file has been written then.
+        OutputError: The file cannot be written. The message says where the result is instead.
+        Diverged: A loss or a parameter is not finite. No file has been written then.
+
+    .. admonition:: Example
+
+        >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc", recall=0.8)
+    """
+    plan = Plan.of(
+        num_codebooks=num_codebooks, num_codewords=num_codewords, residual_bits=residual_bits,
+        bits_per_dim=bits_per_dim, bytes_per_row=bytes_per_row, distance=distance, cosine=cosine,
+        recall=recall, adaptive=adaptive, objective=objective, recipe=recipe, epochs=epochs,
+        time_budget=time_budget, codebook_dtype=codebook_dtype, seed=seed,
+        has_weights=weights is not None,
+    )  # fmt: skip
+    table = {"source": source, "words": words, "tensor": tensor, "limit": limit}
+    return compress_source(
+        table, output, plan, Machine(gpu, threads),
+        weights=weights, report=report, curve=curve, work=work,
+    )  # fmt: skip
+
+
+def compress_source(
+    table: Mapping[str, Any],
+    output: str | os.PathLike | None,
+    plan: Plan,
+    machine: Machine,
+    *,
+    weights: np.ndarray | None = None,
+    weights_name: str = "the weights",
+    report: Callable[[str], None] | None = None,
+    curve: str | os.PathLike | None = None,
+    work: str | os.PathLike | None = None,
+) -> CompressedEmbedding:
+    """Compresses what ``open_table`` opens, as ``compress`` does.
+
+    Args:
+        table: The arguments ``source``, ``words``, ``tensor`` and ``limit`` of ``open_table``.
+        output: The ``.nnc`` file to write; None for none.
+        plan: What the table is to become.
+        machine: The machine to compute on.
+        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        weights_name: Their name in messages.
+        report: A function that takes a line for each epoch and each point of the curve.
+        curve: A file for the curve that a residual stage is chosen from; None for none.
+        work: The directory in which the job is kept until its end; None for none.
+
+    Raises:
+        InputError: Something given cannot be used. No file has been written then.
+        OutputError: The file cannot be written. The message says where the result is instead.
+        Diverged: A loss or a parameter is not finite. No file has been written then.
+    """
+    check_files(table, output, plan, curve)
+    with opened(table, plan, machine, output, work) as (rows, small, kept):
+        if small is None:
+            if weights is not None:
+                raise InputError(
+                    f"weights were given for {rows.num_rows:,} rows; a model for so many is "
+                    "learnt on a sample, where all count the same, so leave the weights out"
+                )
+            if kept is not None:  # with what was converted in it
+                work = f"{kept.path}-rows"
+            return compress_large(
+                rows, output, plan, machine, report=report, curve=curve, work=work
+            )
+        if weights is not None:
+            weights = check_weights(weights, small.matrix, weights_name)
+        return compress_table(
+            small, output, plan, machine, weights=weights, report=report, curve=curve, work=kept
+        )
+
+
+def check_files(
+    table: Mapping[str, Any],
+    output: str | os.PathLike | None,
+    plan: Plan,
+    curve: str | os.PathLike | None,
+) -> None:
+    """Refuses files that cannot be written; the arguments are those of ``compress_source``.
+
+    Raises:
+        InputError: One is a directory, or an input.
+        OutputError: Nothing can be written there.
+    """
+    inputs = [*files_of(table["source"]), table["words"]]
+    if output is not None:
+        check_output(output, inputs)
+    check_curve(curve, plan.has_residual, inputs)
+
+
+@contextmanager
+def opened(
+    table: Mapping[str, Any],
+    plan: Plan,
+    machine: Machine,
+    output: str | os.PathLike | None,
+    work: str | os.PathLike | None,
+) -> Iterator[tuple[RowSource | None, SourceTable | None, WorkDirectory | None]]:
+    """Opens a table by ranges of its rows, if it is large, or whole, if it is not.
+
+    Yields:
+        The rows of a large table, or None; another table, or None, and its work directory.
+    """
+    if isinstance(table["source"], CompressedEmbedding):
+        raise InputError(
+            f"{table['source']!r} is a compressed embedding already; wanted the original table, "
+            "or its to_numpy() to compress it again"
+        )
+    unit_rows = plan.objective == "cosine"
+    if reads_by_ranges(table["source"]):
+        with open_rows(**table, unit_rows=unit_rows) as rows:
+            if is_large(rows.num_rows, rows.dim):
+                yield rows, None, None
+                return
+    others = {"limit": table["limit"], "tensor": table["tensor"]}
+    with (
+        open_work(work, output, plan, machine, others) as kept,
+        open_table(**table, unit_rows=unit_rows, work=kept) as small,
+    ):
+        if not is_large(*small.matrix.shape):
+            yield None, small, kept
+            return
+        with open_rows(small.matrix, words=small.words, unit_rows=unit_rows) as rows:
+            yield rows, None, kept
+        if kept is not None:
+            kept.finish()

@@ -1,0 +1,113 @@
+"""Compressing a large table: a model is learnt on a sample, and all rows are encoded by it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.model_file import read_model, write_model
+from nncompress.embedding.table_directory import is_table_directory
+from nncompress.errors import InputError, OutputError
+from nncompress.formats.work import WorkDirectory
+from nncompress.job import open_work
+from nncompress.jobs.encoding import EncodingSettings, encode_rows
+from nncompress.jobs.learning import learn_model
+from nncompress.jobs.merging import merge
+from nncompress.machine import Machine
+from nncompress.plan import Plan
+from nncompress.sources.row_source import RowSource
+from nncompress.version import __version__
+
+# Tables of more rows, or of more bytes in float32, are large.
+_MOST_ROWS, _MOST_BYTES = 1 << 22, 8 << 30
+_MODEL, _TABLE, _LEARNING, _ENCODING = "model.nnc", "table.nnc", "learning", "encoding"
+_JOB = "job"
+
+
+def is_large(num_rows: int, dim: int) -> bool:
+    """Tells whether a table of N rows and D columns is compressed by a model of a sample."""
+    return num_rows > _MOST_ROWS or 4 * num_rows * dim > _MOST_BYTES
+
+
+def compress_large(
+    source: RowSource,
+    output: str | os.PathLike | None,
+    plan: Plan,
+    machine: Machine,
+    *,
+    report: Callable[[str], None] | None = None,
+    curve: str | os.PathLike | None = None,
+    work: str | os.PathLike | None = None,
+) -> CompressedEmbedding:
+    """Learns a model, encodes all rows by it, and makes one file of them.
+
+    What is done is kept in a directory, from which the same call goes on.
+
+    Args:
+        source: The table, ``(N, D)``.
+        output: The ``.nnc`` file to write.
+        plan: What the table is to become.
+        machine: The machine to compute on.
+        report: A function that takes a line for each epoch and each point of the curve.
+        curve: A file for the curve that a residual stage is chosen from; None for none.
+        work: The directory; None: one beside the output, ``OUTPUT.work``.
+
+    Raises:
+        InputError: Something given cannot be used, or there is no output.
+        OutputError: Something cannot be written.
+        Diverged: A loss or a parameter is not finite.
+    """
+    if output is None:
+        raise InputError(
+            f"{source.name} has {source.num_rows:,} rows, which are compressed into a file; "
+            "wanted the name of one"
+        )
+    if plan.refinement.seconds is not None:
+        raise InputError(
+            f"a time budget (--time-budget) was given for {source.num_rows:,} rows; how long they "
+            "are encoded is chosen by nncompress encode --effort, so leave it out"
+        )
+    output = Path(output)
+    place = Path(f"{output}.work" if work is None else work)
+    if report is not None:
+        report(f"{source.num_rows:,} rows: a model is learnt on a sample, kept in {place}")
+    with WorkDirectory.open(place / _JOB) as job:
+        job.require({
+            "version": __version__, "table": source.identity(),
+            "device": "CPU" if machine.gpu < 0 else "GPU",
+            **plan.settings(), **asdict(plan.training),
+        })  # fmt: skip
+        job.save(_JOB, {}, {})
+        _encode(source, plan, machine, place, report, curve)
+        embedding = merge([place / _TABLE], output)
+        job.finish()
+    try:
+        shutil.rmtree(place)
+    except OSError as error:
+        raise OutputError(
+            f"{output} is written, and {place}, which is not needed any more, cannot be removed: "
+            f"{error.strerror}",
+            error.errno,
+        ) from None
+    return embedding
+
+
+def _encode(
+    source: RowSource,
+    plan: Plan,
+    machine: Machine,
+    place: Path,
+    report: Callable[[str], None] | None,
+    curve: str | os.PathLike | None,
+) -> None:
+    """Makes the directory of shards, if it is not there yet."""
+    if is_table_directory(place / _TABLE):
+        return
+    if not (place / _MODEL).is_file():
+        with open_work(place / _LEARNING, None, plan, machine, {}) as learning:
+            model = learn_model(source, plan, machine, report=report, curve=curve, work=learning)
+            write_model(place / _MODEL, model)
+    model, _ = read_model(place / _MODEL)
+    encode_rows(model, source, place / _TABLE, EncodingSettings(), machine, work=place / _ENCODING)
