@@ -172,7 +172,7 @@ class CompressedEmbedding:
             )
         words = self._keys.vocabulary
         if isinstance(words, ShardedVocabulary):
-            words = Vocabulary.of_words(words.words(), self.table.num_rows)
+            words = vocabulary_of(words.words(), self.table.num_rows)
         write_nnc(path, Contents(joined(shards_of(self.table)), words, self.provenance))
 
     def save_shards(self, directory: str | os.PathLike) -> None:
