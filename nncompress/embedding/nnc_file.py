@@ -1,6 +1,5 @@
 """The file of a compressed embedding, ``.nnc``: see docs/file-format.md, which has every byte."""
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.quantized_matrix import BITS, QuantizedMatrix
 from nncompress.embedding.residual_sections import metadata_of, residual_of, sections_of
 from nncompress.embedding.residual_table import ResidualTable, Table
-from nncompress.embedding.sections import number, section
+from nncompress.embedding.sections import check_sums, json_object, number, section, sums_of
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.safetensors import map_tensors, write_tensors
@@ -70,7 +69,7 @@ def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
         "num_words": str(0 if vocabulary is None else len(vocabulary)),
         **numbers,
         "provenance": _as_json(contents.provenance),
-        "sha256": json.dumps({name: _sha256(array) for name, array in tensors.items()}),
+        "sha256": sums_of(tensors),
     }
     write_tensors(path, tensors, metadata)
 
@@ -111,7 +110,7 @@ def read_nnc(path: str | os.PathLike, *, verify: bool = False, copy: bool = Fals
         vocabulary = _vocabulary(metadata, tensors, table.num_rows)
         contents = Contents(table, vocabulary, _provenance(metadata))
         if verify:
-            _verify(metadata, tensors)
+            check_sums(metadata, tensors)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     return contents
@@ -196,18 +195,7 @@ def _vocabulary(
 
 
 def _provenance(metadata: dict[str, str]) -> dict[str, object]:
-    return _json_object(metadata, "provenance")
-
-
-def _json_object(metadata: dict[str, str], name: str) -> dict[str, object]:
-    try:
-        # What is not finite is no JSON, though Python's reader and writer have names for it.
-        value = json.loads(metadata.get(name, "{}"), parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise FormatError(f"{name} is not a JSON object")
-    return value
+    return json_object(metadata, "provenance")
 
 
 def _as_json(provenance: dict[str, object]) -> str:
@@ -215,17 +203,3 @@ def _as_json(provenance: dict[str, object]) -> str:
         return json.dumps(provenance, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"the provenance is not what JSON can hold: {error}") from None
-
-
-def _verify(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:
-    sums = _json_object(metadata, "sha256")
-    for name, array in tensors.items():
-        if sums.get(name) != _sha256(array):
-            raise FormatError(
-                f"section {name!r} is not what was written: its SHA-256 sum differs; get the file "
-                "again"
-            )
-
-
-def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()

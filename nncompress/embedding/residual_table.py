@@ -97,8 +97,7 @@ class ResidualTable:
         if sketch is not None:
             rows = sketch.candidates(query, count, num_rows, left_out)
             if 2 * len(rows) < num_rows:
-                which, scores = best(self._cosines(query, rows), count, np.empty(0, np.int64))
-                return rows[which], scores
+                return best_of(self, query, rows, count)
         return best(self.cosines(query, num_rows), count, left_out)
 
     def cosines(self, query: np.ndarray, num_rows: int | None = None) -> np.ndarray:
@@ -109,14 +108,6 @@ class ResidualTable:
             num_rows: n, how many leading rows, all of which are decoded; all by default.
         """
         parts = [cosines(query, rows) for _, rows in self.blocks(num_rows)]
-        return np.concatenate(parts)
-
-    def _cosines(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        step = max(1, _BLOCK_BYTES // (4 * self.dim))
-        parts = [
-            cosines(query, self.decode(rows[first : first + step]))
-            for first in range(0, max(1, len(rows)), step)
-        ]
         return np.concatenate(parts)
 
     def _sketched(self) -> Sketch | None:
@@ -138,3 +129,38 @@ def cosines(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
     products = np.einsum("nd,d->n", rows, query, dtype=np.float64)
     inverse = inverse_lengths(rows)
     return np.where(inverse > 0, products * inverse, 0.0).astype(np.float32)
+
+
+def cosines_of(table: Table, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns the cosines between a vector of length 1 and some rows, float32 ``(n,)``.
+
+    They are those that the table's ``cosines`` has for these rows.
+
+    Args:
+        table: The compressed rows.
+        query: float32 ``(D,)``.
+        rows: Row numbers, int64 ``(n,)``.
+    """
+    if isinstance(table, CodeTable):
+        return table.cosines_of(query, rows)
+    step = max(1, _BLOCK_BYTES // (4 * table.dim))
+    parts = [
+        cosines(query, table.decode(rows[first : first + step]))
+        for first in range(0, max(1, len(rows)), step)
+    ]
+    return np.concatenate(parts)
+
+
+def best_of(
+    table: Table, query: np.ndarray, rows: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns those of some rows that have the largest cosines, in falling order, and the cosines.
+
+    Args:
+        table: The compressed rows.
+        query: float32 ``(D,)``, of length 1.
+        rows: Row numbers, int64 ``(n,)``.
+        count: The number of rows wanted, at least 1.
+    """
+    which, scores = best(cosines_of(table, query, rows), count, np.empty(0, np.int64))
+    return rows[which], scores
