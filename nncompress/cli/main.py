@@ -9,6 +9,7 @@ from nncompress.cli import (
     evaluate,
     export,
     import_codes,
+    index,
     info,
     memory,
     quantize,
@@ -24,13 +25,14 @@ COMMANDS = {
     "decode": decode,
     "quantize": quantize,
     "info": info,
+    "index": index,
     "similar": similar,
     "analogy": analogy,
     "evaluate": evaluate,
     "export": export,
     "import": import_codes,
 }
-_NEED_TRAIN = ("compress", "train", "decode", "quantize")
+_NEED_TRAIN = ("compress", "train", "decode", "quantize", "index")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -213,9 +213,10 @@ class CodeTable:
         """
         look_up = self._look_up_tables(query)
         scores = np.empty(len(rows), dtype=np.float32)
-        for first in range(0, len(rows), _BLOCK_ROWS):
-            block = slice(first, first + _BLOCK_ROWS)
-            parts = self._places(self.packed[rows[block]]), self._inverse_of(rows[block])
+        for first in range(0, len(rows), self._block_rows):
+            block = slice(first, first + self._block_rows)
+            packed = self.packed.take(rows[block], axis=0)  # much faster than by brackets
+            parts = self._places(packed), self._inverse_of(rows[block])
             engine.call("scan", (*parts, scores[block]), look_up)
         return scores
 
@@ -276,7 +277,7 @@ class CodeTable:
         return np.zeros(self.num_rows, dtype=np.float32)
 
     def _computed_inverse(self, rows: np.ndarray) -> np.ndarray:
-        packed = self.packed[rows]
+        packed = self.packed.take(rows, axis=0)
         squares = np.empty(len(rows), dtype=np.float64)
         if self._gram is not None:
             engine.call("square_norms", (packed, squares), self.packing.bits, self._gram)

@@ -345,14 +345,25 @@ class CompressedEmbedding:
             InputError: Nothing was given to compare with, or a vector is not of D columns, or
                 ``probe`` is given and the table has no index, or that of another table.
         """
-        if topn is None:
-            if probe is not None or rows is not None:
-                raise InputError(
-                    "topn=None is for the cosines of all rows; wanted a number with probe or rows"
-                )
-            return self._similarity.scores(positive, negative, restrict_vocab)
         chosen = self._chosen(probe, rows)
-        return self._similarity.nearest(positive, negative, topn, restrict_vocab, chosen)
+        return self._nearest(positive, negative, topn, restrict_vocab, chosen)
+
+    def _nearest(
+        self,
+        positive: Query | Sequence[Query] | None,
+        negative: Query | Sequence[Query] | None,
+        topn: int | None,
+        restrict_vocab: int | None,
+        chosen: Callable[[np.ndarray], np.ndarray] | None,
+    ) -> list[tuple[Key, float]] | np.ndarray:
+        """Searches, as ``most_similar`` does, among the rows that a function chooses."""
+        if topn is not None:
+            return self._similarity.nearest(positive, negative, topn, restrict_vocab, chosen)
+        if chosen is not None:
+            raise InputError(
+                "topn=None is for the cosines of all rows; wanted a number with probe or rows"
+            )
+        return self._similarity.scores(positive, negative, restrict_vocab)
 
     def _chosen(
         self, probe: int | None, rows: Sequence[int] | np.ndarray | None
@@ -381,11 +392,8 @@ class CompressedEmbedding:
         keys = list(keys)
         # Missing keys are told at once, all of them, and before any work.
         self._keys.rows(key for key in keys if isinstance(key, (str, int, np.integer)))
-        rows = None if rows is None else row_numbers(rows, self.table.num_rows)
-        return [
-            self.most_similar([key], None, topn, restrict_vocab, probe=probe, rows=rows)
-            for key in keys
-        ]
+        chosen = self._chosen(probe, rows)
+        return [self._nearest([key], None, topn, restrict_vocab, chosen) for key in keys]
 
     def similar_by_vector(
         self,

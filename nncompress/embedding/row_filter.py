@@ -23,7 +23,7 @@ def row_numbers(rows: object, num_rows: int) -> np.ndarray:
         raise InputError(f"rows to look at: {error}; {wanted}") from None
     if given.dtype == np.bool_ and given.shape == (num_rows,):
         return np.flatnonzero(given)
-    if given.ndim != 1 or given.size and given.dtype.kind not in "ui":
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "ui"):
         raise InputError(
             f"rows to look at of type {given.dtype} and shape {given.shape}; {wanted}"
         )

@@ -59,7 +59,8 @@ class RowLists:
             rows = np.flatnonzero((own >= first) & (own < last))
             rows = rows[np.argsort(own[rows], kind="stable")]
             ends = np.cumsum(lengths[first:last])
-            parts += [empty.coded(part) for part in np.split(rows, ends[:-1]) if len(part)]
+            for part in np.split(rows, ends[:-1]):
+                parts += empty.coded(part) if len(part) else ()
         return cls(empty.lengths, np.concatenate(parts), len(own))
 
     @property
@@ -72,10 +73,15 @@ class RowLists:
         return min(len(self.lengths).bit_length() - 1, _MOST_LOW_BITS)
 
     def _sizes(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the bytes of the low bits of lists, and of their other bits, int64."""
-        lengths, bits = lengths.astype(np.int64), self._low_bits
+        """Returns the bytes of the low bits of lists, given their lengths, and of the others."""
+        bits = self._low_bits
         high = (lengths + (self.num_rows - 1 >> bits) + 7) // 8
         return -(-lengths // _TOGETHER) * bits, np.where(lengths > 0, high, 0)
+
+    @cached_property
+    def _own_lengths(self) -> np.ndarray:
+        """The lengths, int64, read once: whoever changes the file changes nothing more in them."""
+        return self.lengths.astype(np.int64)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -84,10 +90,12 @@ class RowLists:
         Raises:
             FormatError: The lengths are not those of lists of all rows, or not of these bytes.
         """
-        total = self.lengths.sum(dtype=np.float64)  # which does not overflow, whatever they are
-        if self.lengths.max() > self.num_rows or total != self.num_rows:
+        lengths = self._own_lengths
+        # What does not overflow, whatever they are.
+        total = lengths.sum(dtype=np.float64)
+        if lengths.min() < 0 or lengths.max() > self.num_rows or total != self.num_rows:
             raise FormatError(f"the lengths of lists do not add up to {self.num_rows:,} rows")
-        low, high = self._sizes(self.lengths)
+        low, high = self._sizes(lengths)
         starts = np.concatenate([[0], np.cumsum(low + high)])
         if starts[-1] != len(self.data):
             raise FormatError(
@@ -106,18 +114,32 @@ class RowLists:
         Raises:
             FormatError: The lengths of lists are damaged.
         """
-        starts, bits = self._starts, self._low_bits
-        lengths = self.lengths[which].astype(np.int64)
+        starts, lengths = self._starts, self._own_lengths[which]
         low_sizes, high_sizes = self._sizes(lengths)
         middles = starts[which] + low_sizes
-        low, high = (
-            np.concatenate([self.data[i:j] for i, j in zip(firsts.tolist(), ends.tolist())])
-            for firsts, ends in ((starts[which], middles), (middles, middles + high_sizes))
-        )  # fmt: skip
+        low = self._bytes(starts[which], middles)
+        high = self._bytes(middles, middles + high_sizes)
+        return self.decoded(low, high, lengths)
+
+    def _bytes(self, firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Returns parts of ``data``, one after the other."""
+        places = zip(firsts.tolist(), ends.tolist(), strict=True)
+        return np.concatenate([self.data[first:end] for first, end in places])
+
+    def decoded(self, low: np.ndarray, high: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Returns the rows of lists, list by list, int64.
+
+        Args:
+            low: The bytes of their low bits, list after list.
+            high: Those of the other bits.
+            lengths: Their lengths, int64 ``(n,)``.
+        """
+        low_sizes, high_sizes = self._sizes(lengths)
+        bits = self._low_bits
         ones = np.flatnonzero(np.unpackbits(high, bitorder="little"))
         edges = 8 * np.concatenate([[0], np.cumsum(high_sizes)])
         bounds = np.searchsorted(ones, edges)
-        own = np.repeat(np.arange(len(which)), np.diff(bounds))
+        own = np.repeat(np.arange(len(lengths)), np.diff(bounds))
         inside = np.arange(len(ones)) - bounds[own]
         if (there := inside < lengths[own]).sum() < len(ones):  # damaged
             ones, own, inside = ones[there], own[there], inside[there]
@@ -129,16 +151,20 @@ class RowLists:
             rows |= lowest[places[own] // bits * _TOGETHER + inside]
         return np.minimum(rows, self.num_rows - 1)
 
-    def coded(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the bytes of a list of rows in rising order, int64 ``(n,)``, one at least."""
+    def coded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the bytes of a list's low bits, and of the others.
+
+        Args:
+            rows: Numbers in rising order, int64 ``(n,)``, one at least.
+        """
         bits = self._low_bits
         _, (size,) = self._sizes(np.array([len(rows)]))
         ones = np.zeros(8 * size, np.uint8)
         ones[(rows >> bits) + np.arange(len(rows))] = 1
         high = np.packbits(ones, bitorder="little")
         if bits == 0:
-            return high
+            return np.empty(0, np.uint8), high
         padded = np.zeros(-(-len(rows) // _TOGETHER) * _TOGETHER, np.int64)
         padded[: len(rows)] = rows & (1 << bits) - 1
         low = Packing(_TOGETHER, bits).pack(padded.reshape(-1, _TOGETHER))
-        return np.concatenate([low.reshape(-1), high])
+        return low.reshape(-1), high
