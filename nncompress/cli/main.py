@@ -10,6 +10,7 @@ from nncompress.cli import (
     evaluate,
     export,
     import_codes,
+    index,
     info,
     learn,
     memory,
@@ -32,13 +33,17 @@ COMMANDS = {
     "decode": decode,
     "quantize": quantize,
     "info": info,
+    "index": index,
     "similar": similar,
     "analogy": analogy,
     "evaluate": evaluate,
     "export": export,
     "import": import_codes,
 }
-_NEED_TRAIN = ("compress", "learn", "refine", "encode", "merge", "train", "decode", "quantize")
+_NEED_TRAIN = (
+    *("compress", "learn", "refine", "encode", "merge", "index"),
+    *("train", "decode", "quantize"),
+)
 
 
 def main(argv: list[str] | None = None) -> None:

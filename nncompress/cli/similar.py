@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path)
     add("words", nargs="+", metavar="WORD", help="a word; without words, a row's number")
     add("-n", "--topn", type=int, default=10, help="how many (default: 10)")
+    add("--probe", type=int, metavar="P",
+        help="lists of the table's index to look at (nncompress index makes it); with more, fewer "
+        "of the nearest are missed (default: all rows are looked at)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -34,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_topn(arguments.topn)
     embedding = CompressedEmbedding.load(arguments.file)
     keys = [key_of(embedding, word) for word in arguments.words]
-    found = embedding.most_similar_batch(keys, arguments.topn)
+    found = embedding.most_similar_batch(keys, arguments.topn, probe=arguments.probe)
     if arguments.json:
         print_facts(arguments, {str(key): near for key, near in zip(keys, found, strict=True)})
         return

@@ -11,11 +11,14 @@ from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
 from nncompress.embedding.ranking import best
 from nncompress.errors import InputError
+from nncompress.machine import free_memory
 
 # Up to this size, inner products of all codewords are looked up; above, rows are decoded.
 _MOST_GRAM_CODEWORDS = 2_048
 _BLOCK_BYTES = 8 << 20
 _BLOCK_ROWS = 65_536
+# Lengths of rows are kept where those of all rows take no more than this share of free memory.
+_SHARE = 4
 # Rows shorter than this share of their codewords' lengths are what rounding left of zeros.
 _ROUNDING = 1e-6
 # Exponents of 2 of the largest number in a codebook between which float32 holds sums of products
@@ -191,15 +194,30 @@ class CodeTable:
                 times as large.
             num_rows: n, how many leading rows; all by default.
         """
-        scaled = np.ldexp(query, self._exponent)
-        products = (self.codewords @ scaled).reshape(self.num_codebooks, -1)
-        look_up = self._look_up_tables(products)
+        look_up = self._look_up_tables(query)
         inverse = self._scaled_inverse_norms
         num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
         scores = np.empty(num_rows, dtype=np.float32)
         for first in range(0, num_rows, self._scan_rows):
             block = slice(first, min(first + self._scan_rows, num_rows))
-            engine.call("scan", (self._places(block), inverse[block], scores[block]), look_up)
+            parts = self._places(self.packed[block]), inverse[block], scores[block]
+            engine.call("scan", parts, look_up)
+        return scores
+
+    def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns those of the cosines that are some rows', bit for bit; no others are computed.
+
+        Args:
+            query: float32 ``(D,)``.
+            rows: Row numbers, int64 ``(n,)``.
+        """
+        look_up = self._look_up_tables(query)
+        scores = np.empty(len(rows), dtype=np.float32)
+        for first in range(0, len(rows), self._block_rows):
+            block = slice(first, first + self._block_rows)
+            packed = self.packed.take(rows[block], axis=0)  # much faster than by brackets
+            parts = self._places(packed), self._inverse_of(rows[block])
+            engine.call("scan", (*parts, scores[block]), look_up)
         return scores
 
     @property
@@ -226,34 +244,80 @@ class CodeTable:
     def _scaled_inverse_norms(self) -> np.ndarray:
         """One over each row's length and over ``2**_exponent``, float32 ``(N,)``; 0 for zeros."""
         squares = np.empty(self.num_rows, dtype=np.float64)
-        if len(self.codewords) <= _MOST_GRAM_CODEWORDS:
-            self._look_up_squares(squares)
+        if self._gram is not None:
+            engine.call("square_norms", (self.packed, squares), self.packing.bits, self._gram)
         else:
             for first, rows in self.blocks():
                 part = squares[first : first + len(rows)]
                 np.einsum("nd,nd->n", rows, rows, out=part, dtype=np.float64)
+        return self._inverse(squares, self.packed)
+
+    def _inverse_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns those of ``_scaled_inverse_norms`` that are some rows', float32 ``(n,)``."""
+        if "_scaled_inverse_norms" in self.__dict__:  # an exact search has made them
+            return self._scaled_inverse_norms[rows]
+        kept = self._kept_inverse_norms
+        if kept is None:
+            return self._computed_inverse(rows)
+        inverse = kept[rows]
+        unknown = np.flatnonzero(inverse == 0)
+        inverse[unknown] = self._computed_inverse(rows[unknown])
+        kept[rows] = inverse
+        return inverse
+
+    @cached_property
+    def _kept_inverse_norms(self) -> np.ndarray | None:
+        """Those of ``_scaled_inverse_norms`` that searches of some rows have needed; others are 0.
+
+        It takes memory for what has been written alone; None where all of it would take too much.
+        """
+        free = free_memory()
+        if free is not None and _SHARE * 4 * self.num_rows > free:
+            return None
+        return np.zeros(self.num_rows, dtype=np.float32)
+
+    def _computed_inverse(self, rows: np.ndarray) -> np.ndarray:
+        packed = self.packed.take(rows, axis=0)
+        squares = np.empty(len(rows), dtype=np.float64)
+        if self._gram is not None:
+            engine.call("square_norms", (packed, squares), self.packing.bits, self._gram)
+        else:
+            decoded = self.decode(rows)
+            np.einsum("nd,nd->n", decoded, decoded, out=squares, dtype=np.float64)
+        return self._inverse(squares, packed)
+
+    def _inverse(self, squares: np.ndarray, packed: np.ndarray) -> np.ndarray:
+        """Returns scaled inverse norms of rows, given their squares and their codes, packed."""
         with np.errstate(divide="ignore"):
             inverse = 1.0 / np.sqrt(np.maximum(squares, 0.0))
-        inverse[self._zeros(squares)] = 0.0
+        inverse[self._zeros(squares, packed)] = 0.0
         return np.ldexp(inverse, -self._exponent).astype(np.float32)
 
-    def _zeros(self, squares: np.ndarray) -> np.ndarray:
-        """Returns the numbers of the rows that are zeros but for rounding, given their squares."""
-        lengths = np.sqrt(
-            np.einsum("ld,ld->l", self.codewords, self.codewords, dtype=np.float64)
-        ).reshape(self.num_codebooks, -1)
+    def _zeros(self, squares: np.ndarray, packed: np.ndarray) -> np.ndarray:
+        """Returns which of some rows are zeros but for rounding."""
+        lengths = self._codeword_lengths
         longest = lengths.max(axis=1).sum()
         short = np.flatnonzero(squares <= (_ROUNDING * longest) ** 2)
-        codes = self.codes(short)
+        codes = self.packing.unpack(packed[short])
         own = sum(of_group[chosen] for of_group, chosen in zip(lengths, codes.T, strict=True))
         return short[squares[short] <= (_ROUNDING * own) ** 2]
 
-    def _look_up_squares(self, squares: np.ndarray) -> None:
+    @cached_property
+    def _codeword_lengths(self) -> np.ndarray:
+        """The lengths of codewords, float64 ``(M, 2**b)``."""
+        squares = np.einsum("ld,ld->l", self.codewords, self.codewords, dtype=np.float64)
+        return np.sqrt(squares).reshape(self.num_codebooks, -1)
+
+    @cached_property
+    def _gram(self) -> np.ndarray | None:
+        """Inner products of all codewords, as ``square_norms`` wants them; None if too many."""
+        if len(self.codewords) > _MOST_GRAM_CODEWORDS:
+            return None
         codewords = self.codewords.astype(np.float64)
-        gram = codewords @ codewords.T
+        gram: np.ndarray = codewords @ codewords.T
         group = np.arange(len(gram)) >> self.packing.bits
         gram[group[:, None] != group] *= 2.0
-        engine.call("square_norms", (self.packed, squares), self.packing.bits, gram)
+        return gram
 
     @property
     def _codes_a_place(self) -> int:
@@ -270,17 +334,18 @@ class CodeTable:
         whole = 8 % self.packing.bits == 0 or self.packing.bits == 16
         return max(1, self.num_rows) if whole else _BLOCK_ROWS
 
-    def _places(self, rows: slice) -> np.ndarray:
-        """Returns what a scan looks up for rows: their bytes, or their codes."""
-        packed = self.packed[rows]
+    def _places(self, packed: np.ndarray) -> np.ndarray:
+        """Returns what a scan looks up for rows, given their codes: their bytes, or the codes."""
         if 8 % self.packing.bits == 0:
             return packed
         if self.packing.bits == 16:
             return packed.view("<u2")
         return self.packing.unpack(packed)
 
-    def _look_up_tables(self, products: np.ndarray) -> np.ndarray:
-        """Returns the look-up tables of a scan from those of single codes, ``(M, 2**b)``."""
+    def _look_up_tables(self, query: np.ndarray) -> np.ndarray:
+        """Returns the look-up tables of a scan: float32, a row a place."""
+        scaled = np.ldexp(query, self._exponent)
+        products = (self.codewords @ scaled).reshape(self.num_codebooks, -1)
         together = self._codes_a_place
         if together == 1:
             return products

@@ -1,7 +1,7 @@
 """The compressed embedding: used as the table was, in a fraction of its memory."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,19 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes_file import read_codes
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.directory_writing import Origin, append_shards, write_directory
+from nncompress.embedding.inverted_file import InvertedFile
 from nncompress.embedding.joining import joined
 from nncompress.embedding.keys import Key, Keys, Words, vocabulary_of
 from nncompress.embedding.model import Model
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
 from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.row_filter import row_numbers
 from nncompress.embedding.same_codebook import add_rows, facts_of_others, select_rows
 from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.embedding.similarity import Query, Similarity, unit
 from nncompress.embedding.table_directory import is_table_directory, open_directory
+from nncompress.embedding.table_index import TableIndex
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_word_pairs
 from nncompress.errors import InputError
@@ -66,6 +69,7 @@ class CompressedEmbedding:
         self.provenance = dict(provenance or {})
         self._keys = Keys(vocabulary, table.num_rows)
         self._similarity = Similarity(table, self._keys)
+        self._index = TableIndex(table)
 
     @classmethod
     def from_codes(
@@ -131,6 +135,9 @@ class CompressedEmbedding:
     ) -> "CompressedEmbedding":
         """Opens what ``save`` wrote, or a directory of shards.
 
+        An index of the table, which ``build_index`` has written beside it, is opened by the first
+        search that asks for it.
+
         Files are mapped, and nothing in them is read ahead. A mapped file may be replaced by
         another and removed. Whoever cuts it short, or writes into it, changes the table under its
         reader: the operating system kills a process that reads beyond the new end (SIGBUS). For a
@@ -138,7 +145,7 @@ class CompressedEmbedding:
 
         Args:
             path: The file, or the directory.
-            verify: Whether to read all of it and compare its SHA-256 sums.
+            verify: Whether to read all of it, and of its index, and compare SHA-256 sums.
             copy: Whether to read all of it into memory instead of mapping it.
 
         Raises:
@@ -153,9 +160,12 @@ class CompressedEmbedding:
             if any(part is not None for part in parts):
                 words = ShardedVocabulary(parts, table.first_rows.tolist(), table.num_rows)
             origin = Origin(Path(path).resolve(), model, len(shards))
-            return cls(table, words, manifest.provenance, origin)
-        contents = read_nnc(path, verified=verify, copy=copy)
-        return cls(contents.table, contents.vocabulary, contents.provenance)
+            embedding = cls(table, words, manifest.provenance, origin)
+        else:
+            contents = read_nnc(path, verified=verify, copy=copy)
+            embedding = cls(contents.table, contents.vocabulary, contents.provenance)
+        embedding._index = TableIndex(embedding.table, path, verify=verify, copy=copy)
+        return embedding
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the table to one file, whose format docs/file-format.md describes.
@@ -354,12 +364,36 @@ class CompressedEmbedding:
         """Returns 1 minus the similarity of two keys."""
         return 1.0 - self.similarity(one, other)
 
+    def build_index(
+        self, path: str | os.PathLike | None = None, lists: int | None = None
+    ) -> InvertedFile:
+        """Makes the index that ``probe`` needs, from all rows, and keeps it.
+
+        It is written beside the table's file, as ``glove.nnc.ivf``, where ``load`` finds it. A
+        table that is in no file has it in memory alone. It needs what refinement needs:
+        ``pip install "chainer-nncompress[train]"``.
+
+        Args:
+            path: The table's file; None for the one that it was loaded from, if it was.
+            lists: The number of lists; None for 4 times the square root of the number of rows.
+                With more, a list has fewer rows.
+
+        Raises:
+            InputError: There cannot be that many lists.
+            OutputError: The file cannot be written.
+            ImportError: Numba or threadpoolctl is not installed.
+        """
+        return self._index.build(path, lists)
+
     def most_similar(
         self,
         positive: Query | Sequence[Query] | None = None,
         negative: Query | Sequence[Query] | None = None,
         topn: int | None = 10,
         restrict_vocab: int | None = None,
+        *,
+        probe: int | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> list[tuple[Key, float]] | np.ndarray:
         """Finds the words that are nearest by cosine to a mean of others.
 
@@ -372,32 +406,83 @@ class CompressedEmbedding:
                 gensim takes it.
             topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``.
             restrict_vocab: The number of leading rows to look at; None or 0: all.
+            probe: The number of lists of the table's index to look at, those nearest to the mean:
+                with more of them fewer of the nearest words are missed. None: all rows are looked
+                at, and none is missed.
+            rows: The rows to look at: numbers in any order, or a truth value for each row; with
+                ``probe`` too, those of them that are in the lists. None: all.
 
         Returns:
-            Words and cosines, the nearest first, the given keys left out.
+            Words and cosines, the nearest first, the given keys left out. There are fewer than
+            ``topn`` where no more rows were looked at.
 
         Raises:
             KeyError: A key is missing.
-            InputError: Nothing was given to compare with, or a vector is not of D columns.
+            InputError: Nothing was given to compare with, or a vector is not of D columns, or
+                ``probe`` is given and the table has no index, or that of another table.
         """
-        if topn is None:
-            return self._similarity.scores(positive, negative, restrict_vocab)
-        return self._similarity.nearest(positive, negative, topn, restrict_vocab)
+        chosen = self._chosen(probe, rows)
+        return self._nearest(positive, negative, topn, restrict_vocab, chosen)
+
+    def _nearest(
+        self,
+        positive: Query | Sequence[Query] | None,
+        negative: Query | Sequence[Query] | None,
+        topn: int | None,
+        restrict_vocab: int | None,
+        chosen: Callable[[np.ndarray], np.ndarray] | None,
+    ) -> list[tuple[Key, float]] | np.ndarray:
+        """Searches, as ``most_similar`` does, among the rows that a function chooses."""
+        if topn is not None:
+            return self._similarity.nearest(positive, negative, topn, restrict_vocab, chosen)
+        if chosen is not None:
+            raise InputError(
+                "topn=None is for the cosines of all rows; wanted a number with probe or rows"
+            )
+        return self._similarity.scores(positive, negative, restrict_vocab)
+
+    def _chosen(
+        self, probe: int | None, rows: Sequence[int] | np.ndarray | None
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Returns what tells the rows to look at for a query; None for all rows."""
+        within = None if rows is None else row_numbers(rows, self.table.num_rows)
+        if probe is None:
+            return None if within is None else lambda query: within
+        if isinstance(probe, bool) or not isinstance(probe, (int, np.integer)) or probe < 1:
+            raise InputError(f"probe is {probe!r}; wanted a number of lists, at least 1")
+        index = self._index.get()
+        if within is None:
+            return lambda query: index.candidates(query, probe)
+        return lambda query: np.intersect1d(index.candidates(query, probe), within)
 
     def most_similar_batch(
-        self, keys: Sequence[Query], topn: int | None = 10, restrict_vocab: int | None = None
+        self,
+        keys: Sequence[Query],
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+        *,
+        probe: int | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> list[list[tuple[Key, float]] | np.ndarray]:
         """Finds the nearest words of each of many keys or vectors; see ``most_similar``."""
         keys = list(keys)
         # Missing keys are told at once, all of them, and before any work.
         self._keys.rows(key for key in keys if isinstance(key, (str, int, np.integer)))
-        return [self.most_similar([key], None, topn, restrict_vocab) for key in keys]
+        chosen = self._chosen(probe, rows)
+        return [self._nearest([key], None, topn, restrict_vocab, chosen) for key in keys]
 
     def similar_by_vector(
-        self, vector: np.ndarray, topn: int | None = 10, restrict_vocab: int | None = None
+        self,
+        vector: np.ndarray,
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+        *,
+        probe: int | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> list[tuple[Key, float]] | np.ndarray:
         """Finds the words that are nearest to a vector ``(D,)``; see ``most_similar``."""
-        return self.most_similar([np.asarray(vector)], None, topn, restrict_vocab)
+        vector = np.asarray(vector)
+        return self.most_similar([vector], None, topn, restrict_vocab, probe=probe, rows=rows)
 
     def doesnt_match(self, words: Iterable[Key]) -> Key:
         """Returns the word that is farthest from the mean of all; missing words are left out.

@@ -49,6 +49,10 @@ class Keys:
             self._wordless = np.flatnonzero(~have)
         return self._wordless
 
+    def named(self, rows: np.ndarray) -> np.ndarray:
+        """Returns those of some rows that have a word; all, where no row has one."""
+        return rows if self.vocabulary is None else rows[self.vocabulary.has_word[rows]]
+
     def row(self, key: object) -> int | None:
         """Returns the row of a word or of a row number, or None."""
         if isinstance(key, str):

@@ -19,12 +19,9 @@ from nncompress.embedding.nnc_sections import (
     as_json,
     codebook_of,
     in_order,
-    json_object,
     residual_sections,
     sections_of_codebook,
     size_of,
-    sums_of,
-    verify,
 )
 from nncompress.embedding.residual_sections import (
     NUMBERS_OF_ROWS,
@@ -33,7 +30,7 @@ from nncompress.embedding.residual_sections import (
     sections_of,
     shared_of,
 )
-from nncompress.embedding.sections import number, section
+from nncompress.embedding.sections import check_sums, json_object, number, section, sums_of
 from nncompress.errors import FormatError
 from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensors
 
@@ -108,7 +105,7 @@ def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, s
         if file.metadata.get("part") != MODEL:
             raise FormatError(f"the file has rows, and is no model; wanted {WHAT_MODEL}")
         # A model is small, and all rows stand on it.
-        verify(file.metadata, file.tensors)
+        check_sums(file.metadata, file.tensors)
         return _model_of(file), _digest(file.metadata)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None

@@ -18,18 +18,15 @@ from nncompress.embedding.nnc_sections import (
     Sections,
     as_json,
     in_order,
-    json_object,
     residual_sections,
     sections_of_table,
     sections_of_words,
-    sums_of,
     table_of,
-    verify,
     vocabulary_of,
 )
 from nncompress.embedding.residual_sections import NUMBERS_OF_ROWS, OF_ROWS, rows_of
 from nncompress.embedding.residual_table import SingleTable
-from nncompress.embedding.sections import section
+from nncompress.embedding.sections import check_sums, json_object, section, sums_of
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensors
@@ -143,7 +140,7 @@ def read_nnc(
         vocabulary = vocabulary_of(file.metadata, file.tensors, table.num_rows)
         contents = Contents(table, vocabulary, json_object(file.metadata, "provenance"))
         if verified:
-            verify(file.metadata, file.tensors)
+            check_sums(file.metadata, file.tensors)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     return contents

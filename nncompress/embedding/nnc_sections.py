@@ -3,7 +3,6 @@
 docs/file-format.md has every byte of it. What is read is checked before it is used.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import TypeVar
@@ -18,7 +17,7 @@ from nncompress.embedding.residual_table import ResidualTable, SingleTable
 from nncompress.embedding.sections import number, section
 from nncompress.embedding.vocabulary import SECTIONS, Vocabulary
 from nncompress.errors import FormatError, InputError
-from nncompress.formats.parts import Parts, pieces
+from nncompress.formats.parts import Parts
 
 FORMAT = "nncompress"
 ADDITIVE, WITH_RESIDUAL, IN_PARTS = FORMAT_VERSIONS = (1, 2, 3)
@@ -180,46 +179,3 @@ def as_json(facts: Mapping[str, object]) -> str:
         return json.dumps(facts, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"the provenance is not what JSON can hold: {error}") from None
-
-
-def json_object(metadata: Metadata, name: str) -> dict[str, object]:
-    """Returns a JSON object of the metadata.
-
-    Raises:
-        FormatError: It is something else.
-    """
-    try:
-        # What is not finite is no JSON, though Python's reader and writer have names for it.
-        value = json.loads(metadata.get(name, "{}"), parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise FormatError(f"{name} is not a JSON object")
-    return value
-
-
-def sums_of(sections: Mapping[str, np.ndarray | Parts]) -> str:
-    """Returns the SHA-256 sums of sections, as a file's metadata has them."""
-    return json.dumps({name: _sha256(array) for name, array in sections.items()})
-
-
-def verify(metadata: Metadata, sections: Sections) -> None:
-    """Compares sections with their SHA-256 sums.
-
-    Raises:
-        FormatError: One differs.
-    """
-    sums = json_object(metadata, "sha256")
-    for name, array in sections.items():
-        if sums.get(name) != _sha256(array):
-            raise FormatError(
-                f"section {name!r} is not what was written: its SHA-256 sum differs; get the file "
-                "again"
-            )
-
-
-def _sha256(array: np.ndarray | Parts) -> str:
-    state = hashlib.sha256()
-    for piece in pieces(array):
-        state.update(piece)
-    return state.hexdigest()

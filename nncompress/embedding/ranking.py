@@ -1,5 +1,7 @@
 """The largest of many scores."""
 
+from typing import Protocol
+
 import numpy as np
 
 from nncompress.embedding.engine import engine
@@ -43,3 +45,25 @@ def best(scores: np.ndarray, count: int, left_out: np.ndarray) -> tuple[np.ndarr
     rows = largest(scores, count)
     rows = rows[scores[rows] > -np.inf]
     return rows, scores[rows]
+
+
+class Cosines(Protocol):
+    """Rows that are compared with a vector."""
+
+    def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns the cosines between a vector and some rows, float32 ``(n,)``."""
+
+
+def best_of(
+    table: Cosines, query: np.ndarray, rows: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns those of some rows that have the largest cosines, in falling order, and the cosines.
+
+    Args:
+        table: The compressed rows.
+        query: float32 ``(D,)``, of length 1.
+        rows: Row numbers, int64 ``(n,)``.
+        count: The number of rows wanted, at least 1.
+    """
+    which, scores = best(table.cosines_of(query, rows), count, np.empty(0, np.int64))
+    return rows[which], scores

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.ranking import best
+from nncompress.embedding.ranking import best, best_of
 from nncompress.embedding.residual import Residual
 from nncompress.embedding.sketch import Sketch, inverse_lengths
 from nncompress.machine import free_memory
@@ -97,8 +97,7 @@ class ResidualTable:
         if sketch is not None:
             rows = sketch.candidates(query, count, num_rows, left_out)
             if 2 * len(rows) < num_rows:
-                which, scores = best(self._cosines(query, rows), count, np.empty(0, np.int64))
-                return rows[which], scores
+                return best_of(self, query, rows, count)
         return best(self.cosines(query, num_rows), count, left_out)
 
     def cosines(self, query: np.ndarray, num_rows: int | None = None) -> np.ndarray:
@@ -111,7 +110,13 @@ class ResidualTable:
         parts = [cosines(query, rows) for _, rows in self.blocks(num_rows)]
         return np.concatenate(parts)
 
-    def _cosines(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns those of the cosines that are some rows'; no others are computed.
+
+        Args:
+            query: float32 ``(D,)``.
+            rows: Row numbers, int64 ``(n,)``.
+        """
         step = max(1, _BLOCK_BYTES // (4 * self.dim))
         parts = [
             cosines(query, self.decode(rows[first : first + step]))

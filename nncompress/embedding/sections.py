@@ -1,10 +1,13 @@
 """What is read from a file's header and sections, each checked before it is used."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 
 import numpy as np
 
 from nncompress.errors import FormatError
+from nncompress.formats.parts import Parts, pieces
 
 
 def section(
@@ -55,3 +58,46 @@ def number(metadata: Mapping[str, str], name: str, least: int, most: int) -> int
     if not least <= int(text) <= most:
         raise FormatError(f"{name} is {text}; wanted {least} to {most}")
     return int(text)
+
+
+def json_object(metadata: Mapping[str, str], name: str) -> dict[str, object]:
+    """Returns a JSON object of the metadata; an empty one where it is missing.
+
+    Raises:
+        FormatError: It is something else.
+    """
+    try:
+        # What is not finite is no JSON, though Python's reader and writer have names for it.
+        value = json.loads(metadata.get(name, "{}"), parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise FormatError(f"{name} is not a JSON object")
+    return value
+
+
+def sums_of(tensors: Mapping[str, np.ndarray | Parts]) -> str:
+    """Returns the SHA-256 sum of each section, as JSON, which the metadata have as ``sha256``."""
+    return json.dumps({name: _sha256(array) for name, array in tensors.items()})
+
+
+def check_sums(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> None:
+    """Reads all sections and compares them with their sums.
+
+    Raises:
+        FormatError: One has been altered.
+    """
+    sums = json_object(metadata, "sha256")
+    for name, array in tensors.items():
+        if sums.get(name) != _sha256(array):
+            raise FormatError(
+                f"section {name!r} is not what was written: its SHA-256 sum differs; get the file "
+                "again"
+            )
+
+
+def _sha256(array: np.ndarray | Parts) -> str:
+    state = hashlib.sha256()
+    for piece in pieces(array):
+        state.update(piece)
+    return state.hexdigest()

@@ -106,6 +106,19 @@ class ShardedTable:
             for begin, shard in self._leading(num_rows)
         ])  # fmt: skip
 
+    def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns those of the cosines that are some rows'; no others are computed.
+
+        Args:
+            query: float32 ``(D,)``.
+            rows: Row numbers, int64 ``(n,)``.
+        """
+        scores = np.empty(len(rows), np.float32)
+        for shard, places in self._by_shard(rows):
+            own = rows[places] - self._firsts[shard]
+            scores[places] = self.shards[shard].cosines_of(query, own)
+        return scores
+
     def _leading(self, num_rows: int) -> Iterator[tuple[int, SingleTable]]:
         """Goes through the shards that have some of the leading rows, and their first rows."""
         for begin, shard in zip(self._firsts, self.shards, strict=True):

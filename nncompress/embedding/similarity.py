@@ -1,12 +1,13 @@
 """Comparing rows of a compressed table, and finding the nearest ones."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
 
 from nncompress.embedding.keys import Key, Keys
+from nncompress.embedding.ranking import best_of
 from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
 
@@ -57,6 +58,7 @@ class Similarity:
         negative: Query | Sequence[Query] | None,
         topn: int,
         restrict_vocab: int | None,
+        chosen: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> list[tuple[Key, float]]:
         """Returns the keys of the largest scores, with the scores, the largest first.
 
@@ -65,6 +67,8 @@ class Similarity:
             negative: The same, with weights of -1 where they have none of their own.
             topn: The number of keys.
             restrict_vocab: The number of leading rows to look at; None or 0: all.
+            chosen: Returns the rows to look at, int64, given the query, float32 ``(D,)``; None:
+                all.
 
         Returns:
             Neither the keys that were given nor, if other rows have words, rows without.
@@ -76,8 +80,13 @@ class Similarity:
         query, num_rows, given = self._asked(positive, negative, restrict_vocab)
         if topn < 1:
             return []
-        left_out = np.concatenate([np.array(given, dtype=np.int64), self._keys.wordless])
-        rows, scores = self._table.nearest(query, topn, num_rows, left_out)
+        if chosen is None:
+            left_out = np.concatenate([np.array(given, dtype=np.int64), self._keys.wordless])
+            rows, scores = self._table.nearest(query, topn, num_rows, left_out)
+        else:
+            rows = chosen(query)
+            rows = self._keys.named(rows[(rows < num_rows) & ~np.isin(rows, given)])
+            rows, scores = best_of(self._table, query, rows, topn)
         keys = self._keys.index_to_key
         return [
             (keys[row], score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)

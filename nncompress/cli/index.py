@@ -1,0 +1,47 @@
+"""Make the index of a table, by which similar --probe looks at few of its rows."""
+
+import argparse
+import time
+from pathlib import Path
+
+from nncompress.cli.printing import add_json, format_bytes, format_seconds, print_facts
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.index_file import beside
+
+EXAMPLE = "glove.nnc"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add = parser.add_argument
+    add_json(parser)
+    add("file", type=Path, help="the table; its index is written beside it, into FILE.ivf")
+    add("--lists", type=int, metavar="C",
+        help="lists of rows (default: 4 times the square root of their number)")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: There is no such table, or there cannot be that many lists.
+    """
+    embedding = CompressedEmbedding.load(arguments.file)
+    started = time.perf_counter()
+    index = embedding.build_index(lists=arguments.lists)
+    seconds = time.perf_counter() - started
+    path = beside(arguments.file)
+    size, num_rows = path.stat().st_size, embedding.table.num_rows
+    facts = {
+        "file": str(path),
+        "file_bytes": size,
+        "bytes_per_row": round(size / num_rows, 3),
+        "lists": index.num_lists,
+        "seconds": round(seconds, 2),
+    }
+    lines = {
+        str(path): f"{format_bytes(size)}, {facts['bytes_per_row']} bytes a row",
+        "lists": f"{index.num_lists:,}, of {num_rows / index.num_lists:,.0f} rows on average",
+        "time": format_seconds(seconds),
+    }
+    print_facts(arguments, facts, lines)
