@@ -45,13 +45,15 @@ class Keys:
     def wordless(self) -> np.ndarray:
         """Numbers of the rows that have no word though others have, in rising order, int64."""
         if self._wordless is None:
-            have = np.ones(0, bool) if self.vocabulary is None else self.vocabulary.has_word
-            self._wordless = np.flatnonzero(~have)
+            rows = np.arange(0 if self.vocabulary is None else self.num_rows)
+            if self.vocabulary is not None:
+                rows = rows[~self.vocabulary.are_named(rows)]
+            self._wordless = rows
         return self._wordless
 
     def named(self, rows: np.ndarray) -> np.ndarray:
         """Returns those of some rows that have a word; all, where no row has one."""
-        return rows if self.vocabulary is None else rows[self.vocabulary.has_word[rows]]
+        return rows if self.vocabulary is None else rows[self.vocabulary.are_named(rows)]
 
     def row(self, key: object) -> int | None:
         """Returns the row of a word or of a row number, or None."""

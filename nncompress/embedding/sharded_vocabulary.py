@@ -61,13 +61,15 @@ class ShardedVocabulary:
             words += [None] * size if part is None else part.words()
         return words
 
-    @property
-    def has_word(self) -> np.ndarray:
-        """Which rows have a word, bool ``(N,)``."""
-        return np.concatenate([
-            np.zeros(size, bool) if part is None else part.has_word
-            for part, size in zip(self.parts, self._sizes(), strict=True)
-        ])  # fmt: skip
+    def are_named(self, rows: np.ndarray) -> np.ndarray:
+        """Tells which rows, by their numbers ``(n,)``, have a word: bool ``(n,)``."""
+        named = np.zeros(len(rows), bool)
+        owners = np.searchsorted(self._firsts, rows, side="right") - 1
+        for number, part in enumerate(self.parts):
+            if part is not None:
+                own = owners == number
+                named[own] = part.are_named(rows[own] - self._firsts[number])
+        return named
 
     def _sizes(self) -> list[int]:
         ends = [*self._firsts[1:], self._num_rows]

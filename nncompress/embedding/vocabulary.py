@@ -177,10 +177,9 @@ class Vocabulary:
             self._positions = positions
         return self._positions
 
-    @property
-    def has_word(self) -> np.ndarray:
-        """Which rows have a word, bool ``(N,)``."""
-        return self.positions >= 0
+    def are_named(self, rows: np.ndarray) -> np.ndarray:
+        """Tells which rows, by their numbers ``(n,)``, have a word: bool ``(n,)``."""
+        return self.positions[rows] >= 0
 
     def _refuse_disorder(self) -> None:
         """Refuses blocks that overlap: together they would be larger than the file."""

@@ -102,7 +102,7 @@ def test_words_are_those_of_one_vocabulary():
     assert [words.find(word) for word in WORDS if word] == [i for i in range(70) if WORDS[i]]
     assert words.find("none of them") == -1
     assert len(words) == sum(word is not None for word in WORDS)
-    assert words.has_word.tolist() == [word is not None for word in WORDS]
+    assert words.are_named(np.arange(70)).tolist() == [word is not None for word in WORDS]
 
 
 def test_shards_may_have_no_words():
