@@ -30,7 +30,6 @@ from nncompress.sources.hugging_face import (
     find_tensor,
     find_tokens,
     map_tensor,
-    read_tokens,
 )
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.normalization import Statistics
@@ -184,13 +183,13 @@ def _open_path(
             clear_up(path.parent)
             matrix = EmbeddingMatrix.open(path, **options)
             beside = path.with_suffix(".word")
-            return matrix, read_tokens(beside) if beside.is_file() else None, False
+            return matrix, read_words(beside) if beside.is_file() else None, False
         if is_model(place):
             parts = find_tensor(place, tensor)
             if len(parts) == 1 and not parts[0].tensor.dtype.startswith("F8"):
-                tokens = find_tokens(path)
+                tokens = find_tokens(place)
                 matrix = map_tensor(parts[0], **options)
-                return matrix, None if tokens is None else read_tokens(tokens), False
+                return matrix, None if tokens is None else read_words(tokens.name), False
     column = words if isinstance(words, (str, os.PathLike)) else None
     with open_stored(source, column, tensor) as found:
         limit = options["limit"]
