@@ -87,10 +87,14 @@ def open_table(
             - a path of a ``.safetensors`` file, of ``model.safetensors.index.json``, or of a
               Hugging Face folder, whose words are in ``tokenizer.json`` or ``vocab.txt`` beside
               the tensors, if they are there;
+            - a path of Zarr or Parquet, a URL of ``.npy``, safetensors or these, or a list of such
+              paths and URLs (shards), as ``open_rows`` takes them; what cannot be mapped is
+              converted;
             - an array ``(N, D)``, an ``EmbeddingMatrix``, or gensim's KeyedVectors.
-        words: The words instead of those: a list with None for rows without, or the path of a
-            file with one a line or of a ``tokenizer.json``.
-        tensor: The name of the tensor in safetensors files.
+        words: The words instead of those: a list with None for rows without, the path of a file
+            with one a line or of a ``tokenizer.json``, or a column of Parquet's.
+        tensor: The name of the tensor in safetensors files, of the array in a group of Zarr, or of
+            the column in Parquet.
         limit: Number of leading rows to use.
         unit_rows: True to divide rows by their lengths.
         work: Where a matrix that is converted stays for the next time; the same table is required
