@@ -24,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add_json(parser)
-    add_source(parser, "input", "text, word2vec .bin, .npy, .safetensors or Hugging Face folder")
+    add_source(
+        parser,
+        "input",
+        "text, word2vec .bin, .npy, .safetensors, Hugging Face folder, Zarr or "
+        "Parquet, here or at a URL",
+    )
     add("output", type=Path, help="the .nnc file to write, which replaces one that is there")
     add_plan(parser)
     add("--limit", type=int, help="use only the first n rows")

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 
 from nncompress.embedding.compressed import CompressedEmbedding
@@ -59,9 +58,13 @@ def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options:
     """Adds the arguments that name a table of vectors."""
     parser.add_argument(name, help=what, **options)
     parser.add_argument(
-        "--words", type=Path, help="its words: a token a line, or a tokenizer.json"
+        "--words",
+        help="its words: a token a line, a tokenizer.json, or the column that has them in Parquet",
     )
-    parser.add_argument("--tensor", help="the tensor's name in safetensors files")
+    parser.add_argument(
+        "--tensor", help="the name of the tensor in safetensors, the array in Zarr, the column in "
+        "Parquet; in safetensors * joins the parts of one",
+    )  # fmt: skip
 
 
 def add_rows(parser: argparse.ArgumentParser) -> None:

@@ -119,11 +119,11 @@ def map_tensor(part: TensorPart, limit: int | None, unit_rows: bool) -> Embeddin
     return EmbeddingMatrix(array, part.title, limit, unit_rows, part.tensor.dtype == "BF16")
 
 
-def find_tokens(path: Path) -> Path | None:
+def find_tokens(place: Place) -> Place | None:
     """Returns the file with the tokens that go with a safetensors file or folder, if any."""
-    folder = path if path.is_dir() else path.parent
-    candidates = (folder / name for name in ("tokenizer.json", "vocab.txt"))
-    return next((path for path in candidates if path.is_file()), None)
+    near = place.child if place.is_dir() else place.beside
+    candidates = (near(name) for name in ("tokenizer.json", "vocab.txt"))
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def read_tokens(path: Path) -> list[str | None]:
@@ -140,7 +140,19 @@ def read_tokens(path: Path) -> list[str | None]:
     """
     if path.suffix != ".json":
         return list(read_lines(path))
-    read = _read_json(LocalPlace(path))
+    return read_tokenizer(LocalPlace(path))
+
+
+def read_tokenizer(place: Place) -> list[str | None]:
+    """Reads the tokens of a ``tokenizer.json`` by their numbers.
+
+    Returns:
+        The token of each number; None for a number without.
+
+    Raises:
+        InputError: The file is missing or of another kind.
+    """
+    read = _read_json(place)
     content = read if isinstance(read, dict) else {}
     model = content.get("model")
     vocabulary: Any = model.get("vocab") if isinstance(model, dict) else None
@@ -154,8 +166,8 @@ def read_tokens(path: Path) -> list[str | None]:
         return _by_number(numbers)
     except (TypeError, ValueError, KeyError):
         raise InputError(
-            f"{path} is not a tokenizer of a kind that is known here; wanted a vocabulary of "
-            "tokens and their numbers under 'model'"
+            f"{place.name} is not a tokenizer of a kind that is known here; wanted a vocabulary "
+            "of tokens and their numbers under 'model'"
         ) from None
 
 

@@ -24,7 +24,7 @@ from nncompress.sources.hugging_face import (
     find_tensor,
     find_tokens,
     is_safetensors,
-    read_tokens,
+    read_tokenizer,
 )
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.places import LocalPlace, Place, place_of
@@ -212,6 +212,13 @@ def read_words(words: str | os.PathLike | Sequence[str | None]) -> list[str | No
     return found.read(0, len(found))
 
 
+def words_at(place: Place) -> RowWords:
+    """Returns the words of a file with one a line, or of a ``tokenizer.json``."""
+    if place.basename.endswith(".json"):
+        return ListWords(read_tokenizer(place))
+    return LineWords(place)
+
+
 def check_own_settings(matrix: EmbeddingMatrix, limit: int | None, unit_rows: bool) -> None:
     """Refuses settings that are not those of a matrix.
 
@@ -244,9 +251,7 @@ def _wrap(source: Any) -> Opened:
 def _words_of(words: str | os.PathLike | Sequence[str | None]) -> RowWords:
     if not isinstance(words, (str, os.PathLike)):
         return ListWords(list(words))
-    if os.fspath(words).endswith(".json"):
-        return ListWords(read_tokens(Path(words)))
-    return LineWords(place_of(words))
+    return words_at(place_of(words))
 
 
 def _opener(
@@ -297,8 +302,8 @@ def _joined(openers: Sequence[Callable[[], Opened]], name: str) -> Opened:
 def _model(place: Place, tensor: str | None) -> Opened:
     parts = find_tensor(place, tensor)
     found = _joined([partial(_tensor, part) for part in parts], f"{place.name}, tensor {tensor!r}")
-    tokens = find_tokens(place.path) if isinstance(place, LocalPlace) else None
-    return Opened(found.rows, None if tokens is None else _words_of(tokens))
+    tokens = find_tokens(place)
+    return Opened(found.rows, None if tokens is None else words_at(tokens))
 
 
 def _tensor(part: TensorPart) -> Opened:

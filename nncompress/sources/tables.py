@@ -30,7 +30,6 @@ from nncompress.sources.hugging_face import (
     find_tensor,
     find_tokens,
     map_tensor,
-    read_tokens,
 )
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.normalization import Statistics
@@ -90,10 +89,14 @@ def open_table(
             - a path of a ``.safetensors`` file, of ``model.safetensors.index.json``, or of a
               Hugging Face folder, whose words are in ``tokenizer.json`` or ``vocab.txt`` beside
               the tensors, if they are there;
+            - a path of Zarr or Parquet, a URL of ``.npy``, safetensors or these, or a list of such
+              paths and URLs (shards), as ``open_rows`` takes them; what cannot be mapped is
+              converted;
             - an array ``(N, D)``, an ``EmbeddingMatrix``, or gensim's KeyedVectors.
-        words: The words instead of those: a list with None for rows without, or the path of a
-            file with one a line or of a ``tokenizer.json``.
-        tensor: The name of the tensor in safetensors files.
+        words: The words instead of those: a list with None for rows without, the path of a file
+            with one a line or of a ``tokenizer.json``, or a column of Parquet's.
+        tensor: The name of the tensor in safetensors files, of the array in a group of Zarr, or of
+            the column in Parquet.
         limit: Number of leading rows to use.
         unit_rows: True to divide rows by their lengths.
         work: Where a matrix that is converted stays for the next time; the same table is required
@@ -195,13 +198,13 @@ def _open_path(
             clear_up(path.parent)
             matrix = EmbeddingMatrix.open(path, **options)
             beside = path.with_suffix(".word")
-            return matrix, read_tokens(beside) if beside.is_file() else None, False
+            return matrix, read_words(beside) if beside.is_file() else None, False
         if is_model(place):
             parts = find_tensor(place, tensor)
             if len(parts) == 1 and not parts[0].tensor.dtype.startswith("F8"):
-                tokens = find_tokens(path)
+                tokens = find_tokens(place)
                 matrix = map_tensor(parts[0], **options)
-                return matrix, None if tokens is None else read_tokens(tokens), False
+                return matrix, None if tokens is None else read_words(tokens.name), False
     column = words if isinstance(words, (str, os.PathLike)) else None
     with open_stored(source, column, tensor) as found:
         limit = options["limit"]

@@ -7,6 +7,7 @@ import numpy as np
 
 from nncompress.embedding.keys import Keys
 from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.sources.open_rows import open_rows
 from nncompress.sources.tables import open_table
 
 WORDS = ["the", "\u00a0é", ". . .", "1", "a" * 200, "\u2028", "ﬁ\r", *(f"w{i}" for i in range(40))]
@@ -47,3 +48,13 @@ def use_vocabulary(vocabulary: Vocabulary, num_rows: int, words) -> None:
     assert len(rows) == len(keys.key_to_index)
     assert rows == dict(keys.key_to_index.items())
     assert len(keys.wordless) == num_rows - len(rows)
+
+
+def use_rows(path: Path) -> None:
+    """Opens the rows of a table and reads some by ranges and some by their numbers."""
+    with open_rows(path) as rows:
+        for first in range(0, min(rows.num_rows, 1_000), 7):
+            rows.read(first, min(first + 7, rows.num_rows))
+        rows.take(np.arange(0, min(rows.num_rows, 1_000), 9))
+        if rows.words is not None:
+            rows.words.read(0, min(rows.num_rows, 1_000))

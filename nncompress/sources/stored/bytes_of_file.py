@@ -12,8 +12,8 @@ from nncompress.sources.places import Place
 from nncompress.sources.stored.interface import spans
 
 _MOST_SPAN_BYTES = 8 << 20
-# What is read in vain rather than asking again: a page here, a round trip there.
-_GAP_BYTES, _REMOTE_GAP_BYTES = 4 << 10, 256 << 10
+# What is read in vain rather than asking again: a call of the system here, a round trip there.
+_GAP_BYTES, _REMOTE_GAP_BYTES = 16 << 10, 256 << 10
 
 
 class BytesOfFile:

@@ -1,16 +1,19 @@
 """Rows of Zarr arrays, of versions 2 and 3 of the format."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.formats.npy import MOST_COLUMNS
 from nncompress.sources.places import LocalPlace, Place, import_scale, reading
 from nncompress.sources.stored.array import ArrayRows
 
 _ZIP = ".zarr.zip"
 _MARKERS = ("zarr.json", ".zarray", ".zgroup")
 _MOST_NAMED = 12
+_MOST_CHUNK_BYTES = 1 << 30
 
 
 def is_zarr(place: Place) -> bool:
@@ -41,7 +44,7 @@ def zarr_rows(place: Place, tensor: str | None) -> ArrayRows:
     if isinstance(found, zarr.Array):
         if tensor is not None:
             raise InputError(f"{place.name} is one array; leave the tensor's name out")
-        return ArrayRows(found, place.name, place)
+        return _rows(found, place.name, place)
     with reading(place.name):
         arrays = dict(found.arrays())
         if tensor is not None:
@@ -54,7 +57,18 @@ def zarr_rows(place: Place, tensor: str | None) -> ArrayRows:
             f"{place.name} is a group of {some}; name one matrix of floating-point numbers of it "
             "with --tensor"
         )
-    return ArrayRows(arrays[names[0]], f"{place.name}, array {names[0]!r}", place)
+    return _rows(arrays[names[0]], f"{place.name}, array {names[0]!r}", place)
+
+
+def _rows(array: Any, name: str, place: Place) -> ArrayRows:
+    rows = ArrayRows(array, name, place)
+    chunk_bytes = math.prod(array.chunks) * np.dtype(array.dtype).itemsize
+    if chunk_bytes > _MOST_CHUNK_BYTES or rows.dim > MOST_COLUMNS:
+        raise InputError(
+            f"{name} has {rows.dim:,} columns in chunks of {chunk_bytes:,} bytes; wanted at most "
+            f"{MOST_COLUMNS:,} in chunks of 1 GiB at most, each of which is read as a whole"
+        )
+    return rows
 
 
 def _store(place: Place) -> Any:
