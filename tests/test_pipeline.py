@@ -26,6 +26,11 @@ from nncompress.training.settings import TrainingOptions
 QUICK = {"num_codebooks": 4, "num_codewords": 8, "epochs": 20, "report": None}
 
 
+def never_read(path):
+    raise AssertionError(f"{path} is read")
+    yield
+
+
 @pytest.fixture
 def text(matrix, tmp_path):
     path = tmp_path / "v.txt"
@@ -199,7 +204,7 @@ def test_a_work_directory_of_a_residual_stage_keeps_the_matrix(text, tmp_path, m
     assert {path.name for path in work.iterdir()} == {"matrix.state", "table.state", "work.json"}
     with pytest.raises(InputError, match=r"with target a mean cosine of 0\.95; here it is"):
         nncompress.compress(text, output, work=work, cosine=0.9, **RESIDUAL)
-    monkeypatch.setattr(conversion, "read_text", None)
+    monkeypatch.setattr(conversion, "read_text", never_read)
     nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
     assert not work.exists()
 
@@ -304,7 +309,7 @@ def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, mo
         with pytest.raises(InputError, match=message):
             nncompress.compress(text, work=work, **(QUICK | options))
     text.write_text(text.read_text() + "more" + " 1" * 12 + "\n")
-    with pytest.raises(InputError, match=r"with the source .*v\.txt of [0-9,]+ bytes, changed "):
+    with pytest.raises(InputError, match=r"with the source .*v\.txt.*bytes.*changed"):
         nncompress.compress(text, work=work, **QUICK)
     assert {path.name: path.read_bytes() for path in work.iterdir()} == before
     other = tmp_path / "w2"
@@ -315,7 +320,7 @@ def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, mo
 
 def test_what_is_there_is_not_read_or_learnt_again(text, tmp_path, monkeypatch):
     interrupted(text, tmp_path / "w", monkeypatch)
-    monkeypatch.setattr(conversion, "read_text", None)
+    monkeypatch.setattr(conversion, "read_text", never_read)
     monkeypatch.setattr(pipeline, "learn", None)
     nncompress.compress(text, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
     assert len(CompressedEmbedding.load(tmp_path / "v.nnc")) == 300
@@ -372,7 +377,9 @@ def test_no_room_is_told_before_anything_is_learnt(text, matrix, tmp_path, monke
     usage = SimpleNamespace(free=2_000)
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(pipeline, "learn", None)
-    with pytest.raises(InputError, match=r"the matrix of v\.txt needs 1\d,\d+ bytes in .* 2,000 "):
+    with pytest.raises(
+        InputError, match=r"the matrix of .*v\.txt needs 1\d,\d+ bytes in .* 2,000 "
+    ):
         nncompress.compress(text, tmp_path / "v.nnc", **QUICK)
     with pytest.raises(InputError, match=r"a table of 300 rows needs 2,\d+ bytes in .*v\.nnc, wh"):
         nncompress.compress(matrix, tmp_path / "v.nnc", **(QUICK | {"num_codebooks": 8}))

@@ -192,6 +192,7 @@ def _open_path(
         if is_text(place):
             if tensor is not None:
                 raise InputError(f"{path} has no named tensors; leave the tensor's name out")
+            refuse_by_name(path)
             return *_convert_text(path, scratch, options, work), False
         if path.suffix == ".npy" and tensor is None:
             refuse_by_name(path)
