@@ -6,10 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from nncompress.embedding.access import Access
 from nncompress.embedding.engine import engine
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
 from nncompress.embedding.ranking import best
+from nncompress.embedding.shared import shared_property
 from nncompress.errors import InputError
 from nncompress.machine import free_memory
 
@@ -36,6 +38,7 @@ class CodeTable:
         codebook: ``(M*K, D)``, float32, float16, or in few bits; group m is rows
             ``m*K ... m*K+K-1``.
         num_codebooks: M.
+        access: How rows are read from a file on a device; None where they are in memory.
 
     Attributes:
         packed: The codes, as given.
@@ -45,10 +48,15 @@ class CodeTable:
         num_codebooks: M.
         num_codewords: K.
         packing: The places of codes among bits.
+        access: As given.
     """
 
     def __init__(
-        self, packed: np.ndarray, codebook: np.ndarray | QuantizedMatrix, num_codebooks: int
+        self,
+        packed: np.ndarray,
+        codebook: np.ndarray | QuantizedMatrix,
+        num_codebooks: int,
+        access: Access | None = None,
     ) -> None:
         self.packed = packed
         self.stored_codebook = codebook
@@ -56,8 +64,18 @@ class CodeTable:
         self.num_codebooks = num_codebooks
         self.num_codewords = codebook.shape[0] // num_codebooks
         self.packing = Packing(num_codebooks, bits_for(self.num_codewords))
-        self._codewords: np.ndarray | None = None
-        self._half_codewords: np.ndarray | None = None
+        self.access = access
+        self._made: dict[str, object] = {}
+
+    def with_rows(self, packed: np.ndarray) -> "CodeTable":
+        """Returns other rows with the same codebook, and what is made of it.
+
+        Args:
+            packed: uint8 ``(n, row_bytes)``.
+        """
+        other = CodeTable(packed, self.stored_codebook, self.num_codebooks)
+        other._made = self._made
+        return other
 
     @classmethod
     def of_codes(cls, codes: np.ndarray, codebook: np.ndarray) -> "CodeTable":
@@ -94,7 +112,7 @@ class CodeTable:
         packing = Packing(num_codebooks, bits_for(num_codewords))
         return cls(packing.pack(codes), codebook, num_codebooks)
 
-    @cached_property
+    @shared_property
     def codebook(self) -> np.ndarray:
         """The codebook as numbers, float32 or float16 ``(M*K, D)``."""
         stored = self.stored_codebook
@@ -118,23 +136,19 @@ class CodeTable:
         """Bytes of what all rows share: the codebook."""
         return self.stored_codebook.nbytes
 
-    @property
+    @shared_property
     def codewords(self) -> np.ndarray:
         """The codebook as kernels read it: float32 ``(M * 2**b, D)``, b being the bits of a code.
 
         Groups are filled up with zeros, so that no code, whatever a damaged file holds, is out of
         bounds. It is made when it is first needed.
         """
-        if self._codewords is None:
-            self._codewords = self._padded(np.float32)
-        return self._codewords
+        return self._padded(np.float32)
 
-    @property
+    @shared_property
     def _halves(self) -> np.ndarray:
         """The codewords in float16, as uint16, for kernels that read them."""
-        if self._half_codewords is None:
-            self._half_codewords = self._padded(np.float16).view(np.uint16)
-        return self._half_codewords
+        return self._padded(np.float16).view(np.uint16)
 
     def _padded(self, dtype: type) -> np.ndarray:
         size = 1 << self.packing.bits
@@ -149,6 +163,17 @@ class CodeTable:
     def codes(self, rows: np.ndarray | slice) -> np.ndarray:
         """Returns the codes of rows: uint8 or uint16 ``(n, M)``."""
         return self.packing.unpack(self.packed[rows])
+
+    def _ask_for_all(self, num_rows: int) -> None:
+        """Has leading rows brought into memory, where they are read here and there otherwise."""
+        if self.access is not None:
+            self.access.ask(self.packed[:num_rows])
+
+    def _packed_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the packed codes of rows, uint8 ``(n, row_bytes)``."""
+        if self.access is not None:
+            return self.access.packed(self.packed, rows)
+        return self.packed.take(rows, axis=0)  # much faster than by brackets
 
     def vector(self, row: int) -> np.ndarray:
         """Returns a row, float32 ``(D,)``."""
@@ -165,7 +190,10 @@ class CodeTable:
         total = np.empty((len(rows), self.dim), dtype=np.float32)
         halves = self.codebook.dtype == np.float16 and engine.reads_halves
         codewords = self._halves if halves else self.codewords
-        engine.call("decode", (rows, total), self.packed, self.packing.bits, codewords)
+        packed = self.packed
+        if self.access is not None:
+            packed, rows = self.access.packed(packed, rows), np.arange(len(rows))
+        engine.call("decode", (rows, total), packed, self.packing.bits, codewords)
         return total
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -197,6 +225,7 @@ class CodeTable:
         look_up = self._look_up_tables(query)
         inverse = self._scaled_inverse_norms
         num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
+        self._ask_for_all(num_rows)
         scores = np.empty(num_rows, dtype=np.float32)
         for first in range(0, num_rows, self._scan_rows):
             block = slice(first, min(first + self._scan_rows, num_rows))
@@ -215,7 +244,7 @@ class CodeTable:
         scores = np.empty(len(rows), dtype=np.float32)
         for first in range(0, len(rows), self._block_rows):
             block = slice(first, first + self._block_rows)
-            packed = self.packed.take(rows[block], axis=0)  # much faster than by brackets
+            packed = self._packed_of(rows[block])
             parts = self._places(packed), self._inverse_of(rows[block])
             engine.call("scan", (*parts, scores[block]), look_up)
         return scores
@@ -229,7 +258,7 @@ class CodeTable:
         with np.errstate(over="ignore"):  # of rows shorter than 3e-39
             return np.ldexp(self._scaled_inverse_norms, self._exponent)
 
-    @cached_property
+    @shared_property
     def _exponent(self) -> int:
         """The exponent of the power of 2 that queries are multiplied by; 0 for most tables.
 
@@ -244,6 +273,7 @@ class CodeTable:
     def _scaled_inverse_norms(self) -> np.ndarray:
         """One over each row's length and over ``2**_exponent``, float32 ``(N,)``; 0 for zeros."""
         squares = np.empty(self.num_rows, dtype=np.float64)
+        self._ask_for_all(self.num_rows)
         if self._gram is not None:
             engine.call("square_norms", (self.packed, squares), self.packing.bits, self._gram)
         else:
@@ -277,7 +307,7 @@ class CodeTable:
         return np.zeros(self.num_rows, dtype=np.float32)
 
     def _computed_inverse(self, rows: np.ndarray) -> np.ndarray:
-        packed = self.packed.take(rows, axis=0)
+        packed = self._packed_of(rows)
         squares = np.empty(len(rows), dtype=np.float64)
         if self._gram is not None:
             engine.call("square_norms", (packed, squares), self.packing.bits, self._gram)
@@ -302,13 +332,13 @@ class CodeTable:
         own = sum(of_group[chosen] for of_group, chosen in zip(lengths, codes.T, strict=True))
         return short[squares[short] <= (_ROUNDING * own) ** 2]
 
-    @cached_property
+    @shared_property
     def _codeword_lengths(self) -> np.ndarray:
         """The lengths of codewords, float64 ``(M, 2**b)``."""
         squares = np.einsum("ld,ld->l", self.codewords, self.codewords, dtype=np.float64)
         return np.sqrt(squares).reshape(self.num_codebooks, -1)
 
-    @cached_property
+    @shared_property
     def _gram(self) -> np.ndarray | None:
         """Inner products of all codewords, as ``square_norms`` wants them; None if too many."""
         if len(self.codewords) > _MOST_GRAM_CODEWORDS:

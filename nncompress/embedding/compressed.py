@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from nncompress.embedding import bridges
+from nncompress.embedding.access import Access, RangeReader
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes_file import read_codes
 from nncompress.embedding.decoded_rows import DecodedRows
@@ -131,7 +133,13 @@ class CompressedEmbedding:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike, *, verify: bool = False, copy: bool = False
+        cls,
+        path: str | os.PathLike,
+        *,
+        verify: bool = False,
+        copy: bool = False,
+        access: str = "memory",
+        reader: RangeReader | None = None,
     ) -> "CompressedEmbedding":
         """Opens what ``save`` wrote, or a directory of shards.
 
@@ -147,13 +155,21 @@ class CompressedEmbedding:
             path: The file, or the directory.
             verify: Whether to read all of it, and of its index, and compare SHA-256 sums.
             copy: Whether to read all of it into memory instead of mapping it.
+            access: ``"memory"``, for tables that come to lie in memory as they are used; or
+                ``"random"``, for larger ones, of which rows are read here and there: a row brings
+                no more than its page into memory, and the pages of many rows are asked of the
+                device all at once.
+            reader: With ``access="random"``, reads rows in the place of mapped pages: a function
+                of a file, the places of ranges in it and their lengths, int64 ``(n,)``, that
+                returns their bytes one after the other, uint8.
 
         Raises:
-            InputError: There is no such file.
+            InputError: There is no such file, or settings do not go together.
             FormatError: It is another kind of file, not complete, or altered.
         """
+        how = _access_of(access, reader, copy)
         if is_table_directory(path):
-            model, manifest, shards = open_directory(path, verified=verify, copy=copy)
+            model, manifest, shards = open_directory(path, verified=verify, copy=copy, access=how)
             table = ShardedTable([shard.table for shard in shards])
             parts = [shard.vocabulary for shard in shards]
             words = None
@@ -162,7 +178,8 @@ class CompressedEmbedding:
             origin = Origin(Path(path).resolve(), model, len(shards))
             embedding = cls(table, words, manifest.provenance, origin)
         else:
-            contents = read_nnc(path, verified=verify, copy=copy)
+            own = None if how is None else how(Path(path))
+            contents = read_nnc(path, verified=verify, copy=copy, access=own)
             embedding = cls(contents.table, contents.vocabulary, contents.provenance)
         embedding._index = TableIndex(embedding.table, path, verify=verify, copy=copy)
         return embedding
@@ -500,3 +517,20 @@ class CompressedEmbedding:
     to_torch = bridges.to_torch
     to_chainer = bridges.to_chainer
     to_faiss = bridges.to_faiss
+
+
+def _access_of(
+    access: str, reader: RangeReader | None, copy: bool
+) -> Callable[[Path], Access] | None:
+    """Returns what tells how a file's rows are read; None where they are read as memory is.
+
+    Raises:
+        InputError: The settings do not go together.
+    """
+    if access not in ("memory", "random"):
+        raise InputError(f"no access {access!r}; wanted memory or random")
+    if access == "random" and copy:
+        raise InputError("copy=True and access='random' were given; what is copied is in memory")
+    if reader is not None and access != "random":
+        raise InputError("a reader was given without access='random', which it is for")
+    return None if access == "memory" else partial(Access, reader=reader)

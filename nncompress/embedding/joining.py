@@ -100,9 +100,7 @@ def part_of(table: SingleTable, first: int, last: int) -> SingleTable:
     """
     additive = _additive(table)
     if additive is not None:
-        additive = CodeTable(
-            additive.packed[first:last], additive.stored_codebook, additive.num_codebooks
-        )
+        additive = additive.with_rows(additive.packed[first:last])
     if not isinstance(table, ResidualTable):
         assert additive is not None
         return additive

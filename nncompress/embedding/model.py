@@ -11,6 +11,7 @@ from nncompress.embedding.packing import Packing, bits_for
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
 from nncompress.embedding.residual import Residual, Stream
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
+from nncompress.embedding.shared import shared_property
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,15 @@ class Model:
     scale: float
     encoding: Mapping[str, object] = field(default_factory=dict)
     provenance: Mapping[str, object] = field(default_factory=dict)
+    _made: dict[str, object] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    @shared_property
+    def _first(self) -> CodeTable:
+        """A table without rows, whose codebook those of all rows share."""
+        assert self.codebook is not None
+        assert self.packing is not None
+        nothing = np.empty((0, self.packing.row_bytes), np.uint8)
+        return CodeTable(nothing, self.codebook, self.num_codebooks)
 
     @classmethod
     def of_table(cls, table: SingleTable, provenance: Mapping[str, object]) -> "Model":
@@ -102,7 +112,7 @@ class Model:
         """
         additive = None
         if packed is not None and self.codebook is not None:
-            additive = CodeTable(packed, self.codebook, self.num_codebooks)
+            additive = self._first.with_rows(packed)
         if residual is None:
             assert additive is not None
             return additive

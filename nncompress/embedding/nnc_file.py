@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from nncompress.embedding.access import Access
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import MODEL, ROWS, check_version, read_model
 from nncompress.embedding.nnc_sections import (
@@ -25,7 +26,7 @@ from nncompress.embedding.nnc_sections import (
     vocabulary_of,
 )
 from nncompress.embedding.residual_sections import NUMBERS_OF_ROWS, OF_ROWS, rows_of
-from nncompress.embedding.residual_table import SingleTable
+from nncompress.embedding.residual_table import SingleTable, with_access
 from nncompress.embedding.sections import check_sums, json_object, section, sums_of
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import FormatError, InputError
@@ -106,6 +107,7 @@ def read_nnc(
     verified: bool = False,
     copy: bool = False,
     model_of: Callable[[Path], tuple[Model, str]] | None = None,
+    access: Access | None = None,
 ) -> Contents:
     """Opens a file. Its sections are mapped, and not read.
 
@@ -115,6 +117,7 @@ def read_nnc(
         copy: Whether to read all of it into memory instead of mapping it.
         model_of: Returns the model in a file and its digest, for rows whose model is in a file of
             its own; None: it is read.
+        access: How rows are read from the file; None: as memory is.
 
     Raises:
         InputError: There is no such file.
@@ -143,6 +146,10 @@ def read_nnc(
             check_sums(file.metadata, file.tensors)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
+    if access is not None and not copy:
+        table = with_access(contents.table, access)
+        access.begin(file.tensors.values())
+        contents = replace(contents, table=table)
     return contents
 
 

@@ -7,7 +7,7 @@ entropy-constrained trellis-coded quantization (Fischer and Wang, IEEE Trans. In
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from nncompress.embedding.packing import Packing
 from nncompress.embedding.reflections import axes_of
 from nncompress.embedding.residual_kernels import Reader, bounds_of, shape_of
 from nncompress.embedding.rice import RiceRows
+from nncompress.embedding.shared import shared_property
 from nncompress.formats.parts import Parts
+
+if TYPE_CHECKING:
+    from nncompress.embedding.access import Access
 
 LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
 CHUNK = 32  # blocks whose places are told by one number and their lengths
@@ -172,6 +176,7 @@ class Residual:
         state_bits: Bits of the trellis's state.
         stream: The rows.
         centres: What levels are added to; None where that is the mean alone.
+        access: How rows are read from a file on a device; None where they are in memory.
     """
 
     mean: np.ndarray
@@ -180,6 +185,7 @@ class Residual:
     state_bits: int
     stream: Stream
     centres: Centres | None = None
+    access: "Access | None" = None
     _made: dict[str, np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -195,7 +201,7 @@ class Residual:
         centres = self.centres
         if centres is not None and clusters is not None:
             centres = replace(centres, clusters=clusters)
-        other = replace(self, stream=stream, centres=centres)
+        other = replace(self, stream=stream, centres=centres, access=None)
         object.__setattr__(other, "_made", self._made)
         return other
 
@@ -230,28 +236,21 @@ class Residual:
             total += self.centres.integers.nbytes + self.centres.steps.nbytes
         return total + sum(array.nbytes for array in arrays)
 
-    @property
+    @shared_property
     def axes(self) -> np.ndarray:
         """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
-        if "axes" not in self._made:
-            axes = axes_of(self.reflections, len(self.mean))
-            kept = axes[self.tables.axis_scales != LEFT_OUT]
-            self._made["axes"] = np.ascontiguousarray(kept)
-        return self._made["axes"]
+        axes = axes_of(self.reflections, len(self.mean))
+        return np.ascontiguousarray(axes[self.tables.axis_scales != LEFT_OUT])
 
-    @property
+    @shared_property
     def centre_coordinates(self) -> np.ndarray:
         """The centres along those axes, float32 ``(C, T)``, made when they are first needed.
 
         Where there is no other than the mean, it is one row of zeros.
         """
-        if "centres" not in self._made:
-            self._made["centres"] = (
-                np.zeros((1, len(self.coded_scales)), np.float32)
-                if self.centres is None
-                else self.centres.coordinates()
-            )
-        return self._made["centres"]
+        if self.centres is None:
+            return np.zeros((1, len(self.coded_scales)), np.float32)
+        return self.centres.coordinates()
 
     @property
     def coded_scales(self) -> np.ndarray:
@@ -281,6 +280,11 @@ class Residual:
             rows: Row numbers, int64 ``(n,)``.
             total: float32 ``(n, D)``, to which they are added.
         """
+        if self.access is not None and len(rows):
+            few, rows = self.access.stage(self, rows)
+            if few is not self:
+                few.add_to(rows, total)
+                return
         places = np.arange(len(rows))
         if self.stream.block_rows > 1 and len(rows) > 1:  # each block is read once
             places = np.argsort(rows, kind="stable")

@@ -1,9 +1,12 @@
 """A table whose rows have a residual stage, after additive codes or alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
+from nncompress.embedding.access import Access
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.ranking import best, best_of
 from nncompress.embedding.residual import Residual
@@ -143,3 +146,13 @@ def cosines(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
     products = np.einsum("nd,d->n", rows, query, dtype=np.float64)
     inverse = inverse_lengths(rows)
     return np.where(inverse > 0, products * inverse, 0.0).astype(np.float32)
+
+
+def with_access(table: SingleTable, access: Access) -> SingleTable:
+    """Returns the same rows, read by an access."""
+    if isinstance(table, CodeTable):
+        other = table.with_rows(table.packed)
+        other.access = access
+        return other
+    additive = None if table.additive is None else with_access(table.additive, access)
+    return ResidualTable(replace(table.residual, access=access), cast(CodeTable | None, additive))

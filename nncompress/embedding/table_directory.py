@@ -7,10 +7,11 @@ manifest.
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from nncompress.embedding.access import Access
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import read_model
 from nncompress.embedding.nnc_file import Contents, read_nnc
@@ -137,7 +138,11 @@ def read_manifest(directory: str | os.PathLike) -> Manifest:
 
 
 def open_directory(
-    directory: str | os.PathLike, *, verified: bool = False, copy: bool = False
+    directory: str | os.PathLike,
+    *,
+    verified: bool = False,
+    copy: bool = False,
+    access: Callable[[Path], Access] | None = None,
 ) -> tuple[Model, Manifest, list[Contents]]:
     """Opens all files of a directory, which are mapped.
 
@@ -145,6 +150,7 @@ def open_directory(
         directory: The directory.
         verified: Whether to compare all sections with their SHA-256 sums.
         copy: Whether to read everything into memory instead of mapping it.
+        access: Returns how the rows of a file are read; None: as memory is.
 
     Returns:
         The model, the manifest, and the contents of each file of rows.
@@ -166,6 +172,7 @@ def open_directory(
         contents = read_nnc(
             directory / shard.file, verified=verified, copy=copy,
             model_of=lambda _: (model, digest),
+            access=None if access is None else access(directory / shard.file),
         )  # fmt: skip
         words = 0 if contents.vocabulary is None else len(contents.vocabulary)
         found = contents.table.num_rows, words

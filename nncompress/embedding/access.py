@@ -1,0 +1,93 @@
+"""Rows that are read here and there from a file on a device, and not from memory."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.embedding.centres import Centres
+from nncompress.embedding.residual import Residual, Stream
+from nncompress.formats.mapped import MappedArray
+
+# Reads ranges of a file: takes its path, where they begin and how long they are, int64 ``(n,)``,
+# and returns their bytes one after the other, uint8.
+RangeReader = Callable[[Path, np.ndarray, np.ndarray], np.ndarray]
+
+
+class Access:
+    """How the rows of one file are read.
+
+    Without a reader, what is going to be read is asked for beforehand, in pages of the mapped
+    file. With one, it reads the rows itself, by whatever a device has for that.
+
+    Args:
+        path: The file.
+        reader: The reader, or None.
+    """
+
+    def __init__(self, path: Path, reader: RangeReader | None = None) -> None:
+        self._path, self._reader = path, reader
+
+    def begin(self, arrays: Iterable[np.ndarray]) -> None:
+        """Tells the system that a file is read here and there.
+
+        Args:
+            arrays: Arrays that lie in it.
+        """
+        for array in arrays:
+            mapped = MappedArray.of(array)
+            if mapped is not None:
+                mapped.expect_random()
+                return
+
+    def ask(self, array: np.ndarray) -> None:
+        """Asks for all of an array that is going to be read from one end to the other."""
+        mapped = MappedArray.of(array)
+        if mapped is not None:
+            mapped.fetch(np.zeros(1, np.int64), np.array([array.nbytes]))
+
+    def packed(self, packed: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns packed codes of rows, uint8 ``(n, row_bytes)``.
+
+        Args:
+            packed: Those of all rows, ``(N, row_bytes)``.
+            rows: Row numbers, int64 ``(n,)``.
+        """
+        size = packed.shape[1]
+        data = self._read(packed.reshape(-1), rows * size, np.full(len(rows), size))
+        return packed.take(rows, axis=0) if data is None else data.reshape(len(rows), size)
+
+    def stage(self, residual: Residual, rows: np.ndarray) -> tuple[Residual, np.ndarray]:
+        """Returns the residual stage of blocks that rows are in, and the rows' numbers in it.
+
+        Args:
+            residual: The stage of all rows.
+            rows: Row numbers, int64 ``(n,)``, at least one.
+        """
+        stream, group = residual.stream, residual.stream.block_rows
+        blocks, which = np.unique(rows // group, return_inverse=True)
+        places, ends = stream.places(blocks)
+        data = self._read(stream.data, places, ends - places)
+        if data is None:
+            return residual, rows
+        num_rows = len(blocks) * group
+        if blocks[-1] == stream.num_blocks - 1:  # the last block may have fewer
+            num_rows -= stream.num_blocks * group - stream.num_rows
+        few = Stream.of(data, ends - places, group, num_rows)
+        clusters, centres = None, residual.centres
+        if centres is not None:
+            own = (blocks[:, None] * group + np.arange(group)).reshape(-1)[:num_rows]
+            clusters = Centres.pack(centres.of_rows(own), centres.bits)
+        return residual.with_rows(few, clusters), which * group + rows % group
+
+    def _read(
+        self, array: np.ndarray, begins: np.ndarray, lengths: np.ndarray
+    ) -> np.ndarray | None:
+        """Reads ranges of an array; None where they are to be read from it, and asked for."""
+        mapped = MappedArray.of(array)
+        if mapped is None or not len(begins):
+            return None
+        if self._reader is None:
+            mapped.fetch(begins, begins + lengths)
+            return None
+        return np.asarray(self._reader(self._path, mapped.offset + begins, lengths), np.uint8)
