@@ -39,6 +39,7 @@ class ManyStepsUpdater(AutoencoderUpdater):
     def __init__(self, *arguments: object, most_steps: int, most_operations: float) -> None:
         super().__init__(*arguments)
         operations = 6 * self.settings.batch_size * self.chain.count_params()
+        operations /= self.processes.size
         most = min(most_steps, int(most_operations / operations))
         self.stride = max(
             steps for steps in range(1, max(1, most) + 1) if REPORT_INTERVAL % steps == 0
@@ -68,7 +69,8 @@ class ManyStepsUpdater(AutoencoderUpdater):
     def update(self) -> None:
         """Makes steps up to the next moment at which something else may have to happen."""
         if self._trainer is not None:
-            self._stops, self._trainer = stops_of(self._trainer), None
+            self._stops = self.processes.all_stops(stops_of(self._trainer))
+            self._trainer = None
         iterator, optimizer = self.get_iterator("main"), self.get_optimizer("main")
         reason = reason_against_kernels(optimizer, self.chain)
         if reason is not None:
