@@ -124,7 +124,8 @@ class FusedAutoencoder(KernelAutoencoder):
         """
         iterations = np.arange(first_iteration, first_iteration + len(rows), dtype=np.int64)
         if self._gradients is None or not np.may_share_memory(
-            self._gradients.codebook, self._flat_gradients  # copies of the chain have two
+            self._gradients.codebook,
+            self._flat_gradients,  # copies of the chain have two
         ):
             self._gradients, self._flat_gradients = self._joined_gradients()
         draws, _ = self._draws((Stream.TRAINING_NOISE, 0))

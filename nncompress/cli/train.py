@@ -202,9 +202,7 @@ def _train(
     return training.directory
 
 
-def _continuing(
-    arguments: argparse.Namespace, directory: Path, processes: "Processes"
-) -> str:
+def _continuing(arguments: argparse.Namespace, directory: Path, processes: "Processes") -> str:
     """Returns the command line that goes on with a run."""
     # The command nncompress knows its commands' names; a script has one.
     name = getattr(arguments, "command", None)

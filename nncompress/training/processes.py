@@ -1,4 +1,4 @@
-"""The processes that train together over MPI and ChainerMN: who has which rows, and what is shared.
+"""The processes that train together over ChainerMN: who has which rows, and what is shared.
 
 Source: Akiba et al., "ChainerMN: Scalable Distributed Deep Learning Framework", 2017 (data
 parallel training with synchronous sums of gradients).
@@ -68,8 +68,8 @@ class Processes:
     def connect(self, gpu: int) -> None:
         """Gets ready to exchange gradients.
 
-        On a GPU it is ChainerMN's communicator of that name that does. On a CPU the names ``naive``
-        and ``flat`` mean the same in the kernels: gradients lie in one flat buffer.
+        On a GPU it is ChainerMN's communicator of that name that does. On a CPU, where ChainerMN
+        has ``naive`` alone, ``flat`` sums one flat buffer, as the kernels do under both names.
 
         Args:
             gpu: Number of the first process's GPU on each machine; -1 is the CPU.
@@ -88,9 +88,7 @@ class Processes:
         try:
             self._communicator = import_chainermn().create_communicator(self.name)
         except (ImportError, RuntimeError) as error:
-            raise InputError(
-                f"the communicator {self.name} does not work here: {error}"
-            ) from None
+            raise InputError(f"the communicator {self.name} does not work here: {error}") from None
 
     def gpu(self, first: int) -> int:
         """Returns the number of this process's GPU: those of a machine take one each, in turn.
@@ -102,9 +100,7 @@ class Processes:
 
     def part(self, num_rows: int) -> slice:
         """Returns which rows of a batch are this process's: consecutive, and perhaps none."""
-        return slice(
-            num_rows * self.rank // self.size, num_rows * (self.rank + 1) // self.size
-        )
+        return slice(num_rows * self.rank // self.size, num_rows * (self.rank + 1) // self.size)
 
     def add_up(self, array: np.ndarray) -> None:
         """Replaces an array by the sum of those of all processes, bit for bit the same in each.
