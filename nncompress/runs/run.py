@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
@@ -212,6 +213,8 @@ def _machine(
             f"the matrix is of {matrix_dtype} on the GPU (--matrix-dtype), and processes that "
             "train together do not keep it there; wanted float32, or one process"
         )
+    if processes.size > 1:
+        threadpool_limits(machine.threads)  # NumPy's, which Chainer's own steps compute with
     processes.connect(gpu)
     return machine
 

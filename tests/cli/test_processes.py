@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.runs.trainer_snapshots import trainer_snapshots
 
 pytest.importorskip("mpi4py")
@@ -42,6 +43,17 @@ from nncompress.cli import errors
 
 errors.run(lambda: main(extensions=[happen]), "train_comp.py")
 """
+# The command with an optimizer that the kernels do not know.
+OWN_OPTIMIZER = f"""
+import runpy
+
+main = runpy.run_path({str(ROOT / "train_comp.py")!r})["main"]
+
+from nncompress import chainer
+from nncompress.cli import errors
+
+errors.run(lambda: main(optimizer=chainer.optimizers.MomentumSGD(0.05)), "train_comp.py")
+"""
 
 
 @pytest.fixture
@@ -49,6 +61,7 @@ def start(tmp_path):
     """Runs a script in so many processes, in a directory with a matrix."""
     np.save(tmp_path / "m.npy", np.random.default_rng(0).normal(size=(3_000, 12)))
     (tmp_path / "disturbed.py").write_text(DISTURBED)
+    (tmp_path / "own_optimizer.py").write_text(OWN_OPTIMIZER)
 
     def start(processes, *arguments):
         return subprocess.run(
@@ -68,10 +81,10 @@ def start(tmp_path):
 def as_one(tmp_path, commands):
     """Compares a run with that of one process that takes all the rows of a step."""
 
-    def compare(run):
+    def compare(run, **options):
         whole = commands.train(
             [*OPTIONS, "-b", str(BATCH), "--input-matrix", str(tmp_path / "m.npy"),
-             "--out", str(tmp_path / "whole")]
+             "--out", str(tmp_path / "whole")], **options
         )  # fmt: skip
         assert run.name.split("_", 2)[2] == whole.name.split("_", 2)[2]  # but for the time
         for expected, seen in zip(log_of(whole), log_of(run), strict=True):
@@ -119,6 +132,13 @@ def test_two_processes_write_the_run_of_one(start, tmp_path, as_one):
     assert (config["processes"], config["batchsize"], config["iterations"]) == (2, BATCH, 120)
     assert (run / "train.log").read_text().count("Training complete!!") == 1
     as_one(run)
+
+
+@pytest.mark.filterwarnings("ignore:the optimizer is MomentumSGD")
+def test_chainers_own_steps_are_those_of_one_process(start, tmp_path, as_one):
+    done = start(2, "own_optimizer.py", *options(2), "--communicator", "naive")
+    assert done.returncode == 0, done.stderr
+    as_one(run_in(tmp_path), optimizer=chainer.optimizers.MomentumSGD(0.05))
 
 
 def test_a_signal_to_one_process_ends_all_and_fewer_go_on(start, tmp_path, as_one, commands):

@@ -1,4 +1,7 @@
-"""Processes that train together, played by threads: what MPI and ChainerMN do, in a few lines."""
+"""Processes that train together, played by threads: what MPI and ChainerMN do, in a few lines.
+
+The threads take turns: one goes on while the others wait for what they do together.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +16,25 @@ _TIMEOUT = 60.0
 class _World:
     """A place where so many threads meet, each with a value, and leave with all values."""
 
-    def __init__(self, size):
+    def __init__(self, size, turn):
         self._barrier = threading.Barrier(size, timeout=_TIMEOUT)
         self._values = [None] * size
+        self._turn = turn
 
     def exchange(self, rank, value):
         self._values[rank] = value
-        self._barrier.wait()
-        values = list(self._values)
-        self._barrier.wait()
+        self._turn.release()
+        try:
+            self._barrier.wait()
+            values = list(self._values)
+            self._barrier.wait()
+        finally:
+            self._turn.acquire()
         return values
+
+    def close(self):
+        """Has those fail who wait here."""
+        self._barrier.abort()
 
 
 class _Done:
@@ -87,12 +99,19 @@ def in_processes(size, function, name="naive", machines=None):
 
     ``machines`` has the number of each one's machine; by default they are all on one.
     """
-    worlds = _World(size), _World(size)
+    turn = threading.Lock()
+    worlds = _World(size, turn), _World(size, turn)
     machines = machines or [0] * size
 
     def play(rank):
         comm = _Comm(size, rank, worlds)
-        return function(Processes(_Communicator(comm, machines), name))
+        with turn:
+            try:
+                return function(Processes(_Communicator(comm, machines), name))
+            except BaseException:
+                for world in worlds:
+                    world.close()
+                raise
 
     with ThreadPoolExecutor(size) as pool:
         return list(pool.map(play, range(size)))
