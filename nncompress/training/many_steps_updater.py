@@ -39,7 +39,6 @@ class ManyStepsUpdater(AutoencoderUpdater):
     def __init__(self, *arguments: object, most_steps: int, most_operations: float) -> None:
         super().__init__(*arguments)
         operations = 6 * self.settings.batch_size * self.chain.count_params()
-        operations /= self.processes.size
         most = min(most_steps, int(most_operations / operations))
         self.stride = max(
             steps for steps in range(1, max(1, most) + 1) if REPORT_INTERVAL % steps == 0
