@@ -1,5 +1,6 @@
 """A run of ``nncompress train``: begun anew, or continued, and trained to its end."""
 
+import hashlib
 import os
 import shutil
 import warnings
@@ -166,6 +167,7 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     matrix, weights = processes.together(data.open)
     size, points, chosen = processes.first(lambda: _sizes(choices, matrix, options.seed, machine))
     settings = options.resolve(len(matrix), *size, processes.size)
+    processes.require_same((settings, *_digests(matrix, weights)))
     directory = processes.first(lambda: _new_directory(choices, settings, matrix, started))
     period, unwritten = choices.period or DEFAULT_PERIOD, Unwritten()
     config = _config(settings, data, matrix, gpu, period, processes) | _own_parts(choices)
@@ -217,6 +219,12 @@ def _machine(
         threadpool_limits(machine.threads)  # NumPy's, which Chainer's own steps compute with
     processes.connect(gpu)
     return machine
+
+
+def _digests(matrix: EmbeddingMatrix, weights: np.ndarray | None) -> tuple[str, bytes]:
+    """Returns fingerprints of the rows and their weights."""
+    numbers = b"" if weights is None else weights.tobytes()
+    return matrix.sample_digest(), hashlib.sha256(numbers).digest()
 
 
 def _new_directory(
@@ -291,6 +299,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             f"the run in {directory} has made {done} steps already; "
             f"wanted more than that and not {settings.iterations}"
         )
+    processes.require_same((settings, *_digests(matrix, weights)))
     period, unwritten = choices.period or _period_of(config, directory), Unwritten()
 
     def prepare() -> tuple[TrainingSession, Interruption]:

@@ -189,6 +189,22 @@ class Processes:
             raise EndedElsewhereError
         return result
 
+    def require_same(self, value: object) -> None:
+        """Refuses to go on where processes are to do different things.
+
+        Args:
+            value: What this process is to do.
+
+        Raises:
+            InputError: Another process is to do something else.
+        """
+        values = self._all_gather(value)
+        if any(other != values[0] for other in values):
+            raise InputError(
+                "the processes were started with different options, or see different tables; "
+                "wanted the same command, and the same file, for all"
+            )
+
     def gather_ends(self, status: int, seconds: float) -> list[int] | None:
         """Waits until all processes have failed, too.
 

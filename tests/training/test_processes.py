@@ -277,3 +277,16 @@ def test_pure_nccl_wants_a_gpu():
 def test_each_process_of_a_machine_takes_a_gpu_of_its_own():
     gpus = in_processes(3, lambda each: (each.gpu(1), each.gpu(-1)), machines=[0, 0, 1])
     assert gpus == [(1, -1), (2, -1), (1, -1)]
+
+
+def test_processes_that_are_to_do_different_things_are_refused():
+    def compare(processes, values):
+        try:
+            processes.require_same(values[processes.rank])
+        except InputError as error:
+            return str(error)
+        return None
+
+    assert in_processes(2, lambda processes: compare(processes, "aa")) == [None, None]
+    for told in in_processes(2, lambda processes: compare(processes, "ab")):
+        assert "different options" in told
