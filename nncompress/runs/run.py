@@ -167,7 +167,7 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     matrix, weights = processes.together(data.open)
     size, points, chosen = processes.first(lambda: _sizes(choices, matrix, options.seed, machine))
     settings = options.resolve(len(matrix), *size, processes.size)
-    processes.require_same((settings, *_digests(matrix, weights)))
+    _require_same(processes, settings, matrix, weights)
     directory = processes.first(lambda: _new_directory(choices, settings, matrix, started))
     period, unwritten = choices.period or DEFAULT_PERIOD, Unwritten()
     config = _config(settings, data, matrix, gpu, period, processes) | _own_parts(choices)
@@ -221,10 +221,20 @@ def _machine(
     return machine
 
 
-def _digests(matrix: EmbeddingMatrix, weights: np.ndarray | None) -> tuple[str, bytes]:
-    """Returns fingerprints of the rows and their weights."""
-    numbers = b"" if weights is None else weights.tobytes()
-    return matrix.sample_digest(), hashlib.sha256(numbers).digest()
+def _require_same(
+    processes: Processes,
+    settings: TrainingSettings,
+    matrix: EmbeddingMatrix,
+    weights: np.ndarray | None,
+) -> None:
+    """Refuses to train in processes that would not train the same.
+
+    Raises:
+        InputError: They would not.
+    """
+    if processes.size > 1:
+        numbers = None if weights is None else hashlib.blake2b(weights.data).digest()
+        processes.require_same((settings, matrix.sample_digest(), numbers))
 
 
 def _new_directory(
@@ -299,7 +309,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             f"the run in {directory} has made {done} steps already; "
             f"wanted more than that and not {settings.iterations}"
         )
-    processes.require_same((settings, *_digests(matrix, weights)))
+    _require_same(processes, settings, matrix, weights)
     period, unwritten = choices.period or _period_of(config, directory), Unwritten()
 
     def prepare() -> tuple[TrainingSession, Interruption]:

@@ -199,7 +199,7 @@ class Processes:
             InputError: Another process is to do something else.
         """
         values = self._all_gather(value)
-        if any(other != values[0] for other in values):
+        if any(other != value for other in values):
             raise InputError(
                 "the processes were started with different options, or see different tables; "
                 "wanted the same command, and the same file, for all"
