@@ -1,6 +1,8 @@
 """The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from nncompress.autoencoder.descent import Descent, adam_moments
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
 from nncompress.cpu import announce_compilation, run
 from nncompress.cpu import descent as compiled
-from nncompress.cpu.arena import allocate
+from nncompress.cpu.arena import allocate, allocate_together
 from nncompress.cpu.descent import Hooks, Optimizer, Shape, Weights
 from nncompress.cpu.panels import panel_numbers
 from nncompress.cpu.step import TILE_ROWS, UNITS_AT_A_TIME, Buffers, Normalization
@@ -18,6 +20,20 @@ from nncompress.random.noise import Stream, noise_words
 # Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
 _WORK_FOR_4, _WORK_FOR_8 = 4e7, 3e8
 _FEWEST_BLOCKS, _MOST_BLOCKS = 2, 8
+
+
+class Share(NamedTuple):
+    """What one of several processes has of each batch.
+
+    Attributes:
+        first: Place in the batch of its first row.
+        batch_size: Rows of the batch.
+        add_up: Replaces an array by the sum of those of all processes.
+    """
+
+    first: int
+    batch_size: int
+    add_up: Callable[[np.ndarray], None]
 
 
 class FusedAutoencoder(KernelAutoencoder):
@@ -37,6 +53,7 @@ class FusedAutoencoder(KernelAutoencoder):
         self._announced = False
         self._memory: dict[str, np.ndarray] | None = None
         self._gradients: Weights | None = None
+        self._flat_gradients: np.ndarray | None = None
         self._memory_rows = 0
         self._buffers: tuple[Buffers, Buffers] | None = None
         self._buffers_size = 0
@@ -72,7 +89,7 @@ class FusedAutoencoder(KernelAutoencoder):
             run.GRADIENTS if wanted else run.LOSS,
             gradients,
             Descent(is_adam=False),
-            run.Batches(_read_only(x), np.arange(len(x))[None], one_weight[None]),
+            run.Batches(_read_only(x), np.arange(len(x))[None], one_weight[None], 0, len(x)),
             draws,
             run.Plan(np.array([position]), np.zeros(1), np.array([self.tau])),
         )
@@ -87,6 +104,7 @@ class FusedAutoencoder(KernelAutoencoder):
         first_iteration: int,
         rates: np.ndarray,
         taus: np.ndarray,
+        share: Share | None = None,
     ) -> BatchMeans:
         """Makes optimizer steps without leaving the kernels.
 
@@ -98,28 +116,45 @@ class FusedAutoencoder(KernelAutoencoder):
             first_iteration: Number of the first step, from 0.
             rates: Learning rate of each step, Adam's bias corrections included.
             taus: Temperature of each step.
+            share: Where several processes make the steps together: what this one has. The rows
+                are its part of each batch, which may be empty.
 
         Returns:
-            The means over the steps.
+            The means over the steps, of whole batches.
         """
         iterations = np.arange(first_iteration, first_iteration + len(rows), dtype=np.int64)
-        if self._gradients is None:
-            self._gradients = self._new_gradients()
+        if self._gradients is None or not np.may_share_memory(
+            self._gradients.codebook,
+            self._flat_gradients,  # copies of the chain have two
+        ):
+            self._gradients, self._flat_gradients = self._joined_gradients()
         draws, _ = self._draws((Stream.TRAINING_NOISE, 0))
         batches = run.Batches(
-            _read_only(source), rows, np.ones(rows.shape) if weights is None else weights
+            _read_only(source),
+            rows,
+            np.ones(rows.shape) if weights is None else weights,
+            0 if share is None else share.first,
+            rows.shape[1] if share is None else share.batch_size,
         )
         plan = run.Plan(iterations, rates, taus)
-        if descent.max_grad_norm is None and not descent.decay:
+        if share is None and descent.max_grad_norm is None and not descent.decay:
             out = self._train(run.STEPS, self._gradients, descent, batches, draws, plan)
         else:
-            out = self._train_with_hooks(descent, batches, draws, plan)
+            out = self._train_one_by_one(descent, batches, draws, plan, share)
         return BatchMeans(*out.mean(axis=0).tolist())
 
-    def _train_with_hooks(
-        self, descent: Descent, batches: run.Batches, draws: run.Draws, plan: run.Plan
+    def _train_one_by_one(
+        self,
+        descent: Descent,
+        batches: run.Batches,
+        draws: run.Draws,
+        plan: run.Plan,
+        share: Share | None,
     ) -> np.ndarray:
-        """Makes steps one by one, with weight decay or clipping; returns as ``_train`` does."""
+        """Makes steps with something between gradients and descent; returns as ``_train`` does.
+
+        That is the sum over the processes, weight decay, and clipping.
+        """
         hooks = Hooks(descent.max_grad_norm or 0.0, descent.decay, descent.decays_first)
         optimizer = self._optimizer(descent, self._gradients)
         shape = self._shape(batches.rows.shape[1])
@@ -128,10 +163,20 @@ class FusedAutoencoder(KernelAutoencoder):
             own = slice(step, step + 1)
             batch = batches._replace(rows=batches.rows[own], weights=batches.weights[own])
             numbers = run.Plan(*(each[own] for each in plan))
-            out.append(self._train(run.GRADIENTS, self._gradients, descent, batch, draws, numbers))
+            if batch.rows.size:
+                means = self._train(run.GRADIENTS, self._gradients, descent, batch, draws, numbers)
+            else:  # there are fewer rows than processes
+                means = np.zeros((1, 3))
+                self._flat_gradients[...] = 0
+            out.append(means)
+            if share is not None:
+                share.add_up(self._flat_gradients)
             rate = float(plan.rates[step])
             self._run(compiled.descend, shape.blocks, shape, optimizer, hooks, rate)
-        return np.concatenate(out)
+        means = np.concatenate(out)
+        if share is not None:
+            share.add_up(means)
+        return means
 
     def _train(
         self,
@@ -192,11 +237,19 @@ class FusedAutoencoder(KernelAutoencoder):
         return Normalization(self.centre, self.codebook.dtype.type(self.scale))
 
     def _new_gradients(self) -> Weights:
-        shapes = {
+        return Weights(**allocate(self._shapes()))
+
+    def _joined_gradients(self) -> tuple[Weights, np.ndarray]:
+        """Returns memory for gradients, and the same as one array."""
+        arrays, memory = allocate_together(self._shapes())
+        memory[...] = 0  # what lies between them is added up too
+        return Weights(**arrays), memory.view(self.codebook.dtype)
+
+    def _shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        return {
             name: (parameter.shape, parameter.dtype)
             for name, parameter in zip(Weights._fields, self.kernel_parameters(), strict=True)
         }
-        return Weights(**allocate(shapes))
 
     def _optimizer(self, descent: Descent, gradients: Weights) -> Optimizer:
         """Returns an optimizer with Adam's moments, which Chainer saves and restores."""

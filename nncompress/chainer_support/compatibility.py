@@ -1,5 +1,7 @@
 """Chainer for the other modules, which take ``chainer`` from here; see ``importing.py``."""
 
+from types import ModuleType
+
 from nncompress.chainer_support.importing import KNOWN_CHAINER, install, installed_version
 
 
@@ -25,4 +27,11 @@ _check_version()
 install()
 import chainer  # noqa: E402
 
-__all__ = ["UnsupportedChainerError", "chainer"]
+__all__ = ["UnsupportedChainerError", "chainer", "import_chainermn"]
+
+
+def import_chainermn() -> ModuleType:
+    """Returns ChainerMN, which comes with Chainer; its communicators need mpi4py."""
+    import chainermn
+
+    return chainermn

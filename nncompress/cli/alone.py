@@ -1,11 +1,11 @@
 """Running one command of ``nncompress`` as a script of its own."""
 
-import argparse
 import sys
 from pathlib import Path
 from types import ModuleType
 
 from nncompress.cli import memory
+from nncompress.cli.together import Parser
 
 
 def main(command: ModuleType, argv: list[str] | None = None, **options: object) -> object:
@@ -22,7 +22,7 @@ def main(command: ModuleType, argv: list[str] | None = None, **options: object) 
     Raises:
         InputError: Something given cannot be used, or there is not enough memory.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=command.__doc__,
         epilog=f"example: python {Path(sys.argv[0]).name} {command.EXAMPLE}",
     )

@@ -45,17 +45,17 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
             _flush()
         if in_main_thread:
             signals.at_once(program)
-    except BrokenPipeError:
-        sys.exit(_BROKEN_PIPE)
+    except BrokenPipeError as error:
+        sys.exit(status_of(error))
     except (InputError, ImportError, OSError) as error:
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(status_of(error))
     except Diverged as error:
         print(f"{program}: error: {error}", file=sys.stderr)
-        sys.exit(3)
+        sys.exit(status_of(error))
     except MemoryError as error:
         print(f"{program}: error: not enough memory: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(status_of(error))
     except KeyboardInterrupt as error:
         interrupted = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
         if in_main_thread:  # nothing is left to do in good order: another signal just ends it
@@ -66,6 +66,17 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
         signals.end_line(program, str(interrupted))
         # Python would wait for its threads, and those of a team may wait for this one's part.
         os._exit(128 + interrupted.signal)
+
+
+def status_of(error: BaseException) -> int:
+    """Returns the status that an error ends a command with."""
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + (error.signal if isinstance(error, Interrupted) else signal.SIGINT)
+    if isinstance(error, BrokenPipeError):
+        return _BROKEN_PIPE
+    if isinstance(error, Diverged):
+        return 3
+    return 2 if isinstance(error, (InputError, ImportError, OSError, MemoryError)) else 1
 
 
 def _flush() -> None:

@@ -20,6 +20,7 @@ from nncompress.cli import (
     similar,
     train,
 )
+from nncompress.cli.together import Parser
 from nncompress.errors import InputError
 from nncompress.version import __version__
 
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nncompress",
         description="Compress a table of vectors, and look into the result.",
         epilog="example: nncompress compress glove.6B.300d.txt glove.nnc",

@@ -5,16 +5,25 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nncompress.cli import together
 from nncompress.errors import InputError, TrainingInterrupted
-from nncompress.training.settings import MATRIX_DTYPES, OBJECTIVES, OPTIMIZERS, RECIPES
+from nncompress.training.settings import (
+    COMMUNICATORS,
+    MATRIX_DTYPES,
+    OBJECTIVES,
+    OPTIMIZERS,
+    RECIPES,
+)
 
 if TYPE_CHECKING:
     from nncompress.evaluate.target import Target
     from nncompress.runs.run import RunChoices, TrainingRun
+    from nncompress.training.processes import Processes
 
 DEFAULT_MATRIX = Path("data/glove.6B.300d.npy")
 EXAMPLE = "--M 32 --K 16 --input-matrix data/glove.6B.50d.npy"
@@ -33,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         dest="batch_size",
         metavar="BATCHSIZE",
-        help="rows a step (default: 64)",
+        help="rows a step, of each process (fast: 32, others: 64)",
     )
     add("-e", "--epoch", type=int, dest="epochs", metavar="EPOCH",
         help="passes over the rows (fast: chosen, paper and authors: 200)")  # fmt: skip
@@ -86,7 +95,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="seed of everything random (default: 0)")
     add("-o", "--out", type=Path, help="where run directories go (default: result)")
     add("--dir-prefix", help="a word in the run directory's name (default: model)")
-    add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
+    add(
+        "--threads",
+        type=int,
+        help="threads of each process on the CPU (default: its share of the usable cores)",
+    )
+    add(
+        "--communicator",
+        choices=COMMUNICATORS,
+        help="train in the processes that mpiexec has started; pure_nccl is for GPUs",
+    )
     add("--recipe", choices=list(RECIPES), help="(default: fast)")
 
 
@@ -109,6 +127,16 @@ def run(
         OutputError: Something could not be written.
         TrainingInterrupted: A signal came while training; the message tells how to go on.
     """
+    with together.one_speaks(processes := together.open_processes(arguments.communicator)):
+        return _run(arguments, processes, optimizer, extensions)
+
+
+def _run(
+    arguments: argparse.Namespace,
+    processes: "Processes",
+    optimizer: object,
+    extensions: Sequence[object],
+) -> Path:
     started = datetime.now()
     resumed, matrix, every = arguments.resume, arguments.input_matrix, arguments.snapshot_every
     if resumed is None and matrix is None:
@@ -137,13 +165,19 @@ def run(
         out=arguments.out,
         prefix=arguments.dir_prefix,
         period=None if every is None else SnapshotPeriod.of(every),
+        processes=processes,
     )
-    if resumed is not None:
-        with alone_in(run_directory_of(resumed)):
+    with ExitStack() as stack:
+
+        def lock(directory: Path) -> None:
+            processes.first(lambda: stack.enter_context(alone_in(directory)))
+
+        if resumed is not None:
+            lock(run_directory_of(resumed))
             return _train(continued_run(resumed, choices), arguments, started, choices)
-    training = new_run(choices, started)
-    _tell_of_tau(arguments)
-    with alone_in(training.directory):
+        training = new_run(choices, started)
+        _tell_of_tau(arguments)
+        lock(training.directory)
         return _train(training, arguments, started, choices)
 
 
@@ -157,7 +191,7 @@ def _train(
     try:
         training.train(started)
     except TrainingInterrupted as error:
-        command = _continuing(arguments, training.directory)
+        command = _continuing(arguments, training.directory, choices.processes)
         own = (
             ", with the same optimizer and extensions"
             if choices.optimizer or choices.extensions
@@ -168,11 +202,13 @@ def _train(
     return training.directory
 
 
-def _continuing(arguments: argparse.Namespace, directory: Path) -> str:
+def _continuing(arguments: argparse.Namespace, directory: Path, processes: "Processes") -> str:
     """Returns the command line that goes on with a run."""
     # The command nncompress knows its commands' names; a script has one.
     name = getattr(arguments, "command", None)
     words = ["nncompress", name] if name else ["python", sys.argv[0]]
+    if processes.name is not None:
+        words = ["mpiexec", "-n", str(processes.size), *words, "--communicator", processes.name]
     return shlex.join([*words, "--resume", str(directory)])
 
 

@@ -22,6 +22,21 @@ def allocate(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str
     Returns:
         The arrays by name, not initialized.
     """
+    return allocate_together(arrays)[0]
+
+
+def allocate_together(
+    arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Makes such arrays, and shows the memory that they are in.
+
+    Args:
+        arrays: Shape and type of each, by name.
+
+    Returns:
+        The arrays by name, and uint8 ``(bytes,)``: all of them with what lies between them, which
+        is not initialized either.
+    """
     places, end = {}, 0
     for name, (shape, dtype) in arrays.items():
         places[name] = end
@@ -29,10 +44,11 @@ def allocate(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str
         end += (-(-size // LINE_BYTES) + _STAGGER) * LINE_BYTES
     memory = np.empty(end + LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % LINE_BYTES
-    return {
+    made = {
         name: np.ndarray(shape, dtype, memory.data, first + places[name])
         for name, (shape, dtype) in arrays.items()
     }
+    return made, memory[first : first + end]
 
 
 def on_a_line(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

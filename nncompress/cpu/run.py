@@ -41,6 +41,9 @@ class Batches(NamedTuple):
     source: np.ndarray  # (N, D), where rows are gathered from
     rows: np.ndarray  # (batches, batch_size), indices into it
     weights: np.ndarray  # float64 (batches, batch_size), the rows' weights in the loss
+    # Where these are parts of batches, of which other processes have the rest:
+    first: int  # place in its batch of the first row of each part
+    whole: int  # rows of a whole batch
 
 
 class Draws(NamedTuple):
@@ -94,13 +97,15 @@ def train(
         buffers: Working memory for a tile.
         rest: The same, for a batch's last tile where it is less high.
         weights: The parameters.
-        gradients: Overwritten unless the task is ``LOSS``.
+        gradients: Overwritten unless the task is ``LOSS``; a part's share of them where batches
+            are parts.
         optimizer: The optimizer of ``STEPS``.
         batches: The rows.
         normalization: Their normalization.
         draws: The noise.
         plan: Learning rates, temperatures and noise positions.
-        out: float64 ``(batches, 3)``: loss of the normalized rows, maxp, and the weighted loss.
+        out: float64 ``(batches, 3)``: loss of the normalized rows, maxp, and the weighted loss,
+            or a part's share of these.
     """
     passed = np.int64(0)
     steps, batch_size = batches.rows.shape
@@ -120,7 +125,7 @@ def train(
             end = min(first + TILE_ROWS, batch_size)
             tile = Tile(
                 batches.source, batches.rows[step, first:end], batches.weights[step, first:end],
-                first, batch_size,
+                batches.first + first, batches.whole,
             )  # fmt: skip
             own = buffers if end - first == buffers.h.shape[1] else rest
             passed = forward(
@@ -136,7 +141,7 @@ def train(
                     task == STEPS and end == batch_size, optimizer, plan.rates[step],
                 )  # fmt: skip
         if thread == 0:
-            _report(buffers.certain, squares, weighted_squares, batch_size, out, step)
+            _report(buffers.certain, squares, weighted_squares, batches.whole, out, step)
 
 
 @njit(**PART)

@@ -70,7 +70,12 @@ def philox(counter: list[np.ndarray], key: tuple[int, int]) -> list[np.ndarray]:
 
 
 def gumbel_noise(
-    seed: int, stream: Stream, position: int, shape: tuple[int, int, int], dtype: type = np.float32
+    seed: int,
+    stream: Stream,
+    position: int,
+    shape: tuple[int, int, int],
+    dtype: type = np.float32,
+    first_row: int = 0,
 ) -> np.ndarray:
     """Draws from Gumbel(0, 1), as minus the logarithm of Exponential(1).
 
@@ -80,6 +85,7 @@ def gumbel_noise(
         position: Number of the draw within the stream, for instance the iteration.
         shape: ``(rows, M, K)``.
         dtype: float32 or float64.
+        first_row: Place in the batch of the first of these rows.
 
     Returns:
         Finite numbers of that shape and type.
@@ -87,7 +93,7 @@ def gumbel_noise(
     num_rows, num_codebooks, num_codewords = shape
     width = -(-num_codewords // 4)
     *key, c2, c3 = noise_words(seed, stream, position).astype(np.uint64)
-    row = np.arange(num_rows, dtype=np.uint64)[:, None]
+    row = np.arange(first_row, first_row + num_rows, dtype=np.uint64)[:, None]
     column = np.arange(num_codebooks * width, dtype=np.uint64)[None, :]
     words = philox([row, column, np.broadcast_to(c2, (1, 1)), np.broadcast_to(c3, (1, 1))], key)
     uniform = (np.stack(words, axis=2) + 0.5) * 2.0**-32

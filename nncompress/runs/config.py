@@ -15,7 +15,7 @@ from nncompress.formats.files import atomic_path
 from nncompress.formats.npy import open_file
 from nncompress.formats.strict_json import strict_json
 from nncompress.training.rules import PATH, POSITIVE, TEXT, Rule, list_of, one_of, optional, whole
-from nncompress.training.settings import OBJECTIVES, RULES
+from nncompress.training.settings import COMMUNICATORS, OBJECTIVES, RULES
 
 CONFIG_FILE = "config.json"
 # What the file calls some settings.
@@ -42,6 +42,8 @@ _SCHEMA: dict[str, Rule] = {
     "objective": one_of(OBJECTIVES),
     "weights": optional(PATH),
     "gpu": whole(-1),
+    "communicator": optional(one_of(COMMUNICATORS)),
+    "processes": whole(1),
     "own_optimizer": optional(TEXT),
     "own_extensions": list_of(TEXT, "a list of names"),
 }

@@ -7,23 +7,32 @@ from contextlib import contextmanager
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import SIGNALS, TrainingInterrupted
+from nncompress.training.processes import ALONE, Processes
 
 
 class Interruption(chainer.training.Extension):
     """Ends training after the update under way, when SIGINT (Ctrl-C), SIGTERM or SIGHUP has come.
+
+    Where several processes train together, a signal to any of them ends the training of all.
 
     It is to be the last extension of all, with a trigger that fires after each update, so that
     whatever is saved then is complete.
 
     Args:
         actions: Called with the trainer before training ends, in this order, to save things.
+        processes: Those that train together.
     """
 
     default_name = "interruption"
     priority = -1_000
 
-    def __init__(self, *actions: Callable[[chainer.training.Trainer], None]) -> None:
+    def __init__(
+        self,
+        *actions: Callable[[chainer.training.Trainer], None],
+        processes: Processes = ALONE,
+    ) -> None:
         self._actions = actions
+        self._processes = processes
         self._received: int | None = None
 
     @contextmanager
@@ -61,10 +70,11 @@ class Interruption(chainer.training.Extension):
         Raises:
             TrainingInterrupted: One has.
         """
-        if self._received is None:
+        received = self._processes.highest(self._received or 0)
+        if not received:
             return
         for action in self._actions:
             action(trainer)
         raise TrainingInterrupted(
-            self._received, f"interrupted at iteration {trainer.updater.iteration}"
+            received, f"interrupted at iteration {trainer.updater.iteration}"
         )

@@ -1,5 +1,6 @@
 """A run of ``nncompress train``: begun anew, or continued, and trained to its end."""
 
+import hashlib
 import os
 import shutil
 import warnings
@@ -7,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
@@ -34,6 +38,7 @@ from nncompress.runs.trainer_snapshots import (
 from nncompress.runs.unwritten import Unwritten
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.best import BestParameters
+from nncompress.training.processes import ALONE, Processes
 from nncompress.training.session import TrainingSession
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
@@ -52,10 +57,11 @@ class RunChoices:
         num_codewords: K.
         target: The goal that M and K are to be chosen for.
         gpu: Number of the GPU, -1 for the CPU.
-        threads: Threads to compute with on a CPU.
+        threads: Threads to compute with on a CPU, of each process.
         out: Directory that run directories are made in.
         prefix: A word in the run directory's name.
         period: The time between two of the trainer's snapshots.
+        processes: Those that train together, all with the same choices.
         optimizer: An optimizer of Chainer's in place of the one that the options name, set up on
             no link yet.
         extensions: Chainer's or your own, beside those that fill the run directory.
@@ -71,6 +77,7 @@ class RunChoices:
     out: Path | None = None
     prefix: str | None = None
     period: SnapshotPeriod | None = None
+    processes: Processes = ALONE
     optimizer: chainer.GradientMethod | None = None
     extensions: Sequence[object] = ()
 
@@ -85,6 +92,7 @@ class TrainingRun:
         session: Chain and trainer.
         interruption: An extension of the trainer that ends training when a signal comes.
         unwritten: Takes note of files that cannot be written.
+        processes: Those that train together, of which the first one writes.
     """
 
     directory: Path
@@ -92,6 +100,7 @@ class TrainingRun:
     session: TrainingSession
     interruption: Interruption
     unwritten: Unwritten
+    processes: Processes
 
     def train(self, started: datetime) -> None:
         """Trains to the end, with everything logged.
@@ -106,6 +115,19 @@ class TrainingRun:
                 from before.
             OutputError: Training is complete, and a file could not be written.
         """
+        if self.processes.is_first:
+            self._train_and_log(started)
+        else:
+            with self.interruption.listen():
+                self.session.run()
+        self.processes.first(
+            lambda: self.unwritten.check(
+                "training is complete",
+                f"make room and continue the run in {self.directory}, which writes it",
+            )
+        )
+
+    def _train_and_log(self, started: datetime) -> None:
         log_path = self.directory / LOG_FILE
         try:
             with (
@@ -126,10 +148,6 @@ class TrainingRun:
         except TrainingInterrupted as error:
             parts = filter(None, (str(error), self.unwritten.told()))
             raise TrainingInterrupted(error.signal, "; ".join(parts)) from None
-        self.unwritten.check(
-            "training is complete",
-            f"make room and continue the run in {self.directory}, which writes it",
-        )
 
 
 def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
@@ -142,33 +160,90 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     Raises:
         InputError: Something cannot be used. Nothing has been written then.
     """
-    options = TrainingOptions(**choices.options)
-    machine = Machine(-1 if choices.gpu is None else choices.gpu, choices.threads)
-    options.check_machine(machine)
+    options, processes = TrainingOptions(**choices.options), choices.processes
+    gpu = -1 if choices.gpu is None else choices.gpu
     data = TrainingData(**choices.data)
-    matrix, weights = data.open()
-    size, points, chosen = _sizes(choices, matrix, options.seed, machine)
-    settings = options.resolve(len(matrix), *size)
-    check_run_space(choices.out or Path("result"), settings, *matrix.shape)
-    directory = create_run_directory(
-        choices.out or Path("result"), choices.prefix or "model", settings, started
-    )
+    machine = _machine(choices, gpu, options, options.matrix_dtype)
+    matrix, weights = processes.together(data.open)
+    size, points, chosen = processes.first(lambda: _sizes(choices, matrix, options.seed, machine))
+    settings = options.resolve(len(matrix), *size, processes.size)
+    _require_same(processes, settings, matrix, weights)
+    directory = processes.first(lambda: _new_directory(choices, settings, matrix, started))
     period, unwritten = choices.period or DEFAULT_PERIOD, Unwritten()
-    try:
-        config = _config(settings, data, matrix, machine.gpu, period)
-        if chosen is not None:
-            config["rate_distortion"] = [asdict(point) for point in points]
-            plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
-        config |= _own_parts(choices)
-        write_config(directory, config)
-        session = make_run_session(
+    config = _config(settings, data, matrix, gpu, period, processes) | _own_parts(choices)
+
+    def prepare() -> tuple[TrainingSession, Interruption]:
+        if processes.is_first:
+            if chosen is not None:
+                config["rate_distortion"] = [asdict(point) for point in points]
+                plot_rate_distortion(directory / "plots" / "rate_distortion.png", points, chosen)
+            write_config(directory, config)
+        return make_run_session(
             matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions,
-            period, unwritten,
+            period, unwritten, processes,
         )  # fmt: skip
+
+    try:
+        session = processes.together(prepare)
     except BaseException:
-        shutil.rmtree(directory)
+        if processes.is_first:
+            shutil.rmtree(directory)
         raise
-    return TrainingRun(directory, config, *session, unwritten)
+    return TrainingRun(directory, config, *session, unwritten, processes)
+
+
+def _machine(
+    choices: RunChoices, gpu: int, options: TrainingOptions, matrix_dtype: str
+) -> Machine:
+    """Opens the machine that this process trains on.
+
+    Args:
+        choices: The user's choices.
+        gpu: Number of the GPU that they mean; -1 for the CPU.
+        options: What they want of training.
+        matrix_dtype: The type of the matrix on a GPU, theirs or the run's.
+
+    Raises:
+        InputError: It cannot be had, or does not do what is wanted.
+    """
+    processes = choices.processes
+    threads = processes.threads if choices.threads is None else choices.threads
+    machine = processes.together(lambda: Machine(processes.gpu(gpu), threads))
+    options.check_machine(machine)
+    if processes.size > 1 and gpu >= 0 and matrix_dtype != "float32":
+        raise InputError(
+            f"the matrix is of {matrix_dtype} on the GPU (--matrix-dtype), and processes that "
+            "train together do not keep it there; wanted float32, or one process"
+        )
+    if processes.size > 1:
+        threadpool_limits(machine.threads)  # NumPy's, which Chainer's own steps compute with
+    processes.connect(gpu)
+    return machine
+
+
+def _require_same(
+    processes: Processes,
+    settings: TrainingSettings,
+    matrix: EmbeddingMatrix,
+    weights: np.ndarray | None,
+) -> None:
+    """Refuses to train in processes that would not train the same.
+
+    Raises:
+        InputError: They would not.
+    """
+    if processes.size > 1:
+        numbers = None if weights is None else hashlib.blake2b(weights.data).digest()
+        processes.require_same((settings, matrix.sample_digest(), numbers))
+
+
+def _new_directory(
+    choices: RunChoices, settings: TrainingSettings, matrix: EmbeddingMatrix, started: datetime
+) -> Path:
+    """Makes the run directory."""
+    parent = choices.out or Path("result")
+    check_run_space(parent, settings, *matrix.shape)
+    return create_run_directory(parent, choices.prefix or "model", settings, started)
 
 
 def _sizes(
@@ -201,26 +276,20 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             then.
     """
     directory = run_directory_of(resumed)
-    config = read_config(directory)
-    clear_up(directory)
-    if resumed == directory:
-        source, arrays = newest_trainer_snapshot(directory) or (None, None)
-    else:
-        source, arrays = resumed, read_trainer_snapshot(resumed)
-    if arrays is None and snapshots_by_name(directory):
-        raise InputError(
-            f"{directory} has no trainer snapshot (trainer_snapshot_<n>.npz) to continue from; "
-            "train anew"
-        )
+    processes = choices.processes
+    config = processes.together(lambda: read_config(directory))
+    source, arrays = processes.first(lambda: _snapshot_of(resumed, directory))
     _refuse_other_parts(choices, config, directory)
     settings, data = _settings_of(directory, config)
     _refuse_changes(choices, config | data.config(), directory)
-    machine = Machine(config["gpu"] if choices.gpu is None else choices.gpu, choices.threads)
-    TrainingOptions(**choices.options).check_machine(machine)
+    gpu = config["gpu"] if choices.gpu is None else choices.gpu
+    options = TrainingOptions(**choices.options)
+    matrix_dtype = choices.options.get("matrix_dtype", settings.matrix_dtype)
+    machine = _machine(choices, gpu, options, matrix_dtype)
     changed = {name: value for name, value in choices.options.items() if name in _MAY_DIFFER}
     epochs = changed.pop("epochs", None)
     settings = replace(settings, **changed)
-    matrix, weights = data.open()
+    matrix, weights = processes.together(data.open)
     if list(matrix.shape) != config["matrix_shape"]:
         raise InputError(
             f"{data.matrix} has shape {matrix.shape} now; the run in {directory} was trained on "
@@ -240,25 +309,56 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
             f"the run in {directory} has made {done} steps already; "
             f"wanted more than that and not {settings.iterations}"
         )
-    check_run_space(directory, settings, *matrix.shape)
+    _require_same(processes, settings, matrix, weights)
     period, unwritten = choices.period or _period_of(config, directory), Unwritten()
-    session, interruption = make_run_session(
-        matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions,
-        period, unwritten,
-    )  # fmt: skip
-    if arrays is not None:
-        try:
-            chainer.serializers.NpzDeserializer(arrays).load(session.trainer)
-        except (
-            *(ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError),
-            StopIteration,
-        ) as error:
-            raise InputError(f"{source} is not a trainer snapshot of this run: {error}") from None
-    _complete_best(session.best, directory, settings)
-    remove_later(directory, done)
-    config |= _config(settings, data, matrix, machine.gpu, period)
-    write_config(directory, config)
-    return TrainingRun(directory, config, session, interruption, unwritten)
+
+    def prepare() -> tuple[TrainingSession, Interruption]:
+        if processes.is_first:
+            check_run_space(directory, settings, *matrix.shape)
+        session, interruption = make_run_session(
+            matrix, settings, directory, machine, weights, choices.optimizer, choices.extensions,
+            period, unwritten, processes,
+        )  # fmt: skip
+        if arrays is not None:
+            _restore(session.trainer, arrays, source)
+        _complete_best(session.best, directory, settings)
+        return session, interruption
+
+    session = processes.together(prepare)
+    config |= _config(settings, data, matrix, gpu, period, processes)
+    if processes.is_first:
+        remove_later(directory, done)
+        write_config(directory, config)
+    return TrainingRun(directory, config, *session, unwritten, processes)
+
+
+def _snapshot_of(
+    resumed: Path, directory: Path
+) -> tuple[Path | None, dict[str, np.ndarray] | None]:
+    """Reads the trainer's snapshot that a run goes on from, after clearing up; None: the start."""
+    clear_up(directory)
+    if resumed != directory:
+        return resumed, read_trainer_snapshot(resumed)
+    found = newest_trainer_snapshot(directory)
+    if found is None and snapshots_by_name(directory):
+        raise InputError(
+            f"{directory} has no trainer snapshot (trainer_snapshot_<n>.npz) to continue from; "
+            "train anew"
+        )
+    return found or (None, None)
+
+
+def _restore(
+    trainer: chainer.training.Trainer, arrays: Mapping[str, np.ndarray], source: Path
+) -> None:
+    """Brings a trainer to where a snapshot was taken."""
+    try:
+        chainer.serializers.NpzDeserializer(arrays).load(trainer)
+    except (
+        *(ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError),
+        StopIteration,
+    ) as error:
+        raise InputError(f"{source} is not a trainer snapshot of this run: {error}") from None
 
 
 def run_directory_of(resumed: Path) -> Path:
@@ -349,6 +449,7 @@ def _config(
     matrix: EmbeddingMatrix,
     gpu: int,
     period: SnapshotPeriod,
+    processes: Processes,
 ) -> dict[str, object]:
     config = {CONFIG_NAMES.get(name, name): value for name, value in asdict(settings).items()}
     return (
@@ -359,6 +460,8 @@ def _config(
             "matrix_sample": matrix.sample_digest(),
             "epoch": round(settings.iterations * settings.batch_size / len(matrix), 3),
             "gpu": gpu,
+            "communicator": processes.name,
+            "processes": processes.size,
             "snapshot_every": period.text,
         }
     )
@@ -403,10 +506,13 @@ def _refuse_changes(choices: RunChoices, config: dict[str, object], directory: P
         else value
         for name, value in choices.data.items()
     }
+    size = choices.processes.size
     for name, value in given.items():
-        known = config.get(CONFIG_NAMES.get(name, name))
+        known, seen = config.get(CONFIG_NAMES.get(name, name)), value
+        if name == "batch_size" and size > 1:
+            value, seen = size * value, f"{size} x {value}"
         if value != known:
             raise InputError(
-                f"{CONFIG_NAMES.get(name, name)} is {value}, and the run in {directory} has "
+                f"{CONFIG_NAMES.get(name, name)} is {seen}, and the run in {directory} has "
                 f"{known}; leave it out to continue that run, or start a new one"
             )

@@ -1,7 +1,7 @@
 """The trainer of a run: a session, and the extensions that fill its directory."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from nncompress.runs.snapshot_period import SnapshotPeriod
 from nncompress.runs.trainer_snapshots import TrainerSnapshots
 from nncompress.runs.unwritten import Unwritten
 from nncompress.sources import EmbeddingMatrix
+from nncompress.training.processes import Processes
 from nncompress.training.session import TrainingSession, make_session
 from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import (
@@ -49,6 +50,7 @@ def make_run_session(
     extensions: Sequence[object],
     period: SnapshotPeriod,
     unwritten: Unwritten,
+    processes: Processes,
 ) -> tuple[TrainingSession, Interruption]:
     """Builds a session whose trainer logs, plots and saves into a run directory.
 
@@ -62,13 +64,37 @@ def make_run_session(
         extensions: The user's own.
         period: The time between two of the trainer's snapshots.
         unwritten: Takes note of files that cannot be written.
+        processes: Those that train together, of which the first one writes and prints.
 
     Returns:
         The session, and the extension that ends it in good order when a signal comes.
     """
     session = make_session(
-        matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory
+        matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory,
+        processes=processes,
+    )  # fmt: skip
+    has_weights = weights is not None
+    actions = (
+        _fill_directory(session, settings, directory, has_weights, period, unwritten)
+        if processes.is_first
+        else ()
     )
+    for extension in extensions:
+        session.trainer.extend(extension)
+    interruption = Interruption(*actions, processes=processes)
+    session.trainer.extend(interruption, trigger=UpdateTrigger())
+    return session, interruption
+
+
+def _fill_directory(
+    session: TrainingSession,
+    settings: TrainingSettings,
+    directory: Path,
+    has_weights: bool,
+    period: SnapshotPeriod,
+    unwritten: Unwritten,
+) -> Sequence[Callable[[chainer.training.Trainer], None]]:
+    """Has a trainer log, plot and save; returns what is to be done before it is interrupted."""
     trainer = session.trainer
     last = settings.iterations
     often = ReportTrigger(last, iterations=REPORT_INTERVAL)
@@ -88,7 +114,7 @@ def make_run_session(
     plots = {quantity: _plot(quantity, last, often, unwritten) for quantity in ("loss", "maxp")}
     for quantity, plot in plots.items():
         trainer.extend(plot, name=f"PlotReport_{quantity}")
-    printed = _PRINTED if weights is None else (*_PRINTED, *_PRINTED_WITH_WEIGHTS)
+    printed = (*_PRINTED, *_PRINTED_WITH_WEIGHTS) if has_weights else _PRINTED
     table, progress = report_on_console(trainer, printed, "LogReport_iteration", sys.stdout)
     trainer.extend(table, trigger=often)
     trainer.extend(progress, trigger=each_update)
@@ -99,11 +125,7 @@ def make_run_session(
         if period.iterations is None
         else ReportTrigger(last, iterations=period.iterations),
     )
-    for extension in extensions:
-        trainer.extend(extension)
-    interruption = Interruption(snapshots, *(plot.draw for plot in plots.values()))
-    trainer.extend(interruption, trigger=each_update)
-    return session, interruption
+    return snapshots, *(plot.draw for plot in plots.values())
 
 
 def _plot(

@@ -6,6 +6,7 @@ from itertools import groupby
 import numpy as np
 
 from nncompress.autoencoder.descent import Descent
+from nncompress.autoencoder.fused import Share
 from nncompress.autoencoder.kernel_chain import BatchMeans
 from nncompress.training.many_steps_updater import ManyStepsUpdater
 
@@ -37,7 +38,12 @@ class FusedUpdater(ManyStepsUpdater):
 
     def _make_equal_steps(self, first: int, rows: np.ndarray, descent: Descent) -> BatchMeans:
         """Makes steps on rows ``(steps, batch_size)``, and returns means over them."""
+        share = None
+        if self.processes.size > 1:
+            own = self.processes.part(rows.shape[1])
+            share = Share(own.start, rows.shape[1], self.processes.add_up)
+            rows = np.ascontiguousarray(rows[:, own])
         source, places = self.matrix.source_of(rows)
         weights = None if self.weights is None else self.weights[rows]
         numbers = self.numbers(range(first, first + len(rows)), descent)
-        return self.chain.train_steps(descent, source, places, weights, first, *numbers)
+        return self.chain.train_steps(descent, source, places, weights, first, *numbers, share)

@@ -17,15 +17,42 @@ from nncompress.machine import Machine
 from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.many_steps_updater import ManyStepsUpdater
+from nncompress.training.processes import ALONE, Processes
 from nncompress.training.row_iterator import EpochCounter
 from nncompress.training.settings import TrainingSettings
+from nncompress.training.updater import AutoencoderUpdater
 
 _MOST_STEPS, _MOST_OPERATIONS = 200, 1e12
 # The most that the rows of an update take, where rows are sent.
 _STREAMED_BYTES = 64 << 20
 
 
-class GpuUpdater(ManyStepsUpdater):
+class _GpuOrder:
+    """The order of the rows that GPUs make for themselves, for an updater."""
+
+    def make_iterator(self) -> chainer.dataset.Iterator:
+        """Returns a counter of batches: which rows they have follows from their numbers."""
+        settings = self.settings
+        return EpochCounter(len(self.matrix), settings.batch_size, settings.short_batches)
+
+    def next_rows(self) -> np.ndarray:
+        """Returns the indices of the next batch's rows, int64: those that the GPU would take."""
+        settings = self.settings
+        self.get_iterator("main").next()
+        size, seed = settings.batch_size, settings.seed
+        rows = len(self.matrix)
+        return batch_rows(self.iteration, 1, size, rows, seed, settings.short_batches)
+
+
+class SharingGpuUpdater(_GpuOrder, AutoencoderUpdater):
+    """Updates a ``GpuAutoencoder`` a step an update, where several processes train together.
+
+    Kernels compute the gradients of the process's part of a batch, whose rows are sent for the
+    step; Chainer makes the step after ChainerMN's communicator has taken the gradients' mean.
+    """
+
+
+class GpuUpdater(_GpuOrder, ManyStepsUpdater):
     """Updates a ``GpuAutoencoder`` by recorded launches.
 
     A matrix that fits stays on the GPU. Rows of a larger one are sent while the steps before them
@@ -41,6 +68,7 @@ class GpuUpdater(ManyStepsUpdater):
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name, whose learning rate and clipping do
             not apply to it.
+        processes: This one alone.
 
     Raises:
         InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
@@ -54,6 +82,7 @@ class GpuUpdater(ManyStepsUpdater):
         machine: Machine,
         weights: np.ndarray | None = None,
         optimizer: chainer.GradientMethod | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         if settings.matrix_dtype == "float16":
             refuse_large_numbers(matrix, chain.normalization())
@@ -63,7 +92,7 @@ class GpuUpdater(ManyStepsUpdater):
             batch_bytes = 4 * settings.batch_size * (matrix.dim + 1)
             most = min(most, max(1, _STREAMED_BYTES // batch_bytes))
         super().__init__(
-            matrix, chain, settings, machine, weights, optimizer,
+            matrix, chain, settings, machine, weights, optimizer, processes,
             most_steps=most, most_operations=_MOST_OPERATIONS,
         )  # fmt: skip
         self._streamed: StreamedRows | None = None
@@ -80,16 +109,6 @@ class GpuUpdater(ManyStepsUpdater):
         self._planned_for: tuple[object, ...] | None = None
         self._means = chain.runtime.xp.zeros(3, dtype=np.float64)
         self._unreported = 0
-
-    def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns a counter of batches: which rows they have follows from their numbers."""
-        settings = self.settings
-        return EpochCounter(len(self.matrix), settings.batch_size, settings.short_batches)
-
-    def next_rows(self) -> np.ndarray:
-        """Returns the indices of the next batch's rows, int64: those that the GPU would take."""
-        self.get_iterator("main").next()
-        return self._rows_of(self.iteration)
 
     def make_steps(self, first: int, batches: Sequence[None], descent: Descent) -> None:
         """Makes steps, and reports means if it is time."""
@@ -140,11 +159,6 @@ class GpuUpdater(ManyStepsUpdater):
             else:
                 yield first, 1, rest
             first += full or 1
-
-    def _rows_of(self, step: int) -> np.ndarray:
-        settings = self.settings
-        size, seed = settings.batch_size, settings.seed
-        return batch_rows(step, 1, size, len(self.matrix), seed, settings.short_batches)
 
     def _steps_for(self, descent: Descent) -> StepMaker:
         """Returns the maker of steps, anew if optimizer or arrays are others than before."""

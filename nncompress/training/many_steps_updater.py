@@ -68,7 +68,8 @@ class ManyStepsUpdater(AutoencoderUpdater):
     def update(self) -> None:
         """Makes steps up to the next moment at which something else may have to happen."""
         if self._trainer is not None:
-            self._stops, self._trainer = stops_of(self._trainer), None
+            self._stops = self.processes.all_stops(stops_of(self._trainer))
+            self._trainer = None
         iterator, optimizer = self.get_iterator("main"), self.get_optimizer("main")
         reason = reason_against_kernels(optimizer, self.chain)
         if reason is not None:

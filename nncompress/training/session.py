@@ -16,6 +16,7 @@ from nncompress.training.best import BestParameters
 from nncompress.training.checkpoint import Checkpoint
 from nncompress.training.divergence import Divergence
 from nncompress.training.memory import check_memory
+from nncompress.training.processes import ALONE, Processes
 from nncompress.training.settings import TrainingSettings
 from nncompress.training.triggers import (
     REPORT_INTERVAL,
@@ -126,6 +127,7 @@ def make_session(
     weights: np.ndarray | None = None,
     optimizer: chainer.GradientMethod | None = None,
     out: str | os.PathLike = ".",
+    processes: Processes = ALONE,
 ) -> TrainingSession:
     """Builds a trainer that trains an autoencoder on a matrix and validates it.
 
@@ -137,6 +139,7 @@ def make_session(
         optimizer: In place of the one that the settings name, whose learning rate and clipping do
             not apply to it. It is set up on the chain, unless it has a target already.
         out: Directory for the files that extensions write.
+        processes: Those that train together, with a session each.
 
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
@@ -156,10 +159,12 @@ def make_session(
         tau=settings.tau_start,
     )
     chain.to_device(machine.device)
-    updater = updater_for(machine)(matrix, chain, settings, machine, weights, optimizer)
+    updater = updater_for(machine, processes)(
+        matrix, chain, settings, machine, weights, optimizer, processes
+    )
     trainer = chainer.training.Trainer(updater, StopTrigger(settings.iterations), str(out))
     often = ReportTrigger(settings.iterations, iterations=REPORT_INTERVAL, epochs=True)
-    validation = Validation(matrix, chain, settings.tau, machine, weights)
+    validation = Validation(matrix, chain, settings.tau, machine, weights, processes)
     trainer.extend(validation, trigger=often)
     divergence = Divergence(chain, settings, has_own_rate=optimizer is not None)
     trainer.extend(divergence, trigger=UpdateTrigger())
@@ -168,14 +173,19 @@ def make_session(
     return TrainingSession(chain, trainer, best, validation)
 
 
-def updater_for(machine: Machine) -> type[AutoencoderUpdater]:
-    """Returns the updater for the autoencoders that ``autoencoder_for`` makes for a machine."""
+def updater_for(machine: Machine, processes: Processes = ALONE) -> type[AutoencoderUpdater]:
+    """Returns the updater for the autoencoders that ``autoencoder_for`` makes for a machine.
+
+    Args:
+        machine: The machine.
+        processes: Those that train together.
+    """
     if machine.runtime is None:
         from nncompress.training.fused_updater import FusedUpdater
 
         return FusedUpdater
     if not trains_by_kernels(machine):
         return AutoencoderUpdater
-    from nncompress.training.gpu_updater import GpuUpdater
+    from nncompress.training.gpu_updater import GpuUpdater, SharingGpuUpdater
 
-    return GpuUpdater
+    return GpuUpdater if processes.size == 1 else SharingGpuUpdater

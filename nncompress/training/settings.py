@@ -13,6 +13,7 @@ MAX_CODEWORDS = 65_536
 OPTIMIZERS = ("Adam", "SGD")
 OBJECTIVES = ("distance", "cosine")
 MATRIX_DTYPES = ("float32", "float16")
+COMMUNICATORS = ("naive", "flat", "pure_nccl")
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ class TrainingOptions:
         recipe: One of ``RECIPES``.
         optimizer: ``"Adam"`` or ``"SGD"``.
         seed: Seed of everything random, not negative.
-        batch_size: Rows a step; N if that is less.
+        batch_size: Rows a step, of each process where several train together; N if that is less.
         epochs: Passes over the rows, in every recipe.
         learning_rate: The highest learning rate.
         tau: Final temperature; without ``tau_start`` the temperature of every step.
@@ -262,13 +263,16 @@ class TrainingOptions:
                 "GPU; leave them out, or name a GPU"
             )
 
-    def resolve(self, num_rows: int, num_codebooks: int, num_codewords: int) -> TrainingSettings:
+    def resolve(
+        self, num_rows: int, num_codebooks: int, num_codewords: int, processes: int = 1
+    ) -> TrainingSettings:
         """Settles every setting: what is given wins, and the recipe gives the rest.
 
         Args:
             num_rows: N, the number of rows of the embedding matrix.
             num_codebooks: M.
             num_codewords: K.
+            processes: How many train together; a step has the batches of all.
 
         Raises:
             InputError: M or K is outside its range.
@@ -278,7 +282,7 @@ class TrainingOptions:
         tau_start = self.tau_start
         if tau_start is None:
             tau_start = recipe.tau_start if self.tau is None else self.tau
-        batch_size = min(self.batch_size or recipe.batch_size, num_rows)
+        batch_size = min(processes * (self.batch_size or recipe.batch_size), num_rows)
         epochs = self.epochs or recipe.epochs
         iterations = _iterations(epochs, num_rows, batch_size, recipe.short_batches)
         if self.epochs is None and recipe.max_iterations:

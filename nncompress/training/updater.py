@@ -6,9 +6,10 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.machine import Machine
-from nncompress.random.noise import Stream
+from nncompress.random.noise import Stream, gumbel_noise
 from nncompress.random.row_order import RowOrder
 from nncompress.sources import EmbeddingMatrix
+from nncompress.training.processes import ALONE, Processes
 from nncompress.training.row_iterator import RowIterator
 from nncompress.training.schedule import Schedule
 from nncompress.training.settings import TrainingSettings
@@ -29,6 +30,8 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
         optimizer: In place of the one that the settings name, whose learning rate and clipping do
             not apply to it. It is set up on the chain, unless it is so already.
+        processes: Those that train together. Each computes the gradients of its part of a batch;
+            their sum is the batch's, and all make the same step.
 
     Attributes:
         stride: The most steps of an update.
@@ -47,6 +50,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         machine: Machine,
         weights: np.ndarray | None = None,
         optimizer: chainer.GradientMethod | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         is_own = optimizer is None
         if optimizer is None:
@@ -65,6 +69,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         self.matrix = matrix
         self.settings = settings
         self.weights = weights
+        self.processes = processes
         self.schedule = Schedule(settings, optimizer, chain, has_rates=is_own)
         # The device is not handed on: the chain is where it should be already.
         super().__init__(self.make_iterator(), optimizer)
@@ -87,16 +92,47 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         """Makes one step on the next batch."""
         optimizer, chain = self.get_optimizer("main"), self.chain
         batch = self.next_rows()
-        rows = self.matrix.take(batch)
-        weights = None if self.weights is None else self._device.send(self.weights[batch])
         self.schedule.look()
         self.schedule.show(self.iteration)
-        with chain.noise_pinned(Stream.TRAINING_NOISE, self.iteration):
-            loss = chain(self._device.send(rows), weights=weights)
-        chain.cleargrads()
-        loss.backward(loss_scale=optimizer._loss_scale)
+        if self.processes.size > 1:
+            self._differentiate_together(batch)
+        else:
+            rows, weights = self._sent(batch)
+            with chain.noise_pinned(Stream.TRAINING_NOISE, self.iteration):
+                loss = chain(rows, weights=weights)
+            chain.cleargrads()
+            loss.backward(loss_scale=optimizer._loss_scale)
         optimizer.update()
         self.count_epoch()
+
+    def _differentiate_together(self, batch: np.ndarray) -> None:
+        """Gives the parameters the batch's gradients, of which each process computes a part."""
+        chain, processes = self.chain, self.processes
+        own = processes.part(len(batch))
+        share = (own.stop - own.start) / len(batch)
+        observation: dict[str, object] = {}
+        chain.cleargrads()
+        if share:
+            rows, weights = self._sent(batch[own])
+            shape = len(rows), chain.num_codebooks, chain.num_codewords
+            noise = gumbel_noise(
+                *(chain.seed, Stream.TRAINING_NOISE, self.iteration),
+                *(shape, rows.dtype, own.start),
+            )
+            with chainer.reporter.report_scope(observation):
+                loss = chain(rows, noise=self._device.send(noise), weights=weights)
+            # Gradients become means over the processes, and are to be sums of parts.
+            loss = loss * (processes.size * share)
+            loss.backward(loss_scale=self.get_optimizer("main")._loss_scale)
+        processes.mean_gradients(chain)
+        mean = processes.mean_observation(observation, share)
+        chainer.reporter.get_current_reporter().observation.update(mean)
+
+    def _sent(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns rows and their weights, or None, on the chain's device."""
+        send = self._device.send
+        weights = None if self.weights is None else send(self.weights[batch])
+        return send(self.matrix.take(batch)), weights
 
     def count_epoch(self) -> None:
         """Tells the optimizer of an epoch that has ended, as Chainer's updater does."""

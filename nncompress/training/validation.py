@@ -11,6 +11,7 @@ from nncompress.random.noise import Stream
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.normalization import Statistics
+from nncompress.training.processes import ALONE, Processes
 
 VALIDATION_ROWS = 2_000
 
@@ -28,6 +29,8 @@ class Validation(chainer.training.extensions.Evaluator):
         tau: The temperature.
         machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
+        processes: Those that train together. The first one evaluates, for all to go by the same
+            numbers.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class Validation(chainer.training.extensions.Evaluator):
         tau: float,
         machine: Machine,
         weights: np.ndarray | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__({}, chain)
         self._tau = tau
+        self._processes = processes
         rows = spaced_rows(VALIDATION_ROWS, len(matrix), weights)
         self._host_rows = matrix.take(rows)
         self._host_weights = None if weights is None else weights[rows]
@@ -57,6 +62,9 @@ class Validation(chainer.training.extensions.Evaluator):
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss and maxp over the validation rows, as the chain reports them."""
+        return self._processes.first(self._measured)
+
+    def _measured(self) -> dict[str, float]:
         chain = self.get_target("main")
         training_tau, chain.tau = chain.tau, self._tau
         observation: dict[str, float] = {}
