@@ -38,6 +38,7 @@ from nncompress.sources.stored.npy import npy_rows
 from nncompress.sources.stored.parquet import ParquetRows, ParquetWords, has_words, parquet_files
 from nncompress.sources.stored.safetensors import tensor_rows
 from nncompress.sources.stored.zarr import is_zarr, zarr_rows
+from nncompress.sources.streams import locate
 from nncompress.sources.vocabulary import LineWriter
 
 
@@ -333,8 +334,7 @@ def _convert_text(path: Path, scratch: Path) -> Callable[[], Opened]:
         words.finish()
 
     def opened() -> Opened:
-        rows = npy_rows(LocalPlace(matrix))
-        rows.name = str(path)
+        rows = npy_rows(LocalPlace(matrix), LocalPlace(locate(path)[0]))
         return Opened(rows, LineWords(LocalPlace(word_file)))
 
     return opened

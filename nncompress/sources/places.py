@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 from nncompress.errors import FormatError, InputError, OutputError
 from nncompress.formats.files import what_is
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:://|::)")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:::.*)?://")
 # What file systems have to tell that a file is another than it was.
 _MARKS = (
     *("ETag", "etag", "checksum", "md5Hash", "content_md5", "sha256", "version_id", "generation"),
@@ -198,10 +198,10 @@ class LocalPlace:
     def identity(self) -> dict[str, object]:
         """Returns what tells that it is still the same."""
         if not self.path.is_dir():
-            return {"name": self.name, **_status(self.path)}
+            return {"name": str(self.path.resolve()), **_status(self.path)}
         files = (path for path in self.path.rglob("*") if path.is_file())
         entries = ([path.relative_to(self.path).as_posix(), _status(path)] for path in files)
-        return {"name": self.name, **_digest(entries)}
+        return {"name": str(self.path.resolve()), **_digest(entries)}
 
     def __del__(self) -> None:
         if self._file is not None:

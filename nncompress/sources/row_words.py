@@ -48,9 +48,15 @@ class LineWords:
 
     Args:
         place: The file.
+
+    Raises:
+        InputError: There is none.
     """
 
     def __init__(self, place: Place) -> None:
+        if not place.is_file():
+            seen = "is a directory" if place.is_dir() else "does not exist"
+            raise InputError(f"{place.name} {seen}; wanted a vocabulary, one token a line")
         self._place = place
         self._lock = threading.Lock()
         self._places: np.ndarray | None = None
@@ -94,8 +100,6 @@ class LineWords:
 
     def _scan(self) -> np.ndarray:
         name = self._place.name
-        if not self._place.is_file():
-            self._place.num_bytes()
         with self._place.open() as file:
             start = file.read(len(BYTE_ORDER_MARK) + 1)
             begin = len(start) - len(without_mark(start, name))

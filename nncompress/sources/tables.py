@@ -230,8 +230,8 @@ def _convert_text(
         statistics = write_matrix(blocks, place, lines.append)
         return {"words": np.frombuffer(b"".join(lines), np.uint8), **statistics}
 
-    identity = LocalPlace(locate(path)[0]).identity()
-    place, arrays = _converted(str(path), identity, converted_bytes(path), write, scratch, work)
+    files = [LocalPlace(locate(path)[0]).identity()]
+    place, arrays = _converted(str(path), files, converted_bytes(path), write, scratch, work)
     words: list[str | None] = [*arrays["words"].tobytes().decode("utf-8").split("\n")[:-1]]
     # What is handed out later is what went by, unless rows are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
@@ -248,13 +248,16 @@ def _convert_rows(
         return write_matrix(blocks_of(rows), place, lambda lines: None)
 
     num_bytes = 4 * rows.num_rows * rows.dim
-    place, arrays = _converted(rows.name, rows.identity(), num_bytes, write, scratch, work)
+    files: Any = rows.identity()["files"]
+    if work is not None:
+        work.require({"the number of rows": rows.num_rows})
+    place, arrays = _converted(rows.name, files, num_bytes, write, scratch, work)
     known = Statistics.of_arrays(arrays) if not unit_rows and "total" in arrays else None
     return EmbeddingMatrix(map_npy(place), rows.name, unit_rows=unit_rows, statistics=known)
 
 
 def _converted(
-    name: str, identity: dict, num_bytes: int,
+    name: str, files: list[dict], num_bytes: int,
     write: Callable[[Path], dict[str, np.ndarray]], scratch: Path, work: WorkDirectory | None,
 ) -> tuple[Path, Mapping[str, np.ndarray]]:  # fmt: skip
     """Writes the ``.npy`` file, or finds it in the work directory.
@@ -268,7 +271,7 @@ def _converted(
         with naming(place):
             return place, write(place)
     place = work.state_path(_MATRIX)
-    work.require({"the source": json.dumps(identity)})
+    work.require({"the source": _described(files)})
     kept = _kept(work)
     if kept is None:
         check_room(num_bytes, name, work.path)
@@ -276,6 +279,15 @@ def _converted(
             kept = write(temporary)
         work.save(_TABLE, kept, {"matrix": sha256_of(place)})
     return place, kept
+
+
+def _described(files: list[dict]) -> str:
+    """Returns a line that differs where the files do."""
+    facts = ", ".join(f"{key} {value}" for key, value in files[0].items() if key != "name")
+    if len(files) == 1:
+        return f"{files[0]['name']} ({facts})"
+    digest = hashlib.blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()
+    return f"{files[0]['name']} ({facts}) and {len(files) - 1} more, with the digest {digest}"
 
 
 def _kept(work: WorkDirectory) -> Mapping[str, np.ndarray] | None:

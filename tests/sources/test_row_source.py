@@ -271,7 +271,9 @@ def test_text_is_converted_first(tmp_path):
     ]
     (tmp_path / "x.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
     words = [word.replace(" ", "_") for word in words_of(N)]
-    check(tmp_path / "x.txt", words=words)
+    identity = check(tmp_path / "x.txt", words=words)
+    assert identity == check(tmp_path / "x.txt", words=words)
+    assert identity["files"][0]["name"] == str(tmp_path / "x.txt")
     np.save(tmp_path / "y.npy", ROWS)
     save_words(tmp_path / "y.word", words)
     check([tmp_path / "x.txt", tmp_path / "y.npy"], np.concatenate([ROWS, ROWS]), words * 2)
@@ -310,6 +312,10 @@ def test_tensors_are_read_whole_and_in_parts(tmp_path):
     safetensors.save_file({**parts, **other}, tmp_path / "one.safetensors")
     check(tmp_path / "one.safetensors", tensor=pattern)
     check(tmp_path / "one.safetensors", [[1.0, 1, 1]] * 2, tensor="other")
+    names = [f"model.embed.shard_{i}.weight" for i in (0, 10)]
+    first, second = (check(tmp_path / "one.safetensors", parts[name], tensor=name)
+                     for name in names)  # fmt: skip
+    assert [identity["files"][0]["part"] for identity in (first, second)] == names
     files = []
     for first, last in pairwise(cuts):
         files.append(tmp_path / f"part{first}.safetensors")
@@ -362,10 +368,10 @@ def test_words_of_a_tokenizer_go_by_their_numbers(tmp_path):
     ):
         assert rows.words.read(0, 3) == ["b", "a", None]
     with (
-        open_rows(tmp_path / "x.npy", words=tmp_path / "none") as rows,
-        pytest.raises(InputError, match="none does not exist"),
+        pytest.raises(InputError, match="none does not exist; wanted a vocabulary"),
+        open_rows(tmp_path / "x.npy", words=tmp_path / "none"),
     ):
-        rows.words.read(0, 1)
+        pass
 
 
 def test_outputs_know_the_files_of_shards(tmp_path):

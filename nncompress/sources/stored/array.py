@@ -23,17 +23,21 @@ class ArrayRows:
             chunk is read once.
         name: Its name in messages.
         place: The file or directory that it is read from; None: it is known by some of its rows.
+        part: Its name in there; None: there are no others.
 
     Raises:
         InputError: It holds no vectors.
     """
 
-    def __init__(self, array: Any, name: str, place: Place | None = None) -> None:
+    def __init__(
+        self, array: Any, name: str, place: Place | None = None, part: str | None = None
+    ) -> None:
         shape = tuple(int(count) for count in array.shape)
         check_shape(name, shape, np.dtype(array.dtype))
         self.name = name
         self.num_rows, self.dim = shape
         self._array, self._place = array, place
+        self._part = {} if part is None else {"part": part}
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Returns the rows ``first ... last-1`` as they are stored."""
@@ -56,7 +60,7 @@ class ArrayRows:
     def files(self) -> list[dict[str, object]]:
         """Returns what tells that the files are still the same."""
         if self._place is not None:
-            return [self._place.identity()]
+            return [{**self._place.identity(), **self._part}]
         sample = np.ascontiguousarray(self.take(spaced_rows(_SAMPLED, self.num_rows)))
         digest = hashlib.blake2b(sample.tobytes(), digest_size=16).hexdigest()
         return [{"name": self.name, "dtype": str(sample.dtype), "digest of rows": digest}]
@@ -68,6 +72,8 @@ class ArrayRows:
                 f"{self.name} gave an array of {rows.dtype} {rows.shape}; wanted floating-point "
                 f"numbers of shape {(count, self.dim)}"
             )
+        rows = rows.view()
+        rows.flags.writeable = False  # it may be the user's
         return rows
 
 

@@ -27,6 +27,8 @@ class BytesOfFile:
         dtype: The type of the elements.
         decode: Turns them into numbers; None: they are.
         remote: Whether each reading is a request to a server.
+        part: The name of the tensor in the file; None: there are no others.
+        origin: The file that this one was converted from; None: none.
     """
 
     def __init__(
@@ -39,10 +41,14 @@ class BytesOfFile:
         decode: Callable[[np.ndarray], np.ndarray] | None = None,
         *,
         remote: bool = False,
+        part: str | None = None,
+        origin: Place | None = None,
     ) -> None:
         self.name = name
         self.num_rows, self.dim = shape
         self._place, self._first, self._dtype, self._decode = place, first, dtype, decode
+        self._origin = origin or place
+        self._part = {} if part is None else {"part": part}
         self._row_bytes = self.dim * dtype.itemsize
         self._gap = (_REMOTE_GAP_BYTES if remote else _GAP_BYTES) // self._row_bytes
 
@@ -61,7 +67,7 @@ class BytesOfFile:
 
     def files(self) -> list[dict[str, object]]:
         """Returns what tells that the files are still the same."""
-        return [self._place.identity()]
+        return [{**self._origin.identity(), **self._part}]
 
     def _elements(self, first: int, last: int) -> np.ndarray:
         elements = np.empty((last - first, self.dim), self._dtype)

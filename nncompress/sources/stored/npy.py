@@ -15,11 +15,12 @@ from nncompress.sources.stored.interface import StoredRows
 _WHAT = "a matrix"
 
 
-def npy_rows(place: Place) -> StoredRows:
+def npy_rows(place: Place, origin: Place | None = None) -> StoredRows:
     """Opens a file that ``numpy.save`` wrote.
 
     Args:
         place: The file, here or in an object store.
+        origin: The file that it was converted from, which messages name; None: none.
 
     Raises:
         InputError: It is missing, or no matrix of floating-point numbers; or it is stored by
@@ -45,6 +46,6 @@ def npy_rows(place: Place) -> StoredRows:
             )
         return ArrayRows(map_npy(place.path), place.name, place)
     return BytesOfFile(
-        place, place.name, header.num_bytes, (num_rows, dim), np.dtype(header.dtype),
-        remote=not is_local,
+        place, (origin or place).name, header.num_bytes, (num_rows, dim), np.dtype(header.dtype),
+        remote=not is_local, origin=origin,
     )  # fmt: skip

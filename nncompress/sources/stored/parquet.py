@@ -98,7 +98,7 @@ class ParquetRows:
 
     def files(self) -> list[dict[str, object]]:
         """Returns what tells that the files are still the same."""
-        return [self._place.identity()]
+        return [{**self._place.identity(), "part": self._column}]
 
     def _numbers(self, column: Any, first: int) -> np.ndarray:
         """Returns vectors of the column, of which the first is that of a row, ``(n, D)``."""

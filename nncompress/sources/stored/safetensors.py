@@ -35,5 +35,5 @@ def tensor_rows(part: TensorPart) -> BytesOfFile:
     num_rows, dim = part.tensor.shape
     return BytesOfFile(
         part.place, part.title, part.tensor.first, (num_rows, dim), np.dtype(code), decode,
-        remote=not isinstance(part.place, LocalPlace),
+        remote=not isinstance(part.place, LocalPlace), part=part.name,
     )  # fmt: skip

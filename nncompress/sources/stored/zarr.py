@@ -44,7 +44,7 @@ def zarr_rows(place: Place, tensor: str | None) -> ArrayRows:
     if isinstance(found, zarr.Array):
         if tensor is not None:
             raise InputError(f"{place.name} is one array; leave the tensor's name out")
-        return _rows(found, place.name, place)
+        return _rows(found, place.name, place, None)
     with reading(place.name):
         arrays = dict(found.arrays())
         if tensor is not None:
@@ -57,11 +57,11 @@ def zarr_rows(place: Place, tensor: str | None) -> ArrayRows:
             f"{place.name} is a group of {some}; name one matrix of floating-point numbers of it "
             "with --tensor"
         )
-    return _rows(arrays[names[0]], f"{place.name}, array {names[0]!r}", place)
+    return _rows(arrays[names[0]], f"{place.name}, array {names[0]!r}", place, names[0])
 
 
-def _rows(array: Any, name: str, place: Place) -> ArrayRows:
-    rows = ArrayRows(array, name, place)
+def _rows(array: Any, name: str, place: Place, part: str | None) -> ArrayRows:
+    rows = ArrayRows(array, name, place, part)
     chunk_bytes = math.prod(array.chunks) * np.dtype(array.dtype).itemsize
     if chunk_bytes > _MOST_CHUNK_BYTES or rows.dim > MOST_COLUMNS:
         raise InputError(
