@@ -20,7 +20,11 @@ _HOME = {
     "TrainingOptions": "nncompress.training.settings",
     "chainer": "nncompress.chainer_support.compatibility",
     "compress": "nncompress.compressing",
+    "encode_rows": "nncompress.jobs.encoding",
     "learn": "nncompress.training.session",
+    "learn_model": "nncompress.jobs.learning",
+    "merge": "nncompress.jobs.merging",
+    "refine_model": "nncompress.jobs.refining",
 }
 
 __all__ = [
@@ -35,7 +39,11 @@ __all__ = [
     "__version__",
     "chainer",
     "compress",
+    "encode_rows",
     "learn",
+    "learn_model",
+    "merge",
+    "refine_model",
 ]
 
 importing.install()
