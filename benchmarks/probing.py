@@ -5,8 +5,8 @@ Tables: clustered rows of length 1 (2,000 centres, a falling spectrum, 16 codes 
 residual quantization), of each number of rows that is asked for, and any table in a file. Queries
 are rows of the table, one at a time; recall is the share of the 10 nearest by cosine, in an exact
 search of the same table, that is found. Times are a processor's. faiss has the same centres and
-lists, and the codes in them; it compares by inner product, for it has no lengths of additive codes
-to divide by, so that its 100 best are also ranked anew by cosine here.
+lists, and the codes in them. It compares by inner product, or by Euclidean distance with the
+squared length of each row beside its codes, for it has no cosines of additive codes.
 """
 
 import argparse
@@ -27,15 +27,18 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.engine import engine
 from nncompress.embedding.index_file import beside
 from nncompress.embedding.inverted_file import InvertedFile
-from nncompress.embedding.residual_table import best_of
 from nncompress.embedding.similarity import unit
 from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.clusters import find_centres, nearest
 
 DIM, M, K = 64, 16, 16
 CENTRES, SAMPLE, BLOCK = 2_000, 40_960, 1 << 16
-QUERIES, NEAREST, RANKED = 400, 10, 100
+QUERIES, NEAREST = 400, 10
 PROBES = (1, 4, 16, 64)
+METRICS = {
+    faiss.METRIC_INNER_PRODUCT: faiss.AdditiveQuantizer.ST_LUT_nonorm,
+    faiss.METRIC_L2: faiss.AdditiveQuantizer.ST_norm_float,
+}
 
 
 def rows_of(first: int, count: int) -> np.ndarray:
@@ -66,22 +69,26 @@ def clustered(num_rows: int) -> CompressedEmbedding:
     return CompressedEmbedding.from_codes(codes, np.concatenate(codebook))
 
 
-def of_faiss(index: InvertedFile, table: CodeTable) -> faiss.Index:
+def of_faiss(index: InvertedFile, table: CodeTable, metric: int) -> faiss.Index:
     """Returns faiss's inverted file with the same centres, and the table's codes in its lists."""
-    quantizer = faiss.IndexFlatIP(table.dim)
+    quantizer = faiss.IndexFlat(table.dim, metric)
     quantizer.add(index.centres.astype(np.float32))
-    kind = faiss.METRIC_INNER_PRODUCT, faiss.AdditiveQuantizer.ST_LUT_nonorm
     ivf = faiss.IndexIVFLocalSearchQuantizer(
-        quantizer, table.dim, index.num_lists, table.num_codebooks, table.packing.bits, *kind
-    )
+        quantizer, table.dim, index.num_lists, table.num_codebooks, table.packing.bits, metric,
+        METRICS[metric],
+    )  # fmt: skip
     faiss.copy_array_to_vector(table.codewords.ravel(), ivf.lsq.codebooks)
     ivf.lsq.is_trained = ivf.is_trained = True
     ivf.by_residual = False
-    for which in range(index.num_lists):
-        if index.lists.lengths[which]:
-            rows = index.lists.read(np.array([which]))
-            codes = np.ascontiguousarray(table.packed[rows])
-            ivf.invlists.add_entries(which, len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(codes))
+    for which in np.flatnonzero(index.lists.lengths).tolist():
+        rows = index.lists.read(np.array([which]))
+        codes = table.packed[rows]
+        if metric == faiss.METRIC_L2:  # with the square of each row's length
+            decoded = table.decode(rows)
+            squares = np.einsum("nd,nd->n", decoded, decoded).astype(np.float32)
+            codes = np.concatenate([codes, squares.view(np.uint8).reshape(-1, 4)], axis=1)
+        codes = np.ascontiguousarray(codes)
+        ivf.invlists.add_entries(which, len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(codes))
     ivf.ntotal = table.num_rows
     ivf.referenced_objects = [quantizer]
     return ivf
@@ -140,32 +147,32 @@ def measure_faiss(
 ) -> None:
     """Prints the lines of faiss."""
     faiss.omp_set_num_threads(1)
-    ivf = of_faiss(index, table)
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "x.index"
-        faiss.write_index(ivf, str(path))
-        size = path.stat().st_size / table.num_rows
-        mapped = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+    columns, sizes = [], []
+    for metric in METRICS:
+        ivf = of_faiss(index, table, metric)
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "x.index"
+            faiss.write_index(ivf, str(path))
+            sizes.append(path.stat().st_size / table.num_rows)
+            mapped = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
 
-        def search(row: int, count: int = NEAREST) -> list[int]:
-            vector = table.vector(row)[None]
-            _, ids = mapped.search(vector / np.linalg.norm(vector), count + 1)
-            return [i for i in ids[0].tolist() if i not in (row, -1)][:count]
+            def search(row: int, mapped: faiss.Index = mapped) -> list[int]:
+                query = unit(table.vector(row)).astype(np.float32)
+                _, ids = mapped.search(query[None], NEAREST + 1)
+                return [i for i in ids[0].tolist() if i not in (row, -1)][:NEAREST]
 
-        def ranked(row: int) -> list[int]:
-            rows = np.array(search(row, RANKED))
-            query = unit(table.vector(row)).astype(np.float32)
-            return best_of(table, query, rows, NEAREST)[0].tolist() if len(rows) else []
-
-        print(f"\nfaiss {faiss.__version__}, mapped, with its codes: {size:.2f} bytes a row\n")
-        print("| lists looked at | recall@10 | searches a second | ranked anew | |")
-        print("| --- | --- | --- | --- | --- |")
-        for probe in PROBES:
-            mapped.nprobe = probe
-            timed(search, queries)
-            results = [timed(way, queries) for way in (search, ranked)]
-            cells = [f"{recall(found, exact):.3f} | {rate:,.0f}" for found, rate in results]
-            print(f"| {probe} | {' | '.join(cells)} |", flush=True)
+            column = []
+            for probe in PROBES:
+                mapped.nprobe = probe
+                timed(search, queries)
+                found, rate = timed(search, queries)
+                column.append(f"{recall(found, exact):.3f} | {rate:,.0f}")
+            columns.append(column)
+    print(f"\nfaiss {faiss.__version__}, mapped: {sizes[0]:.2f} and {sizes[1]:.2f} bytes a row\n")
+    print("| lists looked at | by product | searches a second | by distance | |")
+    print("| --- | --- | --- | --- | --- |")
+    for probe, *cells in zip(PROBES, *columns, strict=True):
+        print(f"| {probe} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:

@@ -52,6 +52,20 @@ def run(*arguments):
     )
 
 
+def test_searches_by_an_index_need_numpy_alone(path):
+    index = CompressedEmbedding.load(path).build_index()
+    script = f"""{WITHOUT}
+from nncompress import CompressedEmbedding
+emb = CompressedEmbedding.load({str(path)!r})
+assert emb.most_similar("w3", probe={index.num_lists}) == emb.most_similar("w3")
+print(*(word for word, _ in emb.most_similar("w3", probe=2)))
+"""
+    result = run("-c", script)
+    assert result.returncode == 0, result.stderr
+    expected = CompressedEmbedding.load(path).most_similar("w3", probe=2)
+    assert result.stdout.split() == [word for word, _ in expected]
+
+
 def test_lookups_need_numpy_alone(path):
     script = f"""{WITHOUT}
 from nncompress import CompressedEmbedding

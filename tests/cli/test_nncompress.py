@@ -106,6 +106,24 @@ def test_nearest_words_and_analogies_are_listed(ask, path):
     assert ask("analogy", path, "w1", "w2", "w3").splitlines()[1].startswith(answers[0][0])
 
 
+def test_an_index_is_made_and_looked_into(ask, path):
+    with pytest.raises(InputError, match=r"no .*x\.nnc\.ivf; make it with: nncompress index"):
+        ask("similar", path, "w3", "--probe", 2)
+    facts = json.loads(ask("index", path, "--lists", 12, "--json"))
+    assert facts["lists"] == 12
+    assert facts["file_bytes"] == Path(facts["file"]).stat().st_size
+    embedding = CompressedEmbedding.load(path)
+    for probe in (2, 12):
+        found = json.loads(ask("similar", path, "w3", "--json", "--probe", probe))["w3"]
+        assert found == [list(pair) for pair in embedding.most_similar("w3", probe=probe)]
+    assert found == json.loads(ask("similar", path, "w3", "--json"))["w3"]
+    lines = ask("index", path).splitlines()
+    assert lines[0].startswith(f"{path}.ivf  ")
+    assert lines[1].split() == ["lists", "89,", "of", "6", "rows", "on", "average"]
+    with pytest.raises(InputError, match="0 lists for 500 rows; wanted 1 to 500"):
+        ask("index", path, "--lists", 0)
+
+
 def test_without_words_rows_are_named_by_number(ask, path):
     embedding = CompressedEmbedding.load(path)
     CompressedEmbedding(embedding.table, None).save(path)
@@ -268,7 +286,8 @@ def test_a_mistake_is_one_line_and_status_2(path):
 
 
 @pytest.mark.parametrize(
-    "command", ["compress", "info", "similar", "analogy", "evaluate", "export", "import"]
+    "command",
+    ["compress", "info", "index", "similar", "analogy", "evaluate", "export", "import"],
 )
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as caught:
