@@ -8,7 +8,6 @@ from nncompress.embedding import code_table, index_building
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.index_building import build_index
 from nncompress.embedding.index_file import beside, read_index
-from nncompress.embedding.residual_table import cosines_of
 from tests.embedding.residual_tables import random_table
 
 ROWS = 3_000
@@ -118,11 +117,11 @@ def test_some_rows_have_the_cosines_that_all_have(random, each_engine, m, k, mon
     rows[0] = 5
     for one in (table, CodeTable.of_codes(codes, codebook)):
         for _ in range(2):  # with lengths that are kept from then on, where there is room
-            np.testing.assert_array_equal(cosines_of(one, query, rows), whole.cosines(query)[rows])
+            np.testing.assert_array_equal(one.cosines_of(query, rows), whole.cosines(query)[rows])
         monkeypatch.setattr(code_table, "free_memory", lambda: 0)
-    assert cosines_of(table, query, rows[:0]).shape == (0,)
+    assert table.cosines_of(query, rows[:0]).shape == (0,)
     table.cosines(query)
-    np.testing.assert_array_equal(cosines_of(table, query, rows), whole.cosines(query)[rows])
+    np.testing.assert_array_equal(table.cosines_of(query, rows), whole.cosines(query)[rows])
 
 
 def test_given_rows_alone_are_looked_at(table, random):
