@@ -109,6 +109,8 @@ def encode_rows(
         })  # fmt: skip
         if not out.is_complete(kept):
             out.check()
+            if source.words is not None:
+                len(source.words)  # what is wrong with a file of words is told before work begins
             check_space(
                 {place: int(row_bytes * (last - first))}, f"{last - first:,} encoded rows",
                 "name another place (--work)",
