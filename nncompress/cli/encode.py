@@ -55,7 +55,13 @@ def run(arguments: argparse.Namespace) -> None:
     with (
         continuable(True),
         open_rows(**table, words=arguments.words) as source,
-        workers(arguments.scheduler, table, settings.effort, machine) as helpers,
+        workers(
+            arguments.scheduler,
+            table,
+            settings.effort,
+            gpu=arguments.gpu,
+            threads=arguments.threads,
+        ) as helpers,
     ):
         embedding = encode_rows(
             model, source, arguments.output, settings, machine, work=arguments.work,

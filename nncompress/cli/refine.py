@@ -58,7 +58,13 @@ def run(arguments: argparse.Namespace) -> None:
         continuable(keeps),
         WorkDirectory.open(arguments.work) if keeps else nullcontext() as work,
         open_rows(**table) as source,
-        workers(arguments.scheduler, table, settings.effort, machine) as helpers,
+        workers(
+            arguments.scheduler,
+            table,
+            settings.effort,
+            gpu=arguments.gpu,
+            threads=arguments.threads,
+        ) as helpers,
     ):
         refined = refine_model(
             model, source, settings, machine, work=work,

@@ -91,6 +91,11 @@ def encode_rows(
     """
     if source.dim != model.dim:
         raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
+    if model.codebook is None and settings.effort != "default":
+        raise InputError(
+            f"the effort is {settings.effort}, and the model has no additive codes to look for; "
+            "leave it out (--effort)"
+        )
     machine = machine or Machine()
     digest = digest_of_model(model)
     out = Output(output, model, digest, append=settings.append)

@@ -34,7 +34,12 @@ _AHEAD = 3  # blocks that are given out for each thread of a worker
 
 @contextmanager
 def workers(
-    address: str | None, table: Mapping[str, object], effort: str, machine: Machine
+    address: str | None,
+    table: Mapping[str, object],
+    effort: str,
+    *,
+    gpu: int = -1,
+    threads: int | None = None,
 ) -> Iterator["Workers | None"]:
     """Yields a scheduler's workers.
 
@@ -43,18 +48,21 @@ def workers(
             block runs; None: there is none, and None is yielded.
         table: The arguments of ``open_rows``; workers open the table themselves.
         effort: How hard they look for codes, one of ``refinement.encoding.EFFORTS``.
-        machine: The machine of a job without workers.
+        gpu: The GPU that a job without workers would compute on.
+        threads: The threads that were asked for, if any were.
 
     Raises:
-        InputError: Dask is not installed, there is no scheduler, or a GPU was asked for.
+        InputError: Dask is not installed, there is no scheduler, or a GPU or threads were asked
+            for, which workers have no use for.
     """
     if address is None:
         yield None
         return
-    if machine.gpu >= 0:
+    if gpu >= 0 or threads is not None:
+        asked = f"{threads} threads (--threads)" if gpu < 0 else f"GPU {gpu} (--gpu)"
         raise InputError(
-            f"GPU {machine.gpu} (--gpu) and a scheduler (--scheduler) were given; workers encode "
-            "on their CPUs, so leave one of them out"
+            f"{asked} and a scheduler (--scheduler) were given; workers encode a block with one "
+            "thread of a CPU, so leave one of them out"
         )
     with _client_of(address) as client, open_rows(**table) as source:
         yield Workers(client, Job(dict(table), source.identity(), effort))

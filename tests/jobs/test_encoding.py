@@ -1,5 +1,6 @@
 import itertools
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ QUICK = EncodingSettings(effort="quick", shard_rows=1_024)
 
 
 def encode(model, source, output, settings=QUICK, **options):
+    if model.codebook is None:
+        settings = replace(settings, effort="default")
     words = options.pop("words", None)
     with open_rows(source, unit_rows=model.unit_rows, words=words) as opened:
         return encode_rows(model, opened, output, settings, **options)
@@ -335,3 +338,8 @@ def test_settings_out_of_range_are_refused():
         EncodingSettings(effort="none")
     with pytest.raises(InputError, match="shards of 0 rows"):
         EncodingSettings(shard_rows=0)
+
+
+def test_an_effort_that_nothing_comes_of_is_refused(rows, model_of, tmp_path):
+    with open_rows(rows) as source, pytest.raises(InputError, match="has no additive codes to"):
+        encode_rows(model_of("residuals"), source, tmp_path / "x.nnc", QUICK)

@@ -13,7 +13,6 @@ from nncompress.errors import InputError
 from nncompress.jobs.encoding import encode_rows
 from nncompress.jobs.refining import RefiningSettings, refine_model
 from nncompress.jobs.scheduling import workers
-from nncompress.machine import Machine
 from nncompress.sources.open_rows import open_rows
 from tests.jobs.test_encoding import QUICK, contents, encode
 from tests.jobs.test_refining import rough
@@ -37,7 +36,7 @@ def cluster():
 @contextlib.contextmanager
 def helpers(cluster, path, effort="quick"):
     table = {"source": str(path)}
-    with workers(cluster.scheduler_address, table, effort, Machine()) as found:
+    with workers(cluster.scheduler_address, table, effort) as found:
         yield found
 
 
@@ -127,11 +126,23 @@ def test_a_scheduler_that_is_not_there_is_told(rows_path, monkeypatch):
     ]:
         with (
             pytest.raises(InputError, match=message),
-            workers(address, {"source": str(rows_path)}, "quick", Machine()),
+            workers(address, {"source": str(rows_path)}, "quick"),
         ):
             pass
 
 
 def test_no_scheduler_and_no_workers():
-    with workers(None, {}, "quick", Machine()) as found:
+    with workers(None, {}, "quick") as found:
         assert found is None
+
+
+def test_what_workers_have_no_use_for_is_refused():
+    for options, message in [
+        ({"gpu": 1}, r"GPU 1 \(--gpu\) and a scheduler"),
+        ({"threads": 2}, r"2 threads \(--threads\) and a scheduler"),
+    ]:
+        with (
+            pytest.raises(InputError, match=message),
+            workers("local:1", {}, "quick", **options),
+        ):
+            pass
