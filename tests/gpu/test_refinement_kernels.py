@@ -237,7 +237,7 @@ def test_rows_are_quantized_and_encoded_as_on_the_cpu(runtime, matrix):
     assert (codes == wanted_codes).mean() >= 0.99
 
 
-@pytest.mark.parametrize("effort", [Effort(1, 3), Effort(4, 2), Effort(8, 2, 2, anneals=True)])
+@pytest.mark.parametrize("effort", [Effort(3, 1, 1), Effort(2, 8, 8)])
 def test_rows_are_encoded_as_on_the_cpu_whatever_the_block(runtime, effort):
     rows = coded_rows(None, (60, 9, 6, 16), seed=8)
     block = rows.matrix.take(np.arange(60))

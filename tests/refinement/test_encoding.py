@@ -113,7 +113,7 @@ def test_more_effort_is_no_worse(rows, encoder_of):
     # With one sample more and less, the same.
     trials = [
         encoder.errors(others, encoder.encode(others, 500)).mean()
-        for encoder in (encoder_of(Effort(width=1, trials=trials)) for trials in (0, 2, 8, 40))
+        for encoder in (encoder_of(Effort(trials, 1, 1)) for trials in (0, 2, 8, 40))
     ]
     assert sorted(trials, reverse=True) == trials
 
@@ -127,13 +127,13 @@ def test_a_quick_look_is_a_greedy_choice_and_samples_after_it(random, k):
     )
     rows = random.normal(size=(90, 7)).astype(np.float32)
     normalization, loss = Normalization.identity(7), 0.4
-    codes = RowEncoder(codebook, 4, normalization, loss, Effort(1, 3), 9).encode(rows, 0)
+    codes = RowEncoder(codebook, 4, normalization, loss, Effort(3, 1, 1), 9).encode(rows, 0)
     plain = CodedRows(
         EmbeddingMatrix(rows), np.ones(90), normalization, np.zeros((90, 4), np.uint16),
         codebook.astype(np.float64), 9, make_engine(Machine()), passes=-1,
     )  # fmt: skip
     plain.search(1, solve=False)
-    plain.improve(3, 1.7 * 4 * loss / 7, solve=False)
+    plain.improve(3, 2.3 * 4 * loss / 7, solve=False)
     assert (codes == plain.codes).mean() > 0.99
 
 
@@ -150,7 +150,7 @@ def test_tiny_codebooks_are_searched_as_well_as_by_trying_everything(random, eff
     assert np.isclose(found, all_errors.min(axis=1), rtol=1e-4, atol=1e-4).mean() >= share
 
 
-@pytest.mark.parametrize("effort", [Effort(1, 0), Effort(4, 2), EFFORTS["thorough"]])
+@pytest.mark.parametrize("effort", [Effort(0, 1, 1), Effort(2, 4, 4), EFFORTS["thorough"]])
 def test_codes_to_start_from_become_no_worse(rows, encoder_of, effort):
     best = encoder_of("thorough").encode(rows[:100], 0)
     encoder = encoder_of(effort)
