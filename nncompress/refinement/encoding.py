@@ -20,14 +20,17 @@ from nncompress.embedding.codes import code_dtype
 from nncompress.errors import InputError
 from nncompress.machine import Machine
 from nncompress.random.noise import Stream
-from nncompress.refinement.annealing import falling_temperatures
 from nncompress.refinement.blas import one_blas_thread
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.engines.interface import Array, Draw, Pass
 from nncompress.refinement.least_squares import LeastSquares
-from nncompress.refinement.rows import SWEEPS, WARM, deciding_order, gumbel_table, temperature_of
+from nncompress.refinement.rows import deciding_order, gumbel_table, temperature_of
 from nncompress.sources.normalization import Normalization
 
+# The temperature of samples, in units of ``temperature_of``, and the most sweeps of ICM after it.
+_TEMPERATURE, _SWEEPS = 2.3, 16
+# Bits of a row for each dimension from which on they are many.
+_MANY_BITS = 1.0
 # Rows that are encoded at a time.
 _BLOCK_ROWS = 8_192
 # The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
@@ -41,23 +44,21 @@ class Effort:
     """How hard to look for a row's codes.
 
     Attributes:
+        trials: Samples of a row's codes that are tried, each followed by ICM.
         width: Width of the beam search that finds the first codes; 1 is a greedy choice.
-        trials: Samples of the codes that are tried in a round, each followed by ICM.
-        rounds: Rounds of as many trials each; at least 1.
-        anneals: Whether codes are annealed as well, by themselves, after the first round, and the
-            better ones of each row kept.
+        width_of_many_bits: The same where codes have at least a bit for each dimension: there
+            samples gain little, and paths much.
     """
 
-    width: int
     trials: int
-    rounds: int = 1
-    anneals: bool = False
+    width: int
+    width_of_many_bits: int
 
 
 EFFORTS: Mapping[str, Effort] = MappingProxyType({
-    "quick": Effort(width=1, trials=6),
-    "default": Effort(width=16, trials=16),
-    "thorough": Effort(width=128, trials=32, rounds=7, anneals=True),
+    "quick": Effort(trials=5, width=1, width_of_many_bits=16),
+    "default": Effort(trials=32, width=1, width_of_many_bits=64),
+    "thorough": Effort(trials=192, width=128, width_of_many_bits=128),
 })  # fmt: skip
 
 
@@ -131,7 +132,7 @@ class RowEncoder:
         seed: int = 0,
         machine: Machine | None = None,
     ) -> None:
-        self._effort = _effort_of(effort)
+        effort = _effort_of(effort)
         if num_codebooks < 1 or len(codebook) % num_codebooks:
             raise InputError(
                 f"a codebook of {len(codebook)} codewords in {num_codebooks} groups; wanted "
@@ -140,9 +141,12 @@ class RowEncoder:
         if not (math.isfinite(loss) and loss >= 0):
             raise InputError(f"the loss of the codebook is {loss}; wanted a finite number")
         self._engine = make_engine(machine or Machine())
-        self._seed, self._num_codebooks = seed, num_codebooks
+        self._num_codebooks = num_codebooks
         self._num_codewords = len(codebook) // num_codebooks
         self._dim = codebook.shape[1]
+        bits = num_codebooks * math.log2(self._num_codewords) / self._dim
+        self._trials = effort.trials
+        self._width = effort.width if bits < _MANY_BITS else effort.width_of_many_bits
         self._shift = normalization.centre.astype(np.float64) / num_codebooks
         scaled = (codebook - self._shift) / normalization.scale
         exponent = math.frexp(float(np.abs(scaled).max()))[1]
@@ -152,7 +156,8 @@ class RowEncoder:
         self._normalization, self._codebook = normalization, scaled
         self._unit = temperature_of(loss / normalization.scale**2, self._dim)
         self._order = deciding_order(scaled, self._num_codewords)
-        self._noise = gumbel_table(seed, self._num_codewords)
+        noise = gumbel_table(seed, self._num_codewords)
+        self._draw = Draw(seed, int(Stream.PERTURBATION), 0, noise)
         self._work = self._begin(1)
 
     @one_blas_thread
@@ -250,30 +255,15 @@ class RowEncoder:
         self, x: Array, start: np.ndarray, first_row: int, *, from_nothing: bool
     ) -> np.ndarray:
         """Returns the codes of a few normalized rows, whatever is to become of the others."""
-        engine, work, effort = self._engine, self._work, self._effort
-        codes = engine.upload(start)
-        samples = WARM * self._unit, effort.trials, SWEEPS
-        if from_nothing and effort.width == 1:
-            work.find(x, codes, first_row, self._draw(0), self._order, *samples)
+        engine, work = self._engine, self._work
+        codes, draw = engine.upload(start), self._draw
+        samples = _TEMPERATURE * self._unit, self._trials, _SWEEPS
+        if from_nothing and self._width == 1:
+            work.find(x, codes, first_row, draw, self._order, *samples)
         else:
-            work.search(x, codes, self._order, effort.width)
-            work.improve(x, codes, first_row, self._draw(0), *samples)
-        if effort.anneals:
-            codes = self._better(x, codes, self._annealed(x, engine.upload(start), first_row))
-        for number in range(1, effort.rounds):
-            work.improve(x, codes, first_row, self._draw(number), *samples)
+            work.search(x, codes, self._order, self._width)
+            work.improve(x, codes, first_row, draw, *samples)
         return engine.to_host(codes)
-
-    def _annealed(self, x: Array, codes: Array, first_row: int) -> Array:
-        temperatures = np.array(falling_temperatures(self._unit), np.float32)
-        self._work.relax(x, codes, first_row, self._draw(self._effort.rounds), temperatures)
-        return codes
-
-    def _better(self, x: Array, codes: Array, others: Array) -> Array:
-        """Returns the codes that are better for each row."""
-        to_host = self._engine.to_host
-        better = self._squares(x, to_host(others)) < self._squares(x, to_host(codes))
-        return self._engine.xp.where(better[:, None], others, codes)
 
     def _squares(self, x: Array, codes: np.ndarray) -> Array:
         """Returns the squared lengths of what codes leave of normalized rows, ``(n,)``."""
@@ -284,9 +274,6 @@ class RowEncoder:
         """Sends rows to the engine and normalizes them there."""
         xp = self._engine.xp
         return self._normalization.apply(xp.asarray(rows), xp)
-
-    def _draw(self, position: int) -> Draw:
-        return Draw(self._seed, int(Stream.PERTURBATION), position, self._noise)
 
     def _begin(self, num_rows: int) -> Pass:
         """Begins a pass through so many rows."""

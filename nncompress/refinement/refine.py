@@ -25,7 +25,7 @@ from nncompress.refinement.growing import grow
 from nncompress.refinement.record import Record
 from nncompress.refinement.residual import residual_start
 from nncompress.refinement.room import CODEWORDS_OF_FULL_LENGTH, require_room, sample_rows
-from nncompress.refinement.rows import WARM, CodedRows
+from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
@@ -42,9 +42,11 @@ _ROUNDS_A_SEARCH = 3
 WIDTH, _WIDTH_OF_MANY, _LEAST_WIDTH = 128, 64, 8
 # What tells how far rows are from a codebook that is not theirs, and rows that are encoded between
 # two looks at the progress bar.
-_PROBE_EFFORT, _ENCODED_ROWS = Effort(width=16, trials=0), 8_192
+_PROBE_EFFORT, _ENCODED_ROWS = Effort(0, 16, 16), 8_192
 # Tables of more rows are searched once: more would take minutes for a few percent.
 _MANY_ROWS = 65_536
+# The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
+_WARM = 1.7
 # The shares of limited time after which the probe's annealing ends, and that of all.
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 
@@ -207,7 +209,7 @@ def improve_codes(
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of everything random.
         machine: The machine to compute on; None: the CPU, with all usable cores.
-        settings: The settings of refinement: all rounds are made, with as many trials each.
+        settings: The settings of refinement: as many trials are made as there are in all rounds.
 
     Returns:
         Codes of the same shape and type, none of them worse.
@@ -217,13 +219,12 @@ def improve_codes(
     """
     machine = machine or Machine()
     require_room(*matrix.shape, len(codebook), machine)
-    thorough = EFFORTS["thorough"]
-    effort = replace(thorough, trials=settings.trials, rounds=settings.rounds + 1)
+    trials = settings.trials * max(1, settings.rounds)
     how = codebook, codes.shape[1], matrix.normalization
     probe = RowEncoder(*how, 0.0, _PROBE_EFFORT, seed, machine)
     sample = matrix.take(spaced_rows(PROBE_ROWS, len(matrix)))
     loss = 0.5 * float(probe.errors(sample, probe.encode(sample, 0)).mean())
-    encoder = RowEncoder(*how, loss, effort, seed, machine)
+    encoder = RowEncoder(*how, loss, replace(EFFORTS["thorough"], trials=trials), seed, machine)
     better = np.empty_like(codes)
     with progress_bar(len(matrix), "Encoding") as bar:
         for first, rows in matrix.batches(_ENCODED_ROWS):
@@ -287,11 +288,11 @@ def _new_start(
         few = min(1.0, CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
         rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
-        sample.improve(PROBE_TRIALS, WARM * sample.temperature)
+        sample.improve(PROBE_TRIALS, _WARM * sample.temperature)
         sample.keep()
     else:
         sample = grow(trained, lambda: clock.share() / _ANNEALING_SHARE)
-    others.improve(PROBE_TRIALS, WARM * others.temperature)
+    others.improve(PROBE_TRIALS, _WARM * others.temperature)
     others.keep()
     if sample.loss > others.loss:
         return trained, "trained"
@@ -315,7 +316,7 @@ def _better_start(sample: CodedRows, clock: _Clock) -> str:
         if clock.share() < _ANNEALING_SHARE:
             others.search(width)
     for candidate in (probe, others):
-        candidate.improve(PROBE_TRIALS, WARM * candidate.temperature)
+        candidate.improve(PROBE_TRIALS, _WARM * candidate.temperature)
         candidate.keep()
     return "annealed" if _ANNEALING_GAIN * probe.loss <= others.loss else "residual"
 
@@ -348,7 +349,7 @@ def _rounds(
             before = rows.loss
             if searching:
                 rows.search(width if clock.share() < 1.0 else _LEAST_WIDTH, bar=bar)
-            rows.improve(settings.trials, WARM * rows.temperature, bar=bar)
+            rows.improve(settings.trials, _WARM * rows.temperature, bar=bar)
             losses.append(rows.loss_in_units)
             bar.set_postfix(loss=f"{losses[-1]:.5g}")
             gained_little = before - rows.loss <= settings.tolerance * before < math.inf

@@ -15,10 +15,7 @@ from nncompress.sources.normalization import Normalization
 
 # How many places of the noise table a look begins at; the table has K numbers more.
 _NOISE_PLACES = 8_192
-# The most sweeps of ICM after each sample, and the temperature of the samples, in units of
-# ``temperature_of``.
-SWEEPS = 4
-WARM = 1.7
+_SWEEPS = 4
 
 
 def temperature_of(loss: float, dim: int) -> float:
@@ -204,7 +201,7 @@ class CodedRows:
         self, trials: int, temperature: float, *, solve: bool = True, bar: tqdm | None = None
     ) -> None:
         """Improves codes by ICM, from where they are and from samples of them."""
-        how = self._draw(), temperature, trials, SWEEPS
+        how = self._draw(), temperature, trials, _SWEEPS
         self._pass(lambda work, *block: work.improve(*block, *how), solve, bar)
 
     def search(self, width: int, *, solve: bool = True, bar: tqdm | None = None) -> None:

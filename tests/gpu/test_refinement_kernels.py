@@ -11,6 +11,7 @@ import pytest
 from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine, Team
 from nncompress.refinement import refine as refinement
+from nncompress.refinement.encoding import Effort, RowEncoder
 from nncompress.refinement.engines.cpu import CpuEngine
 from nncompress.refinement.engines.gpu import GpuEngine
 from nncompress.refinement.record import Record
@@ -234,6 +235,30 @@ def test_rows_are_quantized_and_encoded_as_on_the_cpu(runtime, matrix):
     found, codes = run(machine_of(runtime))
     assert_alike(found, wanted)
     assert (codes == wanted_codes).mean() >= 0.99
+
+
+@pytest.mark.parametrize("effort", [Effort(3, 1, 1), Effort(2, 8, 8)])
+def test_rows_are_encoded_as_on_the_cpu_whatever_the_block(runtime, effort):
+    rows = coded_rows(None, (60, 9, 6, 16), seed=8)
+    block = rows.matrix.take(np.arange(60))
+    how = rows.export_codebook(), 6, rows.normalization, 1.0, effort, 3
+
+    first = (1 << 32) - 30
+    wanted = RowEncoder(*how, Machine()).encode(block, first)
+    encoder = RowEncoder(*how, machine_of(runtime))
+    codes = encoder.encode(block, first)
+    assert (codes == wanted).mean() >= 0.99
+    parts = [encoder.encode(block[i : i + 7], first + i) for i in range(0, 60, 7)]
+    assert np.array_equal(np.concatenate(parts), codes)
+
+    on_cpu = RowEncoder(*how, Machine())
+    errors = encoder.errors(block, codes)
+    np.testing.assert_allclose(errors, on_cpu.errors(block, codes), rtol=1e-4)
+    sums = encoder.block_sums(block[:20], codes[:20]) + encoder.block_sums(block[20:], codes[20:])
+    same = on_cpu.block_sums(block, codes)
+    assert np.array_equal(np.tril(sums.counts), np.tril(same.counts))
+    np.testing.assert_allclose(sums.sums, same.sums, atol=1e-4)
+    np.testing.assert_allclose(encoder.solve(sums), on_cpu.solve(same), atol=1e-3)
 
 
 def everything(runtime, size=(45, 9, 6, 16)):
