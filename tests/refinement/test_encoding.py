@@ -168,10 +168,11 @@ def test_sums_of_blocks_give_the_least_squares_codebook(rows, encoder_of):
     assert np.array_equal(np.tril(sums.counts), np.tril(chosen.T @ chosen))
     assert np.array_equal(sums.used, chosen.any(axis=0))
     assert sums.weight == len(rows)
-    codebook = encoder.solve(sums)
+    codebook, loss = encoder.solve(sums)
     best, *_ = np.linalg.lstsq(chosen, rows.astype(np.float64), rcond=None)
     ours, wanted = ((rows - chosen @ words) ** 2 for words in (codebook, best))
     assert ours.sum() == pytest.approx(wanted.sum(), rel=1e-4)
+    assert loss == pytest.approx(0.5 * ours.sum() / len(rows), rel=1e-4)
     assert ours.sum() < encoder.errors(rows, codes).sum()
 
 
@@ -180,7 +181,7 @@ def test_a_fit_without_rows_leaves_the_codebook(rows, learnt, encoder_of):
     codes = encoder.encode(rows[:1], 0)
     sums = encoder.block_sums(rows[:1], codes)
     unused = ~sums.used
-    codebook = encoder.solve(sums)
+    codebook, _ = encoder.solve(sums)
     np.testing.assert_allclose(codebook[unused], learnt.codebook[unused], rtol=1e-3, atol=1e-4)
 
 
