@@ -63,18 +63,18 @@ def measure(path: Path, directory: Path, processes: list[int]) -> None:
 
         model = told("learn", lambda: learn_model(source, PLAN, Machine()))
         model = told("refine", lambda: refine_model(model, source))
-        for effort in EFFORTS:
+
+        def encode(effort: str, name: str, runner: Callable | None = None) -> object:
             settings = EncodingSettings(effort)
-            told(f"encode, {effort}", lambda s=settings: encode_rows(
-                model, source, directory / f"{s.effort}.nnc", s
-            ))  # fmt: skip
+            return encode_rows(model, source, directory / f"{name}.nnc", settings, runner=runner)
+
+        for effort in EFFORTS:
+            told(f"encode, {effort}", partial(encode, effort, effort))
         for number in processes:
-            settings = EncodingSettings("default")
             with workers(f"local:{number}", {"source": str(path)}, "default") as helpers:
-                told(f"encode, default, {number} workers", lambda n=number, s=settings, h=helpers: encode_rows(
-                    model, source, directory / f"{n}-workers.nnc", s,
-                    runner=partial(h.encode, model),
-                ))  # fmt: skip
+                runner = partial(helpers.encode, model)
+                what = f"encode, default, {number} workers"
+                told(what, partial(encode, "default", f"{number}-workers", runner))
     told("the one road", lambda: compress(
         path, directory / "x.nnc", num_codebooks=32, num_codewords=16, report=None
     ))  # fmt: skip
