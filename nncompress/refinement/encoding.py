@@ -29,8 +29,9 @@ from nncompress.sources.normalization import Normalization
 
 # The temperature of samples, in units of ``temperature_of``, and the most sweeps of ICM after it.
 _TEMPERATURE, _SWEEPS = 2.3, 16
-# Bits of a row for each dimension from which on they are many.
-_MANY_BITS = 1.0
+# From about as many bits a dimension, residual codebooks are the better start, and beam search the
+# way through them.
+MANY_BITS = 1.0
 # Rows that are encoded at a time.
 _BLOCK_ROWS = 8_192
 # The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
@@ -146,7 +147,7 @@ class RowEncoder:
         self._dim = codebook.shape[1]
         bits = num_codebooks * math.log2(self._num_codewords) / self._dim
         self._trials = effort.trials
-        self._width = effort.width if bits < _MANY_BITS else effort.width_of_many_bits
+        self._width = effort.width if bits < MANY_BITS else effort.width_of_many_bits
         self._shift = normalization.centre.astype(np.float64) / num_codebooks
         scaled = (codebook - self._shift) / normalization.scale
         exponent = math.frexp(float(np.abs(scaled).max()))[1]

@@ -10,6 +10,7 @@ from nncompress.embedding.codes import code_dtype
 from nncompress.machine import Machine
 from nncompress.refinement.annealing import falling_temperatures, sweeps_of
 from nncompress.refinement.blas import one_blas_thread
+from nncompress.refinement.encoding import MANY_BITS
 from nncompress.refinement.engines import make_engine
 from nncompress.refinement.growing import widths_of
 from nncompress.refinement.refine import (
@@ -37,8 +38,6 @@ _TIMED_ROWS = 1_024
 # Larger codebooks are not timed themselves.
 _TIMED_CODEWORDS = 1_024
 _SWEEPS = 4
-# From about as many bits a dimension, residual codebooks are the better start.
-_MANY_BITS = 1.0
 # A number of a product takes this share of one of a row of the Gram matrix, which is only added.
 _PRODUCT_SHARE = 1 / 8
 
@@ -88,7 +87,7 @@ def forecast_seconds(
     search = seconds_a_row(lambda: rows.search(WIDTH, solve=False)) / WIDTH
     num_rows = len(matrix)
     sampled, probed = min(num_rows, sample_rows(matrix.dim)), min(num_rows, PROBE_ROWS)
-    searching = num_codebooks * np.log2(num_codewords) >= _MANY_BITS * matrix.dim
+    searching = num_codebooks * np.log2(num_codewords) >= MANY_BITS * matrix.dim
     rounds, width = rounds_of(settings, num_rows, searching=searching)
     seconds = probed * (sweep * sum(sweeps_of(PROBE_ROUNDS)) + search * sum(PROBE_WIDTHS))
     seconds += trial * PROBE_TRIALS * (2 * probed + sampled)

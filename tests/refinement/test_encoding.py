@@ -15,7 +15,7 @@ from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 
-M, K, DIM = 6, 16, 12
+M, K, DIM = 6, 16, 40
 FAR = 1 << 32
 
 
@@ -192,7 +192,7 @@ def test_no_rows_have_no_codes(rows, encoder_of):
 
 def test_rows_that_do_not_fit_are_refused(rows, learnt, encoder_of):
     encoder = encoder_of()
-    with pytest.raises(InputError, match="rows of 12 columns"):
+    with pytest.raises(InputError, match="rows of 40 columns"):
         encoder.encode(rows[:, :5], 0)
     broken = rows[:9].copy()
     broken[4, 2] = np.nan
