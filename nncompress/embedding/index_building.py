@@ -71,8 +71,8 @@ def build_index(table: Table, lists: int | None = None) -> InvertedFile:
     """Makes the inverted file of a table; all its rows are decoded once.
 
     Beside a block of rows it takes memory for a sample of rows, up to 512 MiB and what is made of
-    it, for the lists, and for the number of each row's list and what sorts them: 6 bytes a row, or
-    8 with more than 65,536 lists.
+    it, for the lists, and for the number of each row's list and what sorts them: 7 bytes a row, or
+    9 with more than 65,536 lists.
 
     Args:
         table: The compressed rows.
