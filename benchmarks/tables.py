@@ -17,7 +17,9 @@ ROWS, DIM = 400_000, 300
 def glove() -> CompressedEmbedding:
     """Returns GloVe 6B 50d, compressed in a hurry: its quality plays no part."""
     print("Compressing GloVe 50d ...", file=sys.stderr)
-    return compress(GLOVE, epochs=2, time_budget=5.0, report=None)
+    return compress(
+        GLOVE, num_codebooks=M, num_codewords=K, epochs=2, time_budget=5.0, report=None
+    )
 
 
 def random_codes() -> CompressedEmbedding:
