@@ -24,7 +24,8 @@ test: $(INSTALLED) lint
 # Kernels as they are for processors without AVX-512, on one that has AVX2.
 test-avx2: $(INSTALLED)
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(BIN)/python -m pytest -n 2 \
-		tests/cpu tests/autoencoder/test_fused.py tests/refinement/test_refine.py
+		tests/cpu tests/autoencoder/test_fused.py tests/refinement/test_refine.py \
+		tests/refinement/test_encoding.py
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long tests/reliability -n 2
