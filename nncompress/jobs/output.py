@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -164,8 +165,10 @@ class Output:
 
 def sums_of_shard(shard: Shard) -> Sums | None:
     """Returns what encoding a shard's rows came to; None where its entry does not tell."""
-    with suppress(TypeError):
-        return Sums(**shard.facts)
+    with suppress(TypeError, OverflowError):  # as of other entries, or damaged ones
+        sums = Sums(**shard.facts)
+        if sums.num_rows > 0 and all(math.isfinite(value) for value in vars(sums).values()):
+            return sums
     return None
 
 
