@@ -173,9 +173,12 @@ def compress_source(
             )
         if weights is not None:
             weights = check_weights(weights, small.matrix, weights_name)
-        return compress_table(
+        embedding = compress_table(
             small, output, plan, machine, weights=weights, report=report, curve=curve, work=kept
         )
+        if kept is not None:
+            kept.finish()
+        return embedding
 
 
 def check_files(

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_curve(arguments.curve, plan.has_residual, inputs)
     others = {"sample": arguments.sample, "limit": arguments.limit, "tensor": arguments.tensor}
     with (
-        continuable(arguments.work is not None),
+        continuable(arguments.work),
         open_work(arguments.work, arguments.model, plan, machine, others) as work,
         open_rows(
             arguments.table, tensor=arguments.tensor, limit=arguments.limit,
@@ -62,4 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
         )  # fmt: skip
         place = arguments.model
         write_or_rescue(place.parent, lambda into: write_model(into / place.name, model))
+        if work is not None:
+            work.finish()
     print_model(arguments, arguments.model, model)

@@ -45,6 +45,11 @@ class State:
     facts: Mapping[str, object]
 
 
+def is_work_directory(path: str | os.PathLike) -> bool:
+    """Tells whether a path is a directory that describes a job."""
+    return (Path(path) / _JOB).is_file()
+
+
 class WorkDirectory:
     """What a job has computed so far, and what its result depends on.
 

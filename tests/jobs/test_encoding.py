@@ -379,9 +379,9 @@ def test_rows_are_added_by_one_process_at_a_time(rows, rows_path, model_of, tmp_
     embedding = CompressedEmbedding.load(tmp_path / "x.nnc").add(None, rows[:10])
     before = contents(tmp_path / "x.nnc")
     with adding_to(tmp_path / "x.nnc"):
-        with pytest.raises(InputError, match="another process adds rows to .*x.nnc; wait"):
+        with pytest.raises(InputError, match=r"another process adds rows to .*x.nnc; wait"):
             encode(model, rows_path, tmp_path / "x.nnc", append_settings(), work=tmp_path / "w")
-        with pytest.raises(InputError, match="another process adds rows to .*x.nnc; wait"):
+        with pytest.raises(InputError, match=r"another process adds rows to .*x.nnc; wait"):
             embedding.save_shards(tmp_path / "x.nnc")
     assert contents(tmp_path / "x.nnc") == before
     embedding.save_shards(tmp_path / "x.nnc")
