@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     }  # fmt: skip
     keeps = arguments.work is not None
     with (
-        continuable(keeps),
+        continuable(arguments.work),
         WorkDirectory.open(arguments.work) if keeps else nullcontext() as work,
         open_rows(**table) as source,
         workers(arguments.scheduler, table, settings.effort, machine) as helpers,
