@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         OutputError: The file cannot be written.
     """
     from nncompress.embedding.model_file import write_model
+    from nncompress.embedding.table_directory import refuse_part_of_table
     from nncompress.evaluate.curve_file import check_curve
     from nncompress.job import open_work
     from nncompress.jobs.learning import learn_model
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     machine = Machine(arguments.gpu, arguments.threads)
     inputs = [file for each in arguments.table for file in files_of(each)]
     check_output(arguments.model, inputs)
+    refuse_part_of_table(arguments.model)
     check_curve(arguments.curve, plan.has_residual, inputs)
     others = {"sample": arguments.sample, "limit": arguments.limit, "tensor": arguments.tensor}
     with (

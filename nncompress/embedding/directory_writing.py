@@ -52,8 +52,8 @@ def check_new_directory(path: str | os.PathLike) -> None:
     """
     if os.path.lexists(path):
         raise InputError(
-            f"{path} is there already; wanted a new name for the directory of the table, or "
-            "--append to add rows to one"
+            f"{path} is there already; wanted a new name for the directory of the table (encode "
+            "--append adds rows to one)"
         )
 
 
