@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.table_directory import refuse_part_of_table
 from nncompress.errors import InputError
 from nncompress.evaluate.curve_file import check_curve
 from nncompress.formats.files import check_output
@@ -173,9 +174,12 @@ def compress_source(
             )
         if weights is not None:
             weights = check_weights(weights, small.matrix, weights_name)
-        return compress_table(
+        embedding = compress_table(
             small, output, plan, machine, weights=weights, report=report, curve=curve, work=kept
         )
+        if kept is not None:
+            kept.finish()
+        return embedding
 
 
 def check_files(
@@ -193,6 +197,7 @@ def check_files(
     inputs = [*files_of(table["source"]), table["words"]]
     if output is not None:
         check_output(output, inputs)
+        refuse_part_of_table(output)
     check_curve(curve, plan.has_residual, inputs)
 
 

@@ -86,7 +86,8 @@ def compress_table(
         weights: The weight of each row, float64 ``(N,)`` of mean 1; None: all the same.
         report: A function that takes a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
-        work: The directory in which the job is kept until its end; see ``job.open_work``.
+        work: The directory in which the job is kept, see ``job.open_work``; its end is the
+            caller's to tell.
 
     Raises:
         InputError: Something given cannot be used, or the disk has no room for the result.
@@ -114,8 +115,6 @@ def compress_table(
     if output is not None:
         _save(embedding, output, work)
         embedding = CompressedEmbedding.load(output)
-    if work is not None:
-        work.finish()
     return embedding
 
 

@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         _tell(arguments, table, plan, machine, weights)
         return
-    with continuable(arguments.work is not None):
+    # A large table's work is kept in any case.
+    with continuable(arguments.work or Path(f"{arguments.output}.work")):
         embedding = compress_source(
             table, arguments.output, plan, machine,
             weights=weights, weights_name=str(arguments.weights),

@@ -5,21 +5,22 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nncompress.errors import Interrupted
 
 
 @contextmanager
-def continuable(keeps_work: bool) -> Iterator[None]:
+def continuable(work: Path | None) -> Iterator[None]:
     """Has an interruption say how the work goes on.
 
     Args:
-        keeps_work: Whether the same command goes on where it was.
+        work: The directory in which it is kept, if there is something to keep; None for none.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        if not keeps_work:
+        if work is None or not work.is_dir():
             raise
         number = error.signal if isinstance(error, Interrupted) else signal.SIGINT
         command = shlex.join(["nncompress", *sys.argv[1:]])

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         "unit_rows": model.unit_rows,
     }  # fmt: skip
     with (
-        continuable(True),
+        continuable(arguments.work or Path(f"{arguments.output}.work")),
         open_rows(**table, words=arguments.words) as source,
         workers(
             arguments.scheduler,

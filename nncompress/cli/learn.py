@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         OutputError: The file cannot be written.
     """
     from nncompress.embedding.model_file import write_model
+    from nncompress.embedding.table_directory import refuse_part_of_table
     from nncompress.evaluate.curve_file import check_curve
     from nncompress.job import open_work
     from nncompress.jobs.learning import learn_model
@@ -46,10 +47,11 @@ def run(arguments: argparse.Namespace) -> None:
     machine = Machine(arguments.gpu, arguments.threads)
     inputs = [file for each in arguments.table for file in files_of(each)]
     check_output(arguments.model, inputs)
+    refuse_part_of_table(arguments.model)
     check_curve(arguments.curve, plan.has_residual, inputs)
     others = {"sample": arguments.sample, "limit": arguments.limit, "tensor": arguments.tensor}
     with (
-        continuable(arguments.work is not None),
+        continuable(arguments.work),
         open_work(arguments.work, arguments.model, plan, machine, others) as work,
         open_rows(
             arguments.table, tensor=arguments.tensor, limit=arguments.limit,
@@ -62,4 +64,6 @@ def run(arguments: argparse.Namespace) -> None:
         )  # fmt: skip
         place = arguments.model
         write_or_rescue(place.parent, lambda into: write_model(into / place.name, model))
+        if work is not None:
+            work.finish()
     print_model(arguments, arguments.model, model)

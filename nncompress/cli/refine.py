@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         OutputError: The file cannot be written.
     """
     from nncompress.embedding.model_file import write_model
+    from nncompress.embedding.table_directory import refuse_part_of_table
     from nncompress.formats.work import WorkDirectory
     from nncompress.jobs.models import open_model
     from nncompress.jobs.refining import RefiningSettings, refine_model
@@ -49,13 +50,14 @@ def run(arguments: argparse.Namespace) -> None:
     machine = Machine(arguments.gpu, arguments.threads)
     model, place = open_model(arguments.model), arguments.output
     check_output(place, [file for each in arguments.table for file in files_of(each)])
+    refuse_part_of_table(place)
     table = {
         "source": arguments.table, "tensor": arguments.tensor, "limit": arguments.limit,
         "unit_rows": model.unit_rows,
     }  # fmt: skip
     keeps = arguments.work is not None
     with (
-        continuable(keeps),
+        continuable(arguments.work),
         WorkDirectory.open(arguments.work) if keeps else nullcontext() as work,
         open_rows(**table) as source,
         workers(

@@ -24,7 +24,11 @@ from nncompress.embedding.same_codebook import add_rows, facts_of_others, select
 from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.embedding.similarity import Query, Similarity, unit
-from nncompress.embedding.table_directory import is_table_directory, open_directory
+from nncompress.embedding.table_directory import (
+    is_table_directory,
+    open_directory,
+    refuse_part_of_table,
+)
 from nncompress.embedding.table_index import TableIndex
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_word_pairs
@@ -188,7 +192,7 @@ class CompressedEmbedding:
         """Writes the table to one file, whose format docs/file-format.md describes.
 
         Raises:
-            InputError: There is a directory of this name.
+            InputError: There is a directory of this name, or it is a part of a table in one.
             OutputError: The file cannot be written.
             ImportError: Shards end within a block of rows, and Numba is not installed.
         """
@@ -197,6 +201,7 @@ class CompressedEmbedding:
                 f"{path} is a directory; wanted the name of a file, or save_shards, which writes "
                 "a directory"
             )
+        refuse_part_of_table(path)
         words = self._keys.vocabulary
         if isinstance(words, ShardedVocabulary):
             words = vocabulary_of(words.words(), self.table.num_rows)

@@ -1,7 +1,8 @@
 """Writing a table into a directory, and more rows into one that is there."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from nncompress.embedding.table_directory import (
     with_shards,
     write_manifest,
 )
-from nncompress.errors import InputError
+from nncompress.errors import InputError, OutputError
 from nncompress.formats.files import atomic_directory
+from nncompress.formats.locks import Lock
+
+_LOCK = ".nncompress-lock"
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ def check_new_directory(path: str | os.PathLike) -> None:
     """
     if os.path.lexists(path):
         raise InputError(
-            f"{path} is there already; wanted a new name for the directory of the table, or "
-            "--append to add rows to one"
+            f"{path} is there already; wanted a new name for the directory of the table (encode "
+            "--append adds rows to one)"
         )
 
 
@@ -115,6 +119,33 @@ def shard_of(path: Path, contents: Contents, facts: Mapping[str, object]) -> Sha
     return Shard(path.name, contents.table.num_rows, words, path.stat().st_size, dict(facts))
 
 
+@contextmanager
+def adding_to(directory: str | os.PathLike) -> Iterator[None]:
+    """Keeps other processes from adding rows to a directory, while the block runs.
+
+    Args:
+        directory: A directory of a table.
+
+    Raises:
+        InputError: Another process adds rows to it.
+        OutputError: Nothing can be written there.
+    """
+    try:
+        lock = Lock.take(Path(directory) / _LOCK)
+    except OSError as error:
+        raise OutputError(
+            f"{directory} cannot be written: {error.strerror}", error.errno
+        ) from None
+    if lock is None:
+        raise InputError(
+            f"another process adds rows to {directory}; wait for its end and try again"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def append_shards(
     directory: str | os.PathLike, contents: Sequence[Contents], num_shards: int
 ) -> None:
@@ -126,19 +157,21 @@ def append_shards(
         num_shards: How many files it is expected to have.
 
     Raises:
-        InputError: There is no such directory, or it has another number of files.
+        InputError: There is no such directory, it has another number of files, or another process
+            adds rows to it.
         OutputError: A file cannot be written. The directory is what it was then.
     """
     directory = Path(directory)
-    manifest = read_manifest(directory)
-    first = len(manifest.shards)
-    if first != num_shards:
-        raise InputError(
-            f"{directory} has {first} files of rows now, and had {num_shards} when it was opened; "
-            "open it again"
-        )
-    shards = [
-        write_shard(directory, first + number, each, manifest.model_digest)
-        for number, each in enumerate(contents)
-    ]
-    write_manifest(directory, with_shards(manifest, shards))
+    with adding_to(directory):
+        manifest = read_manifest(directory)
+        first = len(manifest.shards)
+        if first != num_shards:
+            raise InputError(
+                f"{directory} has {first} files of rows now, and had {num_shards} when it was "
+                "opened; open it again"
+            )
+        shards = [
+            write_shard(directory, first + number, each, manifest.model_digest)
+            for number, each in enumerate(contents)
+        ]
+        write_manifest(directory, with_shards(manifest, shards))

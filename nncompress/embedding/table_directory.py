@@ -84,6 +84,27 @@ def size_of(path: str | os.PathLike) -> int:
     return sum(file.stat().st_size for file in files)
 
 
+def refuse_part_of_table(path: str | os.PathLike) -> None:
+    """Refuses to replace a file of a table in a directory.
+
+    Args:
+        path: The file that would be written.
+
+    Raises:
+        InputError: It is one.
+    """
+    path = Path(path)
+    directory = Path(os.path.realpath(path)).parent
+    try:
+        files = [shard.file for shard in read_manifest(directory).shards]
+    except InputError:
+        return
+    if path.name in (MANIFEST, MODEL_FILE, *files):
+        raise InputError(
+            f"{path} is a part of the table in {directory}; wanted another name for the output"
+        )
+
+
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Writes a directory's manifest, in place of the one that is there.
 

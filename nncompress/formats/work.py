@@ -28,7 +28,8 @@ _HIDDEN = ".nncompress-"  # the lock, and what is being written
 # take.
 _SELDOM, _SHARE = 30.0, 0.01
 _SUM = "sha256"
-_MOST_JOB_BYTES = 1 << 20
+_MOST_JOB_BYTES = 64 << 20  # thousands of files of a table
+_MOST_SHOWN = 200  # letters of a fact in a message
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class State:
 
     arrays: Mapping[str, np.ndarray]
     facts: Mapping[str, object]
+
+
+def is_work_directory(path: str | os.PathLike) -> bool:
+    """Tells whether a path is a directory that describes a job."""
+    return (Path(path) / _JOB).is_file()
 
 
 class WorkDirectory:
@@ -121,13 +127,30 @@ class WorkDirectory:
         for name, value in facts.items():
             if self._facts.get(name, value) != value:
                 raise InputError(
-                    f"{self.path} holds the work of another job, with {name} {self._facts[name]}; "
-                    f"here it is {value}; give that job's command to continue it, or name another "
-                    "directory (--work)"
+                    f"{self.path} holds the work of another job, with {name} "
+                    f"{_shown(self._facts[name])}; here it is {_shown(value)}; give that job's "
+                    "command to continue it, or name another directory (--work)"
                 )
         if not facts.keys() <= self._facts.keys():
             self._facts |= facts
             self._write_job()
+
+    def noted(self, name: str) -> object:
+        """Returns what was noted under a name; None if nothing was."""
+        return self._facts.get(name)
+
+    def note(self, name: str, value: object) -> None:
+        """Notes something, which stays until all that was saved is removed.
+
+        Args:
+            name: The name, none of those that ``require`` has.
+            value: Whatever JSON can hold.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        self._facts[name] = json.loads(json.dumps(value))
+        self._write_job()
 
     def load(self, name: str) -> State | None:
         """Returns what was saved under a name; None if nothing was, or it is damaged.
@@ -220,6 +243,12 @@ class WorkDirectory:
         job[_SUM] = _sum_of(json.dumps(job), {})
         with atomic_path(self.path / _JOB) as temporary:
             temporary.write_text(json.dumps(job, indent=1), encoding="utf-8")
+
+
+def _shown(value: object) -> str:
+    """Returns a fact as a message has it, which is cut where it is long."""
+    text = str(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _refuse_others(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The job of encoding a table's rows by a model: by blocks, and continued where it was ended."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,38 +101,77 @@ def encode_rows(
     digest = digest_of_model(model)
     out = Output(output, model, digest, append=settings.append)
     first, last = _range_of(settings.rows, source)
-    row_bytes = float(model.encoding.get("row_bytes") or 4 * model.dim)
     aligned = aligned_rows(model)
-    shard_rows = settings.shard_rows or usual_shard_rows(last - first, row_bytes, aligned)
+    shard_rows = settings.shard_rows or usual_shard_rows(
+        last - first, _row_bytes_of(model), aligned
+    )
     plans = shards_of_rows(first, last, shard_rows, model.dim, aligned)
-    place = Path(f"{os.fspath(output).rstrip('/')}.work" if work is None else work)
-    with WorkDirectory.open(place) as kept:
+    with WorkDirectory.open(_work_of(work, out.path)) as kept:
         kept.require({
             "version": __version__, "model": digest, "effort": settings.effort,
             "rows": [first, last], "shard rows": shard_rows, "append": settings.append,
             "output": str(out.path.resolve()), "table": source.identity(),
             "device": "CPU" if machine.gpu < 0 else "GPU",
         })  # fmt: skip
-        if not out.is_complete(kept):
-            out.check()
-            if source.words is not None:
-                len(source.words)  # what is wrong with a file of words is told before work begins
-            check_space(
-                {place: int(row_bytes * (last - first))}, f"{last - first:,} encoded rows",
-                "name another place (--work)",
-            )  # fmt: skip
-            encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
-            files = ShardFiles(kept, model, digest, source.words, out.vocabularies())
-            shards = _encode_missing(files, plans, runner or _here(encoder, source))
-            _tell_drift(shards, out, model)
-            facts = {
-                **facts_of_others(model.provenance), "effort": settings.effort,
-                "made_by": f"chainer-nncompress {__version__}", "source": name_of(source.name),
-            }  # fmt: skip
-            out.finish(kept, [(files.path(p), s) for p, s in zip(plans, shards, strict=True)],
-                       facts, first)  # fmt: skip
+        with out.reserved():
+            if not out.is_complete(kept):
+                _encode(model, digest, source, out, settings, machine, plans, kept, runner)
         kept.finish()
     return CompressedEmbedding.load(out.path)
+
+
+def _encode(
+    model: Model,
+    digest: str,
+    source: RowSource,
+    out: Output,
+    settings: EncodingSettings,
+    machine: Machine,
+    plans: Sequence[ShardPlan],
+    work: WorkDirectory,
+    runner: Runner | None,
+) -> None:
+    """Encodes what is not encoded yet, and makes the output of it."""
+    out.check()
+    if source.words is not None:
+        len(source.words)  # what is wrong with a file of words is told before work begins
+    first, last = plans[0].first, plans[-1].last
+    row_bytes = _row_bytes_of(model)
+    check_space(
+        {work.path: int(row_bytes * (last - first))}, f"{last - first:,} encoded rows",
+        "name another place (--work)",
+    )  # fmt: skip
+    encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
+    files = ShardFiles(work, model, digest, source.words, out.vocabularies())
+    shards = _encode_missing(files, plans, runner or _here(encoder, source))
+    _tell_drift(shards, out, model)
+    facts = {
+        **facts_of_others(model.provenance), "effort": settings.effort,
+        "made_by": f"chainer-nncompress {__version__}", "source": name_of(source.name),
+    }  # fmt: skip
+    made = [(files.path(plan), shard) for plan, shard in zip(plans, shards, strict=True)]
+    out.finish(work, made, facts, first)
+
+
+def _row_bytes_of(model: Model) -> float:
+    """Returns about how many bytes a row takes."""
+    return float(model.encoding.get("row_bytes") or 4 * model.dim)
+
+
+def _work_of(work: str | os.PathLike | None, output: Path) -> Path:
+    """Returns the directory in which a job is kept.
+
+    Raises:
+        InputError: The output would be in it, or it in the output.
+    """
+    place = Path(f"{output}.work" if work is None else work)
+    one, other = place.resolve(), output.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise InputError(
+            f"the work directory {place} and the output {output} are in one another; wanted "
+            "another place for the work (--work)"
+        )
+    return place
 
 
 def _range_of(rows: tuple[int, int] | None, source: RowSource) -> tuple[int, int]:
@@ -172,17 +212,22 @@ def _encode_missing(files: ShardFiles, plans: Sequence[ShardPlan], run: Runner) 
         waiting[plan.number] = set(lacking)
         owners |= dict.fromkeys(lacking, plan)
         missing += lacking
-    for plan in plans:
-        if plan.number in waiting and not waiting[plan.number]:
-            shards[plan.number] = files.assemble(plan)
+    # In the order of rows: a word that several have is the first one's.
+    unmade = deque(plan for plan in plans if plan.number in waiting)
+
+    def assemble() -> None:
+        while unmade and not waiting[unmade[0].number]:
+            shards[unmade[0].number] = files.assemble(unmade[0])
+            unmade.popleft()
+
+    assemble()
     total = sum(plan.num_rows for plan in plans)
     with progress_bar(total, "Encoding", delay=0, leave=True, initial=done) as bar:
         for block, encoded in run(missing):
             plan = owners[block]
             files.keep_block(plan, block, encoded)
             waiting[plan.number].remove(block)
-            if not waiting[plan.number]:
-                shards[plan.number] = files.assemble(plan)
+            assemble()
             bar.update(block.num_rows)
     return [shards[plan.number] for plan in plans]
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.model_file import read_model, write_model
 from nncompress.embedding.table_directory import is_table_directory
 from nncompress.errors import InputError, OutputError
-from nncompress.formats.work import WorkDirectory
+from nncompress.formats.work import WorkDirectory, is_work_directory
 from nncompress.job import open_work
 from nncompress.jobs.encoding import EncodingSettings, encode_rows
 from nncompress.jobs.learning import learn_model
@@ -24,6 +25,8 @@ from nncompress.version import __version__
 _MOST_ROWS, _MOST_BYTES = 1 << 22, 8 << 30
 _MODEL, _TABLE, _LEARNING, _ENCODING = "model.nnc", "table.nnc", "learning", "encoding"
 _JOB = "job"
+_PARTS = (_MODEL, _TABLE, _LEARNING, _ENCODING)  # beside the job
+_MERGED = "merged"
 
 
 def is_large(num_rows: int, dim: int) -> bool:
@@ -71,6 +74,7 @@ def compress_large(
         )
     output = Path(output)
     place = Path(f"{output}.work" if work is None else work)
+    _check_place(place, output)
     if report is not None:
         report(f"{source.num_rows:,} rows: a model is learnt on a sample, kept in {place}")
     with WorkDirectory.open(place / _JOB) as job:
@@ -80,18 +84,66 @@ def compress_large(
             **plan.settings(), **asdict(plan.training),
         })  # fmt: skip
         job.save(_JOB, {}, {})
-        _encode(source, plan, machine, place, report, curve)
-        embedding = merge([place / _TABLE], output)
+        ended = {"output": str(output.resolve())}
+        merged = job.load(_MERGED)
+        if merged is None or merged.facts != ended or not output.is_file():
+            if merged is not None:  # of what was there, some may be removed
+                job.discard(_MERGED)
+                _remove_parts(place, output)
+            _encode(source, plan, machine, place, report, curve)
+            merge([place / _TABLE], output)
+            job.save(_MERGED, {}, ended)
+        # The job's description goes last: without it nobody would know whose the parts are.
+        _remove_parts(place, output)
         job.finish()
+    with suppress(OSError):
+        place.rmdir()
+    return CompressedEmbedding.load(output)
+
+
+def _check_place(place: Path, output: Path) -> None:
+    """Refuses a directory that is somebody else's, of which parts would be used and removed.
+
+    Raises:
+        InputError: It is no directory, it has other files, or the output is in it.
+    """
+    if place.resolve() in (output.resolve(), *output.resolve().parents):
+        raise InputError(
+            f"the output {output} is in the work directory {place}, which is emptied in the end; "
+            "wanted it elsewhere"
+        )
+    if not place.exists():
+        return
+    if not place.is_dir():
+        raise InputError(f"{place} is no directory; wanted one for the work (--work)")
+    ours = (_JOB, *_PARTS) if is_work_directory(place / _JOB) else (_JOB,)
+    names = sorted(path.name for path in place.iterdir())
+    others = [n for n in names if n not in ours and not n.startswith(".nncompress-")]
+    if others:
+        raise InputError(
+            f"{place} holds other files ({', '.join(others[:3])}); wanted a new or empty "
+            "directory for the work (--work), or that of the job to continue"
+        )
+
+
+def _remove_parts(place: Path, output: Path) -> None:
+    """Removes what a job has made.
+
+    Raises:
+        OutputError: It cannot be removed.
+    """
     try:
-        shutil.rmtree(place)
+        for path in (place / name for name in _PARTS):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{output} is written, and {place}, which is not needed any more, cannot be removed: "
-            f"{error.strerror}",
+            f"{error.strerror}; remove it, or give the command again",
             error.errno,
         ) from None
-    return embedding
 
 
 def _encode(
@@ -109,5 +161,6 @@ def _encode(
         with open_work(place / _LEARNING, None, plan, machine, {}) as learning:
             model = learn_model(source, plan, machine, report=report, curve=curve, work=learning)
             write_model(place / _MODEL, model)
+            learning.finish()
     model, _ = read_model(place / _MODEL)
     encode_rows(model, source, place / _TABLE, EncodingSettings(), machine, work=place / _ENCODING)

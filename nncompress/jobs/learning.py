@@ -76,7 +76,8 @@ def learn_model(
         num_rows: Rows of the sample; None for as many as pay.
         report: A function that takes a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
-        work: The directory in which the job is kept until its end; None for none.
+        work: The directory in which the job is kept; None for none. Its end, where the model is
+            written, is the caller's to tell.
 
     Raises:
         InputError: Something given cannot be used, or the table has fewer rows than the sample is

@@ -15,7 +15,11 @@ from nncompress.embedding.residual_table import SingleTable
 from nncompress.embedding.same_codebook import facts_of_others
 from nncompress.embedding.sharded_table import ShardedTable, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary, without_known
-from nncompress.embedding.table_directory import is_table_directory, read_manifest
+from nncompress.embedding.table_directory import (
+    is_table_directory,
+    read_manifest,
+    refuse_part_of_table,
+)
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import InputError
 from nncompress.formats.files import check_output
@@ -48,6 +52,7 @@ def merge(
     """
     if shard_rows is None:
         check_output(output, tables)
+        refuse_part_of_table(output)
     else:
         check_new_directory(output)
     opened = [CompressedEmbedding.load(path) for path in tables]

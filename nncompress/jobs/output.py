@@ -1,18 +1,19 @@
 """The directory that a job of encoding ends in."""
 
 import hashlib
+import json
+import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from nncompress.embedding.directory_writing import check_new_directory
+from nncompress.embedding.directory_writing import adding_to, check_new_directory
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import write_model
 from nncompress.embedding.table_directory import (
-    MANIFEST,
     MODEL_FILE,
     Manifest,
     Shard,
@@ -24,11 +25,11 @@ from nncompress.embedding.table_directory import (
 )
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_directory
+from nncompress.formats.files import atomic_directory, atomic_path, check_output
 from nncompress.formats.work import WorkDirectory
 from nncompress.jobs.block_encoder import Sums
 
-_COMPLETE = "complete"
+_COMPLETE = "files of the table at the end"
 
 
 class Output:
@@ -52,10 +53,26 @@ class Output:
 
     def is_complete(self, work: WorkDirectory) -> bool:
         """Tells whether a job came to its end, but for the removal of its work directory."""
-        state = work.load(_COMPLETE)
-        if state is None or not is_table_directory(self.path):
+        noted = work.noted(_COMPLETE)
+        if not isinstance(noted, dict) or not is_table_directory(self.path):
             return False
-        return state.facts["manifest"] == _digest_of(self.path)
+        # Others may have added rows since.
+        return _marks(read_manifest(self.path).shards[: noted["number"]]) == noted
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keeps other processes from adding rows to the directory, while the block runs.
+
+        Raises:
+            InputError: There is no table to add rows to, or another process adds some.
+            OutputError: Nothing can be written there.
+        """
+        if not self._append:
+            yield
+            return
+        read_manifest(self.path)
+        with adding_to(self.path):
+            yield
 
     def check(self) -> None:
         """Refuses what the job cannot end in.
@@ -63,9 +80,11 @@ class Output:
         Raises:
             InputError: There is something of this name, or no table to add rows to, or one of
                 another model.
+            OutputError: Nothing can be written there.
         """
         if not self._append:
             check_new_directory(self.path)
+            check_output(self.path)
             return
         manifest = read_manifest(self.path)
         if manifest.model_digest != self._digest:
@@ -126,11 +145,11 @@ class Output:
         shards = list(manifest.shards)
         for path, shard in files:
             place = directory / shard_name(len(shards))
-            place.unlink(missing_ok=True)  # left by a job that ended before it was in a manifest
-            try:
-                os.link(path, place)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(path, place)
+            with atomic_path(place) as temporary:
+                try:
+                    os.link(path, temporary)
+                except OSError:  # another file system, or one without links
+                    shutil.copyfile(path, temporary)
             shards.append(replace(shard, file=place.name))
         manifest = replace(manifest, shards=shards)
         total = _total_of(manifest)
@@ -139,14 +158,17 @@ class Output:
             **manifest.provenance, **facts, **measured,
             "source_shape": [manifest.num_rows, self._model.dim],
         }  # fmt: skip
+        # Noted before it is true: a job that ends in between looks whether it is.
+        work.note(_COMPLETE, _marks(shards))
         write_manifest(directory, replace(manifest, provenance=provenance))
-        work.save(_COMPLETE, {}, {"manifest": _digest_of(directory)})
 
 
 def sums_of_shard(shard: Shard) -> Sums | None:
     """Returns what encoding a shard's rows came to; None where its entry does not tell."""
-    with suppress(TypeError):
-        return Sums(**shard.facts)
+    with suppress(TypeError, OverflowError):  # as of other entries, or damaged ones
+        sums = Sums(**shard.facts)
+        if sums.num_rows > 0 and all(math.isfinite(value) for value in vars(sums).values()):
+            return sums
     return None
 
 
@@ -161,5 +183,7 @@ def _total_of(manifest: Manifest) -> Sums | None:
     return total
 
 
-def _digest_of(directory: Path) -> str:
-    return hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
+def _marks(shards: Sequence[Shard]) -> dict[str, object]:
+    """Returns what tells files of rows from others."""
+    text = json.dumps([asdict(shard) for shard in shards], sort_keys=True)
+    return {"number": len(shards), "sha256": hashlib.sha256(text.encode()).hexdigest()}

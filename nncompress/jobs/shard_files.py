@@ -40,7 +40,8 @@ class ShardFiles:
     ) -> None:
         self._work, self._model, self._digest = work, model, model_digest
         self._words = words
-        self._vocabularies = list(before)
+        self._before = list(before)
+        self._vocabularies: dict[int, Vocabulary] = {}  # by the numbers of shards
 
     def shard(self, plan: ShardPlan) -> Shard | None:
         """Returns the entry of a shard that is complete and intact; None of one that is not."""
@@ -55,7 +56,7 @@ class ShardFiles:
             self._work.discard_damaged(_shard_name(plan))
             return None
         if contents.vocabulary is not None:
-            self._vocabularies.append(contents.vocabulary)
+            self._vocabularies[plan.number] = contents.vocabulary
         return shard_of(path, contents, contents.provenance)
 
     def path(self, plan: ShardPlan) -> Path:
@@ -76,7 +77,7 @@ class ShardFiles:
         self._work.save(_block_name(plan, block), encoded.arrays, facts)
 
     def assemble(self, plan: ShardPlan) -> Shard:
-        """Makes a shard of its blocks, all of which are done.
+        """Makes a shard of its blocks, all of which are done; those before it are made already.
 
         Raises:
             OutputError: It cannot be written.
@@ -103,7 +104,7 @@ class ShardFiles:
         for block in plan.blocks:
             self._work.discard(_block_name(plan, block))
         if vocabulary is not None:
-            self._vocabularies.append(vocabulary)
+            self._vocabularies[plan.number] = vocabulary
         return shard_of(path, contents, vars(total))
 
     def _vocabulary(self, plan: ShardPlan) -> Vocabulary | None:
@@ -111,7 +112,8 @@ class ShardFiles:
         if self._words is None:
             return None
         words = self._words.read(plan.first, min(plan.last, max(plan.first, len(self._words))))
-        return vocabulary_of(without_known(words, self._vocabularies), plan.num_rows)
+        before = [each for n, each in self._vocabularies.items() if n < plan.number]
+        return vocabulary_of(without_known(words, [*self._before, *before]), plan.num_rows)
 
 
 def _shard_name(plan: ShardPlan) -> str:

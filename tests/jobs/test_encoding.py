@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.directory_writing import adding_to
 from nncompress.embedding.model_file import write_model
-from nncompress.embedding.table_directory import read_manifest
+from nncompress.embedding.table_directory import read_manifest, write_manifest
 from nncompress.errors import InputError, OutputError
 from nncompress.formats.work import WorkDirectory
 from nncompress.jobs import blocks
+from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.jobs.encoding import EncodingSettings, encode_rows
 from nncompress.jobs.models import open_model
 from nncompress.machine import Machine
+from nncompress.refinement.encoding import EFFORTS
 from nncompress.sources.open_rows import open_rows
 from tests.jobs.conftest import DIM, PLANS, ROWS
 
@@ -343,3 +346,88 @@ def test_settings_out_of_range_are_refused():
 def test_an_effort_that_nothing_comes_of_is_refused(rows, model_of, tmp_path):
     with open_rows(rows) as source, pytest.raises(InputError, match="has no additive codes to"):
         encode_rows(model_of("residuals"), source, tmp_path / "x.nnc", QUICK)
+
+
+def append_settings():
+    return EncodingSettings(effort="quick", append=True)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_rows_are_appended_once_wherever_a_job_is_ended(
+    moment, rows, rows_path, model_of, tmp_path, small_blocks, monkeypatch
+):
+    model = model_of("codes")
+    encode(model, rows_path, tmp_path / "x.nnc")
+    np.save(tmp_path / "more.npy", rows[:300])
+
+    def job():
+        return encode(model, tmp_path / "more.npy", tmp_path / "x.nnc", append_settings())
+
+    def stopping(directory, manifest):
+        if moment == "after":
+            write_manifest(directory, manifest)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nncompress.jobs.output.write_manifest", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            job()
+    if moment == "after":  # others may go on meanwhile
+        encode(
+            model, rows_path, tmp_path / "x.nnc", append_settings(), work=tmp_path / "other.work"
+        )
+    assert job().table.num_rows == ROWS + 300 + (ROWS if moment == "after" else 0)
+    assert not (tmp_path / "x.nnc.work").exists()
+    assert not list((tmp_path / "x.nnc").glob(".nncompress-*"))
+
+
+def test_rows_are_added_by_one_process_at_a_time(rows, rows_path, model_of, tmp_path):
+    model = model_of("codes")
+    encode(model, rows_path, tmp_path / "x.nnc")
+    embedding = CompressedEmbedding.load(tmp_path / "x.nnc").add(None, rows[:10])
+    before = contents(tmp_path / "x.nnc")
+    with adding_to(tmp_path / "x.nnc"):
+        with pytest.raises(InputError, match=r"another process adds rows to .*x.nnc; wait"):
+            encode(model, rows_path, tmp_path / "x.nnc", append_settings(), work=tmp_path / "w")
+        with pytest.raises(InputError, match=r"another process adds rows to .*x.nnc; wait"):
+            embedding.save_shards(tmp_path / "x.nnc")
+    assert contents(tmp_path / "x.nnc") == before
+    embedding.save_shards(tmp_path / "x.nnc")
+    assert CompressedEmbedding.load(tmp_path / "x.nnc").table.num_rows == ROWS + 10
+
+
+def test_shards_have_their_words_in_whatever_order_blocks_come(
+    rows, rows_path, model_of, tmp_path, small_blocks
+):
+    model = model_of("codes")
+    (tmp_path / "words").write_text("".join(f"w{i % 700}\n" for i in range(ROWS)))
+
+    def backwards(blocks):
+        encoder = BlockEncoder(model, EFFORTS["quick"], Machine())
+        for block in reversed(list(blocks)):
+            yield block, encoder.encode(rows[block.first : block.last], block.first)
+
+    for name, options in [("one.nnc", {}), ("x.nnc", {"runner": backwards})]:
+        with pytest.warns(UserWarning, match="earlier row has"):
+            encode(model, rows_path, tmp_path / name, words=tmp_path / "words", **options)
+    assert contents(tmp_path / "x.nnc") == contents(tmp_path / "one.nnc")
+    assert CompressedEmbedding.load(tmp_path / "x.nnc").get_index("w699") == 699
+
+
+def test_a_table_that_cannot_be_linked_is_copied(rows_path, model_of, tmp_path, monkeypatch):
+    model = model_of("codes")
+    encode(model, rows_path, tmp_path / "linked.nnc")
+
+    def fails(*arguments, **options):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", fails)
+    encode(model, rows_path, tmp_path / "copied.nnc")
+    assert contents(tmp_path / "copied.nnc") == contents(tmp_path / "linked.nnc")
+
+
+@pytest.mark.parametrize(("output", "work"), [("x.nnc", "x.nnc/w"), ("w/x.nnc", "w")])
+def test_work_and_output_are_not_in_one_another(output, work, rows_path, model_of, tmp_path):
+    with pytest.raises(InputError, match="are in one another; wanted another place"):
+        encode(model_of("codes"), rows_path, tmp_path / output, work=tmp_path / work)
+    assert not (tmp_path / work).exists()

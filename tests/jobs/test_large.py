@@ -98,3 +98,58 @@ def test_a_forecast_is_of_all_rows(plan, rows_path, tmp_path):
     assert 0.5 * size < expected.file_bytes < 2 * size + 8_000  # a header with a curve
     assert expected.seconds > 0
     assert CompressedEmbedding.load(tmp_path / "x.nnc").table.num_rows == ROWS
+
+
+@pytest.mark.parametrize("name", ["x.txt", "model.nnc"])
+def test_other_files_are_not_used_and_not_removed(name, rows_path, tmp_path):
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / name).write_text("mine")
+    with pytest.raises(InputError, match=f"w holds other files \\({name}\\); wanted a new or"):
+        nncompress.compress(rows_path, tmp_path / "x.nnc", work=tmp_path / "w", **CODES)
+    assert [path.read_text() for path in (tmp_path / "w").iterdir()] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.npy", "w"]
+
+
+def test_the_output_is_not_in_what_is_removed(rows_path, tmp_path):
+    with pytest.raises(InputError, match=r"is in the work directory .*, which is emptied"):
+        nncompress.compress(rows_path, tmp_path / "w" / "x.nnc", work=tmp_path / "w", **CODES)
+    assert not list((tmp_path / "w").iterdir())
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_is_left_of_a_job_that_came_to_its_end_is_no_other_jobs(
+    is_there, rows, rows_path, tmp_path, monkeypatch
+):
+    def stop(path):
+        (path / "manifest.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
+    whole = (tmp_path / "x.nnc").read_bytes()
+    np.save(tmp_path / "other.npy", rows[::-1])
+    with pytest.raises(InputError, match="holds the work of another job, with table"):
+        nncompress.compress(tmp_path / "other.npy", tmp_path / "x.nnc", **CODES)
+    if not is_there:
+        (tmp_path / "x.nnc").unlink()
+    nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
+    assert (tmp_path / "x.nnc").read_bytes() == whole
+    assert not (tmp_path / "x.nnc.work").exists()
+
+
+def test_a_model_that_cannot_be_written_is_not_learnt_again(rows_path, tmp_path, monkeypatch):
+    whole = nncompress.compress(rows_path, tmp_path / "whole.nnc", **CODES)
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(large, "write_model", stop)
+        with pytest.raises(KeyboardInterrupt):
+            nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
+        patched.undo()
+        patched.setattr("nncompress.pipeline.learn", stop)
+        again = nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
+    assert (again.to_numpy() == whole.to_numpy()).all()

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+import nncompress
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
 from nncompress.jobs.encoding import EncodingSettings
@@ -84,3 +85,18 @@ def test_words_of_several_tables_are_those_of_the_first(rows_path, model_of, tmp
     assert shards.index_to_key[:] == one.index_to_key[:]
     assert np.array_equal(shards.to_numpy(), one.to_numpy())
     assert isinstance(CompressedEmbedding.load(tmp_path / "one.nnc"), CompressedEmbedding)
+
+
+def test_a_part_of_a_table_is_not_written_over(rows_path, model_of, tmp_path):
+    directory = tmp_path / "x.nnc"
+    embedding = encode(model_of("codes"), rows_path, directory)
+    before = contents(directory)
+    for name in ("model.nnc", "rows-00001.nnc", "manifest.json"):
+        for write in (
+            lambda path: merge([directory], path),
+            embedding.save,
+            lambda path: nncompress.compress(rows_path, path, report=None),
+        ):
+            with pytest.raises(InputError, match=f"{name} is a part of the table in .*x.nnc; "):
+                write(directory / name)
+    assert contents(directory) == before

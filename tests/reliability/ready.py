@@ -33,6 +33,10 @@ def _warm_up() -> None:
     tasks.make_inputs(directory)
     steps = [tasks.new_run, partial(tasks.settle, directory)]
     steps += [task.body for task in tasks.tasks().values() if task.name in ("decode", "compress")]
+    steps += [tasks.command("learn", "m.npy", "made.model", *tasks.SIZE)]
+    steps += [tasks.command("encode", "made.model", "m.npy", "made.nnc", *tasks.THREADS)]
+    steps += [tasks.command("refine", "made.model", "m.npy", "x.model", *tasks.THREADS)]
+    steps += [tasks.command("index", "made.nnc"), tasks.command("merge", "made.nnc", "x.nnc")]
     steps += [tasks.command("export", "out.nnc", "x.txt", "--to", "glove")]
     with contextlib.suppress(ImportError):
         import gensim  # noqa: F401

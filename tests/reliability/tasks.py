@@ -19,7 +19,8 @@ from nncompress.cli.main import main
 from tests.reliability.children import Nursery
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = ("-M", "2", "-K", "4", "--threads", "1")
+THREADS = ("--threads", "1")
+SIZE = ("-M", "2", "-K", "4", *THREADS)
 _ROWS, _COLUMNS = 240, 6
 _RUN = ("train", *SIZE, "-b", "2", "-e", "10", "--input-matrix", "m.npy")
 
@@ -36,6 +37,9 @@ class Task:
         staged: The file that holds complete earlier results before it holds the last.
         over: Whether other files stand where it writes, each way that is tried. Files whose names
             the user has not given are not replaced by others.
+        work: The work directory of a command that is not given again once it has come to its end,
+            when there is none; None: it may be given any time.
+        setup: Makes further inputs in the directory that the task begins in.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Task:
     meaning: Callable[[bytes], object] = bytes
     staged: str | None = None
     over: tuple[bool, ...] = (False, True)
+    work: str | None = None
+    setup: Callable[[Path], None] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -160,7 +166,82 @@ def tasks() -> dict[str, Task]:
         made.append(Task("export-gensim", body, (("out.kv",),), _vectors))
     body = command("export", "table.nnc", "out.npy", "--to", "npy")
     made.append(Task("export-npy", body, (("out.npy", "out.word"),), over=(False,)))
+    made += _jobs()
     return {task.name: task for task in made}
+
+
+def _jobs() -> list[Task]:
+    """Returns the tasks of tables that are larger than memory."""
+    alone = (False,)
+    directory = ("manifest.json", "model.nnc", *(f"rows-{n:05d}.nnc" for n in range(3)))
+    new = tuple(f"out.nnc/{name}" for name in directory)
+    # Three files, of which the first and the second have two blocks.
+    encode = ("encode", "made.model", "m.npy", "out.nnc", "--words", "table.word",
+              "--shard-rows", "96", "--effort", "quick", *THREADS)  # fmt: skip
+    more = ("encode", "made.model", "more.npy", "made.nnc", "--append", "--shard-rows", "64",
+            *THREADS)  # fmt: skip
+    return [
+        Task(
+            "learn",
+            command("learn", "m.npy", "out.model", *SIZE, "-e", "8", "--work", "work"),
+            (("out.model",),),
+        ),
+        Task(
+            "refine",
+            partial(_in_small_blocks, command(
+                "refine", "made.model", "m.npy", "out.model", *THREADS, "--rounds", "2",
+                "--work", "work",
+            )),
+            (("out.model",),),
+        ),
+        Task(
+            "encode", partial(_in_small_blocks, command(*encode)), (new,), over=alone,
+            work="out.nnc.work",
+        ),
+        Task(
+            "append", partial(_in_small_blocks, command(*more)),
+            (("made.nnc/manifest.json",), ("made.nnc/model.nnc",), ("made.nnc/rows-00000.nnc",)),
+            over=alone, work="made.nnc.work", setup=_make_more,
+        ),
+        Task("merge", command("merge", "made.nnc", "made.nnc", "out.nnc"), (("out.nnc",),)),
+        Task(
+            "merge-shards",
+            command("merge", "made.nnc", "out.nnc", "--shard-rows", "96"),
+            (new,), over=alone, work="none",
+        ),
+        Task(
+            "compress-large",
+            partial(_as_large, command("compress", "m.npy", "out.nnc", *SIZE, "-e", "8")),
+            (("out.nnc",),),
+        ),
+        Task("index", command("index", "table.nnc", "--lists", "9"), (("table.nnc.ivf",),)),
+    ]  # fmt: skip
+
+
+def _in_small_blocks(body: Callable[[], None]) -> None:
+    from nncompress.jobs import blocks, refining
+
+    blocks._MOST_BLOCK_ROWS = 64
+    refining._GROUP = 2
+    _save_always()
+    body()
+
+
+def _as_large(body: Callable[[], None]) -> None:
+    from nncompress.jobs import large
+
+    large._MOST_ROWS = _ROWS // 2
+    _in_small_blocks(body)
+
+
+def _save_always() -> None:
+    from nncompress.formats.work import WorkDirectory
+
+    WorkDirectory.is_due = lambda work: True
+
+
+def _make_more(directory: Path) -> None:
+    np.save(directory / "more.npy", np.load(directory / "m.npy")[:150] + np.float32(0.01))
 
 
 class Templates:
@@ -181,6 +262,9 @@ class Templates:
             command("decode", "--model", "run/iter_best.npz", "--vocab-path", "table.word",
                     "--threads", "1"),
             command("compress", "table.txt", "table.nnc", *SIZE),
+            command("learn", "m.npy", "made.model", *SIZE, "-e", "8"),
+            command("encode", "made.model", "m.npy", "made.nnc", "--words", "table.word",
+                    *THREADS),
         )  # fmt: skip
         for step in steps:
             outcome = nursery.run(step)
@@ -205,6 +289,9 @@ class Templates:
         template = self._directory / f"{task.name}-{over}"
         if not template.exists():
             shutil.copytree(self._base, template)
+            if task.setup is not None:
+                task.setup(template)
+                return template
             for name in task.files:
                 (template / name).unlink(missing_ok=True)
                 if over:

@@ -46,6 +46,13 @@ class Undisturbed:
             return "old"
         return "new" if found == self.new else "between"
 
+    def is_over(self, nursery: Nursery) -> bool:
+        """Tells whether the command came to its end, and is none to be given again."""
+        if self._task.work is None or contents(nursery.work, self._task) != self.new:
+            return False
+        # A directory that is only a lock's tells nothing of a job.
+        return not (nursery.work / self._task.work / "work.json").exists()
+
     def fault_after(self, nursery: Nursery) -> str | None:
         """Sees what the next commands make of it: says what is wrong with that, or None.
 
@@ -66,6 +73,10 @@ class Undisturbed:
             new = [name for name in group if found[name] != self.old[name]]
             if len(group) > 1 and new and any(found[n] != self.new[n] for n in group):
                 return f"SPLIT: {', '.join(new)} are new, and not all"
+        if self.is_over(nursery):
+            nursery.run(lambda: clear_up(nursery.work))
+            names = names_below(nursery.root)
+            return f"LEFT: {sorted(names ^ self.names)}" if names != self.names else None
         again = nursery.run(self._task.body)
         if again.status:
             return f"NOT AGAIN: {again.errors.strip()[-300:]}"

@@ -23,10 +23,11 @@ def use(path):
     with suppress(InputError):  # the sums would refuse all that follows
         CompressedEmbedding.load(path, verify=True)
     with np.errstate(all="ignore"):  # numbers that are damaged are what the sums are for
-        _look_up(CompressedEmbedding.load(path))
+        look_up(CompressedEmbedding.load(path))
 
 
-def _look_up(embedding):
+def look_up(embedding):
+    """Looks at all rows, and words up."""
     embedding.to_numpy()
     embedding[np.arange(min(3, len(embedding)))]
     if embedding.has_words:
