@@ -135,6 +135,10 @@ class WorkDirectory:
             self._facts |= facts
             self._write_job()
 
+    def agrees(self, name: str, value: object) -> bool:
+        """Tells whether something that ``require`` noted is what it was."""
+        return self._facts.get(name) == json.loads(json.dumps(value))
+
     def noted(self, name: str) -> object:
         """Returns what was noted under a name; None if nothing was."""
         return self._facts.get(name)

@@ -136,14 +136,20 @@ def _encode(
     if source.words is not None:
         len(source.words)  # what is wrong with a file of words is told before work begins
     first, last = plans[0].first, plans[-1].last
-    row_bytes = _row_bytes_of(model)
+    size = int(_row_bytes_of(model) * (last - first))
+    places = [work.path, out.path] if out.needs_copies_from(work) else [work.path]
     check_space(
-        {work.path: int(row_bytes * (last - first))}, f"{last - first:,} encoded rows",
+        dict.fromkeys(places, size), f"{last - first:,} encoded rows",
         "name another place (--work)",
     )  # fmt: skip
     encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
     files = ShardFiles(work, model, digest, source.words, out.vocabularies())
     shards = _encode_missing(files, plans, runner or _here(encoder, source))
+    if not work.agrees("table", source.identity()):
+        raise InputError(
+            f"{source.name} was changed while its rows were encoded; remove {work.path}, and give "
+            "the command again"
+        )
     _tell_drift(shards, out, model)
     facts = {
         **facts_of_others(model.provenance), "effort": settings.effort,

@@ -93,6 +93,11 @@ class Output:
                 f"({self.path / MODEL_FILE})"
             )
 
+    def needs_copies_from(self, work: WorkDirectory) -> bool:
+        """Tells whether files in a work directory cannot be linked to from here."""
+        here = self.path if self._append else self.path.parent
+        return here.stat().st_dev != work.path.stat().st_dev
+
     @property
     def error(self) -> float | None:
         """The error of the rows that are there already; None where that is not known."""
@@ -149,7 +154,8 @@ class Output:
                 try:
                     os.link(path, temporary)
                 except OSError:  # another file system, or one without links
-                    shutil.copyfile(path, temporary)
+                    with path.open("rb") as file, temporary.open("wb") as copy:
+                        shutil.copyfileobj(file, copy)
             shards.append(replace(shard, file=place.name))
         manifest = replace(manifest, shards=shards)
         total = _total_of(manifest)

@@ -4,6 +4,7 @@ A block is a task: what it comes to depends on the block alone, so that a task w
 given to another, and all comes to the same bytes as in one process.
 """
 
+import logging
 import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _LOCAL = "local:"
 _SECONDS = 20  # until a scheduler is taken to be away
 _RETRIES = 3
+# A terminal sends Ctrl-C to workers too, which this process ends.
+_LEAVE_INTERRUPTIONS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 _AHEAD = 3  # blocks that are given out for each thread of a worker
 
 
@@ -178,9 +181,11 @@ def _client_of(address: str) -> Iterator["Client"]:
             count = address.removeprefix(_LOCAL)
             if not (count.isascii() and count.isdigit() and 1 <= int(count) <= 1_024):
                 raise InputError(f"the scheduler is {address!r}; wanted local:1 to local:1024")
-            where = stack.enter_context(
-                LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=":0")
-            )
+            where = stack.enter_context(LocalCluster(
+                n_workers=int(count), threads_per_worker=1, dashboard_address=":0",
+                # What it would warn of while it ends is no matter of the user's.
+                silence_logs=logging.ERROR, preload=[_LEAVE_INTERRUPTIONS],
+            ))  # fmt: skip
         try:
             client = stack.enter_context(Client(where, timeout=_SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:  # a timeout is an OSError

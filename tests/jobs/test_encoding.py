@@ -15,6 +15,8 @@ from nncompress.jobs import blocks
 from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.jobs.encoding import EncodingSettings, encode_rows
 from nncompress.jobs.models import open_model
+from nncompress.jobs.output import Output
+from nncompress.jobs.shard_files import ShardFiles
 from nncompress.machine import Machine
 from nncompress.refinement.encoding import EFFORTS
 from nncompress.sources.open_rows import open_rows
@@ -293,9 +295,10 @@ def test_bad_rows_are_told_by_their_number_and_blocks_stay(
 
 
 def test_no_room_is_told_at_once(rows_path, model_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: os.terminal_size((0, 0)) and _Full)
+    model = model_of("codes")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Full)
     with pytest.raises(InputError, match="3,000 encoded rows needs"):
-        encode(model_of("codes"), rows_path, tmp_path / "x.nnc")
+        encode(model, rows_path, tmp_path / "x.nnc")
     assert not (tmp_path / "x.nnc.work").exists()
 
 
@@ -431,3 +434,36 @@ def test_work_and_output_are_not_in_one_another(output, work, rows_path, model_o
     with pytest.raises(InputError, match="are in one another; wanted another place"):
         encode(model_of("codes"), rows_path, tmp_path / output, work=tmp_path / work)
     assert not (tmp_path / work).exists()
+
+
+def test_a_table_that_is_changed_meanwhile_is_refused(rows_path, model_of, tmp_path, monkeypatch):
+    model, assemble = model_of("codes"), ShardFiles.assemble
+
+    def changing(*arguments):
+        os.utime(rows_path, (1, 1))
+        return assemble(*arguments)
+
+    monkeypatch.setattr(ShardFiles, "assemble", changing)
+    with pytest.raises(InputError, match=r"was changed while its rows were encoded; remove"):
+        encode(model, rows_path, tmp_path / "x.nnc")
+    assert not (tmp_path / "x.nnc").exists()
+
+
+def test_no_room_for_copies_is_told(rows_path, model_of, tmp_path, monkeypatch):
+    model = model_of("codes")
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.link", full)
+        patched.setattr("shutil.copyfileobj", full)
+        with pytest.raises(OutputError, match=r"x.nnc cannot be written: No space left on device"):
+            encode(model, rows_path, tmp_path / "x.nnc")
+    assert not (tmp_path / "x.nnc").exists()
+    with monkeypatch.context() as patched:  # on another file system, copies need as much again
+        patched.setattr(Output, "needs_copies_from", lambda *_: True)
+        patched.setattr("shutil.disk_usage", lambda path: _Full)
+        with pytest.raises(InputError, match=r"x.nnc.work and .*x.nnc, where 100 are free"):
+            encode(model, rows_path, tmp_path / "x.nnc")
+    assert encode(model, rows_path, tmp_path / "x.nnc").table.num_rows == ROWS

@@ -1,9 +1,12 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from nncompress.sources.open_rows import open_rows
 from tests.jobs.test_encoding import QUICK, contents, encode
 from tests.jobs.test_refining import rough
 
+ROOT = Path(__file__).resolve().parents[2]
 distributed = pytest.importorskip("distributed")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -146,3 +150,27 @@ def test_what_workers_have_no_use_for_is_refused():
             workers("local:1", {}, "quick", **options),
         ):
             pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_workers_too_in_one_line(number, rows, model_of, tmp_path):
+    np.save(tmp_path / "rows.npy", np.tile(rows, (100, 1)))
+    write_model(tmp_path / "m", model_of("codes"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nncompress", "encode", "m", "rows.npy", "x.nnc", "--effort",
+         "thorough", "--scheduler", "local:2"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"},
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while process.poll() is None and not list(tmp_path.glob("x.nnc.work/block-*")):
+            time.sleep(0.05)
+        os.killpg(process.pid, number)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 128 + number
+    assert len(errors.splitlines()) == 1
+    assert "interrupted; continue with: nncompress encode m rows.npy x.nnc" in errors
+    assert list(tmp_path.glob("x.nnc.work/block-*"))

@@ -75,8 +75,10 @@ class Undisturbed:
                 return f"SPLIT: {', '.join(new)} are new, and not all"
         if self.is_over(nursery):
             nursery.run(lambda: clear_up(nursery.work))
-            names = names_below(nursery.root)
-            return f"LEFT: {sorted(names ^ self.names)}" if names != self.names else None
+            work = f"{nursery.work.name}/{self._task.work}"
+            empty = {work, f"{work}/.nncompress-lock"}  # and tells nothing
+            left = (names_below(nursery.root) ^ self.names) - empty
+            return f"LEFT: {sorted(left)}" if left else None
         again = nursery.run(self._task.body)
         if again.status:
             return f"NOT AGAIN: {again.errors.strip()[-300:]}"
