@@ -16,6 +16,7 @@ from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.provenance import ENCODING
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.errors import OutputError
 from nncompress.evaluate.choosing import Chooser
@@ -35,7 +36,7 @@ from nncompress.training.budget import Budget
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.memory import check_memory
 from nncompress.training.session import learn
-from nncompress.trellis.row_weights import bit_weights
+from nncompress.trellis.row_weights import bit_weights, usual_unit
 from nncompress.trellis.stage import Remainder
 from nncompress.version import __version__
 
@@ -294,9 +295,9 @@ def make_embedding(
     """
     exact_table = CodeTable.of_codes(coded.codes, coded.codebook)
     table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
-    return CompressedEmbedding.of_table(
-        table, words, _provenance(matrix, distortion, facts)
-    ), exact
+    encoding = {"loss": distortion.loss, "seed": facts.get("seed", 0)}
+    provenance = _provenance(matrix, distortion, facts, encoding)
+    return CompressedEmbedding.of_table(table, words, provenance), exact
 
 
 def make_residual_embedding(
@@ -330,11 +331,13 @@ def make_residual_embedding(
     matrix = table.matrix
     total_rows = table.total_rows or len(matrix)
     additive, remainder = None, Remainder(matrix, total_rows=total_rows)
+    encoding: dict[str, object] = {"seed": plan.training.seed}
     if coded is not None:
         exact = CodeTable.of_codes(coded.codes, coded.codebook)
         # Levels are fitted to what the stored codebook leaves, and make up for its rounding.
         dtype = "int8" if plan.codebook_dtype == "auto" else plan.codebook_dtype
-        additive, _, _ = choose_codebook(matrix, exact, dtype, machine.xp)
+        additive, left, _ = choose_codebook(matrix, exact, dtype, machine.xp)
+        encoding["loss"] = left.loss
         remainder = Remainder(
             matrix, coded.codes, additive.codebook.astype(np.float32), total_rows
         )
@@ -356,26 +359,36 @@ def make_residual_embedding(
         report(f"All rows:\n{point}")
     facts = {
         **facts, "target": str(chooser.target), "adaptive": plan.has_bits_by_weight,
-        "curve": [each.facts for each in choice.points], "step": point.step,
+        "curve": [each.facts for each in choice.points],
     }  # fmt: skip
+    encoding["step"] = point.step
+    if plan.has_bits_by_weight:
+        encoding["adaptive"] = True
+        if weights is None:  # those that were given are not known of other rows
+            encoding["weight_unit"] = usual_unit(matrix)
     if point.recall is not None:
         facts["recall"] = point.recall
-    provenance = _provenance(matrix, point.distortion, facts)
+    provenance = _provenance(matrix, point.distortion, facts, encoding)
     return CompressedEmbedding.of_table(ResidualTable(residual, additive), table.words, provenance)
 
 
 def _provenance(
-    matrix: EmbeddingMatrix, distortion: Distortion, facts: Mapping[str, object]
+    matrix: EmbeddingMatrix,
+    distortion: Distortion,
+    facts: Mapping[str, object],
+    encoding: Mapping[str, object],
 ) -> dict[str, object]:
+    objective = "cosine" if matrix.unit_rows else "distance"
     return {
         "made_by": f"chainer-nncompress {__version__}",
         "source": name_of(matrix.name),
         "source_shape": list(matrix.shape),
-        "objective": "cosine" if matrix.unit_rows else "distance",
+        "objective": objective,
         "loss": distortion.loss,
         "mean_distance": distortion.distance,
         "mean_cosine": distortion.cosine,
         **facts,
+        ENCODING: {"objective": objective, **encoding},
     }
 
 

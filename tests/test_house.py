@@ -37,7 +37,8 @@ ROOMS = [
 # Imports within functions that go up: doors that open only when somebody comes through.
 DOORS = {
     ("embedding", "refinement"),  # encoding new rows
-    ("embedding", "trellis"),  # and their residuals, or coding those of chosen rows anew
+    ("embedding", "jobs"),  # the same as a job does it
+    ("embedding", "trellis"),  # coding the residuals of chosen rows anew
     ("machine", "gpu"),  # opening a GPU
     ("machine", "chainer_support"),  # naming it as Chainer does
 }

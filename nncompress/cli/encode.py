@@ -7,7 +7,7 @@ from pathlib import Path
 from nncompress.cli.continuation import continuable
 from nncompress.cli.info import print_info
 from nncompress.cli.plan_arguments import add_effort, add_machine, add_scheduler
-from nncompress.cli.printing import add_json, add_rows
+from nncompress.cli.printing import add_json, add_rows, add_words
 
 EXAMPLE = "vectors.model vectors.npy vectors.nnc"
 
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add("model", type=Path, help="what nncompress learn wrote, or a .nnc file or directory")
     add_rows(parser)
+    add_words(parser)
     add("output", type=Path, help="the directory to write")
     add_effort(parser, "default")
     add("--rows", type=_range, metavar="FIRST:END", help="encode this part of the rows alone")

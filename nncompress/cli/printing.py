@@ -55,12 +55,21 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options: object) -> None:
-    """Adds the arguments that name a table of vectors."""
-    parser.add_argument(name, help=what, **options)
+    """Adds the arguments that name a table of vectors with its words."""
+    _add_vectors(parser, name, what, **options)
+    add_words(parser)
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument that names the words of a table."""
     parser.add_argument(
         "--words",
         help="its words: a token a line, a tokenizer.json, or the column that has them in Parquet",
     )
+
+
+def _add_vectors(parser: argparse.ArgumentParser, name: str, what: str, **options: object) -> None:
+    parser.add_argument(name, help=what, **options)
     parser.add_argument(
         "--tensor", help="the name of the tensor in safetensors, the array in Zarr, the column in "
         "Parquet; in safetensors * joins the parts of one",
@@ -69,7 +78,7 @@ def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options:
 
 def add_rows(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that name the rows of a table of any size."""
-    add_source(
+    _add_vectors(
         parser, "table", "a table, or its shards: .npy, .safetensors, Zarr, Parquet, a URL, or "
         "what nncompress compress takes", nargs="+",
     )  # fmt: skip

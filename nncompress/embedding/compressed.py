@@ -18,9 +18,10 @@ from nncompress.embedding.joining import joined
 from nncompress.embedding.keys import Key, Keys, Words, vocabulary_of
 from nncompress.embedding.model import Model
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
+from nncompress.embedding.provenance import ENCODING, facts_of_others
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.row_filter import row_numbers
-from nncompress.embedding.same_codebook import add_rows, facts_of_others, select_rows
+from nncompress.embedding.same_codebook import add_rows, select_rows
 from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.embedding.similarity import Query, Similarity, unit
@@ -205,7 +206,10 @@ class CompressedEmbedding:
         words = self._keys.vocabulary
         if isinstance(words, ShardedVocabulary):
             words = vocabulary_of(words.words(), self.table.num_rows)
-        write_nnc(path, Contents(joined(shards_of(self.table)), words, self.provenance))
+        facts = self.provenance
+        if self._origin is not None:
+            facts = {**facts, ENCODING: dict(self._origin.model.encoding)}
+        write_nnc(path, Contents(joined(shards_of(self.table)), words, facts))
 
     def save_shards(self, directory: str | os.PathLike) -> None:
         """Writes the table to a directory, a file a shard.
@@ -367,8 +371,7 @@ class CompressedEmbedding:
             InputError: A word is in the table already, or the vectors do not fit.
             ImportError: Numba or threadpoolctl is not installed.
         """
-        unit_rows = self.provenance.get("objective") == "cosine"
-        table, all_words = add_rows(self.table, self._keys, words, vectors, unit_rows)
+        table, all_words = add_rows(self.table, self._keys, words, vectors, self.model)
         facts = facts_of_others(self.provenance)
         return CompressedEmbedding(table, all_words, facts, self._origin)
 

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import read_model, write_model
 from nncompress.embedding.nnc_file import Contents, write_rows
+from nncompress.embedding.provenance import facts_of_others
 from nncompress.embedding.table_directory import (
     MODEL_FILE,
     Manifest,
@@ -174,4 +175,7 @@ def append_shards(
             write_shard(directory, first + number, each, manifest.model_digest)
             for number, each in enumerate(contents)
         ]
-        write_manifest(directory, with_shards(manifest, shards))
+        more = with_shards(manifest, shards)
+        facts = facts_of_others(manifest.provenance)
+        facts["source_shape"] = [more.num_rows, contents[0].table.dim if contents else 0]
+        write_manifest(directory, replace(more, provenance=facts))

@@ -82,7 +82,7 @@ def build_index(table: Table, lists: int | None = None) -> InvertedFile:
         InputError: There cannot be that many lists.
         ImportError: Numba or threadpoolctl is not installed.
     """
-    from nncompress.refinement.refine import one_blas_thread
+    from nncompress.refinement.blas import one_blas_thread
 
     most = min(table.num_rows, _MOST_LISTS)
     count = min(round(_LISTS * math.sqrt(table.num_rows)), most) if lists is None else lists

@@ -8,6 +8,7 @@ import numpy as np
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import code_dtype
 from nncompress.embedding.packing import Packing, bits_for
+from nncompress.embedding.provenance import ENCODING
 from nncompress.embedding.quantized_matrix import QuantizedMatrix
 from nncompress.embedding.residual import Residual, Stream
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
@@ -62,7 +63,7 @@ class Model:
             stage = table.residual
             none = None if stage.centres is None else np.empty((0, stage.centres.bits), np.uint8)
             residual = stage.with_rows(Stream.empty(stage.stream.block_rows), none)
-        encoding = {"loss": provenance["loss"]} if "loss" in provenance else {}
+        encoding = _encoding_of(table, provenance)
         if additive is None:
             assert residual is not None
             return cls(None, 0, residual, residual.mean, 1.0, encoding, provenance)
@@ -80,6 +81,11 @@ class Model:
     def dim(self) -> int:
         """D."""
         return len(self.centre)
+
+    @shared_property
+    def plain_codebook(self) -> np.ndarray:
+        """The codebook as readers see it, float32 ``(M*K, D)``, where there are additive codes."""
+        return np.ascontiguousarray(self._first.codebook, np.float32)
 
     @property
     def num_codewords(self) -> int:
@@ -101,7 +107,7 @@ class Model:
     @property
     def unit_rows(self) -> bool:
         """Whether rows are divided by their lengths before they are encoded."""
-        return self.provenance.get("objective") == "cosine"
+        return self.encoding.get("objective") == "cosine"
 
     def table(self, packed: np.ndarray | None, residual: Residual | None) -> SingleTable:
         """Returns a table of rows that are encoded by this model.
@@ -117,3 +123,15 @@ class Model:
             assert additive is not None
             return additive
         return ResidualTable(residual, additive)
+
+
+def _encoding_of(table: SingleTable, provenance: Mapping[str, object]) -> dict[str, object]:
+    """Returns what a table's provenance tells of encoding, if it does."""
+    told = provenance.get(ENCODING)
+    if isinstance(told, Mapping):
+        return dict(told)
+    objective = provenance.get("objective", "distance")
+    encoding = {"objective": objective, "adaptive": bool(provenance.get("adaptive"))}
+    if isinstance(table, CodeTable) and "loss" in provenance:
+        encoding["loss"] = provenance["loss"]
+    return encoding

@@ -1,6 +1,6 @@
 """Tables of other rows with the same codebook: some of a table's rows, or more."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -9,24 +9,17 @@ import numpy as np
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.joining import as_one
 from nncompress.embedding.keys import Key, Keys, vocabulary_of
+from nncompress.embedding.model import Model
 from nncompress.embedding.residual import Stream
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
 from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import check_words
 
 Words = Sequence[str | None]
-# What is true of the rows that were measured alone.
-_MEASURES = (
-    "loss", "mean_distance", "mean_cosine", "source_shape", "recall", "target", "curve", "adaptive"
-)  # fmt: skip
-
-
-def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:
-    """Returns what is true of other rows with the same codebook too."""
-    return {name: fact for name, fact in provenance.items() if name not in _MEASURES}
 
 
 def select_rows(
@@ -71,7 +64,7 @@ def _chosen(table: SingleTable, rows: np.ndarray) -> SingleTable:
 
 
 def add_rows(
-    table: Table, keys: Keys, words: Words | None, vectors: np.ndarray, unit_rows: bool
+    table: Table, keys: Keys, words: Words | None, vectors: np.ndarray, model: Model
 ) -> tuple[ShardedTable, ShardedVocabulary | None]:
     """Returns a table with more rows, which are a shard of their own, and the words of all.
 
@@ -80,18 +73,18 @@ def add_rows(
         keys: The keys of its rows.
         words: The new rows' words; None where the table has none.
         vectors: The new rows, ``(n, D)``.
-        unit_rows: Whether they are divided by their lengths.
+        model: What they are encoded by.
 
     Raises:
         InputError: The vectors or the words do not fit, or a word is in the table already.
         ImportError: Numba or threadpoolctl is not installed.
     """
-    matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=unit_rows)
+    matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=model.unit_rows)
     if matrix.dim != table.dim:
         raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
     _check_new_words(keys, words, len(matrix))
     shards = shards_of(table)
-    sharded = ShardedTable([*shards, _encoded(shards[0], matrix)])
+    sharded = ShardedTable([*shards, _encoded(model, matrix, table.num_rows)])
     if words is None:
         return sharded, None
     old = keys.vocabulary
@@ -101,30 +94,25 @@ def add_rows(
     return sharded, ShardedVocabulary([*parts, new], firsts, sharded.num_rows)
 
 
-def _encoded(table: SingleTable, matrix: EmbeddingMatrix) -> SingleTable:
-    """Returns a table of new rows alone."""
-    if isinstance(table, CodeTable):
-        return _with_codes(table, _codes(table, matrix))
-    from nncompress.trellis.rows import more_rows
-    from nncompress.trellis.stage import Remainder
+def _encoded(model: Model, matrix: EmbeddingMatrix, first_row: int) -> SingleTable:
+    """Returns a table of new rows alone, encoded as a job would."""
+    rows = matrix.take(np.arange(len(matrix)))
+    if model.packing is not None and "loss" not in model.encoding:
+        # Codes of any origin: what is left of rows is not known but from the new ones.
+        return model.table(model.packing.pack(_codes(model, matrix)), None)
+    from nncompress.jobs.block_encoder import BlockEncoder, stage_of
+    from nncompress.refinement.encoding import EFFORTS
 
-    if table.additive is None:
-        return ResidualTable(more_rows(table.residual, Remainder(matrix)))
-    codes = _codes(table.additive, matrix)
-    remainder = Remainder(matrix, codes, table.additive.codebook.astype(np.float32))
-    return ResidualTable(more_rows(table.residual, remainder), _with_codes(table.additive, codes))
+    arrays = BlockEncoder(model, EFFORTS["thorough"], Machine()).encode(rows, first_row).arrays
+    return model.table(arrays.get("codes"), stage_of(model, [arrays], len(rows)))
 
 
-def _codes(table: CodeTable, matrix: EmbeddingMatrix) -> np.ndarray:
+def _codes(model: Model, matrix: EmbeddingMatrix) -> np.ndarray:
     """Returns the codes of new rows, ``(n, M)``."""
     from nncompress.refinement.refine import improve_codes
 
-    start = np.zeros((len(matrix), table.num_codebooks), dtype=table.codes(slice(0)).dtype)
-    return improve_codes(matrix, start, table.codebook.astype(np.float32))
-
-
-def _with_codes(table: CodeTable, codes: np.ndarray) -> CodeTable:
-    return CodeTable(table.packing.pack(codes), table.stored_codebook, table.num_codebooks)
+    start = np.zeros((len(matrix), model.num_codebooks), dtype=model.code_dtype)
+    return improve_codes(matrix, start, model.plain_codebook)
 
 
 def _check_new_words(keys: Keys, words: Words | None, num_new: int) -> None:

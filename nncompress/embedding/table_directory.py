@@ -195,6 +195,12 @@ def open_directory(
             model_of=lambda _: (model, digest),
             access=None if access is None else access(directory / shard.file),
         )  # fmt: skip
+        size = (directory / shard.file).stat().st_size
+        if size != shard.num_bytes:
+            raise FormatError(
+                f"{directory / shard.file} has {size:,} bytes; the manifest says "
+                f"{shard.num_bytes:,}: get the directory again"
+            )
         words = 0 if contents.vocabulary is None else len(contents.vocabulary)
         found = contents.table.num_rows, words
         if found != (shard.num_rows, shard.num_words):

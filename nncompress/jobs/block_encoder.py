@@ -1,6 +1,5 @@
 """Encoding blocks of rows by a model, each block by itself."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,13 +8,12 @@ import numpy as np
 from nncompress.embedding.centres import Centres
 from nncompress.embedding.codes import reconstruct
 from nncompress.embedding.model import Model
-from nncompress.embedding.quantized_matrix import QuantizedMatrix
 from nncompress.embedding.residual import Residual, Stream
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import distances
 from nncompress.machine import Machine
+from nncompress.refinement.blas import one_blas_thread
 from nncompress.refinement.encoding import BlockSums, Effort, RowEncoder
-from nncompress.refinement.refine import one_blas_thread
 from nncompress.sources.normalization import Normalization
 from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Quantizer
@@ -23,6 +21,8 @@ from nncompress.trellis.row_weights import weights_of
 
 # Rows are coded by a trellis so many bytes of float32 at a time.
 _TILE_BYTES = 8 << 20
+# What numbers of a model are within.
+_LEAST, _MOST = 1e-300, 1e300
 
 
 @dataclass(frozen=True)
@@ -97,28 +97,28 @@ class BlockEncoder:
     def __init__(self, model: Model, effort: Effort, machine: Machine) -> None:
         self.model = model
         self._machine, self._effort = machine, effort
-        self._loss = _number(model, "loss") if model.codebook is not None else None
-        self._step, self._unit = _number(model, "step"), _number(model, "weight_unit")
-        self._seed = int(_number(model, "seed") or 0)
+        self._loss = number_of(model, "loss") if model.codebook is not None else None
+        self._step = number_of(model, "step", least=_LEAST)
+        self._unit = number_of(model, "weight_unit", least=_LEAST)
+        self._seed = int(number_of(model, "seed", most=float(1 << 64)) or 0)
         if model.codebook is not None and self._loss is None:
             raise InputError(
                 "the model does not tell the loss of its codes; wanted one that nncompress learn "
                 "or compress made"
             )
-
-    @cached_property
-    def _codebook(self) -> np.ndarray:
-        """The codebook as readers see it, float32 ``(M*K, D)``."""
-        stored = self.model.codebook
-        codebook = stored.to_numpy() if isinstance(stored, QuantizedMatrix) else stored
-        return np.ascontiguousarray(codebook, np.float32)
+        if model.encoding.get("adaptive") and self._unit is None:
+            raise InputError(
+                "rows have bits by weight, and the model does not tell of what weights, or they "
+                "were given; wanted a model of rows with the usual weights (--adaptive alone)"
+            )
 
     @cached_property
     def _rows(self) -> RowEncoder:
         model = self.model
         return RowEncoder(
-            self._codebook, model.num_codebooks, Normalization(model.centre, model.scale),
-            self._loss, self._effort, self._seed, self._machine,
+            model.plain_codebook, model.num_codebooks,
+            Normalization(model.centre, model.scale), self._loss, self._effort,
+            self._seed, self._machine,
         )  # fmt: skip
 
     @cached_property
@@ -154,7 +154,7 @@ class BlockEncoder:
         remainder = rows
         if codes is not None:
             arrays["codes"] = self.model.packing.pack(codes)
-            remainder = rows - reconstruct(codes, self._codebook)
+            remainder = rows - reconstruct(codes, self.model.plain_codebook)
         if self.model.residual is not None:
             arrays |= self._coded(rows, remainder)
         table = self.model.table(arrays.get("codes"), stage_of(self.model, [arrays], len(rows)))
@@ -211,17 +211,26 @@ class BlockEncoder:
         }
 
 
-def _number(model: Model, name: str) -> float | None:
+def number_of(model: Model, name: str, *, least: float = 0.0, most: float = _MOST) -> float | None:
     """Returns a number that encoding takes; None where the model tells none.
+
+    Args:
+        model: The model.
+        name: The number's name.
+        least: The least that it may be.
+        most: The most.
 
     Raises:
         InputError: It is no such number.
     """
     value = model.encoding.get(name)
+    if value is None:
+        return None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= value < math.inf):
+    if not (is_number and least <= value <= most):
         raise InputError(
-            f"the model's {name} is {value!r:.40}; wanted a number, so learn the model again"
+            f"the model's {name} is {value!r:.40}; wanted a number from {least:g} to {most:g}, so "
+            "learn the model again"
         )
     return value
 

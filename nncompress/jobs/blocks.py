@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 _BLOCK_BYTES, _MOST_BLOCK_ROWS = 32 << 20, 65_536
 _SHARD_BYTES, _MOST_SHARD_ROWS = 1 << 28, 1 << 22
-_MOST_SHARDS = 256  # of the size that suits memory; more rows make larger ones
+_USUAL_SHARDS = 256  # of the size that suits memory; more rows make larger ones
+MOST_SHARDS = 4_096  # files that are mapped at once
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,5 @@ def usual_shard_rows(num_rows: int, row_bytes: float, aligned: int) -> int:
         aligned: What they are a multiple of.
     """
     fitting = min(_MOST_SHARD_ROWS, int(_SHARD_BYTES / max(row_bytes, 1.0)))
-    wanted = max(fitting, -(-num_rows // _MOST_SHARDS))
+    wanted = max(fitting, -(-num_rows // _USUAL_SHARDS))
     return max(1, -(-wanted // aligned)) * aligned

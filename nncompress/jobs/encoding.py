@@ -10,14 +10,15 @@ from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.joining import aligned_rows
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import digest_of_model
-from nncompress.embedding.same_codebook import facts_of_others
+from nncompress.embedding.provenance import facts_of_others
 from nncompress.embedding.table_directory import Shard
 from nncompress.errors import InputError
 from nncompress.formats.space import check_space
 from nncompress.formats.work import WorkDirectory
-from nncompress.jobs.block_encoder import BlockEncoder, EncodedBlock
-from nncompress.jobs.blocks import Block, ShardPlan, shards_of_rows, usual_shard_rows
+from nncompress.jobs.block_encoder import BlockEncoder, EncodedBlock, number_of
+from nncompress.jobs.blocks import MOST_SHARDS, Block, ShardPlan, shards_of_rows, usual_shard_rows
 from nncompress.jobs.drift import warn_of_drift
+from nncompress.jobs.learning import check_objective
 from nncompress.jobs.output import Output, sums_of_shard
 from nncompress.jobs.shard_files import ShardFiles
 from nncompress.machine import Machine
@@ -97,6 +98,7 @@ def encode_rows(
             f"the effort is {settings.effort}, and the model has no additive codes to look for; "
             "leave it out (--effort)"
         )
+    check_objective(source, "cosine" if model.unit_rows else "distance")
     machine = machine or Machine()
     digest = digest_of_model(model)
     out = Output(output, model, digest, append=settings.append)
@@ -105,6 +107,11 @@ def encode_rows(
     shard_rows = settings.shard_rows or usual_shard_rows(
         last - first, _row_bytes_of(model), aligned
     )
+    if shard_rows % aligned or last - first > MOST_SHARDS * shard_rows:
+        raise InputError(
+            f"shards of {shard_rows:,} rows; wanted a multiple of {aligned}, and no more than "
+            f"{MOST_SHARDS:,} shards for {last - first:,} rows (--shard-rows)"
+        )
     plans = shards_of_rows(first, last, shard_rows, model.dim, aligned)
     with WorkDirectory.open(_work_of(work, out.path)) as kept:
         kept.require({
@@ -135,15 +142,16 @@ def _encode(
     out.check()
     if source.words is not None:
         len(source.words)  # what is wrong with a file of words is told before work begins
-    first, last = plans[0].first, plans[-1].last
-    size = int(_row_bytes_of(model) * (last - first))
-    places = [work.path, out.path] if out.needs_copies_from(work) else [work.path]
-    check_space(
-        dict.fromkeys(places, size), f"{last - first:,} encoded rows",
-        "name another place (--work)",
-    )  # fmt: skip
     encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
     files = ShardFiles(work, model, digest, source.words, out.vocabularies())
+    # What is there already needs no room; a shard is written while its blocks are there.
+    waiting = [plan.num_rows for plan in plans if not files.path(plan).is_file()]
+    size = int(_row_bytes_of(model) * (sum(waiting) + max(waiting, default=0)))
+    places = [work.path, out.path] if out.needs_copies_from(work) else [work.path]
+    check_space(
+        dict.fromkeys(places, size), f"{sum(waiting):,} encoded rows",
+        "name another place (--work)",
+    )  # fmt: skip
     shards = _encode_missing(files, plans, runner or _here(encoder, source))
     if not work.agrees("table", source.identity()):
         raise InputError(
@@ -156,12 +164,13 @@ def _encode(
         "made_by": f"chainer-nncompress {__version__}", "source": name_of(source.name),
     }  # fmt: skip
     made = [(files.path(plan), shard) for plan, shard in zip(plans, shards, strict=True)]
-    out.finish(work, made, facts, first)
+    out.finish(work, made, facts, plans[0].first)
 
 
 def _row_bytes_of(model: Model) -> float:
     """Returns about how many bytes a row takes."""
-    return float(model.encoding.get("row_bytes") or 4 * model.dim)
+    told = number_of(model, "row_bytes", most=8.0 * model.dim + 64)
+    return 4.0 * model.dim if told is None else told
 
 
 def _work_of(work: str | os.PathLike | None, output: Path) -> Path:
@@ -243,5 +252,5 @@ def _tell_drift(shards: Sequence[Shard], out: Output, model: Model) -> None:
     before = out.error
     if before is not None:
         warn_of_drift(new, before, "those that are in the table")
-    elif isinstance(error := model.encoding.get("error"), float):
-        warn_of_drift(new, error, "the sample that it was learnt on")
+    else:
+        warn_of_drift(new, number_of(model, "error"), "the sample that it was learnt on")

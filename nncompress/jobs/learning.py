@@ -3,16 +3,15 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.model import Model
-from nncompress.embedding.residual import Stream
-from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.provenance import ENCODING
 from nncompress.embedding.sharded_table import shards_of
 from nncompress.errors import InputError
-from nncompress.evaluate.distortion import measure
 from nncompress.formats.work import WorkDirectory
 from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.machine import Machine
@@ -23,7 +22,6 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import SourceTable
-from nncompress.trellis.row_weights import usual_unit
 
 # Rows of a sample: with more of them, errors of other rows fall by less than a two hundredth.
 SAMPLE_ROWS = 262_144
@@ -84,6 +82,7 @@ def learn_model(
             to have.
         Diverged: A loss or a parameter is not finite.
     """
+    check_objective(source, plan.objective)
     count = sample_size(source.num_rows, source.dim) if num_rows is None else num_rows
     if not 1 <= count <= source.num_rows:
         raise InputError(
@@ -96,13 +95,14 @@ def learn_model(
     taken = np.union1d(numbers, others)
     rows = source.take(taken)
     held_out = rows[np.isin(taken, others, assume_unique=True)]
-    matrix = EmbeddingMatrix(rows[np.isin(taken, numbers, assume_unique=True)], source.name)
+    sample = rows[np.isin(taken, numbers, assume_unique=True)]
     del rows
+    matrix = EmbeddingMatrix(sample, source.name, unit_rows=source.unit_rows)
     if work is not None:
         work.require({"the sample's digest": matrix.digest().hex()})
     table = SourceTable(matrix, None, source.num_rows)
     embedding = compress_table(table, None, plan, machine, report=report, curve=curve, work=work)
-    model = model_of(embedding, matrix, plan, machine)
+    model = model_of(embedding, matrix)
     if len(held_out) < _FEWEST_HELD_OUT:
         return model
     # Rows that nothing was fitted to tell better what others will come to.
@@ -110,37 +110,38 @@ def learn_model(
     return replace(model, encoding={**model.encoding, "error": encoded.sums.error})
 
 
-def model_of(
-    embedding: CompressedEmbedding, matrix: EmbeddingMatrix, plan: Plan, machine: Machine
-) -> Model:
+def check_objective(source: RowSource, objective: str) -> None:
+    """Refuses rows that are not divided by their lengths though they are to be, or are so.
+
+    Raises:
+        InputError: They are the others.
+    """
+    if source.unit_rows != (objective == "cosine"):
+        seen = "are" if source.unit_rows else "are not"
+        raise InputError(
+            f"the rows of {source.name} {seen} divided by their lengths, and the objective is "
+            f"{objective}; open them with unit_rows={objective == 'cosine'}"
+        )
+
+
+def model_of(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> Model:
     """Returns the model that a compressed sample is decoded by.
 
     Args:
         embedding: The sample, compressed.
         matrix: The sample, ``(n, D)``.
-        plan: What it was to become.
-        machine: The machine to measure on.
     """
     (table,) = shards_of(embedding.table)
-    normalization = matrix.normalization
-    facts = dict(embedding.provenance)
-    encoding: dict[str, object] = {"seed": plan.training.seed, "sample_rows": len(matrix)}
-    additive, residual = table, None
-    if isinstance(table, ResidualTable):
-        additive, residual = table.additive, table.residual
-        encoding["step"] = facts.pop("step")
-        if plan.has_bits_by_weight:
-            encoding["weight_unit"] = usual_unit(matrix)
-        none = None if residual.centres is None else residual.centres.clusters[:0]
-        residual = residual.with_rows(Stream.empty(residual.stream.block_rows), none)
-    if additive is not None:
-        encoding["loss"] = measure(matrix, [additive], machine.xp)[0].loss
+    model, normalization = embedding.model, matrix.normalization
+    facts = {name: fact for name, fact in embedding.provenance.items() if name != ENCODING}
     spread = matrix.mean_row_loss()
-    encoding["error"] = float(facts["loss"]) / spread if spread else 0.0
-    encoding["row_bytes"] = table.row_bytes
-    facts["source_shape"] = [len(matrix), matrix.dim]
-    facts["objective"] = plan.objective
-    return Model(
-        None if additive is None else additive.stored_codebook, table.num_codebooks, residual,
-        normalization.centre, normalization.scale, encoding, facts,
+    encoding = {
+        **model.encoding,
+        "row_bytes": table.row_bytes,
+        "sample_rows": len(matrix),
+        "error": float(cast(float, facts["loss"])) / spread if spread else 0.0,
+    }
+    return replace(
+        model, centre=normalization.centre, scale=normalization.scale, encoding=encoding,
+        provenance=facts,
     )  # fmt: skip

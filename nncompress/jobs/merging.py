@@ -2,17 +2,16 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.directory_writing import check_new_directory, write_directory
-from nncompress.embedding.joining import aligned_rows, part_of
+from nncompress.embedding.joining import aligned_rows, joined, part_of
 from nncompress.embedding.keys import vocabulary_of
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import digest_of_model
 from nncompress.embedding.nnc_file import Contents
+from nncompress.embedding.provenance import ENCODING, facts_of_others
 from nncompress.embedding.residual_table import SingleTable
-from nncompress.embedding.same_codebook import facts_of_others
 from nncompress.embedding.sharded_table import ShardedTable, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary, without_known
 from nncompress.embedding.table_directory import (
@@ -62,7 +61,7 @@ def merge(
         raise InputError(
             f"shards of {shard_rows} rows; wanted a multiple of {aligned} (--shard-rows)"
         )
-    _check_order(tables)
+    _check_order(tables, opened)
     shards = [shard for each in opened for shard in shards_of(each.table)]
     table = ShardedTable(shards)
     parts = [part for each in opened for part in each.shard_vocabularies]
@@ -72,31 +71,45 @@ def merge(
     facts = opened[0].provenance
     if len(opened) > 1:
         facts = facts_of_others(facts)
+    facts = {**facts, ENCODING: dict(model.encoding)}
     if shard_rows is None:
         CompressedEmbedding(table, words, facts).save(output)
     else:
-        contents = _contents(shards, parts, shard_rows, facts)
-        write_directory(output, model, contents, facts)
+        facts.pop(ENCODING)
+        contents = _contents(table, parts, shard_rows, facts)
+        write_directory(output, model, contents, facts, first_row=_first_row(tables[0]))
     return CompressedEmbedding.load(output)
 
 
 def _contents(
-    shards: Sequence[SingleTable],
+    table: ShardedTable,
     vocabularies: Sequence[Vocabulary | None],
     shard_rows: int,
     facts: dict[str, object],
 ) -> Iterator[Contents]:
     """Goes through files to be written, none of whose words is in one before."""
     known: list[Vocabulary] = []
-    for shard, vocabulary in zip(shards, vocabularies, strict=True):
-        words = None if vocabulary is None else vocabulary.words()
-        for first in range(0, shard.num_rows, shard_rows):
-            last = min(first + shard_rows, shard.num_rows)
-            own = None
-            if words is not None:
-                own = vocabulary_of(without_known(words[first:last], known), last - first)
-                known.append(own)
-            yield Contents(part_of(shard, first, last), own, facts)
+    words: list[str | None] = []
+    waiting: list[SingleTable] = []
+
+    def cut(num_rows: int) -> Contents:
+        """Takes leading rows from what waits."""
+        one = joined(waiting, in_memory=True)
+        waiting[:] = [part_of(one, num_rows, one.num_rows)] if num_rows < one.num_rows else []
+        own, words[:] = words[:num_rows], words[num_rows:]
+        vocabulary = None
+        if any(word is not None for word in own):
+            vocabulary = vocabulary_of(without_known(own, known), num_rows)
+            known.append(vocabulary)
+        return Contents(part_of(one, 0, num_rows), vocabulary, facts)
+
+    for shard, part in zip(table.shards, vocabularies, strict=True):
+        waiting.append(shard)
+        words += [None] * shard.num_rows if part is None else part.words()
+        while sum(each.num_rows for each in waiting) >= shard_rows:
+            yield cut(shard_rows)
+    if waiting:
+        yield cut(sum(each.num_rows for each in waiting))
 
 
 def _model_of(paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmbedding]) -> Model:
@@ -115,17 +128,25 @@ def _model_of(paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmb
     return opened[0].model
 
 
-def _check_order(paths: Sequence[str | os.PathLike]) -> None:
-    """Refuses parts of one table that do not follow each other."""
-    expected = None
-    for path in paths:
-        if not is_table_directory(path):
-            expected = None
-            continue
-        manifest = read_manifest(Path(path))
-        if expected is not None and manifest.first_row not in (0, expected):
+def _check_order(
+    paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmbedding]
+) -> None:
+    """Refuses parts of one table that do not follow each other.
+
+    Tables that begin with their row 0 may follow each other too.
+    """
+    from_start, expected = True, 0
+    for number, (path, each) in enumerate(zip(paths, opened, strict=True)):
+        first = _first_row(path)
+        if number == 0:
+            from_start = first == 0
+        elif first != expected and not (first == 0 and from_start):
             raise InputError(
-                f"{path} begins with row {manifest.first_row:,} of its table, and the parts "
-                f"before it end with row {expected - 1:,}; wanted all parts, in the order of rows"
+                f"{path} begins with row {first:,} of its table, and {paths[number - 1]} before "
+                f"it ends with row {expected - 1:,}; wanted all parts, in the order of their rows"
             )
-        expected = manifest.first_row + manifest.num_rows
+        expected = first + each.table.num_rows
+
+
+def _first_row(path: str | os.PathLike) -> int:
+    return read_manifest(path).first_row if is_table_directory(path) else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from nncompress.embedding.directory_writing import adding_to, check_new_directory
 from nncompress.embedding.model import Model
 from nncompress.embedding.model_file import write_model
+from nncompress.embedding.provenance import facts_of_others
 from nncompress.embedding.table_directory import (
     MODEL_FILE,
     Manifest,
@@ -161,7 +162,7 @@ class Output:
         total = _total_of(manifest)
         measured = {} if total is None else total.facts
         provenance = {
-            **manifest.provenance, **facts, **measured,
+            **facts_of_others(manifest.provenance), **facts, **measured,
             "source_shape": [manifest.num_rows, self._model.dim],
         }  # fmt: skip
         # Noted before it is true: a job that ends in between looks whether it is.

@@ -17,6 +17,7 @@ from nncompress.errors import InputError
 from nncompress.formats.work import WorkDirectory
 from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.jobs.blocks import Block, shards_of_rows
+from nncompress.jobs.learning import check_objective
 from nncompress.jobs.pairwise import PairwiseSum
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
@@ -27,7 +28,7 @@ from nncompress.sources.row_source import RowSource
 from nncompress.version import __version__
 
 # Blocks whose sums are added up before they are kept: a power of 2.
-_GROUP = 64
+_GROUP = 256
 _SAMPLE_ROWS = 8_192  # that tell whether a codebook is better
 # Adds up the sums of blocks that follow each other by a model.
 Summing = Callable[[Model, Sequence[Block]], PairwiseSum[BlockSums]]
@@ -90,6 +91,7 @@ def refine_model(
         )
     if source.dim != model.dim:
         raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
+    check_objective(source, "cosine" if model.unit_rows else "distance")
     machine = machine or Machine()
     if work is not None:
         work.require({
@@ -127,7 +129,9 @@ def refine_model(
             "by the model's own, which stays",
             stacklevel=2,
         )
-    return model
+        return model
+    error = BlockEncoder(model, EFFORTS["default"], machine).encode(sample, 0).sums.error
+    return replace(model, encoding={**model.encoding, "error": error})
 
 
 def _here(source: RowSource, effort: str, machine: Machine) -> Summing:

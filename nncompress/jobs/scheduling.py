@@ -7,6 +7,7 @@ given to another, and all comes to the same bytes as in one process.
 import logging
 import operator
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
@@ -118,11 +119,21 @@ class Workers:
                     given[future.key] = block
                     pending.add(future)
 
-            give(_AHEAD * max(1, sum(self._client.nthreads().values())))
+            def give_enough() -> None:
+                """Gives out blocks for all threads that there are now."""
+                threads = sum(self._client.nthreads().values())
+                give(max(1, _AHEAD * threads - len(given)))
+
+            if not self._client.nthreads():
+                warnings.warn(
+                    "the scheduler has no workers yet; rows are encoded as soon as there are some",
+                    stacklevel=2,
+                )
+            give_enough()
             for future, encoded in pending:
                 block = given.pop(future.key)
                 future.release()
-                give(1)
+                give_enough()
                 yield block, encoded
 
     def add_up(self, model: Model, blocks: Sequence[Block]) -> PairwiseSum[BlockSums]:

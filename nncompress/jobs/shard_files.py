@@ -1,7 +1,9 @@
 """The blocks and shards of a job in its work directory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -41,6 +43,7 @@ class ShardFiles:
         self._work, self._model, self._digest = work, model, model_digest
         self._words = words
         self._before = list(before)
+        self._num_before = sum(map(len, before))
         self._vocabularies: dict[int, Vocabulary] = {}  # by the numbers of shards
 
     def shard(self, plan: ShardPlan) -> Shard | None:
@@ -56,6 +59,11 @@ class ShardFiles:
             self._work.discard_damaged(_shard_name(plan))
             return None
         if contents.vocabulary is not None:
+            before = self._work.noted(_shard_name(plan))
+            if before != self._num_before:  # rows with words have been added to the table since
+                contents = replace(contents, vocabulary=self._vocabulary(plan))
+                write_rows(path, contents, MODEL_FILE, self._digest)
+                self._work.note(_shard_name(plan), self._num_before)
             self._vocabularies[plan.number] = contents.vocabulary
         return shard_of(path, contents, contents.provenance)
 
@@ -100,11 +108,14 @@ class ShardFiles:
         vocabulary = self._vocabulary(plan)
         contents = Contents(table, vocabulary, vars(total))
         path = self.path(plan)
+        if vocabulary is not None:
+            self._work.note(_shard_name(plan), self._num_before)
         write_rows(path, contents, MODEL_FILE, self._digest)
         for block in plan.blocks:
             self._work.discard(_block_name(plan, block))
         if vocabulary is not None:
-            self._vocabularies[plan.number] = vocabulary
+            written = read_nnc(path, model_of=lambda _: (self._model, self._digest))
+            self._vocabularies[plan.number] = cast(Vocabulary, written.vocabulary)  # mapped
         return shard_of(path, contents, vars(total))
 
     def _vocabulary(self, plan: ShardPlan) -> Vocabulary | None:

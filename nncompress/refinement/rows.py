@@ -209,18 +209,6 @@ class CodedRows:
         order = deciding_order(self.codebook, self.num_codewords)
         self._pass(lambda work, x, codes, _: work.search(x, codes, order, width), solve, bar)
 
-    def keep_better(self, codes: np.ndarray) -> None:
-        """Takes other codes, ``(N, M)``, for the rows that they are better for."""
-        engine = self.engine
-        for part, x in engine.blocks(self):
-            old, new = (
-                (engine.residuals(x, chosen[part], self.codebook) ** 2).sum(axis=1)
-                for chosen in (self.codes, codes)
-            )
-            better = engine.to_host(new < old)
-            self.codes[part][better] = codes[part][better]
-        self.measure()
-
     def revive(self, used: np.ndarray) -> None:
         """Gives codewords that no row uses a place where they would serve a badly served row.
 

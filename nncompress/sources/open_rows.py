@@ -138,7 +138,12 @@ class TableRows:
 
     def identity(self) -> dict[str, object]:
         """Returns what tells that it is still the same table; see ``RowSource``."""
-        return {"shape": [self.num_rows, self.dim], "files": self._stored.files()}
+        return {
+            "shape": [self.num_rows, self.dim],
+            "unit rows": self.unit_rows,
+            "words": None if self.words is None else self.words.identity(),
+            "files": self._stored.files(),
+        }
 
     def _handed_out(self, stored: np.ndarray, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         named = getattr(self._stored, "name_at", lambda row: self.name)

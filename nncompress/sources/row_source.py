@@ -14,6 +14,10 @@ class RowWords(Protocol):
 
     def __len__(self) -> int: ...
 
+    def identity(self) -> object:
+        """Returns what tells that they are still the same words, in JSON's types."""
+        ...
+
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns the words of the rows ``first ... last-1``; None for a row without.
 
@@ -79,7 +83,7 @@ class RowSource(Protocol):
     def identity(self) -> dict[str, object]:
         """Returns what tells that it is still the same table, in JSON's types.
 
-        That is the shape, and for each file its name, bytes and time of change, or what its place
-        has for them.
+        That is the shape, whether rows are divided by their lengths, the words, and for each file
+        its name, bytes and time of change, or what its place has for them.
         """
         ...

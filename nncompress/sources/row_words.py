@@ -1,5 +1,7 @@
 """The words of rows, read by ranges: of lists, of files with one a line, of shards."""
 
+import hashlib
+import json
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -36,6 +38,10 @@ class ListWords:
     def __len__(self) -> int:
         return len(self._words)
 
+    def identity(self) -> object:
+        """Returns a digest of all words."""
+        return hashlib.sha256(json.dumps(list(self._words)).encode()).hexdigest()
+
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns words."""
         return list(self._words[first:last])
@@ -65,6 +71,10 @@ class LineWords:
     def __len__(self) -> int:
         self._index()
         return self._count
+
+    def identity(self) -> object:
+        """Returns what tells that it is still the same file."""
+        return self._place.identity()
 
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns words.
@@ -160,6 +170,11 @@ class JoinedWords:
             start += size
         return length
 
+    def identity(self) -> object:
+        """Returns what tells the words of each shard."""
+        words = (self._words_of(index) for index in range(len(self._sizes)))
+        return [None if each is None else each.identity() for each in words]
+
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns words; None for the rows of shards that have fewer words than rows."""
         found: list[str | None] = []
@@ -196,6 +211,10 @@ class TableWords:
             warn_of_wordless(count, self._name, self._num_rows)
             self._length = min(count, self._num_rows)
         return self._length
+
+    def identity(self) -> object:
+        """Returns what tells that they are still the same words."""
+        return self._words.identity()
 
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns words; None past the last.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.embedding.rice import RiceRows
-from nncompress.refinement.refine import one_blas_thread
+from nncompress.refinement.blas import one_blas_thread
 from nncompress.trellis.axes import fit_axes
 from nncompress.trellis.clusters import find_centres, nearest
 

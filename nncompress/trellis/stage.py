@@ -6,7 +6,7 @@ from nncompress.embedding.codes import reconstruct
 from nncompress.embedding.residual import Residual, Stream
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
-from nncompress.refinement.refine import one_blas_thread
+from nncompress.refinement.blas import one_blas_thread
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.trellis.basis import Basis

@@ -137,11 +137,16 @@ class ParquetWords:
 
     def __init__(self, place: Place, column: str) -> None:
         self._name, self._lock = place.name, Lock()
+        self._place, self._column = place, column
         self._file = _open(place)
         self._reader = _Reader(self._file, column, _BATCH_WORDS)
 
     def __len__(self) -> int:
         return self._file.metadata.num_rows
+
+    def identity(self) -> object:
+        """Returns what tells that it is still the same column."""
+        return [self._column, self._place.identity()]
 
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns words; None for null."""
