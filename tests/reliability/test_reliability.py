@@ -31,6 +31,12 @@ def test_a_few_kills():
 
 
 @needs_shim
+def test_a_few_kills_of_jobs():
+    told = run("kills", "encode", "append", "compress-large", "--how", "calls", "--count", 2)
+    assert "append calls seed 0: 2 trials: " in told
+
+
+@needs_shim
 def test_a_few_failures():
     told = run("failures", "import", "--count", 1)
     assert "import, over other files: fsync: 1 tried: 1 refused" in told
