@@ -26,14 +26,9 @@ def run(module, *arguments):
 
 @needs_shim
 def test_a_few_kills():
-    told = run("kills", "training", "decode", "convert", "export-npy", "--count", 3)
-    assert "training calls seed 0: 3 trials: " in told
-
-
-@needs_shim
-def test_a_few_kills_of_jobs():
-    told = run("kills", "encode", "append", "compress-large", "--how", "calls", "--count", 2)
-    assert "append calls seed 0: 2 trials: " in told
+    names = ("training", "decode", "convert", "export-npy", "encode", "append", "compress-large")
+    told = run("kills", *names, "--count", 3)
+    assert all(f"{name} calls seed 0: 3 trials: " in told for name in names)
 
 
 @needs_shim
