@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,8 @@ def encode_rows(
             f"{MOST_SHARDS:,} shards for {last - first:,} rows (--shard-rows)"
         )
     plans = shards_of_rows(first, last, shard_rows, model.dim, aligned)
-    with WorkDirectory.open(_work_of(work, out.path)) as kept:
+    place = _work_of(work, out.path)
+    with WorkDirectory.open(place) as kept:
         kept.require({
             "version": __version__, "model": digest, "effort": settings.effort,
             "rows": [first, last], "shard rows": shard_rows, "append": settings.append,
@@ -124,6 +126,9 @@ def encode_rows(
             if not out.is_complete(kept):
                 _encode(model, digest, source, out, settings, machine, plans, kept, runner)
         kept.finish()
+    if work is None:  # it may be empty since a process died that had just made it
+        with suppress(OSError):
+            place.rmdir()
     return CompressedEmbedding.load(out.path)
 
 

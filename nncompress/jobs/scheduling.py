@@ -194,8 +194,8 @@ def _client_of(address: str) -> Iterator["Client"]:
                 raise InputError(f"the scheduler is {address!r}; wanted local:1 to local:1024")
             where = stack.enter_context(LocalCluster(
                 n_workers=int(count), threads_per_worker=1, dashboard_address=":0",
-                # What it would warn of while it ends is no matter of the user's.
-                silence_logs=logging.ERROR, preload=[_LEAVE_INTERRUPTIONS],
+                # What goes wrong is told by the results; how it ends is no matter of the user's.
+                silence_logs=logging.CRITICAL, preload=[_LEAVE_INTERRUPTIONS],
             ))  # fmt: skip
         try:
             client = stack.enter_context(Client(where, timeout=_SECONDS, set_as_default=False))

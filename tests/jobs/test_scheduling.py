@@ -174,3 +174,19 @@ def test_a_signal_ends_workers_too_in_one_line(number, rows, model_of, tmp_path)
     assert len(errors.splitlines()) == 1
     assert "interrupted; continue with: nncompress encode m rows.npy x.nnc" in errors
     assert list(tmp_path.glob("x.nnc.work/block-*"))
+
+
+def test_a_bad_row_is_told_by_workers_in_one_line(rows, model_of, tmp_path):
+    bad = np.tile(rows, (20, 1))
+    bad[40_000, 3] = np.nan
+    np.save(tmp_path / "bad.npy", bad)
+    write_model(tmp_path / "m", model_of("codes"))
+    process = subprocess.run(
+        [sys.executable, "-m", "nncompress", "encode", "m", "bad.npy", "x.nnc", "--effort",
+         "quick", "--scheduler", "local:1"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert "nncompress: error: bad.npy has nan in row 40000, column 3" in process.stderr
+    assert len(process.stderr.splitlines()) == 1

@@ -26,8 +26,9 @@ def run(module, *arguments):
 
 @needs_shim
 def test_a_few_kills():
-    told = run("kills", "training", "decode", "convert", "export-npy", "--count", 3)
-    assert "training calls seed 0: 3 trials: " in told
+    names = ("training", "decode", "convert", "export-npy", "encode", "append", "compress-large")
+    told = run("kills", *names, "--count", 3)
+    assert all(f"{name} calls seed 0: 3 trials: " in told for name in names)
 
 
 @needs_shim
