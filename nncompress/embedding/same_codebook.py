@@ -96,15 +96,18 @@ def add_rows(
 
 def _encoded(model: Model, matrix: EmbeddingMatrix, first_row: int) -> SingleTable:
     """Returns a table of new rows alone, encoded as a job would."""
-    rows = matrix.take(np.arange(len(matrix)))
-    if model.packing is not None and "loss" not in model.encoding:
-        # Codes of any origin: what is left of rows is not known but from the new ones.
-        return model.table(model.packing.pack(_codes(model, matrix)), None)
     from nncompress.jobs.block_encoder import BlockEncoder, stage_of
     from nncompress.refinement.encoding import EFFORTS
 
-    arrays = BlockEncoder(model, EFFORTS["thorough"], Machine()).encode(rows, first_row).arrays
-    return model.table(arrays.get("codes"), stage_of(model, [arrays], len(rows)))
+    rows = matrix.take(np.arange(len(matrix)))
+    encoder = BlockEncoder(model, EFFORTS["thorough"], Machine())
+    if model.codebook is not None and "loss" not in model.encoding:
+        # Codes of any origin: what they leave of rows is not known but from the new ones.
+        block = encoder.encoded(rows, _codes(model, matrix))
+    else:
+        block = encoder.encode(rows, first_row)
+    packed = block.arrays.get("codes")
+    return model.table(packed, stage_of(model, [block.arrays], len(rows)))
 
 
 def _codes(model: Model, matrix: EmbeddingMatrix) -> np.ndarray:

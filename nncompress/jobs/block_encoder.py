@@ -101,23 +101,31 @@ class BlockEncoder:
         self._step = number_of(model, "step", least=_LEAST)
         self._unit = number_of(model, "weight_unit", least=_LEAST)
         self._seed = int(number_of(model, "seed", most=float(1 << 64)) or 0)
-        if model.codebook is not None and self._loss is None:
-            raise InputError(
-                "the model does not tell the loss of its codes; wanted one that nncompress learn "
-                "or compress made"
-            )
         if model.encoding.get("adaptive") and self._unit is None:
             raise InputError(
                 "rows have bits by weight, and the model does not tell of what weights, or they "
                 "were given; wanted a model of rows with the usual weights (--adaptive alone)"
             )
 
+    def require_loss(self) -> float:
+        """Returns the loss of additive codes, which looking for others takes.
+
+        Raises:
+            InputError: The model does not tell it.
+        """
+        if self._loss is None:
+            raise InputError(
+                "the model does not tell the loss of its codes; wanted one that nncompress learn "
+                "or compress made"
+            )
+        return self._loss
+
     @cached_property
     def _rows(self) -> RowEncoder:
         model = self.model
         return RowEncoder(
             model.plain_codebook, model.num_codebooks,
-            Normalization(model.centre, model.scale), self._loss, self._effort,
+            Normalization(model.centre, model.scale), self.require_loss(), self._effort,
             self._seed, self._machine,
         )  # fmt: skip
 

@@ -148,15 +148,16 @@ def _encode(
     if source.words is not None:
         len(source.words)  # what is wrong with a file of words is told before work begins
     encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
+    if model.codebook is not None:
+        encoder.require_loss()
     files = ShardFiles(work, model, digest, source.words, out.vocabularies())
     # What is there already needs no room; a shard is written while its blocks are there.
     waiting = [plan.num_rows for plan in plans if not files.path(plan).is_file()]
-    size = int(_row_bytes_of(model) * (sum(waiting) + max(waiting, default=0)))
-    places = [work.path, out.path] if out.needs_copies_from(work) else [work.path]
-    check_space(
-        dict.fromkeys(places, size), f"{sum(waiting):,} encoded rows",
-        "name another place (--work)",
-    )  # fmt: skip
+    row_bytes, num_rows = _row_bytes_of(model), sum(plan.num_rows for plan in plans)
+    needs = {work.path: int(row_bytes * (sum(waiting) + max(waiting, default=0)))}
+    if out.needs_copies_from(work):
+        needs[out.path] = int(row_bytes * num_rows)
+    check_space(needs, f"{num_rows:,} encoded rows", "name another place (--work)")
     shards = _encode_missing(files, plans, runner or _here(encoder, source))
     if not work.agrees("table", source.identity()):
         raise InputError(

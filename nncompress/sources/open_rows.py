@@ -340,7 +340,7 @@ def _convert_text(path: Path, scratch: Path) -> Callable[[], Opened]:
 
     def opened() -> Opened:
         rows = npy_rows(LocalPlace(matrix), LocalPlace(locate(path)[0]))
-        return Opened(rows, LineWords(LocalPlace(word_file)))
+        return Opened(rows, LineWords(LocalPlace(word_file), LocalPlace(path)))
 
     return opened
 

@@ -54,16 +54,17 @@ class LineWords:
 
     Args:
         place: The file.
+        origin: The file that the words were converted from; None where that is ``place``.
 
     Raises:
         InputError: There is none.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, origin: Place | None = None) -> None:
         if not place.is_file():
             seen = "is a directory" if place.is_dir() else "does not exist"
             raise InputError(f"{place.name} {seen}; wanted a vocabulary, one token a line")
-        self._place = place
+        self._place, self._origin = place, place if origin is None else origin
         self._lock = threading.Lock()
         self._places: np.ndarray | None = None
         self._count, self._end = 0, b"\n"
@@ -74,7 +75,7 @@ class LineWords:
 
     def identity(self) -> object:
         """Returns what tells that it is still the same file."""
-        return self._place.identity()
+        return self._origin.identity()
 
     def read(self, first: int, last: int) -> list[str | None]:
         """Returns words.

@@ -48,7 +48,9 @@ def test_parts_of_a_table_make_the_table(kind, rows_path, model_of, tmp_path):
     shards = merge(paths, tmp_path / "shards.nnc", shard_rows=512)
     assert (shards.to_numpy() == whole.to_numpy()).all()
     assert list(shards) == words
-    with pytest.raises(InputError, match=r"begins with row 1,024 of its table, and the parts"):
+    with pytest.raises(
+        InputError, match=r"begins with row 1,024 of its table, and .*0.nnc before it ends with"
+    ):
         merge([paths[0], paths[2]], tmp_path / "y.nnc")
     assert not (tmp_path / "y.nnc").exists()
 
