@@ -190,17 +190,18 @@ def open_directory(
         )
     opened = []
     for shard in manifest.shards:
-        contents = read_nnc(
-            directory / shard.file, verified=verified, copy=copy,
-            model_of=lambda _: (model, digest),
-            access=None if access is None else access(directory / shard.file),
-        )  # fmt: skip
-        size = (directory / shard.file).stat().st_size
+        path = directory / shard.file
+        size = path.stat().st_size if path.is_file() else shard.num_bytes
         if size != shard.num_bytes:
             raise FormatError(
-                f"{directory / shard.file} has {size:,} bytes; the manifest says "
-                f"{shard.num_bytes:,}: get the directory again"
+                f"{path} has {size:,} bytes; the manifest says {shard.num_bytes:,}: get the "
+                "directory again"
             )
+        contents = read_nnc(
+            path, verified=verified, copy=copy,
+            model_of=lambda _: (model, digest),
+            access=None if access is None else access(path),
+        )  # fmt: skip
         words = 0 if contents.vocabulary is None else len(contents.vocabulary)
         found = contents.table.num_rows, words
         if found != (shard.num_rows, shard.num_words):
