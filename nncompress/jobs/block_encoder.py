@@ -1,5 +1,8 @@
 """Encoding blocks of rows by a model, each block by itself."""
 
+import functools
+import operator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +12,7 @@ from nncompress.embedding.centres import Centres
 from nncompress.embedding.codes import reconstruct
 from nncompress.embedding.model import Model
 from nncompress.embedding.residual import Residual, Stream
+from nncompress.embedding.residual_table import SingleTable
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import distances
 from nncompress.machine import Machine
@@ -162,20 +166,26 @@ class BlockEncoder:
         remainder = rows
         if codes is not None:
             arrays["codes"] = self.model.packing.pack(codes)
+        if codes is not None and self.model.residual is not None:
             remainder = rows - reconstruct(codes, self.model.plain_codebook)
         if self.model.residual is not None:
             arrays |= self._coded(rows, remainder)
         table = self.model.table(arrays.get("codes"), stage_of(self.model, [arrays], len(rows)))
-        totals = np.zeros(3)
-        spread, directed = 0.0, 0
+        return EncodedBlock(arrays, self._measured(rows, table))
+
+    def _measured(self, rows: np.ndarray, table: SingleTable) -> Sums:
+        """Returns what a block of rows came to, given the table of it."""
         step = max(1, _TILE_BYTES // (4 * rows.shape[1]))
-        for first in range(0, len(rows), step):
+
+        def measured(first: int) -> Sums:
             tile = rows[first : first + step]
-            totals += distances(tile, table.decode(slice(first, first + step))).sum(axis=1)
+            totals = distances(tile, table.decode(slice(first, first + step))).sum(axis=1)
             about = tile - self.model.centre
-            spread += 0.5 * float(np.einsum("nd,nd->", about, about, dtype=np.float64))
-            directed += int(tile.any(axis=1).sum())
-        return EncodedBlock(arrays, Sums(len(rows), *totals.tolist(), directed, spread))
+            spread = 0.5 * float(np.einsum("nd,nd->", about, about, dtype=np.float64))
+            return Sums(len(tile), *totals.tolist(), int(tile.any(axis=1).sum()), spread)
+
+        with ThreadPoolExecutor(self._machine.threads) as threads:
+            return functools.reduce(operator.add, threads.map(measured, range(0, len(rows), step)))
 
     def sums_of(self, rows: np.ndarray, first_row: int) -> BlockSums:
         """Encodes a block, and returns what it adds to the least squares of the codebook.
