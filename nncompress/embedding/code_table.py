@@ -169,7 +169,7 @@ class CodeTable:
         if self.access is not None:
             self.access.ask(self.packed[:num_rows])
 
-    def _packed_of(self, rows: np.ndarray) -> np.ndarray:
+    def packed_of(self, rows: np.ndarray) -> np.ndarray:
         """Returns the packed codes of rows, uint8 ``(n, row_bytes)``."""
         if self.access is not None:
             return self.access.packed(self.packed, rows)
@@ -244,7 +244,7 @@ class CodeTable:
         scores = np.empty(len(rows), dtype=np.float32)
         for first in range(0, len(rows), self._block_rows):
             block = slice(first, first + self._block_rows)
-            packed = self._packed_of(rows[block])
+            packed = self.packed_of(rows[block])
             parts = self._places(packed), self._inverse_of(rows[block])
             engine.call("scan", (*parts, scores[block]), look_up)
         return scores
@@ -307,7 +307,7 @@ class CodeTable:
         return np.zeros(self.num_rows, dtype=np.float32)
 
     def _computed_inverse(self, rows: np.ndarray) -> np.ndarray:
-        packed = self._packed_of(rows)
+        packed = self.packed_of(rows)
         squares = np.empty(len(rows), dtype=np.float64)
         if self._gram is not None:
             engine.call("square_norms", (packed, squares), self.packing.bits, self._gram)

@@ -2,9 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 
+from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
 
 _CODES_AT_ONCE = 65_536
@@ -58,6 +60,13 @@ class ShardedTable:
         """
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(self.num_rows))
+        first = self.shards[0]
+        if isinstance(first, CodeTable):  # gathered shard by shard, and decoded together
+            packed = np.empty((len(rows), first.packed.shape[1]), np.uint8)
+            for shard, places in self._by_shard(rows):
+                own = rows[places] - self._firsts[shard]
+                packed[places] = cast(CodeTable, self.shards[shard]).packed_of(own)
+            return first.with_rows(packed).decode(slice(None))
         decoded = np.empty((len(rows), self.dim), np.float32)
         for shard, places in self._by_shard(rows):
             own = rows[places] - self._firsts[shard]
