@@ -5,6 +5,7 @@ parallel training with synchronous sums of gradients).
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -23,6 +24,9 @@ T = TypeVar("T")
 # A process that waits for others asks again and again, and soon sleeps in between: where processes
 # share a core, the others need it.
 _EAGER, _PAUSE = 300e-6, 20e-6
+
+# Seconds until a launcher has surely passed on what a process said.
+_SPOKEN = 0.5
 
 
 class EndedElsewhereError(Exception):
@@ -220,7 +224,11 @@ class Processes:
         return statuses.tolist() if self._wait(request, seconds) else None
 
     def abort(self, status: int) -> None:
-        """Ends all processes at once, wherever they are."""
+        """Ends all processes, wherever they are, once the launcher has passed on what was said."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        time.sleep(_SPOKEN)
         self._comm.Abort(status)
 
     def leave(self) -> None:

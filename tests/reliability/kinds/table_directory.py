@@ -25,7 +25,7 @@ def seeds(directory: Path) -> list[Path]:
         paths.append(directory / f"{name}.nnc")
         with open_rows(ROWS, words=words if name == "both" else None) as source:
             encode_rows(
-                model, source, paths[-1], EncodingSettings("quick", shard_rows=32),
+                model, source, paths[-1], EncodingSettings(shard_rows=32),
                 Machine(threads=1),
             )  # fmt: skip
     return paths
