@@ -32,7 +32,7 @@ test-long: $(INSTALLED)
 
 test-bridges: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench,mpi,scale]" mpich
-	$(BIN)/python -m pytest tests/embedding tests/sources tests/cli/test_nncompress.py \
+	$(BIN)/python -m pytest -n 2 tests/embedding tests/sources tests/cli/test_nncompress.py \
 		tests/formats/test_safetensors.py tests/evaluate/test_evaluation.py tests/test_base_install.py \
 		tests/jobs/test_scheduling.py tests/training/test_processes.py tests/cli/test_processes.py tests/gpu/test_processes.py
 

@@ -111,7 +111,7 @@ def test_ranges_of_rows_have_a_form(rows, capsys):
 
 
 def test_a_killed_command_goes_on_to_the_same_bytes(ask, random, tmp_path):
-    rows = random.normal(size=(60_000, 12)).astype(np.float32)
+    rows = random.normal(size=(400_000, 12)).astype(np.float32)
     np.save(tmp_path / "t.npy", rows)
     model = tmp_path / "m"
     ask("learn", tmp_path / "t.npy", model, "--sample", 2_000, *SIZE)
