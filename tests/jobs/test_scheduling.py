@@ -154,7 +154,7 @@ def test_what_workers_have_no_use_for_is_refused():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_workers_too_in_one_line(number, rows, model_of, tmp_path):
-    np.save(tmp_path / "rows.npy", np.tile(rows, (100, 1)))
+    np.save(tmp_path / "rows.npy", np.tile(rows, (800, 1)))
     write_model(tmp_path / "m", model_of("codes"))
     process = subprocess.Popen(
         [sys.executable, "-m", "nncompress", "encode", "m", "rows.npy", "x.nnc", "--effort",
