@@ -166,9 +166,9 @@ class BlockEncoder:
         remainder = rows
         if codes is not None:
             arrays["codes"] = self.model.packing.pack(codes)
-        if codes is not None and self.model.residual is not None:
-            remainder = rows - reconstruct(codes, self.model.plain_codebook)
         if self.model.residual is not None:
+            if codes is not None:
+                remainder = rows - reconstruct(codes, self.model.plain_codebook)
             arrays |= self._coded(rows, remainder)
         table = self.model.table(arrays.get("codes"), stage_of(self.model, [arrays], len(rows)))
         return EncodedBlock(arrays, self._measured(rows, table))

@@ -19,7 +19,7 @@ from nncompress.formats.work import WorkDirectory
 from nncompress.jobs.block_encoder import BlockEncoder, EncodedBlock, number_of
 from nncompress.jobs.blocks import MOST_SHARDS, Block, ShardPlan, shards_of_rows, usual_shard_rows
 from nncompress.jobs.drift import warn_of_drift
-from nncompress.jobs.learning import check_objective
+from nncompress.jobs.learning import check_rows_fit
 from nncompress.jobs.output import Output, sums_of_shard
 from nncompress.jobs.shard_files import ShardFiles
 from nncompress.machine import Machine
@@ -92,14 +92,12 @@ def encode_rows(
         InputError: Something given cannot be used. Blocks that are done stay.
         OutputError: Something cannot be written.
     """
-    if source.dim != model.dim:
-        raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
+    check_rows_fit(source, model)
     if model.codebook is None and settings.effort != "default":
         raise InputError(
             f"the effort is {settings.effort}, and the model has no additive codes to look for; "
             "leave it out (--effort)"
         )
-    check_objective(source, "cosine" if model.unit_rows else "distance")
     machine = machine or Machine()
     digest = digest_of_model(model)
     out = Output(output, model, digest, append=settings.append)

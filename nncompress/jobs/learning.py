@@ -124,6 +124,18 @@ def check_objective(source: RowSource, objective: str) -> None:
         )
 
 
+def check_rows_fit(source: RowSource, model: Model) -> None:
+    """Refuses rows that are not like those a model was learned from.
+
+    Raises:
+        InputError: Their number of columns is another, or so is whether they are divided by
+            their lengths.
+    """
+    if source.dim != model.dim:
+        raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
+    check_objective(source, "cosine" if model.unit_rows else "distance")
+
+
 def model_of(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> Model:
     """Returns the model that a compressed sample is decoded by.
 

@@ -17,7 +17,7 @@ from nncompress.errors import InputError
 from nncompress.formats.work import WorkDirectory
 from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.jobs.blocks import Block, shards_of_rows
-from nncompress.jobs.learning import check_objective
+from nncompress.jobs.learning import check_rows_fit
 from nncompress.jobs.pairwise import PairwiseSum
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
@@ -89,9 +89,7 @@ def refine_model(
             "the model has a residual stage, and that is one of what its codebook leaves; wanted "
             "a model of additive codes alone (-M, -K without --residual-bits)"
         )
-    if source.dim != model.dim:
-        raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
-    check_objective(source, "cosine" if model.unit_rows else "distance")
+    check_rows_fit(source, model)
     machine = machine or Machine()
     if work is not None:
         work.require({
