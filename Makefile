@@ -3,9 +3,9 @@
 # kernels' tests as they are for a processor with AVX2 and no AVX-512. `make test-long` runs for
 # hours: it kills commands, has their calls fail, gives the readers a hundred thousand damaged inputs
 # of each kind, and looks for growth (docs/reliability.md). `make test-bridges` installs the
-# libraries that a compressed embedding has bridges to (PyTorch, faiss, gensim and others: 1.5 GB)
-# and those that large tables are read and shared out with (Zarr, fsspec, Dask, MPI), and runs the
-# tests that need them.
+# libraries that a compressed embedding has bridges to and that open models (PyTorch, transformers,
+# sentence-transformers, model2vec, faiss, gensim, fastText and others: 2 GB) and those that large
+# tables are read and shared out with (Zarr, fsspec, Dask, MPI), and runs the tests that need them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,9 +31,10 @@ test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long tests/reliability -n 2
 
 test-bridges: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench,mpi,scale]" mpich
+	$(BIN)/python -m pip install --quiet --no-build-isolation --use-pep517 ".[bench,hf,mpi,scale]" mpich
 	$(BIN)/python -m pytest -n 2 tests/embedding tests/sources tests/cli/test_nncompress.py \
-		tests/formats/test_safetensors.py tests/evaluate/test_evaluation.py tests/test_base_install.py \
+		tests/formats/test_safetensors.py tests/evaluate tests/models tests/test_base_install.py \
+		tests/test_static.py tests/test_subword_models.py \
 		tests/jobs/test_scheduling.py tests/training/test_processes.py tests/cli/test_processes.py tests/gpu/test_processes.py
 
 lint: $(INSTALLED)

@@ -7,6 +7,7 @@ larger one a model is learnt on a sample, and rows are encoded by it (``jobs``).
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,24 @@ import numpy as np
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.table_directory import refuse_part_of_table
 from nncompress.errors import InputError
+from nncompress.evaluate.by_frequency import measure_bought
 from nncompress.evaluate.curve_file import check_curve
+from nncompress.evaluate.summary import SAMPLE_ROWS
+from nncompress.evaluate.table_gate import TableGate
+from nncompress.evaluate.target import Target
 from nncompress.formats.files import check_output
 from nncompress.formats.work import WorkDirectory
 from nncompress.job import open_work
 from nncompress.jobs.large import compress_large, is_large
+from nncompress.jobs.learning import sampled_rows
 from nncompress.machine import Machine
-from nncompress.pipeline import compress_table
+from nncompress.pipeline import make_table, save_table
 from nncompress.plan import Plan
+from nncompress.sources.frequencies import Frequencies, has_frequencies, table_frequencies
 from nncompress.sources.open_rows import open_rows, reads_by_ranges
 from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import SourceTable, files_of, open_table
+from nncompress.sources.tokenizer import tokenizer_of_table
 from nncompress.sources.weights import check_weights
 
 
@@ -44,8 +52,11 @@ def compress(
     words: str | os.PathLike | Sequence[str | None] | None = None,
     tensor: str | None = None,
     limit: int | None = None,
+    prune: bool = False,
+    corpus: str | os.PathLike | None = None,
     objective: str = "distance",
     weights: np.ndarray | None = None,
+    frequencies: str | os.PathLike | Mapping[str, float] | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
     time_budget: float | None = None,
@@ -56,6 +67,9 @@ def compress(
     report: Callable[[str], None] | None = print,
     curve: str | os.PathLike | None = None,
     work: str | os.PathLike | None = None,
+    require: Mapping[str, float] | None = None,
+    find: bool = False,
+    pairs: Sequence[str | os.PathLike] = (),
 ) -> CompressedEmbedding:
     """Compresses a table of vectors.
 
@@ -65,8 +79,9 @@ def compress(
     learnt, and ``residual_bits`` may be spent on what they leave.
 
     Args:
-        source: Text, word2vec's binary format, ``.npy``, safetensors, a Hugging Face folder, an
-            array or gensim's KeyedVectors; see ``sources.tables.open_table``.
+        source: Text, word2vec's binary format, fastText's ``.bin``, floret's text, ``.npy``,
+            safetensors, a Hugging Face folder, an array or gensim's KeyedVectors; see
+            ``sources.tables.open_table``.
         output: The ``.nnc`` file to write; None for none.
         num_codebooks: M of additive codes; 32 if K alone is given.
         num_codewords: K of additive codes; 16 if M alone is given.
@@ -84,9 +99,19 @@ def compress(
             is reached so in any case.
         words: The words, where the source has none or others are wanted.
         tensor: The tensor's name in safetensors files.
-        limit: Number of leading rows to use.
+        limit: Number of leading rows to use; of fastText's and gensim's FastText, of words.
+        prune: Whether to leave out the rows of n-grams that no word has, of tables that have such
+            rows. A word without a row is the mean of the rows that are left of its n-grams.
+        corpus: The path of a text in which words are counted, for want of ``frequencies``: those
+            between white space, or the tokens of the table's ``tokenizer.json``. With ``prune``,
+            the rows of its words' n-grams are not left out. For a classifier of word n-grams it is
+            the text that it was trained on.
         objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
         weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        frequencies: How often words occur: counts by word, or the path of text with a word and its
+            count a line. Rows that occur more are kept more closely: a row's weight is the square
+            root of its frequency, and where rows would get bits by their length, that over its
+            squared length. ``adaptive`` is not needed.
         recipe: For additive codes: ``"fast"``, the default, ``"paper"`` (the Chainer port of 2018)
             or ``"authors"`` (the paper authors' own code).
         epochs: For additive codes: passes over the rows; the recipe chooses by default.
@@ -102,12 +127,19 @@ def compress(
         curve: A file for that curve: a picture (.png, .pdf or .svg), or its numbers (.json).
         work: A directory in which what is computed is kept until the end, so that the same call
             continues one that was interrupted, and comes to the same result; None for none.
+        require: What the result has to reach, or is not written: the largest ``error``, or the
+            smallest ``cosine``, ``cosine_worst``, ``recall`` or change of the score on ``pairs``;
+            see ``evaluate.requirements.Requirement``.
+        find: Whether to search the smallest size that reaches it.
+        pairs: Files of two words and people's similarity a line, on which word similarity is
+            measured before and after.
 
     Returns:
         The compressed embedding, opened from the file if one was written.
 
     Raises:
         InputError: Something given cannot be used. No file has been written then.
+        NotGoodEnough: What is required is not reached. No file has been written then.
         OutputError: The file cannot be written. The message says where the result is instead.
         Diverged: A loss or a parameter is not finite. No file has been written then.
 
@@ -121,12 +153,22 @@ def compress(
         recall=recall, adaptive=adaptive, objective=objective, recipe=recipe, epochs=epochs,
         time_budget=time_budget, codebook_dtype=codebook_dtype, seed=seed,
         has_weights=weights is not None,
+        by_frequency=has_frequencies(frequencies, corpus, prune),
     )  # fmt: skip
-    table = {"source": source, "words": words, "tensor": tensor, "limit": limit}
-    return compress_source(
+    table = {
+        "source": source, "words": words, "tensor": tensor, "limit": limit, "prune": prune,
+        "corpus": corpus,
+    }  # fmt: skip
+    gate = TableGate(require, find, pairs)
+    embedding = compress_source(
         table, output, plan, Machine(gpu, threads),
-        weights=weights, report=report, curve=curve, work=work,
+        weights=weights, frequencies=frequencies,
+        report=report, curve=curve, work=work, gate=gate,
     )  # fmt: skip
+    if report is not None:
+        for name, line in gate.report.lines.items():
+            report(f"{name}: {line}")
+    return embedding
 
 
 def compress_source(
@@ -137,49 +179,172 @@ def compress_source(
     *,
     weights: np.ndarray | None = None,
     weights_name: str = "the weights",
+    frequencies: str | os.PathLike | Mapping[str, float] | None = None,
     report: Callable[[str], None] | None = None,
     curve: str | os.PathLike | None = None,
     work: str | os.PathLike | None = None,
+    gate: TableGate | None = None,
 ) -> CompressedEmbedding:
     """Compresses what ``open_table`` opens, as ``compress`` does.
 
     Args:
-        table: The arguments ``source``, ``words``, ``tensor`` and ``limit`` of ``open_table``.
+        table: The arguments ``source``, ``words``, ``tensor``, ``limit``, ``prune`` and ``corpus``
+            of ``open_table``.
         output: The ``.nnc`` file to write; None for none.
         plan: What the table is to become.
         machine: The machine to compute on.
         weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
         weights_name: Their name in messages.
+        frequencies: How often words occur, or the path of a file that says so. With these or a
+            ``corpus``, the plan is to go by them.
         report: A function that takes a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
         work: The directory in which the job is kept until its end; None for none.
+        gate: What the result has to reach; what is measured of it is told there. None: nothing.
 
     Raises:
         InputError: Something given cannot be used. No file has been written then.
+        NotGoodEnough: What is required is not reached. No file has been written then.
         OutputError: The file cannot be written. The message says where the result is instead.
         Diverged: A loss or a parameter is not finite. No file has been written then.
     """
-    check_files(table, output, plan, curve)
+    gate = TableGate() if gate is None else gate
+    check_files(table, output, plan, curve, frequencies)
+    if gate.find:
+        check_search(plan, curve)
     with opened(table, plan, machine, output, work) as (rows, small, kept):
         if small is None:
-            if weights is not None:
-                raise InputError(
-                    f"weights were given for {rows.num_rows:,} rows; a model for so many is "
-                    "learnt on a sample, where all count the same, so leave the weights out"
-                )
+            refuse_weights(rows, weights, frequencies, table.get("corpus"))
             if kept is not None:  # with what was converted in it
                 work = f"{kept.path}-rows"
-            return compress_large(
-                rows, output, plan, machine, report=report, curve=curve, work=work
+            return _compress_large(
+                rows, output, plan, machine, gate, report=report, curve=curve, work=work
             )
         if weights is not None:
             weights = check_weights(weights, small.matrix, weights_name)
-        embedding = compress_table(
-            small, output, plan, machine, weights=weights, report=report, curve=curve, work=kept
-        )
+        found = find_frequencies(table, small, frequencies)
+        if found is not None:
+            weights = found.weights
+            if report is not None:
+                report(str(found))
+        gate.check_table(len(small.matrix), small.words)
+        if report is not None and small.subwords is not None:
+            report(str(small.subwords))
+
+        def make(plan: Plan, report: Callable[[str], None] | None) -> CompressedEmbedding:
+            return make_table(
+                small, plan, machine,
+                output=output, weights=weights, report=report, curve=curve, work=kept,
+            )  # fmt: skip
+
+        by_length = plan.has_bits_by_length
+        if gate.find:
+            by_length = by_weight = plan.adaptive or gate.requirements.is_of_directions
+            wanted = replace(plan, adaptive=by_weight)
+            embedding = gate.smallest(
+                lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
+                small.matrix, report,
+            )  # fmt: skip
+        else:
+            embedding = make(plan, report)
+            gate.let_pass(embedding, small.matrix)
+        if found is not None:
+            bought = measure_bought(
+                embedding.table, small.matrix, found, machine, by_length=by_length
+            )
+            embedding.provenance |= bought.facts
+            if report is not None:
+                report(str(bought))
+        if output is not None:
+            embedding = save_table(embedding, output, kept)
         if kept is not None:
             kept.finish()
         return embedding
+
+
+def find_frequencies(
+    table: Mapping[str, Any],
+    small: SourceTable,
+    frequencies: str | os.PathLike | Mapping[str, float] | None,
+) -> Frequencies | None:
+    """Returns the frequencies of an open table's rows; None where nothing tells them.
+
+    Args:
+        table: The arguments of ``open_table``.
+        small: The table that they opened.
+        frequencies: As ``compress_source`` takes them.
+
+    Raises:
+        InputError: Something given cannot be used, or no row is matched.
+    """
+    corpus = table.get("corpus")
+    if frequencies is None and corpus is None:
+        return None
+    tokenizer = None
+    if frequencies is None and small.subwords is None:
+        tokenizer = tokenizer_of_table(table["source"], table["words"])
+    return table_frequencies(small, frequencies, corpus, tokenizer)
+
+
+def refuse_weights(rows: RowSource, *given: object) -> None:
+    """Refuses weights, and what they are made of, for a large table.
+
+    Raises:
+        InputError: There are some.
+    """
+    if any(each is not None for each in given):
+        raise InputError(
+            f"weights or frequencies were given for {rows.num_rows:,} rows; a model for so many "
+            "is learnt on a sample, where all count the same, so leave them out"
+        )
+
+
+def _compress_large(
+    rows: RowSource,
+    output: str | os.PathLike | None,
+    plan: Plan,
+    machine: Machine,
+    gate: TableGate,
+    **options: Any,
+) -> CompressedEmbedding:
+    """Compresses a large table, of which some rows are measured."""
+    for given, what in ((gate.find, "--find codes"), (gate.pairs, "--pairs looks words up in")):
+        if given:
+            raise InputError(
+                f"{what} all of {rows.num_rows:,} rows, which are too many for it; leave it out, "
+                "or use it with fewer rows (--limit)"
+            )
+    numbers = sampled_rows(rows.num_rows, min(SAMPLE_ROWS, rows.num_rows))
+
+    def approve(embedding: CompressedEmbedding) -> None:
+        gate.let_sample_pass(embedding, rows, numbers)
+
+    embedding = compress_large(rows, output, plan, machine, approve=approve, **options)
+    if gate.report is None:  # an earlier process had written the file
+        approve(embedding)
+    return embedding
+
+
+def check_search(plan: Plan, curve: str | os.PathLike | None = None) -> None:
+    """Refuses what does not go with a search for the smallest size.
+
+    Raises:
+        InputError: A size or a quality is asked for, additive codes are, or a curve is.
+    """
+    if plan.size is not None:
+        raise InputError(
+            "--find searches the size of a table that is coded by a trellis alone; leave the "
+            "additive codes (-M, -K) out"
+        )
+    if plan.target is not None:
+        raise InputError(
+            f"--find searches the size, and {plan.target} was asked for; leave one of them out"
+        )
+    if curve is not None:
+        raise InputError(
+            "--curve shows the trials of one size, and --find tries several sizes; leave one of "
+            "them out"
+        )
 
 
 def check_files(
@@ -187,6 +352,7 @@ def check_files(
     output: str | os.PathLike | None,
     plan: Plan,
     curve: str | os.PathLike | None,
+    frequencies: object = None,
 ) -> None:
     """Refuses files that cannot be written; the arguments are those of ``compress_source``.
 
@@ -194,7 +360,7 @@ def check_files(
         InputError: One is a directory, or an input.
         OutputError: Nothing can be written there.
     """
-    inputs = [*files_of(table["source"]), table["words"]]
+    inputs = [*files_of(table["source"]), table["words"], table.get("corpus"), frequencies]
     if output is not None:
         check_output(output, inputs)
         refuse_part_of_table(output)
@@ -221,14 +387,19 @@ def opened(
         )
     unit_rows = plan.objective == "cosine"
     if reads_by_ranges(table["source"]):
-        with open_rows(**table, unit_rows=unit_rows) as rows:
+        by_ranges = {name: table[name] for name in ("source", "words", "tensor", "limit")}
+        with open_rows(**by_ranges, unit_rows=unit_rows) as rows:
             if is_large(rows.num_rows, rows.dim):
                 yield rows, None, None
                 return
-    others = {"limit": table["limit"], "tensor": table["tensor"]}
+    corpus = table.get("corpus")
+    others = {
+        "limit": table["limit"], "tensor": table["tensor"], "prune": table.get("prune", False),
+        "corpus": None if corpus is None else os.fspath(corpus),
+    }  # fmt: skip
     with (
         open_work(work, output, plan, machine, others) as kept,
-        open_table(**table, unit_rows=unit_rows, work=kept) as small,
+        open_table(**table, unit_rows=unit_rows, work=kept, is_large=is_large) as small,
     ):
         if not is_large(*small.matrix.shape):
             yield None, small, kept

@@ -19,6 +19,10 @@ class FormatError(InputError):
     """A file that is not what it should be: foreign, cut short, altered, or of another version."""
 
 
+class OutOfReach(InputError):
+    """A target that nothing reaches: a size so small, or a quality so good."""
+
+
 class OutputError(OSError):
     """A file that cannot be written: the message names it and says why.
 
@@ -51,6 +55,14 @@ class Diverged(ArithmeticError):
         super().__init__("; ".join(filter(None, (seen, kept, advice))))
         self.seen = seen
         self.advice = advice
+
+
+class NotGoodEnough(Exception):
+    """A result that falls short of what is required of it, and has not been written.
+
+    The command lines print it as one line and exit with status 3. The message tells each figure
+    that falls short: what was seen, and what is wanted.
+    """
 
 
 class Interrupted(KeyboardInterrupt):

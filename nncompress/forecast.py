@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nncompress.embedding.subword_extras import to_extras
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.evaluate.choosing import Choice, Chooser
 from nncompress.evaluate.sample import SampleSize
@@ -83,6 +84,8 @@ def forecast(
     if table.words is not None:
         sections = Vocabulary.of_words(table.words, num_rows).sections
         file_bytes += sum(array.nbytes for array in sections.values())
+    if table.subwords is not None:
+        file_bytes += sum(array.nbytes for array in to_extras(table.subwords).values())
     memory = memory_bytes(num_rows, dim, plan.size, len(table.words or ()), refined=refined)
     return Forecast(file_bytes, 4 * num_rows * dim, seconds, memory, choice)
 
@@ -157,7 +160,9 @@ def _stage_seconds(
     """Returns what a small sample chooses for the residual stage, and all rows' seconds."""
     started = time.perf_counter()
     remainder = Remainder(matrix)  # after additive codes there is no less work
-    by_weight = bit_weights(matrix, weights) if plan.has_bits_by_weight else None
+    by_weight = None
+    if plan.has_bits_by_weight:
+        by_weight = bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # told when all rows are there
         choice = Chooser(remainder, plan.target, machine, by_weight, size=_SAMPLE).choose()

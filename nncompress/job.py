@@ -29,7 +29,7 @@ def open_work(
     machine: Machine,
     others: Mapping[str, object],
 ) -> Iterator[WorkDirectory | None]:
-    """Opens the directory in which a job of ``compress_table`` is kept.
+    """Opens the directory in which a job of ``make_table`` is kept.
 
     Args:
         path: The directory; None for none.

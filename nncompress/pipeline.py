@@ -18,6 +18,7 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.provenance import ENCODING
 from nncompress.embedding.residual_table import ResidualTable
+from nncompress.embedding.subword_extras import to_extras
 from nncompress.errors import OutputError
 from nncompress.evaluate.choosing import Chooser
 from nncompress.evaluate.curve_file import write_curve
@@ -66,24 +67,25 @@ class Coded:
             warn_if_poor(self.refined.losses[-1], matrix.mean_row_loss(weights))
 
 
-def compress_table(
+def make_table(
     table: SourceTable,
-    output: str | os.PathLike | None,
     plan: Plan,
     machine: Machine,
     *,
+    output: str | os.PathLike | None = None,
     weights: np.ndarray | None = None,
     report: Callable[[str], None] | None = None,
     curve: str | os.PathLike | None = None,
     work: WorkDirectory | None = None,
 ) -> CompressedEmbedding:
-    """Compresses a table that is open already, as ``compress`` does.
+    """Compresses a table that is open already, as ``compress`` does, in memory.
 
     Args:
         table: The table.
-        output: The ``.nnc`` file to write; None for none.
         plan: What it is to become.
         machine: The machine to compute on.
+        output: The ``.nnc`` file that will be written, for which there has to be room; None for
+            none.
         weights: The weight of each row, float64 ``(N,)`` of mean 1; None: all the same.
         report: A function that takes a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
@@ -92,7 +94,6 @@ def compress_table(
 
     Raises:
         InputError: Something given cannot be used, or the disk has no room for the result.
-        OutputError: The file cannot be written. The message says where the result is instead.
         Diverged: A loss or a parameter is not finite.
     """
     output = None if output is None else Path(output)
@@ -102,6 +103,7 @@ def compress_table(
         coded, facts = None, _facts(weights)
     else:
         coded, facts = _learn_codes(table, output, plan, plan.size, machine, weights, report, work)
+    facts |= _subword_facts(table)
     if coded is None or plan.has_residual:
         embedding = make_residual_embedding(
             table, coded, plan, facts, machine,
@@ -109,13 +111,10 @@ def compress_table(
         )  # fmt: skip
     else:
         embedding, _ = make_embedding(
-            table.matrix, coded, table.words, plan.codebook_dtype, facts, machine
+            table.matrix, coded, table.words, plan.codebook_dtype, facts, machine, _extras(table)
         )
     if coded is not None:
         coded.warn_if_poor(table.matrix, weights)
-    if output is not None:
-        _save(embedding, output, work)
-        embedding = CompressedEmbedding.load(output)
     return embedding
 
 
@@ -161,7 +160,27 @@ def _learn_codes(
     return coded, facts_of(settings.recipe, settings.seed, coded, weights)
 
 
-def _save(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | None) -> None:
+def save_table(
+    embedding: CompressedEmbedding, output: str | os.PathLike, work: WorkDirectory | None = None
+) -> CompressedEmbedding:
+    """Writes what ``make_table`` has made.
+
+    Args:
+        embedding: The compressed table.
+        output: The ``.nnc`` file.
+        work: The directory in which the job is kept.
+
+    Returns:
+        The compressed table, opened from the file.
+
+    Raises:
+        OutputError: The file cannot be written. The message says where the result is instead.
+    """
+    _write(embedding, Path(output), work)
+    return CompressedEmbedding.load(output)
+
+
+def _write(embedding: CompressedEmbedding, output: Path, work: WorkDirectory | None) -> None:
     if work is None:
         write_or_rescue(output.parent, lambda place: embedding.save(place / output.name))
         return
@@ -276,6 +295,7 @@ def make_embedding(
     codebook_dtype: str,
     facts: Mapping[str, object],
     machine: Machine,
+    extras: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[CompressedEmbedding, Distortion]:
     """Makes a compressed embedding of codes, and measures it.
 
@@ -286,6 +306,7 @@ def make_embedding(
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``; see ``choose_codebook``.
         facts: Facts about how it was made, beside those that any table's file tells.
         machine: The machine to measure on.
+        extras: Arrays that go with the rows, by name.
 
     Returns:
         The compressed embedding, and the distortion of the codebook in float32.
@@ -297,7 +318,7 @@ def make_embedding(
     table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
     encoding = {"loss": distortion.loss, "seed": facts.get("seed", 0)}
     provenance = _provenance(matrix, distortion, facts, encoding)
-    return CompressedEmbedding.of_table(table, words, provenance), exact
+    return CompressedEmbedding.of_table(table, words, provenance, extras), exact
 
 
 def make_residual_embedding(
@@ -343,7 +364,8 @@ def make_residual_embedding(
         )
     chooser = Chooser(
         remainder, plan.target, machine,
-        bit_weights(matrix, weights) if plan.has_bits_by_weight else None,
+        bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
+        if plan.has_bits_by_weight else None,
         0 if additive is None else int(additive.row_bytes * total_rows + additive.shared_bytes),
     )  # fmt: skip
     choice = chooser.choose(report)
@@ -369,7 +391,22 @@ def make_residual_embedding(
     if point.recall is not None:
         facts["recall"] = point.recall
     provenance = _provenance(matrix, point.distortion, facts, encoding)
-    return CompressedEmbedding.of_table(ResidualTable(residual, additive), table.words, provenance)
+    compressed = ResidualTable(residual, additive)
+    return CompressedEmbedding.of_table(compressed, table.words, provenance, _extras(table))
+
+
+def _subword_facts(table: SourceTable) -> dict[str, object]:
+    """Returns what an embedding's file tells of the rows of n-grams."""
+    rows = table.subwords
+    if rows is None:
+        return {}
+    left_out = rows.ngrams.num_buckets - rows.num_buckets
+    return {"ngrams": rows.ngrams.kind, "buckets": rows.num_buckets, "buckets_left_out": left_out}
+
+
+def _extras(table: SourceTable) -> dict[str, np.ndarray]:
+    """Returns what goes with a table's rows in its file."""
+    return {} if table.subwords is None else to_extras(table.subwords)
 
 
 def _provenance(

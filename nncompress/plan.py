@@ -40,6 +40,7 @@ class Plan:
             and refinement together.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
         objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
+        by_frequency: Whether rows get bits by how often they occur.
     """
 
     size: tuple[int, int] | None = None
@@ -49,6 +50,7 @@ class Plan:
     refinement: RefinementSettings = RefinementSettings()
     codebook_dtype: str = "auto"
     objective: str = "distance"
+    by_frequency: bool = False
 
     @classmethod
     def of(
@@ -70,6 +72,7 @@ class Plan:
         codebook_dtype: str | None = None,
         seed: int = 0,
         has_weights: bool = False,
+        by_frequency: bool = False,
     ) -> "Plan":
         """Makes a plan of what was asked for; the arguments are those of ``nncompress.compress``.
 
@@ -103,6 +106,11 @@ class Plan:
                 "--adaptive gives rows bits of a residual stage by their weights, and there is no "
                 "such stage beside -M and -K; add --residual-bits, or leave --adaptive out"
             )
+        if has_weights and by_frequency:
+            raise InputError(
+                "weights and frequencies were given, and frequencies make weights of their own; "
+                "wanted one of them"
+            )
         if has_weights and not has_codes and not adaptive:
             raise InputError(
                 "weights were given, and rows without additive codes have a use for them only as "
@@ -112,7 +120,10 @@ class Plan:
         if numbers:
             target = Target(residual_bits, *values)
         if not has_codes:
-            return cls(None, target, adaptive, TrainingOptions(seed=seed), objective=objective)
+            return cls(
+                None, target, adaptive, TrainingOptions(seed=seed), objective=objective,
+                by_frequency=by_frequency,
+            )  # fmt: skip
         size = (
             _M if num_codebooks is None else num_codebooks,
             _K if num_codewords is None else num_codewords,
@@ -124,7 +135,9 @@ class Plan:
             recipe="fast" if recipe is None else recipe, epochs=epochs, seed=seed
         )
         refinement = RefinementSettings(seconds=time_budget)
-        return cls(size, target, adaptive, training, refinement, dtype, objective)
+        return cls(
+            size, target, adaptive, training, refinement, dtype, objective, by_frequency
+        )  # fmt: skip
 
     @property
     def has_residual(self) -> bool:
@@ -138,8 +151,16 @@ class Plan:
         Cosines and neighbours ask how near rows are for their length: without other weights, a
         row's weight is one over its squared length then.
         """
-        asks_for_directions = self.target is None or self.target.is_of_directions
-        return self.adaptive or (self.size is None and asks_for_directions)
+        return self.adaptive or self.by_frequency or self._asks_for_directions
+
+    @property
+    def has_bits_by_length(self) -> bool:
+        """Whether frequencies count beside lengths: where rows get bits by these without them."""
+        return self.by_frequency and (self.adaptive or self._asks_for_directions)
+
+    @property
+    def _asks_for_directions(self) -> bool:
+        return self.size is None and (self.target is None or self.target.is_of_directions)
 
     def stage_bytes(self, shape: tuple[int, int]) -> int:
         """Returns about the bytes of a residual stage beside additive codes; 0 without one.
@@ -160,6 +181,7 @@ class Plan:
             "K": None if self.size is None else self.size[1],
             "target": None if target is None else str(target),
             "adaptive": self.adaptive,
+            "by_frequency": self.by_frequency,
             "objective": self.objective,
             "codebook_dtype": self.codebook_dtype,
         }

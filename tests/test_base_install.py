@@ -97,7 +97,7 @@ def test_the_command_looks_into_files_with_numpy_alone(path, tmp_path):
         ["analogy", path, "w1", "w2", "w3"],
         ["export", path, tmp_path / "x.txt", "--to", "glove"],
         ["export", path, tmp_path / "x.npy", "--to", "npy"],
-        ["evaluate", path, "--against", tmp_path / "x.npy"],
+        ["evaluate", tmp_path / "x.npy", path],
     ):
         result = run("-c", script, *arguments)
         assert (result.returncode, result.stderr) == (0, "")

@@ -8,6 +8,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nncompress"
 ROOMS = [
     *(
         "cli",
+        "hf",
+        "static",
+        "models",
         "runs",
         "forecast",
         "compressor",

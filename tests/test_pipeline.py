@@ -14,7 +14,7 @@ from nncompress.forecast import forecast
 from nncompress.formats import rescue, space
 from nncompress.formats.safetensors import write_tensors
 from nncompress.machine import Machine
-from nncompress.pipeline import compress_table
+from nncompress.pipeline import make_table
 from nncompress.plan import Plan
 from nncompress.refinement import refine, room
 from nncompress.refinement.engines import cpu
@@ -74,8 +74,8 @@ def test_a_text_file_is_parsed_once_and_its_rows_gone_through_six_times_at_most(
     monkeypatch.setattr(EmbeddingMatrix, "_examine", counted("examined", examine))
     settings = RefinementSettings(annealing_rounds=2, rounds=1)
     with open_table(text) as table:
-        compress_table(
-            table, None, Plan((2, 8), training=TrainingOptions(epochs=2), refinement=settings),
+        make_table(
+            table, Plan((2, 8), training=TrainingOptions(epochs=2), refinement=settings),
             Machine(),
         )  # fmt: skip
     annealed, rounds = 1, 1

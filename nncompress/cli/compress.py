@@ -1,10 +1,17 @@
-"""Compress a table of vectors."""
+"""Compress a table of vectors, or the tables of a model's folder."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nncompress.cli.compress_model import (
+    add_model_arguments,
+    is_for_model,
+    refuse_model_arguments,
+    run_model,
+)
 from nncompress.cli.continuation import continuable
+from nncompress.cli.gate_arguments import add_gate, table_gate_of
 from nncompress.cli.info import print_info
 from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_of
 from nncompress.cli.printing import add_json, add_source, format_bytes, format_seconds, print_facts
@@ -27,13 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(
         parser,
         "input",
-        "text, word2vec .bin, .npy, .safetensors, Hugging Face folder, Zarr or "
-        "Parquet, here or at a URL",
+        "text, word2vec or fastText .bin, floret text, .npy, .safetensors, Hugging Face folder, "
+        "Zarr or Parquet, here or at a URL",
     )
-    add("output", type=Path, help="the .nnc file to write, which replaces one that is there")
+    add("output", type=Path, help="the .nnc file to write, which replaces one that is there; for "
+        "a model's folder another name, of the folder to write")  # fmt: skip
     add_plan(parser)
-    add("--limit", type=int, help="use only the first n rows")
+    add("--limit", type=int, help="use only the first n rows; of fastText models, words")
+    add("--prune", action="store_true",
+        help="of fastText models: leave out the rows of n-grams that no word has")  # fmt: skip
+    add("--corpus", type=Path, metavar="TEXT",
+        help="count words or tokens in a text: rows that occur more are kept more closely; with "
+        "--prune, the rows of its words' n-grams stay")  # fmt: skip
+    add("--frequencies", type=Path, metavar="FILE",
+        help="a word and its count a line, in place of a text")  # fmt: skip
     add("--weights", type=Path, help="weights of the rows: .npy, or text with a number a line")
+    add_gate(parser)
+    add_model_arguments(parser)
     add_machine(parser)
     add_work(parser)
     add("--dry-run", action="store_true", help="print the expected size, time and memory only")
@@ -44,18 +61,28 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         InputError: Something given cannot be used.
+        NotGoodEnough: What is required is not reached.
         OutputError: The file cannot be written.
     """
     from nncompress.compressing import compress_source
     from nncompress.machine import Machine
+    from nncompress.sources.frequencies import has_frequencies
     from nncompress.sources.weights import load_weights
 
-    plan = plan_of(arguments, has_weights=arguments.weights is not None)
+    if is_for_model(arguments):
+        run_model(arguments)
+        return
+    refuse_model_arguments(arguments)
+    gate = table_gate_of(arguments)
+    plan = plan_of(
+        arguments, has_weights=arguments.weights is not None,
+        by_frequency=has_frequencies(arguments.frequencies, arguments.corpus, arguments.prune),
+    )  # fmt: skip
     machine = Machine(arguments.gpu, arguments.threads)
     weights = None if arguments.weights is None else load_weights(arguments.weights)
     table = {
         "source": arguments.input, "words": arguments.words, "tensor": arguments.tensor,
-        "limit": arguments.limit,
+        "limit": arguments.limit, "prune": arguments.prune, "corpus": arguments.corpus,
     }  # fmt: skip
     if arguments.dry_run:
         _tell(arguments, table, plan, machine, weights)
@@ -65,9 +92,11 @@ def run(arguments: argparse.Namespace) -> None:
         embedding = compress_source(
             table, arguments.output, plan, machine,
             weights=weights, weights_name=str(arguments.weights),
+            frequencies=arguments.frequencies,
             report=None if arguments.json else print, curve=arguments.curve, work=arguments.work,
+            gate=gate,
         )  # fmt: skip
-    print_info(arguments, arguments.output, embedding)
+    print_info(arguments, arguments.output, embedding, gate.report)
 
 
 def _tell(
@@ -78,21 +107,31 @@ def _tell(
     weights: "np.ndarray | None",
 ) -> None:
     """Prints what compressing would take."""
-    from nncompress.compressing import check_files, opened
+    from nncompress.compressing import check_files, find_frequencies, opened, refuse_weights
     from nncompress.evaluate.curve_file import write_curve
     from nncompress.forecast import forecast, forecast_large
     from nncompress.sources.weights import check_weights
 
     if arguments.work is not None:
         raise InputError("a dry run keeps no work; leave --dry-run or --work out")
+    if arguments.require is not None or arguments.pairs:
+        raise InputError(
+            "a dry run measures nothing; leave --dry-run out, or --require, --find and --pairs"
+        )
     there = arguments.output.parent.is_dir()  # a dry run makes no directory
-    check_files(table, arguments.output if there else None, plan, arguments.curve)
+    check_files(
+        table, arguments.output if there else None, plan, arguments.curve, arguments.frequencies
+    )
     with opened(table, plan, machine, None, None) as (rows, small, _):
         if small is None:
+            refuse_weights(rows, weights, arguments.frequencies, arguments.corpus)
             expected = forecast_large(rows, plan, machine)
         else:
             if weights is not None:
                 weights = check_weights(weights, small.matrix, str(arguments.weights))
+            found = find_frequencies(table, small, arguments.frequencies)
+            if found is not None:
+                weights = found.weights
             expected = forecast(small, plan, machine, weights)
     if arguments.curve is not None:
         write_curve(arguments.curve, expected.choice.points, expected.choice.point)

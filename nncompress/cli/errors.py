@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nncompress.cli import signals
-from nncompress.errors import Diverged, InputError, Interrupted, OutputError
+from nncompress.errors import Diverged, InputError, Interrupted, NotGoodEnough, OutputError
 from nncompress.formats.files import tidy_up
 
 _BROKEN_PIPE = 141  # as a shell shows a process that SIGPIPE ended
@@ -20,10 +20,10 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
 
     Args:
         main: The command. A user's mistake (``InputError``, ``ImportError``, ``OSError``) and a
-            lack of memory end it with status 2 and one line; training that diverges with status
-            3; SIGINT with status 130, SIGTERM with 143 and SIGHUP with 129, and one line. Where
-            nobody reads what it prints any more, it ends with status 141 and no line. Warnings are
-            a line each.
+            lack of memory end it with status 2 and one line; training that diverges, and a result
+            that is not good enough, with status 3; SIGINT with status 130, SIGTERM with 143 and
+            SIGHUP with 129, and one line. Where nobody reads what it prints any more, it ends with
+            status 141 and no line. Warnings are a line each.
         program: Name that the lines begin with; by default the script's.
     """
     program = program or Path(sys.argv[0]).name
@@ -50,7 +50,7 @@ def run(main: Callable[[], object], program: str | None = None) -> None:
     except (InputError, ImportError, OSError) as error:
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(status_of(error))
-    except Diverged as error:
+    except (Diverged, NotGoodEnough) as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         sys.exit(status_of(error))
     except MemoryError as error:
@@ -74,7 +74,7 @@ def status_of(error: BaseException) -> int:
         return 128 + (error.signal if isinstance(error, Interrupted) else signal.SIGINT)
     if isinstance(error, BrokenPipeError):
         return _BROKEN_PIPE
-    if isinstance(error, Diverged):
+    if isinstance(error, (Diverged, NotGoodEnough)):
         return 3
     return 2 if isinstance(error, (InputError, ImportError, OSError, MemoryError)) else 1
 

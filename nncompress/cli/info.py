@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nncompress.cli.printing import add_json, print_facts
 from nncompress.embedding.code_table import CodeTable
@@ -12,6 +13,9 @@ from nncompress.embedding.residual import Residual
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import ShardedTable, shards_of
 from nncompress.embedding.table_directory import size_of
+
+if TYPE_CHECKING:
+    from nncompress.evaluate.report import Report
 
 EXAMPLE = "glove.nnc"
 _OF_CODES = "M", "K", "codebook_dtype"
@@ -40,8 +44,13 @@ def run(arguments: argparse.Namespace) -> None:
     print_info(arguments, arguments.file, embedding)
 
 
-def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedEmbedding) -> None:
-    """Prints what a file holds."""
+def print_info(
+    arguments: argparse.Namespace,
+    path: Path,
+    embedding: CompressedEmbedding,
+    report: "Report | None" = None,
+) -> None:
+    """Prints what a file holds, and what was measured of it."""
     table = embedding.table
     first = shards_of(table)[0]
     size = size_of(path)
@@ -65,6 +74,9 @@ def print_info(arguments: argparse.Namespace, path: Path, embedding: CompressedE
         facts["verified"] = True
     # The curve that a residual stage was chosen from is for programs.
     shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
+    if report is not None:
+        facts["quality"] = report.facts
+        shown |= report.lines
     print_facts(arguments, facts, shown)
 
 

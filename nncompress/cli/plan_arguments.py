@@ -49,7 +49,9 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
 
 
-def plan_of(arguments: argparse.Namespace, *, has_weights: bool = False) -> "Plan":
+def plan_of(
+    arguments: argparse.Namespace, *, has_weights: bool = False, by_frequency: bool = False
+) -> "Plan":
     """Returns the plan that arguments ask for.
 
     Raises:
@@ -74,6 +76,7 @@ def plan_of(arguments: argparse.Namespace, *, has_weights: bool = False) -> "Pla
         codebook_dtype=arguments.codebook_dtype,
         seed=arguments.seed,
         has_weights=has_weights,
+        by_frequency=by_frequency,
     )
 
 

@@ -222,14 +222,26 @@ class CodeTable:
                 times as large.
             num_rows: n, how many leading rows; all by default.
         """
-        look_up = self._look_up_tables(query)
-        inverse = self._scaled_inverse_norms
         num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
-        self._ask_for_all(num_rows)
-        scores = np.empty(num_rows, dtype=np.float32)
-        for first in range(0, num_rows, self._scan_rows):
-            block = slice(first, min(first + self._scan_rows, num_rows))
-            parts = self._places(self.packed[block]), inverse[block], scores[block]
+        return self._scanned(query, self._scaled_inverse_norms[:num_rows])
+
+    def products(self, query: np.ndarray) -> np.ndarray:
+        """Returns the inner products of a vector with all rows, float32 ``(N,)``.
+
+        Args:
+            query: float32 ``(D,)``.
+        """
+        scale = np.float32(math.ldexp(1.0, -self._exponent))
+        return self._scanned(query, np.full(self.num_rows, scale))
+
+    def _scanned(self, query: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """Returns the products of leading rows, times a factor for each and ``2**_exponent``."""
+        look_up = self._look_up_tables(query)
+        self._ask_for_all(len(factors))
+        scores = np.empty(len(factors), dtype=np.float32)
+        for first in range(0, len(factors), self._scan_rows):
+            block = slice(first, min(first + self._scan_rows, len(factors)))
+            parts = self._places(self.packed[block]), factors[block], scores[block]
             engine.call("scan", parts, look_up)
         return scores
 

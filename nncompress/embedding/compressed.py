@@ -2,48 +2,60 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
-from nncompress.embedding import bridges
+from nncompress.embedding import bridges, comparing, mean_vectors
 from nncompress.embedding.access import Access, RangeReader
+from nncompress.embedding.classifier import TextClassifier, predict
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes_file import read_codes
+from nncompress.embedding.cosmul import most_similar_cosmul
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.directory_writing import Origin, append_shards, write_directory
-from nncompress.embedding.inverted_file import InvertedFile
 from nncompress.embedding.joining import joined
-from nncompress.embedding.keys import Key, Keys, Words, vocabulary_of
+from nncompress.embedding.key_vectors import KeyVectors
+from nncompress.embedding.keys import SINGLE_KEYS, Key, Keys, Words, vocabulary_of
 from nncompress.embedding.model import Model
 from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
 from nncompress.embedding.provenance import ENCODING, facts_of_others
+from nncompress.embedding.read_only import ReadOnly
 from nncompress.embedding.residual_table import ResidualTable
-from nncompress.embedding.row_filter import row_numbers
+from nncompress.embedding.row_attributes import get_vecattr
+from nncompress.embedding.row_lengths import get_normed_vectors, lengths_of
 from nncompress.embedding.same_codebook import add_rows, select_rows
+from nncompress.embedding.searching import Searching
 from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
-from nncompress.embedding.similarity import Query, Similarity, unit
+from nncompress.embedding.similarity import Similarity, unit
+from nncompress.embedding.subword_extras import from_extras
+from nncompress.embedding.subwords import check_growth, chosen_keys, searched_rows
 from nncompress.embedding.table_directory import (
     is_table_directory,
     open_directory,
     refuse_part_of_table,
 )
 from nncompress.embedding.table_index import TableIndex
+from nncompress.embedding.text_encoding import encode
 from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.embedding.word_movers import wmdistance
 from nncompress.embedding.word_tests import evaluate_word_analogies, evaluate_word_pairs
+from nncompress.embedding.word_vectors_file import save_word2vec_format
 from nncompress.errors import InputError
 
 
-class CompressedEmbedding:
+class CompressedEmbedding(Searching, ReadOnly):
     """An embedding matrix as codes, read like a mapping and like gensim 4.
 
     Keys are words, and the numbers of rows: ``emb["king"]``, ``emb[3]``. A row is decoded when it
-    is asked for, and the whole table never is, except by ``to_numpy`` and ``to_gensim``; the first
-    search of a ``ResidualTable`` goes through all its rows and keeps a sketch of them, a byte a
-    column. Rows may be without a word: they are reached by number, and are not among the nearest
-    words. A table without any words has the rows' numbers for keys.
+    is asked for, and the whole table never is, except by ``to_numpy``, ``numpy.asarray``,
+    ``get_normed_vectors`` and ``to_gensim``; the first search of a ``ResidualTable`` goes through
+    all its rows and keeps a sketch of them, a byte a column. Rows may be without a word: they are
+    reached by number, and are not among the nearest words. A table without any words has the rows'
+    numbers for keys.
 
     Instances are made by ``from_codes``, ``from_files``, ``load``,
     ``EmbeddingCompressor.to_embedding`` and ``nncompress.compress``. Where Numba is installed it
@@ -54,6 +66,10 @@ class CompressedEmbedding:
         table: The compressed rows: a ``CodeTable`` of codes and a codebook, a ``ResidualTable``
             whose rows have a residual stage, or a ``ShardedTable`` of several of either.
         provenance: Facts of how the table was made: recipe, distortion, shape and more.
+        extras: Arrays that go with the rows and are kept in the file, by name, such as a weight
+            for each.
+        subwords: What rows are of words' character n-grams, which words without a row are made
+            of; None: none are.
 
     .. admonition:: Example
 
@@ -70,12 +86,17 @@ class CompressedEmbedding:
         vocabulary: Words | None,
         provenance: Mapping[str, object] | None = None,
         origin: Origin | None = None,
+        extras: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.table: Table = table
         self._origin = origin
         self.provenance = dict(provenance or {})
+        self.extras = dict(extras or {})
+        self.subwords = from_extras(self.extras, table.num_rows, table.dim)
         self._keys = Keys(vocabulary, table.num_rows)
-        self._similarity = Similarity(table, self._keys)
+        self._key_vectors = KeyVectors(table, self._keys, self.subwords)
+        self._searched = searched_rows(table, self.subwords)
+        self._similarity = Similarity(self._searched, self._keys, self._key_vectors)
         self._index = TableIndex(table)
 
     @classmethod
@@ -109,9 +130,13 @@ class CompressedEmbedding:
         table: Table,
         words: Sequence[str | None] | None,
         provenance: Mapping[str, object] | None = None,
+        extras: Mapping[str, np.ndarray] | None = None,
     ) -> "CompressedEmbedding":
-        """Makes a table of compressed rows; words and provenance are those of ``from_codes``."""
-        return cls(table, vocabulary_of(words, table.num_rows), provenance)
+        """Makes a table of compressed rows.
+
+        Words and provenance are those of ``from_codes``, and extras those of the attribute.
+        """
+        return cls(table, vocabulary_of(words, table.num_rows), provenance, extras=extras)
 
     @classmethod
     def from_files(
@@ -140,6 +165,7 @@ class CompressedEmbedding:
     def load(
         cls,
         path: str | os.PathLike,
+        mmap: str | None = None,
         *,
         verify: bool = False,
         copy: bool = False,
@@ -158,6 +184,8 @@ class CompressedEmbedding:
 
         Args:
             path: The file, or the directory.
+            mmap: As gensim has it: ``"r"`` for a file that is mapped, as any is unless ``copy``
+                says otherwise.
             verify: Whether to read all of it, and of its index, and compare SHA-256 sums.
             copy: Whether to read all of it into memory instead of mapping it.
             access: ``"memory"``, for tables that come to lie in memory as they are used; or
@@ -172,6 +200,7 @@ class CompressedEmbedding:
             InputError: There is no such file, or settings do not go together.
             FormatError: It is another kind of file, not complete, or altered.
         """
+        _check_mmap(mmap, copy)
         how = _access_of(access, reader, copy)
         if is_table_directory(path):
             model, manifest, shards = open_directory(path, verified=verify, copy=copy, access=how)
@@ -185,7 +214,9 @@ class CompressedEmbedding:
         else:
             own = None if how is None else how(Path(path))
             contents = read_nnc(path, verified=verify, copy=copy, access=own)
-            embedding = cls(contents.table, contents.vocabulary, contents.provenance)
+            embedding = cls(
+                contents.table, contents.vocabulary, contents.provenance, extras=contents.extras
+            )
         embedding._index = TableIndex(embedding.table, path, verify=verify, copy=copy)
         return embedding
 
@@ -209,7 +240,7 @@ class CompressedEmbedding:
         facts = self.provenance
         if self._origin is not None:
             facts = {**facts, ENCODING: dict(self._origin.model.encoding)}
-        write_nnc(path, Contents(joined(shards_of(self.table)), words, facts))
+        write_nnc(path, Contents(joined(shards_of(self.table)), words, facts, self.extras))
 
     def save_shards(self, directory: str | os.PathLike) -> None:
         """Writes the table to a directory, a file a shard.
@@ -220,9 +251,15 @@ class CompressedEmbedding:
             directory: A new name, or that directory.
 
         Raises:
-            InputError: There is something else of this name, or others have changed it.
+            InputError: There is something else of this name, or others have changed it, or the
+                table has ``extras``, which a directory has no place for.
             OutputError: A file cannot be written. What was there is as it was.
         """
+        if self.extras:
+            raise InputError(
+                f"the table has {', '.join(self.extras)} beside its rows, which shards cannot "
+                "keep; write one file, with save"
+            )
         shards, origin = shards_of(self.table), self._origin
         contents = [
             Contents(shard, part, self.provenance)
@@ -272,7 +309,7 @@ class CompressedEmbedding:
         return iter(self.key_to_index)
 
     def __contains__(self, key: object) -> bool:
-        return self._keys.row(key) is not None
+        return self._key_vectors.has(key)
 
     @property
     def has_words(self) -> bool:
@@ -294,13 +331,20 @@ class CompressedEmbedding:
         """Each word's row; without words, each row's number."""
         return self._keys.key_to_index
 
-    def get_index(self, key: Key) -> int:
-        """Returns the row of a word, or of a row number.
+    def get_index(self, key: Key, default: Any = None) -> Any:
+        """Returns the row of a word, or of a row number, or else a default.
 
         Raises:
-            KeyError: There is no such word or row.
+            KeyError: There is no such word or row, and no default.
         """
-        return self._keys.rows([key])[0]
+        row = self._keys.row(key)
+        if row is not None:
+            return row
+        return self._keys.rows([key])[0] if default is None else default
+
+    def has_index_for(self, key: object) -> bool:
+        """Tells whether a key has a row."""
+        return self._keys.row(key) is not None
 
     # Vectors
 
@@ -310,15 +354,13 @@ class CompressedEmbedding:
         Raises:
             KeyError: A key is missing; the message names each that is.
         """
-        if isinstance(key, (str, int, np.integer)):
-            row = self._keys.row(key)
-            return self.table.vector(self._keys.rows([key])[0] if row is None else row)
-        return self.table.decode(np.array(self._keys.rows(key), dtype=np.int64))
+        if isinstance(key, SINGLE_KEYS):
+            return self._key_vectors.vector(cast(Key, key))
+        return self._key_vectors.vectors(key)
 
     def get(self, key: Key, default: object = None) -> np.ndarray | object:
         """Returns the vector of a key, or a default."""
-        row = self._keys.row(key)
-        return default if row is None else self.table.vector(row)
+        return self._key_vectors.vector(key) if self._key_vectors.has(key) else default
 
     def get_vector(self, key: Key, norm: bool = False) -> np.ndarray:
         """Returns the vector of a key, float32 ``(D,)``.
@@ -336,24 +378,48 @@ class CompressedEmbedding:
     def vectors(self) -> DecodedRows:
         """The rows as an array ``(N, D)`` would have them, read-only, decoded when asked for.
 
-        ``emb.vectors[3]``, ``emb.vectors[1:4]`` and ``emb.vectors[[[1, 2], [3, 4]]]`` are float32
-        arrays; ``numpy.asarray(emb.vectors)`` decodes the whole table.
+        ``emb.vectors[3]``, ``emb.vectors[1:4]``, ``emb.vectors[[[1, 2], [3, 4]]]`` and
+        ``emb.vectors[:, 5]`` are float32 arrays; ``numpy.asarray(emb.vectors)``, arithmetic and
+        methods such as ``mean`` decode the whole table.
         """
         return DecodedRows(self.table)
+
+    def __array__(
+        self, dtype: np.dtype | type | None = None, copy: bool | None = None
+    ) -> np.ndarray:
+        """Decodes the whole table, ``(N, D)``, as ``numpy.asarray(emb.vectors)`` does."""
+        return self.vectors.__array__(dtype, copy)
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """The length of each row, float32 ``(N,)``, computed when first needed and kept."""
+        return lengths_of(self.table)
+
+    def fill_norms(self, force: bool = False) -> None:
+        """Computes ``norms``, once, whatever ``force`` is: rows do not change."""
+        _ = self.norms
+
+    def init_sims(self, replace: bool = False) -> None:
+        """Computes ``norms``, as gensim does; ``replace`` is refused by ``unit_normalize_all``."""
+        self.fill_norms()
+        if replace:
+            self.unit_normalize_all()
 
     def vectors_for_all(self, keys: Iterable[Key]) -> "CompressedEmbedding":
         """Returns a table of these keys alone, each once, in the order given.
 
-        Rows are numbered anew.
+        Rows are numbered anew. The rows of n-grams all stay, so that words without a row are what
+        they were.
 
         Args:
             keys: Words, or row numbers; those that are missing are left out.
 
         Raises:
-            InputError: None of them is in the table.
+            InputError: None of them is in the table, or its ``extras`` are not for other rows.
         """
+        keys, extras = chosen_keys(self._keys, keys, self.subwords, self.extras)
         table, words = select_rows(self.table, self._keys, keys)
-        return CompressedEmbedding.of_table(table, words, facts_of_others(self.provenance))
+        return CompressedEmbedding.of_table(table, words, facts_of_others(self.provenance), extras)
 
     def add(
         self, words: Sequence[str | None] | None, vectors: np.ndarray
@@ -368,12 +434,23 @@ class CompressedEmbedding:
             vectors: ``(n, D)``.
 
         Raises:
-            InputError: A word is in the table already, or the vectors do not fit.
+            InputError: A word is in the table already, or the vectors do not fit, or the table's
+                ``extras`` are not for more rows.
             ImportError: Numba or threadpoolctl is not installed.
         """
+        check_growth(self.subwords, self.extras)
         table, all_words = add_rows(self.table, self._keys, words, vectors, self.model)
         facts = facts_of_others(self.provenance)
-        return CompressedEmbedding(table, all_words, facts, self._origin)
+        return CompressedEmbedding(table, all_words, facts, self._origin, self.extras)
+
+    @cached_property
+    def classifier(self) -> TextClassifier:
+        """What tells labels of texts, where the table is of a supervised fastText model.
+
+        Raises:
+            InputError: It is of another.
+        """
+        return TextClassifier(self.table, self._keys, self.subwords)
 
     # Similarity
 
@@ -389,135 +466,26 @@ class CompressedEmbedding:
         """Returns 1 minus the similarity of two keys."""
         return 1.0 - self.similarity(one, other)
 
-    def build_index(
-        self, path: str | os.PathLike | None = None, lists: int | None = None
-    ) -> InvertedFile:
-        """Makes the index that ``probe`` needs, from all rows, and keeps it.
-
-        It is written beside the table's file, as ``glove.nnc.ivf``, where ``load`` finds it. A
-        table that is in no file has it in memory alone. It needs what refinement needs:
-        ``pip install "chainer-nncompress[train]"``.
-
-        Args:
-            path: The table's file; None for the one that it was loaded from, if it was.
-            lists: The number of lists; None for 4 times the square root of the number of rows.
-                With more, a list has fewer rows.
-
-        Raises:
-            InputError: There cannot be that many lists.
-            OutputError: The file cannot be written.
-            ImportError: Numba or threadpoolctl is not installed.
-        """
-        return self._index.build(path, lists)
-
-    def most_similar(
-        self,
-        positive: Query | Sequence[Query] | None = None,
-        negative: Query | Sequence[Query] | None = None,
-        topn: int | None = 10,
-        restrict_vocab: int | None = None,
-        *,
-        probe: int | None = None,
-        rows: Sequence[int] | np.ndarray | None = None,
-    ) -> list[tuple[Key, float]] | np.ndarray:
-        """Finds the words that are nearest by cosine to a mean of others.
-
-        The mean is of unit vectors, with the negative ones subtracted (Mikolov et al.,
-        "Linguistic Regularities in Continuous Space Word Representations", 2013).
-
-        Args:
-            positive: Keys, vectors, or pairs of either and a weight.
-            negative: The same, with weights of -1; a pair's own weight is taken as it is, as
-                gensim takes it.
-            topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``.
-            restrict_vocab: The number of leading rows to look at; None or 0: all.
-            probe: The number of lists of the table's index to look at, those nearest to the mean:
-                with more of them fewer of the nearest words are missed. None: all rows are looked
-                at, and none is missed.
-            rows: The rows to look at: numbers in any order, or a truth value for each row; with
-                ``probe`` too, those of them that are in the lists. None: all.
-
-        Returns:
-            Words and cosines, the nearest first, the given keys left out. There are fewer than
-            ``topn`` where no more rows were looked at.
-
-        Raises:
-            KeyError: A key is missing.
-            InputError: Nothing was given to compare with, or a vector is not of D columns, or
-                ``probe`` is given and the table has no index, or that of another table.
-        """
-        chosen = self._chosen(probe, rows)
-        return self._nearest(positive, negative, topn, restrict_vocab, chosen)
-
-    def _nearest(
-        self,
-        positive: Query | Sequence[Query] | None,
-        negative: Query | Sequence[Query] | None,
-        topn: int | None,
-        restrict_vocab: int | None,
-        chosen: Callable[[np.ndarray], np.ndarray] | None,
-    ) -> list[tuple[Key, float]] | np.ndarray:
-        """Searches, as ``most_similar`` does, among the rows that a function chooses."""
-        if topn is not None:
-            return self._similarity.nearest(positive, negative, topn, restrict_vocab, chosen)
-        if chosen is not None:
-            raise InputError(
-                "topn=None is for the cosines of all rows; wanted a number with probe or rows"
-            )
-        return self._similarity.scores(positive, negative, restrict_vocab)
-
-    def _chosen(
-        self, probe: int | None, rows: Sequence[int] | np.ndarray | None
-    ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Returns what tells the rows to look at for a query; None for all rows."""
-        within = None if rows is None else row_numbers(rows, self.table.num_rows)
-        if probe is None:
-            return None if within is None else lambda query: within
-        if isinstance(probe, bool) or not isinstance(probe, (int, np.integer)) or probe < 1:
-            raise InputError(f"probe is {probe!r}; wanted a number of lists, at least 1")
-        index = self._index.get()
-        if within is None:
-            return lambda query: index.candidates(query, probe)
-        return lambda query: np.intersect1d(index.candidates(query, probe), within)
-
-    def most_similar_batch(
-        self,
-        keys: Sequence[Query],
-        topn: int | None = 10,
-        restrict_vocab: int | None = None,
-        *,
-        probe: int | None = None,
-        rows: Sequence[int] | np.ndarray | None = None,
-    ) -> list[list[tuple[Key, float]] | np.ndarray]:
-        """Finds the nearest words of each of many keys or vectors; see ``most_similar``."""
-        keys = list(keys)
-        # Missing keys are told at once, all of them, and before any work.
-        self._keys.rows(key for key in keys if isinstance(key, (str, int, np.integer)))
-        chosen = self._chosen(probe, rows)
-        return [self._nearest([key], None, topn, restrict_vocab, chosen) for key in keys]
-
-    def similar_by_vector(
-        self,
-        vector: np.ndarray,
-        topn: int | None = 10,
-        restrict_vocab: int | None = None,
-        *,
-        probe: int | None = None,
-        rows: Sequence[int] | np.ndarray | None = None,
-    ) -> list[tuple[Key, float]] | np.ndarray:
-        """Finds the words that are nearest to a vector ``(D,)``; see ``most_similar``."""
-        vector = np.asarray(vector)
-        return self.most_similar([vector], None, topn, restrict_vocab, probe=probe, rows=rows)
-
-    def doesnt_match(self, words: Iterable[Key]) -> Key:
-        """Returns the word that is farthest from the mean of all; missing words are left out.
-
-        Raises:
-            InputError: None of the words is in the table.
-        """
-        return self._similarity.odd_one_out(list(words))
-
     # Functions of a table with words, and of a compressed embedding, which are methods here.
+    encode = encode
+    predict = predict
+    similar_by_key = similar_by_word = comparing.similar_by_key
+    similar_by_vector = comparing.similar_by_vector
+    most_similar_cosmul = most_similar_cosmul
+    most_similar_to_given = comparing.most_similar_to_given
+    get_mean_vector = mean_vectors.get_mean_vector
+    n_similarity = mean_vectors.n_similarity
+    distances = comparing.distances
+    closer_than = words_closer_than = comparing.closer_than
+    rank = comparing.rank
+    rank_by_centrality = mean_vectors.rank_by_centrality
+    doesnt_match = mean_vectors.doesnt_match
+    relative_cosine_similarity = comparing.relative_cosine_similarity
+    cosine_similarities = staticmethod(comparing.cosine_similarities)
+    wmdistance = wmdistance
+    get_normed_vectors = get_normed_vectors
+    get_vecattr = get_vecattr
+    save_word2vec_format = save_word2vec_format
     evaluate_word_pairs = evaluate_word_pairs
     evaluate_word_analogies = evaluate_word_analogies
     to_numpy = bridges.to_numpy
@@ -542,3 +510,14 @@ def _access_of(
     if reader is not None and access != "random":
         raise InputError("a reader was given without access='random', which it is for")
     return None if access == "memory" else partial(Access, reader=reader)
+
+
+def _check_mmap(mmap: str | None, copy: bool) -> None:
+    """Refuses ways of mapping a file that are not there, or with a copy."""
+    if mmap not in (None, "r"):
+        raise InputError(
+            f"mmap={mmap!r}; wanted None or 'r': the file is mapped in either case, and is not "
+            "written to"
+        )
+    if mmap is not None and copy:
+        raise InputError("copy=True and mmap='r' were given; what is copied is not mapped")

@@ -1,18 +1,31 @@
 """The decoded rows of a compressed table, as an array that is read and never held."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from nncompress.embedding.sharded_table import Table
+from nncompress.errors import InputError
 
-_WANTED = "wanted a row number, a slice, integers of any shape, or a truth value for each row"
+_WANTED = (
+    "wanted a row number, a slice, integers of any shape, or a truth value for each row, and "
+    "columns after a comma"
+)
+_NUMBERS_AT_ONCE = 1 << 20
+# What arrays have that makes something new of them. It is that of the decoded table.
+_OF_ARRAYS = frozenset((
+    "T", "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "copy", "cumsum", "dot",
+    "flatten", "max", "mean", "min", "ravel", "reshape", "round", "std", "sum", "tobytes",
+    "tolist", "transpose", "var",
+))  # fmt: skip
 
 
-class DecodedRows:
+class DecodedRows(NDArrayOperatorsMixin):
     """Looks like the array ``(N, D)``, read-only; rows are decoded when they are asked for.
 
-    ``numpy.asarray`` decodes all of them.
+    ``numpy.asarray``, arithmetic, and methods such as ``mean`` decode all of them.
 
     Args:
         table: The compressed rows.
@@ -29,29 +42,74 @@ class DecodedRows:
         """``(N, D)``."""
         return self._table.num_rows, self._table.dim
 
+    @property
+    def size(self) -> int:
+        """N times D."""
+        return self._table.num_rows * self._table.dim
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the decoded table."""
+        return self.size * self.dtype.itemsize
+
     def __len__(self) -> int:
         return self._table.num_rows
 
-    def __getitem__(self, rows: int | slice | np.ndarray | Sequence) -> np.ndarray:
+    def __getitem__(self, rows: Any) -> Any:
         """Decodes rows, as NumPy's indexing has them: float32, a new array.
 
         Args:
             rows: A row number, a slice, integers of any shape, of which negative ones count from
-                the end, or a truth value for each row.
+                the end, or a truth value for each row; or one of these and the same for columns.
 
         Returns:
-            D longer than the shape of ``rows``: ``(D,)`` for a single number.
+            D longer than the shape of ``rows``: ``(D,)`` for a single number. With columns, what
+            the decoded array has there.
 
         Raises:
             IndexError: A number is out of bounds, or it is something else.
         """
+        if isinstance(rows, tuple) or rows is Ellipsis:
+            return self._cells(*_rows_and_columns(rows if isinstance(rows, tuple) else (rows,)))
         if isinstance(rows, slice):
             return self._table.decode(rows)
-        if isinstance(rows, tuple):
-            raise IndexError(f"{len(rows)} indices; {_WANTED}, and columns of what is returned")
         numbers = self._numbers(rows)
         decoded = self._table.decode(numbers.reshape(-1))
         return decoded.reshape(*numbers.shape, self._table.dim)
+
+    def _cells(self, rows: Any, columns: Any) -> Any:
+        """Decodes rows, a few at a time, and keeps what is asked for of their columns."""
+        if isinstance(columns, slice) and columns == slice(None):
+            return self[rows]
+        if isinstance(rows, slice):
+            numbers = np.arange(*rows.indices(self._table.num_rows))
+        else:
+            numbers = self._numbers(rows)
+            if not isinstance(columns, slice):
+                return self._places(numbers, columns)
+        parts = [part[:, columns] for part in self._decoded(numbers.reshape(-1))]
+        found = np.concatenate(parts)
+        return found.reshape(*numbers.shape, *found.shape[1:])
+
+    def _places(self, numbers: np.ndarray, columns: Any) -> Any:
+        """Returns the numbers at rows and columns that belong together, as NumPy pairs them."""
+        places = np.arange(self._table.dim)[columns]  # NumPy checks them
+        try:
+            pairs = np.broadcast_arrays(numbers, places)
+        except ValueError as error:
+            raise IndexError(f"rows and columns: {error}") from None
+        ours, theirs = (pair.flatten() for pair in pairs)
+        decoded = zip(self._decoded(ours), _blocks(theirs, self._step), strict=True)
+        found = np.concatenate([rows[np.arange(len(rows)), place] for rows, place in decoded])
+        return found.reshape(pairs[0].shape)[()]
+
+    def _decoded(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
+        """Goes through rows: decodes a few at a time, and none at least once."""
+        return map(self._table.decode, _blocks(numbers, self._step))
+
+    @property
+    def _step(self) -> int:
+        return max(1, _NUMBERS_AT_ONCE // self._table.dim)
 
     def _numbers(self, rows: object) -> np.ndarray:
         """Returns row numbers from 0 on, int64, in the shape that is asked for."""
@@ -73,8 +131,12 @@ class DecodedRows:
         return np.where(numbers < 0, numbers + num_rows, numbers)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for _, rows in self._table.blocks():
+        for rows in self.blocks():
             yield from rows
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Goes through all rows: decodes some at a time, float32 ``(n, D)``."""
+        return (rows for _, rows in self._table.blocks())
 
     def __array__(
         self, dtype: np.dtype | type | None = None, copy: bool | None = None
@@ -94,5 +156,49 @@ class DecodedRows:
             self.dtype if dtype is None else dtype, copy=False
         )
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Computes with the decoded table, into new arrays alone."""
+        if any(isinstance(out, DecodedRows) for out in options.get("out", ())):
+            _refuse_writing()
+        decoded = [np.asarray(one) if isinstance(one, DecodedRows) else one for one in inputs]
+        return getattr(ufunc, method)(*decoded, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what an array has, of the decoded table."""
+        if name not in _OF_ARRAYS:
+            raise AttributeError(
+                f"no {name!r} in decoded rows, which are read alone; numpy.asarray of them is an "
+                "array that has all that arrays have"
+            )
+        return getattr(np.asarray(self), name)
+
+    def __setitem__(self, rows: object, values: object) -> NoReturn:
+        """Refuses to write."""
+        _refuse_writing()
+
     def __repr__(self) -> str:
         return f"<DecodedRows of shape {self.shape}, float32, decoded when they are asked for>"
+
+
+def _refuse_writing() -> NoReturn:
+    raise InputError(
+        "decoded rows are not written to; numpy.asarray(emb.vectors) is a new array, and "
+        "emb.add(words, vectors) returns a table with more rows"
+    )
+
+
+def _rows_and_columns(indices: Sequence) -> tuple[Any, Any]:
+    """Returns the index of rows and that of columns, of a tuple that may leave out either."""
+    given = list(indices)
+    ellipses = [place for place, one in enumerate(given) if one is Ellipsis]
+    if len(ellipses) > 1 or len(given) - len(ellipses) > 2 or any(one is None for one in given):
+        raise IndexError(f"{len(given)} indices; {_WANTED}")
+    place = ellipses[0] if ellipses else len(given)
+    missing = [slice(None)] * (2 - (len(given) - len(ellipses)))
+    rows, columns = given[:place] + missing + given[place + 1 :]
+    return rows, columns
+
+
+def _blocks(numbers: np.ndarray, step: int) -> Iterator[np.ndarray]:
+    """Cuts an array into pieces, at least one."""
+    return (numbers[first : first + step] for first in range(0, max(1, len(numbers)), step))

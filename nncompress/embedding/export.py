@@ -1,13 +1,18 @@
 """Writing a compressed embedding's rows, decoded, in formats that others read."""
 
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.word_vectors_file import (
+    blocks_of,
+    named_rows,
+    refuse_words,
+    refuse_words_file,
+    write_rows,
+)
 from nncompress.errors import InputError
 from nncompress.formats.files import (
     atomic_path,
@@ -16,11 +21,9 @@ from nncompress.formats.files import (
     refuse_replacing,
 )
 from nncompress.formats.npy import write_npy
-from nncompress.progress import progress_bar
 from nncompress.sources import write_vocabulary
 
 FORMATS = ("word2vec", "glove", "npy", "gensim")
-_BREAKS = "\t\n\r"
 _GENSIM_BESIDE = 10 << 20  # numbers from which on gensim puts vectors into a file beside
 
 
@@ -51,23 +54,12 @@ def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> 
         return _export_npy(embedding, path)
     if to == "gensim":
         return _export_gensim(embedding, path)
+    rows, words = named_rows(embedding)
+    refuse_words_file(path, words, " " if to == "word2vec" else "")
     binary = to == "word2vec" and path.suffix == ".bin"
-    rows, words = _named_rows(embedding)
-    _refuse_words(words, _BREAKS + " " if to == "word2vec" else _BREAKS, to)
+    header = f"{len(rows)} {embedding.vector_size}\n" if to == "word2vec" else ""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        if to == "word2vec":
-            file.write(f"{len(rows)} {embedding.vector_size}\n".encode())
-        for names, vectors in _blocks(embedding, rows, words):
-            if binary:
-                lines = [
-                    n.encode() + b" " + v.tobytes() for n, v in zip(names, vectors, strict=True)
-                ]
-            else:
-                lines = [
-                    f"{name} {' '.join(map(str, vector))}".encode()
-                    for name, vector in zip(names, vectors.tolist(), strict=True)
-                ]
-            file.write(b"\n".join([*lines, b""]))
+        write_rows(file, header, embedding.vectors, rows, words, binary=binary)
     return [path]
 
 
@@ -79,7 +71,7 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
         words = [key if isinstance(key, str) else "" for key in embedding.index_to_key]
         while words and words[-1] == "" and "" not in embedding:
             words.pop()
-        _refuse_words(words, "\n", "a .word file")
+        refuse_words(words, "\n", "a .word file")
     rows = np.arange(embedding.table.num_rows)
     beside = path.with_suffix(".word")
     if beside.exists() and not embedding.has_words:
@@ -92,7 +84,7 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
         for words_file in others:  # before the long work: another table's words are refused
             write_vocabulary(words_file, words)
             refuse_replacing(words_file, beside)
-        blocks = _blocks(embedding, rows, [""] * len(rows))
+        blocks = blocks_of(embedding.vectors, rows, [""] * len(rows))
         write_npy(temporary, (([b""] * len(part), part) for _, part in blocks), lambda _: None)
         for words_file in others:  # they may have been written meanwhile
             refuse_replacing(words_file, beside)
@@ -102,41 +94,13 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
 def _export_gensim(embedding: CompressedEmbedding, path: Path) -> list[Path]:
     """Writes what gensim makes, one file or two."""
     keyed = embedding.to_gensim()
-    beside = path.with_name(f"{path.name}.vectors.npy")
-    is_large = keyed.vectors.size >= _GENSIM_BESIDE
-    paths = [path, beside] if is_large else [path]
-    with atomic_paths(*paths) as (temporary, *large):
-        keyed.save(str(temporary), separately=["vectors"] if is_large else [])
-        for vectors in large:
-            refuse_replacing(vectors, beside)
-    return paths
-
-
-def _named_rows(embedding: CompressedEmbedding) -> tuple[np.ndarray, list[str]]:
-    """Returns the rows that are written and their words; without any words, their numbers."""
-    num_rows = embedding.table.num_rows
-    if not embedding.has_words:
-        return np.arange(num_rows), [str(row) for row in range(num_rows)]
-    named = [(r, key) for r, key in enumerate(embedding.index_to_key) if isinstance(key, str)]
-    if len(named) < num_rows:
-        warnings.warn(f"{num_rows - len(named)} rows without a word are left out", stacklevel=3)
-    return np.array([row for row, _ in named], dtype=np.int64), [word for _, word in named]
-
-
-def _refuse_words(words: list[str], characters: str, what: str) -> None:
-    for word in words:
-        if any(character in word for character in characters):
-            raise InputError(
-                f"the word {word!r} holds a character that {what} cannot; wanted none of "
-                f"{', '.join(map(repr, characters))}, so export to npy or gensim"
-            )
-
-
-def _blocks(
-    embedding: CompressedEmbedding, rows: np.ndarray, words: list[str]
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    with progress_bar(len(rows), "Writing rows") as bar:
-        for start in range(0, len(rows), 4_096):
-            block = slice(start, start + 4_096)
-            yield words[block], embedding.vectors[rows[block]]
-            bar.update(len(rows[block]))
+    names = ["vectors"]
+    if hasattr(keyed, "vectors_ngrams"):  # gensim makes the others of these
+        names = ["vectors_vocab", "vectors_ngrams"]
+    large = [name for name in names if getattr(keyed, name).size >= _GENSIM_BESIDE]
+    beside = [path.with_name(f"{path.name}.{name}.npy") for name in large]
+    with atomic_paths(path, *beside) as (temporary, *others):
+        keyed.save(str(temporary), separately=large)
+        for new, existing in zip(others, beside, strict=True):
+            refuse_replacing(new, existing)
+    return [path, *beside]

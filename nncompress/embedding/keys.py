@@ -11,6 +11,9 @@ from nncompress.embedding.vocabulary import Vocabulary
 
 Words = Vocabulary | ShardedVocabulary
 Key = str | int
+# What stands for one key where a list of keys may stand too; bytes are none, and are not a list of
+# numbers either.
+SINGLE_KEYS = (str, bytes, bytearray, int, np.integer)
 _MOST_NAMED = 10  # missing keys that a message names
 
 
@@ -80,11 +83,18 @@ class Keys:
         if missing:
             named = ", ".join(map(repr, missing[:_MOST_NAMED]))
             more = ", ..." if len(missing) > _MOST_NAMED else ""
+            has_bytes = any(isinstance(key, (bytes, bytearray)) for key in missing)
             raise KeyError(
                 f"{named}{more}: not among the {len(self.key_to_index)} keys of this table; "
-                f"wanted a word of it, or a row number from 0 to {self.num_rows - 1}"
+                f"wanted a word of it{', a str as decode() makes of bytes' * has_bytes}, or a row "
+                f"number from 0 to {self.num_rows - 1}"
             )
         return rows
+
+    def with_scores(self, rows: np.ndarray, scores: np.ndarray) -> list[tuple[Key, float]]:
+        """Returns pairs of rows' keys and their scores."""
+        keys = self.index_to_key
+        return [(keys[row], one) for row, one in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
 def vocabulary_of(words: Sequence[str | None] | None, num_rows: int) -> Vocabulary | None:

@@ -1,10 +1,12 @@
 """The file of a compressed embedding, ``.nnc``: see docs/file-format.md, which has every byte."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from nncompress.embedding.access import Access
 from nncompress.embedding.model import Model
@@ -18,8 +20,10 @@ from nncompress.embedding.nnc_sections import (
     Metadata,
     Sections,
     as_json,
+    extras_of,
     in_order,
     residual_sections,
+    sections_of_extras,
     sections_of_table,
     sections_of_words,
     table_of,
@@ -30,9 +34,16 @@ from nncompress.embedding.residual_table import SingleTable, with_access
 from nncompress.embedding.sections import check_sums, json_object, section, sums_of
 from nncompress.embedding.vocabulary import Vocabulary
 from nncompress.errors import FormatError, InputError
-from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensors
+from nncompress.formats.safetensors import (
+    TensorFile,
+    map_tensors,
+    read_tensors,
+    tensor_bytes,
+    write_tensors,
+)
 
 WHAT = "a compressed embedding (.nnc)"
+_ALIGNMENT = 8  # of the largest numbers in a file
 
 
 @dataclass(frozen=True)
@@ -43,11 +54,13 @@ class Contents:
         table: Codes and codebook, a residual stage, or both.
         vocabulary: The words, or None.
         provenance: Facts of how the table was made: JSON values by name.
+        extras: Arrays that go with the rows, by name, such as a weight for each.
     """
 
     table: SingleTable
     vocabulary: Vocabulary | None
     provenance: dict[str, object]
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
@@ -55,9 +68,17 @@ def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
 
     It is of version 1 where that can hold the table.
     """
+    write_tensors(path, *_whole(contents))
+
+
+def nnc_bytes(contents: Contents) -> list[bytes | memoryview]:
+    """Returns the bytes of the file that ``write_nnc`` writes, in parts."""
+    return tensor_bytes(*_whole(contents))
+
+
+def _whole(contents: Contents) -> tuple[Sections, Metadata]:
     sections, numbers = sections_of_table(contents.table)
-    version = WITH_RESIDUAL if numbers else ADDITIVE
-    _write(path, contents, sections, version, numbers)
+    return _all_sections(contents, sections, WITH_RESIDUAL if numbers else ADDITIVE, numbers)
 
 
 def write_rows(
@@ -76,19 +97,17 @@ def write_rows(
     sections = {name: array for name, array in sections.items() if name in of_rows}
     numbers = {name: text for name, text in numbers.items() if name in NUMBERS_OF_ROWS}
     known = {"part": ROWS, "model": model_name, "model_digest": model_digest}
-    _write(path, contents, sections, IN_PARTS, known | numbers)
+    write_tensors(path, *_all_sections(contents, sections, IN_PARTS, known | numbers))
 
 
-def _write(
-    path: str | os.PathLike,
-    contents: Contents,
-    sections: Sections,
-    version: int,
-    numbers: Metadata,
-) -> None:
+def _all_sections(
+    contents: Contents, sections: Sections, version: int, numbers: Metadata
+) -> tuple[Sections, Metadata]:
+    """Returns all sections of a file in their order, and its metadata."""
     table, vocabulary = contents.table, contents.vocabulary
-    sections = in_order(sections | sections_of_words(vocabulary))
-    metadata = {
+    of_words = sections_of_words(vocabulary)
+    sections = in_order(sections | of_words | sections_of_extras(contents.extras))
+    return sections, {
         "format": FORMAT,
         "format_version": str(version),
         "num_codebooks": str(table.num_codebooks),
@@ -98,7 +117,6 @@ def _write(
         "provenance": as_json(contents.provenance),
         "sha256": sums_of(sections),
     }
-    write_tensors(path, sections, metadata)
 
 
 def read_nnc(
@@ -140,8 +158,7 @@ def read_nnc(
             table = _rows_of(path, file, model_of or partial(read_model, copy=copy))
         else:
             table = table_of(file.metadata, file.tensors, version)
-        vocabulary = vocabulary_of(file.metadata, file.tensors, table.num_rows)
-        contents = Contents(table, vocabulary, json_object(file.metadata, "provenance"))
+        contents = _with_the_rest(table, file)
         if verified:
             check_sums(file.metadata, file.tensors)
     except FormatError as error:
@@ -151,6 +168,37 @@ def read_nnc(
         access.begin(file.tensors.values())
         contents = replace(contents, table=table)
     return contents
+
+
+def nnc_of_bytes(data: np.ndarray, name: str) -> Contents:
+    """Opens the bytes of a file that is whole, whose arrays share their memory.
+
+    Args:
+        data: uint8 ``(n,)``, contiguous; copied if they begin where numbers cannot lie.
+        name: What holds them, for messages.
+
+    Raises:
+        FormatError: They are something else, of another version, not complete, or altered.
+    """
+    if data.ctypes.data % _ALIGNMENT:
+        data = data.copy()
+    file = read_tensors(data.data, name, WHAT)
+    version = check_version(Path(name), file, WHAT)
+    try:
+        if version == IN_PARTS:
+            raise FormatError("the bytes are a part of a table; wanted a whole one")
+        contents = _with_the_rest(table_of(file.metadata, file.tensors, version), file)
+        check_sums(file.metadata, file.tensors)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from None
+    return contents
+
+
+def _with_the_rest(table: SingleTable, file: TensorFile) -> Contents:
+    """Returns a file's contents, given its table."""
+    vocabulary = vocabulary_of(file.metadata, file.tensors, table.num_rows)
+    provenance = json_object(file.metadata, "provenance")
+    return Contents(table, vocabulary, provenance, extras_of(file.tensors))
 
 
 def _rows_of(

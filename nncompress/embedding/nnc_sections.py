@@ -21,7 +21,7 @@ from nncompress.formats.parts import Parts
 
 FORMAT = "nncompress"
 ADDITIVE, WITH_RESIDUAL, IN_PARTS = FORMAT_VERSIONS = (1, 2, 3)
-WORDS, RESIDUAL = "vocabulary.", "residual."
+WORDS, RESIDUAL, EXTRA = "vocabulary.", "residual.", "extra."
 
 Codebook = np.ndarray | QuantizedMatrix
 Sections = dict[str, np.ndarray]
@@ -56,6 +56,20 @@ def sections_of_words(vocabulary: Vocabulary | None) -> Sections:
     """Returns a vocabulary's sections; none where there is none."""
     words = {} if vocabulary is None else vocabulary.sections
     return {WORDS + name: words[name] for name in SECTIONS if words}
+
+
+def sections_of_extras(extras: Mapping[str, np.ndarray]) -> Sections:
+    """Returns the sections of arrays that go with the rows, by their names."""
+    return {EXTRA + name: np.ascontiguousarray(array) for name, array in extras.items()}
+
+
+def extras_of(sections: Sections) -> Sections:
+    """Returns the arrays that ``sections_of_extras`` was given."""
+    return {
+        name.removeprefix(EXTRA): array
+        for name, array in sections.items()
+        if name.startswith(EXTRA)
+    }
 
 
 def in_order(sections: Mapping[str, _Section]) -> dict[str, _Section]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 ENCODING = "encoding"
 # What is true of the rows that were measured alone.
 _MEASURES = (
-    "loss", "mean_distance", "mean_cosine", "source_shape", "recall", "target", "curve", "adaptive"
+    "loss", "mean_distance", "mean_cosine", "source_shape", "recall", "target", "curve",
+    "adaptive", "matched_rows", "error_by_frequency", "error_of_rows",
+    "error_by_frequency_without_frequencies", "error_of_rows_without_frequencies",
 )  # fmt: skip
 
 

@@ -273,6 +273,18 @@ class Residual:
         engine.call("read_blocks", (*bounds_of(blocks, self.reader), values), self.reader)
         return values
 
+    def coordinates_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the coordinates of rows along the axes, float32 ``(n, T)``.
+
+        Args:
+            rows: Row numbers, int64 ``(n,)``.
+        """
+        blocks, places = np.unique(rows // self.stream.block_rows, return_inverse=True)
+        found = self.coordinates(blocks)[places, rows % self.stream.block_rows]
+        if self.centres is not None:
+            found += self.centre_coordinates[self.centres.of_rows(rows)]
+        return found
+
     def add_to(self, rows: np.ndarray, total: np.ndarray) -> None:
         """Adds the residuals of rows.
 

@@ -1,5 +1,7 @@
 """The rows that a search is to look at."""
 
+from operator import index
+
 import numpy as np
 
 from nncompress.errors import InputError
@@ -31,3 +33,34 @@ def row_numbers(rows: object, num_rows: int) -> np.ndarray:
         bad = given.min() if given.min() < 0 else given.max()
         raise InputError(f"there is no row {bad} to look at; wanted 0 to {num_rows - 1:,}")
     return np.unique(given.astype(np.int64))
+
+
+def row_range(
+    num_rows: int,
+    restrict_vocab: int | None = None,
+    clip_start: int = 0,
+    clip_end: int | None = None,
+) -> range:
+    """Returns the rows to look at, as gensim's arguments say it.
+
+    Args:
+        num_rows: N.
+        restrict_vocab: The number of leading rows; None or 0: those of the others.
+        clip_start: The first row, where ``restrict_vocab`` does not say otherwise.
+        clip_end: The row after the last one, where it does not; None or 0: N. Negative numbers
+            count from the end.
+
+    Raises:
+        InputError: They are no such numbers.
+    """
+    given = {"clip_start": clip_start, "clip_end": clip_end, "restrict_vocab": restrict_vocab}
+    for name, value in given.items():
+        try:
+            _ = None if value is None else index(value)
+        except TypeError:
+            raise InputError(f"{name} is {value!r}; wanted a number of rows") from None
+    if restrict_vocab is not None and restrict_vocab < 0:
+        raise InputError(f"restrict_vocab is {restrict_vocab}; wanted a number of rows")
+    asked = slice(0, restrict_vocab) if restrict_vocab else slice(clip_start, clip_end or None)
+    start, stop, _ = asked.indices(num_rows)
+    return range(start, max(start, stop))

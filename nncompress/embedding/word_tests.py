@@ -30,7 +30,7 @@ class SearchedTable(WordTable, Protocol):
     """A table with words whose nearest ones can be asked for."""
 
     def most_similar(
-        self, positive: Any, negative: Any, topn: int, restrict_vocab: int | None, /
+        self, positive: Any, negative: Any, topn: int, *, restrict_vocab: int | None
     ) -> Any:
         """Returns pairs of key and cosine, the nearest first, to a mean of rows."""
 
@@ -72,20 +72,11 @@ def evaluate_word_pairs(
         from scipy import stats
     except ImportError:
         raise ImportError("correlations need SciPy; install it with: pip install scipy") from None
-    if not delimiter:
-        raise InputError("the delimiter is empty; wanted what separates two words and a number")
-    known = _known_words(embedding, restrict_vocab, case_insensitive)
+    known = known_words(embedding, restrict_vocab, case_insensitive)
     people: list[float] = []
     cosines: list[float] = []
     unknown = 0
-    for line in _lines(pairs, encoding):
-        if line.startswith("#"):
-            continue
-        try:
-            one, other, similarity = (line.upper() if case_insensitive else line).split(delimiter)
-            people_say = float(similarity)
-        except ValueError:
-            continue
+    for one, other, people_say in word_pairs(pairs, delimiter, encoding, case_insensitive):
         if one in known and other in known:
             cosines.append(embedding.similarity(known[one], known[other]))
         else:
@@ -106,6 +97,34 @@ def evaluate_word_pairs(
         (float(spearman[0]), float(spearman[1])),
         100.0 * unknown / asked,
     )
+
+
+def word_pairs(
+    pairs: str | os.PathLike,
+    delimiter: str = "\t",
+    encoding: str = "utf8",
+    case_insensitive: bool = True,
+) -> list[tuple[str, str, float]]:
+    """Reads pairs of words and how similar people find them; see ``evaluate_word_pairs``.
+
+    Returns:
+        Two words, in upper case where case does not matter, and a number for each line.
+
+    Raises:
+        InputError: The file is missing or no such text, or the delimiter is empty.
+    """
+    if not delimiter:
+        raise InputError("the delimiter is empty; wanted what separates two words and a number")
+    found: list[tuple[str, str, float]] = []
+    for line in _lines(pairs, encoding):
+        if line.startswith("#"):
+            continue
+        try:
+            one, other, similarity = (line.upper() if case_insensitive else line).split(delimiter)
+            found.append((one, other, float(similarity)))
+        except ValueError:
+            continue
+    return found
 
 
 def evaluate_word_analogies(
@@ -136,7 +155,7 @@ def evaluate_word_analogies(
         InputError: The file is missing, or a question has no section. (Lines without four words
             are passed over.)
     """
-    known = _known_words(embedding, restrict_vocab, case_insensitive)
+    known = known_words(embedding, restrict_vocab, case_insensitive)
     upper = str.upper if case_insensitive else str
     sections: list[dict[str, Any]] = []
     for number, line in enumerate(_lines(analogies, "utf8"), 1):
@@ -176,15 +195,19 @@ def _answer(
 ) -> int | None:
     """Returns the row of the first known word among those nearest to b - a + c, or None."""
     a, b, c = asked
-    nearest = embedding.most_similar([b, c], [a], _PREDICTIONS, restrict_vocab)
+    nearest = embedding.most_similar([b, c], [a], _PREDICTIONS, restrict_vocab=restrict_vocab)
     words = (upper(word) for word, _ in nearest)
     return next((known[word] for word in words if known.get(word, a) not in asked), None)
 
 
-def _known_words(
-    embedding: WordTable, restrict_vocab: int | None, case_insensitive: bool
+def known_words(
+    embedding: WordTable, restrict_vocab: int | None = 300_000, case_insensitive: bool = True
 ) -> dict[str, int]:
-    """Returns the rows of the words that are to be known."""
+    """Returns the rows of the words that are to be known; see ``evaluate_word_pairs``.
+
+    Raises:
+        InputError: The table has no words.
+    """
     if not embedding.has_words:
         raise InputError("the table has no words; wanted one with words to test them")
     known: dict[str, int] = {}

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nncompress.embedding.residual import Residual
-from nncompress.errors import InputError
+from nncompress.errors import InputError, OutOfReach
 from nncompress.evaluate.curve import HEADING, CurvePoint, badness, reached
-from nncompress.evaluate.sample import FEWEST_ROWS, Rows, SampleSize, block_rows
+from nncompress.evaluate.neighbours import FEWEST_ROWS
+from nncompress.evaluate.sample import Rows, SampleSize, block_rows
 from nncompress.evaluate.step_search import StepSearch
 from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
@@ -110,7 +111,7 @@ class Chooser:
             report: A function that takes a line for each; None for silence.
 
         Raises:
-            InputError: Nothing is small enough, or good enough.
+            OutOfReach: Nothing is small enough, or good enough.
         """
         if report is not None:
             report(f"Choosing the step for {self.target}\n{HEADING}")
@@ -135,7 +136,7 @@ class Chooser:
             The stage, and its point of the curve as measured on all rows.
 
         Raises:
-            InputError: The target is not reached after all.
+            OutOfReach: The target is not reached after all.
         """
         made: dict[float, tuple[Residual, CurvePoint]] = {}
         remainder, weights, basis = self._rows.remainder, self._rows.weights, None
@@ -209,7 +210,7 @@ class Chooser:
     def _tell(self, closest: CurvePoint) -> None:
         """Tells that the target is out of reach: an error, unless nobody asked for it."""
         if self.target.is_size:
-            raise InputError(
+            raise OutOfReach(
                 f"the target is {self.target}; the smallest possible is about "
                 f"{reached(self.target, closest, self._dim):.4g} for {self._num_rows} rows of "
                 f"{self._dim} columns"
@@ -222,7 +223,7 @@ class Chooser:
             seen += f", and keeps {closest.recall:.4f} of the neighbours"
         seen += f", in {closest.bytes_per_row:.4g} bytes a row"
         if not self._is_usual:
-            raise InputError(f"no step reaches {self.target}: {seen}")
+            raise OutOfReach(f"no step reaches {self.target}: {seen}")
         warnings.warn(
             f"{self.target} cannot be kept, for many rows are nearly the same: {seen}; wanted "
             "another target (--target-cosine, --target-bytes-per-row)",

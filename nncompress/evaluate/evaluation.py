@@ -7,20 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.keys import Keys
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import codes_of, shards_of
-from nncompress.embedding.similarity import Similarity, moderate
-from nncompress.embedding.word_tests import WordTable, evaluate_word_pairs
+from nncompress.embedding.word_tests import known_words
 from nncompress.errors import InputError
-from nncompress.evaluate.distortion import Distortion, distances
-from nncompress.progress import progress_bar
+from nncompress.evaluate.report import Report, Score
+from nncompress.evaluate.row_comparison import QUERIES, RowComparison, compare_rows
+from nncompress.evaluate.word_similarity import word_similarity
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.matrix import spaced_rows
 
-NEIGHBOURS = 10
-_QUERIES = 1_000
-_BLOCK_ROWS = 8_192
 _WORD_TESTS = ("wordsim353.tsv", "simlex999.txt")  # that gensim brings
 
 
@@ -29,28 +24,22 @@ class Evaluation:
     """The results of a comparison.
 
     Attributes:
-        distortion: Means over all rows.
-        distances: Each row's distance to its reconstruction, float64 ``(N,)``.
-        kept: For each row that was asked for its nearest neighbours, the share of the original's
-            that the compressed table finds too, float64 ``(Q,)``.
+        rows: What was measured of the rows.
         usage: The number of rows that use each codeword, int64 ``(M, K)``; M is 0 without additive
             codes.
         residual_bits: Mean bits of a row's residual; 0 without a residual stage.
-        word_tests: By name, the Spearman correlation with people's similarities of the original
-            and of the compressed table.
+        scores: Of the word tests.
     """
 
-    distortion: Distortion
-    distances: np.ndarray
-    kept: np.ndarray
+    rows: RowComparison
     usage: np.ndarray
     residual_bits: float
-    word_tests: dict[str, tuple[float, float]]
+    scores: tuple[Score, ...]
 
     @property
-    def recall(self) -> float:
-        """The mean share of the nearest neighbours that are kept: recall@10."""
-        return float(self.kept.mean())
+    def report(self) -> Report:
+        """What was measured, with intervals."""
+        return Report(self.rows.figures, self.scores, self.rows.basis())
 
     @property
     def bits_used(self) -> float:
@@ -64,15 +53,15 @@ def evaluate(
     embedding: CompressedEmbedding,
     matrix: EmbeddingMatrix,
     pairs: Sequence[str | os.PathLike] | None = None,
-    num_queries: int = _QUERIES,
+    num_queries: int = QUERIES,
 ) -> Evaluation:
     """Compares a compressed embedding with the matrix that it was made of.
 
     Args:
         embedding: The compressed embedding.
         matrix: The original, rows in the same order.
-        pairs: Files for ``evaluate_word_pairs``; by default those that gensim brings, if it and
-            SciPy are installed and the table has words.
+        pairs: Files of word pairs, see ``word_similarity``; by default those that gensim brings,
+            if it is installed and the table has words.
         num_queries: The number of rows, evenly spaced, that are asked for their neighbours.
 
     Raises:
@@ -84,8 +73,10 @@ def evaluate(
             f"{matrix.name} has shape {matrix.shape}; the compressed table was made of one of "
             f"shape {(table.num_rows, table.dim)}"
         )
-    word_tests = _word_tests(embedding, matrix, pairs)  # first, for it may refuse a file
-    parts = []
+    # Word tests come first, for they may refuse a file.
+    scores = _usual_scores(embedding, matrix) if pairs is None else word_scores(
+        embedding, matrix, pairs
+    )  # fmt: skip
     shards = shards_of(table)
     additive, residual_bits = shards[0], 0.0
     if isinstance(additive, ResidualTable):
@@ -93,99 +84,42 @@ def evaluate(
         additive = additive.additive
     size = 0 if additive is None else 1 << additive.packing.bits
     usage = np.zeros((table.num_codebooks, size), dtype=np.int64)
-    with progress_bar(len(matrix), "Measuring distances") as bar:
-        for start, rows in matrix.batches(_BLOCK_ROWS):
-            block = slice(start, start + len(rows))
-            parts.append(distances(rows, table.decode(block)))
-            bar.update(len(rows))
     if additive is not None:
         for codes in codes_of(table):
             for group, chosen in zip(usage, codes.T, strict=True):
                 group += np.bincount(chosen, minlength=len(group))
-    measured = np.concatenate(parts, axis=1)
-    return Evaluation(
-        Distortion(*measured.mean(axis=1).tolist()),
-        measured[1],
-        _neighbours_kept(embedding, matrix, spaced_rows(num_queries, len(matrix))),
-        usage[:, : table.num_codewords],
-        residual_bits,
-        word_tests,
-    )
+    rows = compare_rows(matrix, table.decode, num_queries)
+    return Evaluation(rows, usage[:, : table.num_codewords], residual_bits, scores)
 
 
-def _neighbours_kept(
-    embedding: CompressedEmbedding, matrix: EmbeddingMatrix, queries: np.ndarray
-) -> np.ndarray:
-    """Returns the share of each query's nearest rows by cosine that both tables agree on."""
-    wanted = min(NEIGHBOURS, len(matrix) - 1)
-    if wanted < 1:
-        return np.ones(len(queries))
-    units = _units(matrix.take(queries))
-    best = np.full((len(queries), 0), -np.inf, dtype=np.float32)
-    rows_of_best = np.empty((len(queries), 0), dtype=np.int64)
-    with progress_bar(len(matrix), "Finding neighbours") as bar:
-        for start, rows in matrix.batches(_BLOCK_ROWS):
-            scores = units @ _units(rows).T
-            mine = (queries >= start) & (queries < start + len(rows))
-            scores[mine, queries[mine] - start] = -np.inf
-            best = np.concatenate([best, scores], axis=1)
-            numbers = np.broadcast_to(np.arange(start, start + len(rows)), scores.shape)
-            rows_of_best = np.concatenate([rows_of_best, numbers], axis=1)
-            keep = np.argpartition(-best, min(wanted, best.shape[1] - 1), axis=1)[:, :wanted]
-            best = np.take_along_axis(best, keep, axis=1)
-            rows_of_best = np.take_along_axis(rows_of_best, keep, axis=1)
-            bar.update(len(rows))
-    kept = np.empty(len(queries))
-    by_number = Similarity(embedding.table, Keys(None, len(matrix)))
-    for i, query in enumerate(queries):
-        found = [row for row, _ in by_number.nearest(int(query), None, wanted, None)]
-        kept[i] = np.isin(rows_of_best[i], found).mean()
-    return kept
-
-
-def _units(rows: np.ndarray) -> np.ndarray:
-    rows = moderate(rows)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1.0)
-
-
-class _Original:
-    """An original table, as far as tests of word pairs need it: a ``WordTable``."""
-
-    def __init__(self, embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> None:
-        self.has_words = embedding.has_words
-        self.index_to_key = embedding.index_to_key
-        self._matrix = matrix
-
-    def similarity(self, one: int, other: int) -> float:
-        """Returns the cosine between two rows."""
-        first, second = _units(self._matrix.take(np.array([one, other])))
-        return float(first @ second)
-
-
-def _word_tests(
+def word_scores(
     embedding: CompressedEmbedding,
     matrix: EmbeddingMatrix,
-    pairs: Sequence[str | os.PathLike] | None,
-) -> dict[str, tuple[float, float]]:
-    given = True
-    if pairs is None:
+    pairs: Sequence[str | os.PathLike],
+) -> tuple[Score, ...]:
+    """Measures word similarity before and after, one score a file; see ``word_similarity``.
+
+    Raises:
+        InputError: A file cannot be used, or the table has no words.
+    """
+    if not pairs:
+        return ()
+    known = known_words(embedding)
+    decode = embedding.table.decode
+    return tuple(word_similarity(known, matrix.take, decode, path) for path in pairs)
+
+
+def _usual_scores(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> tuple[Score, ...]:
+    try:
+        from gensim.test.utils import datapath
+    except ImportError:
+        return ()
+    if not embedding.has_words:
+        return ()
+    scores: tuple[Score, ...] = ()
+    for name in _WORD_TESTS:
         try:
-            import scipy  # noqa: F401
-            from gensim.test.utils import datapath
-        except ImportError:
-            return {}
-        if not embedding.has_words:
-            return {}
-        pairs, given = [datapath(name) for name in _WORD_TESTS], False
-    results = {}
-    for path in pairs:
-        tables: tuple[WordTable, ...] = _Original(embedding, matrix), embedding
-        try:
-            scores = [evaluate_word_pairs(table, path)[1][0] for table in tables]
+            scores += word_scores(embedding, matrix, [datapath(name)])
         except InputError:
-            if given:
-                raise
             continue  # words of another language
-        results[os.path.basename(path)] = (scores[0], scores[1])
-    return results
+    return scores

@@ -5,6 +5,8 @@ import numpy as np
 from nncompress.embedding.similarity import moderate
 
 NEIGHBOURS = 10
+# Fewer rows have no neighbours to speak of.
+FEWEST_ROWS = 2 * NEIGHBOURS + 1
 # Cosines of rows that differ by rounding alone.
 _ROUNDING = 1e-12
 
@@ -25,8 +27,8 @@ class Nearest:
         wanted: How many neighbours each is to have.
 
     Attributes:
-        cosines: The largest cosines so far, in no order, float32 ``(Q, wanted)``; -inf where there
-            are fewer.
+        cosines: The largest cosines so far, in falling order, float32 ``(Q, wanted)``; -inf where
+            there are fewer.
         numbers: The rows that they belong to, int64 ``(Q, wanted)``; -1 where there are fewer.
     """
 

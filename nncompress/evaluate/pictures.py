@@ -1,14 +1,15 @@
 """Pictures: what a compressed embedding keeps, and the curve that a size was chosen from."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from nncompress.evaluate.curve import CurvePoint
-from nncompress.evaluate.evaluation import NEIGHBOURS, Evaluation
+from nncompress.evaluate.evaluation import Evaluation
+from nncompress.evaluate.neighbours import NEIGHBOURS
 from nncompress.evaluate.sizing import Point
 from nncompress.formats.files import atomic_path
 
@@ -25,8 +26,9 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
     figure.suptitle(title, parse_math=False)
     errors, codes, neighbours = figure.subplots(1, 3)
 
-    errors.hist(evaluation.distances, bins=100, color="tab:blue")
-    errors.axvline(evaluation.distortion.distance, color="black", linestyle="--", label="mean")
+    rows = evaluation.rows
+    errors.hist(rows.distances, bins=100, color="tab:blue")
+    errors.axvline(rows.distortion.distance, color="black", linestyle="--", label="mean")
     errors.set(title="Error", xlabel="Euclidean distance to the original", ylabel="rows")
     errors.legend()
 
@@ -42,13 +44,17 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
         codes.axis("off")
         codes.set(title="No codebooks")
 
-    steps = np.arange(NEIGHBOURS + 2) - 0.5
-    neighbours.hist(evaluation.kept * NEIGHBOURS, bins=steps, color="tab:green", rwidth=0.9)
-    neighbours.set(
-        title=f"Neighbours kept (recall@{NEIGHBOURS} {evaluation.recall:.3f})",
-        xlabel=f"of the {NEIGHBOURS} nearest rows",
-        ylabel="rows asked",
-    )
+    if len(rows.kept):
+        steps = np.arange(NEIGHBOURS + 2) - 0.5
+        neighbours.hist(rows.kept * NEIGHBOURS, bins=steps, color="tab:green", rwidth=0.9)
+        neighbours.set(
+            title=f"Neighbours kept (recall@{NEIGHBOURS} {rows.kept.mean():.3f})",
+            xlabel=f"of the {NEIGHBOURS} nearest rows",
+            ylabel="rows asked",
+        )
+    else:
+        neighbours.axis("off")
+        neighbours.set(title="Too few rows for neighbours")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
@@ -91,15 +97,27 @@ def plot_curve(path: str | os.PathLike, points: Sequence[CurvePoint], chosen: Cu
         points: What was measured, by size.
         chosen: The point that is marked.
     """
-    figure = Figure(figsize=(12, 3.5), layout="constrained")
-    for name, axis in zip(("distance", "cosine", "recall"), figure.subplots(1, 3), strict=True):
-        sizes = [point.bytes_per_row for point in points]
-        # Of a table of few rows there is no recall.
-        heights = [np.nan if (y := getattr(point, name)) is None else y for point in points]
-        mark = getattr(chosen, name)
-        axis.plot(sizes, heights, marker="o")
-        axis.plot(chosen.bytes_per_row, np.nan if mark is None else mark, "k*", markersize=14)
-        title = f"recall@{NEIGHBOURS}" if name == "recall" else f"mean {name}"
-        axis.set(xlabel="bytes a row", ylabel=title)
+    figure = draw_curve([point.facts for point in points], chosen.facts)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def draw_curve(
+    points: Sequence[Mapping[str, float | None]], chosen: Mapping[str, float | None]
+) -> Figure:
+    """Draws distance, cosine and recall over bytes a row.
+
+    Args:
+        points: What was measured, by size: ``CurvePoint.facts``.
+        chosen: The point that is marked.
+    """
+    figure = Figure(figsize=(12, 3.5), layout="constrained")
+    sizes = [point["bytes_per_row"] for point in points]
+    for name, axis in zip(("distance", "cosine", "recall"), figure.subplots(1, 3), strict=True):
+        # Of a table of few rows there is no recall.
+        *heights, mark = (np.nan if (y := p[name]) is None else y for p in (*points, chosen))
+        axis.plot(sizes, heights, marker="o")
+        axis.plot(chosen["bytes_per_row"], mark, "k*", markersize=14)
+        title = f"recall@{NEIGHBOURS}" if name == "recall" else f"mean {name}"
+        axis.set(xlabel="bytes a row", ylabel=title)
+    return figure

@@ -9,7 +9,7 @@ import numpy as np
 from nncompress.embedding.residual import Residual
 from nncompress.evaluate.curve import HEADER_BYTES, CurvePoint
 from nncompress.evaluate.distortion import distances
-from nncompress.evaluate.neighbours import NEIGHBOURS, Nearest, kept
+from nncompress.evaluate.neighbours import FEWEST_ROWS, NEIGHBOURS, Nearest, kept
 from nncompress.machine import Machine
 from nncompress.progress import progress_bar
 from nncompress.sources.matrix import spaced_rows
@@ -22,8 +22,6 @@ from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 _PRODUCTS, _LEAST_QUERIES = 2e11, 100
 # One in eight of them is asked within the sample, where so many rows may come to be the nearest.
 _ONE_OF, _CANDIDATES = 8, 64
-# Fewer rows have no neighbours to speak of.
-FEWEST_ROWS = 2 * NEIGHBOURS + 1
 _SAMPLE_STATE_BITS = 6
 # A block of rows has about so many bytes.
 _BLOCK_BYTES = 72

@@ -81,7 +81,7 @@ def map_tensors(
     return read_tensors(buffer, str(path), what)
 
 
-def read_tensors(buffer: bytes | mmap.mmap, name: str, what: str) -> TensorFile:
+def read_tensors(buffer: bytes | memoryview | mmap.mmap, name: str, what: str) -> TensorFile:
     """Reads the bytes of a file, which arrays then share.
 
     Args:
@@ -92,7 +92,7 @@ def read_tensors(buffer: bytes | mmap.mmap, name: str, what: str) -> TensorFile:
     Raises:
         FormatError: They are not in this layout, or not complete.
     """
-    header = read_header(lambda first, last: buffer[first:last], len(buffer), name, what)
+    header = read_header(lambda first, last: bytes(buffer[first:last]), len(buffer), name, what)
     dtypes, tensors = {}, {}
     for key, tensor in header.tensors.items():
         dtypes[key] = tensor.dtype
@@ -111,11 +111,13 @@ class Tensor:
         dtype: Its type, by the name that the layout has for it.
         shape: Its shape.
         first: Where its bytes begin in the file.
+        num_bytes: How many there are.
     """
 
     dtype: str
     shape: tuple[int, ...]
     first: int
+    num_bytes: int
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def _checked(header: dict, first: int, size: int) -> Header:
                 f"tensor {name!r} of shape {tuple(shape)} and type {dtype} is said to be bytes "
                 f"{begin} to {end} of {size - first}"
             )
-        tensors[name] = Tensor(dtype, tuple(shape), first + begin)
+        tensors[name] = Tensor(dtype, tuple(shape), first + begin, end - begin)
     reached = 0
     for begin, end in sorted(places):
         if begin != reached:

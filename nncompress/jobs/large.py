@@ -10,7 +10,7 @@ from pathlib import Path
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.model_file import read_model, write_model
 from nncompress.embedding.table_directory import is_table_directory
-from nncompress.errors import InputError, OutputError
+from nncompress.errors import InputError, NotGoodEnough, OutputError
 from nncompress.formats.work import WorkDirectory, is_work_directory
 from nncompress.job import open_work
 from nncompress.jobs.encoding import EncodingSettings, encode_rows
@@ -43,6 +43,7 @@ def compress_large(
     report: Callable[[str], None] | None = None,
     curve: str | os.PathLike | None = None,
     work: str | os.PathLike | None = None,
+    approve: Callable[[CompressedEmbedding], None] | None = None,
 ) -> CompressedEmbedding:
     """Learns a model, encodes all rows by it, and makes one file of them.
 
@@ -56,8 +57,11 @@ def compress_large(
         report: A function that takes a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
         work: The directory; None: one beside the output, ``OUTPUT.work``.
+        approve: A function that looks at the encoded rows before they are written to the output,
+            and raises ``NotGoodEnough`` if they must not be.
 
     Raises:
+        NotGoodEnough: They are not approved. What was computed stays in the directory.
         InputError: Something given cannot be used, or there is no output.
         OutputError: Something cannot be written.
         Diverged: A loss or a parameter is not finite.
@@ -91,6 +95,8 @@ def compress_large(
                 job.discard(_MERGED)
                 _remove_parts(place, output)
             _encode(source, plan, machine, place, report, curve)
+            if approve is not None:
+                _require(approve, place)
             merge([place / _TABLE], output)
             job.save(_MERGED, {}, ended)
         # The job's description goes last: without it nobody would know whose the parts are.
@@ -99,6 +105,17 @@ def compress_large(
     with suppress(OSError):
         place.rmdir()
     return CompressedEmbedding.load(output)
+
+
+def _require(approve: Callable[[CompressedEmbedding], None], place: Path) -> None:
+    """Has the encoded rows looked at; the error says where they stay."""
+    try:
+        approve(CompressedEmbedding.load(place / _TABLE))
+    except NotGoodEnough as error:
+        raise NotGoodEnough(
+            f"{error}; what was computed stays in {place}: give the command again with other "
+            "requirements, or remove it for another size"
+        ) from None
 
 
 def _check_place(place: Path, output: Path) -> None:

@@ -15,7 +15,7 @@ from nncompress.errors import InputError
 from nncompress.formats.work import WorkDirectory
 from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.machine import Machine
-from nncompress.pipeline import compress_table
+from nncompress.pipeline import make_table
 from nncompress.plan import Plan
 from nncompress.refinement.encoding import EFFORTS
 from nncompress.sources import EmbeddingMatrix
@@ -101,7 +101,7 @@ def learn_model(
     if work is not None:
         work.require({"the sample's digest": matrix.digest().hex()})
     table = SourceTable(matrix, None, source.num_rows)
-    embedding = compress_table(table, None, plan, machine, report=report, curve=curve, work=work)
+    embedding = make_table(table, plan, machine, report=report, curve=curve, work=work)
     model = model_of(embedding, matrix)
     if len(held_out) < _FEWEST_HELD_OUT:
         return model

@@ -10,6 +10,7 @@ import numpy as np
 from nncompress.errors import InputError, OutputError
 from nncompress.formats.npy import BLOCK_BYTES, Rows, write_npy
 from nncompress.formats.space import check_space
+from nncompress.sources.fasttext_model import MAGIC
 from nncompress.sources.normalization import Statistics
 from nncompress.sources.row_checks import SMALLEST_NORMAL, magnitudes_of
 from nncompress.sources.row_source import RowSource
@@ -17,7 +18,6 @@ from nncompress.sources.streams import COMPRESSED, locate, open_stream
 from nncompress.sources.text_vectors import read_text
 from nncompress.sources.word2vec_binary import is_word2vec_binary, read_word2vec_binary
 
-_FASTTEXT_MAGIC = (793_712_314).to_bytes(4, "little")
 _ANOTHER_PLACE = "name another place for temporary files (TMPDIR) or for work files (--work)"
 
 
@@ -125,7 +125,8 @@ def refuse_others(path: Path) -> None:
         b"\x80": "is a Python pickle (gensim's or PyTorch's own format), which is never opened "
         "here; load it with its library and give the object to nncompress.compress",
         b"PK": "is a zip archive; give it a name that ends in .zip if it holds word vectors",
-        _FASTTEXT_MAGIC: "is a fastText model; give its .vec file, or an array of its vectors",
+        MAGIC: "is a fastText model, which nncompress compress reads as a .bin file of its own; "
+        "decompress it, or give its .vec file for the words alone",
         b"\x93NUMPY": "is a .npy file; give it a name that ends in .npy",
         b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
         b"\xfd7zXZ": "is compressed with xz; give it a name that ends in .xz",

@@ -39,6 +39,7 @@ from nncompress.sources.stored.parquet import ParquetRows, ParquetWords, has_wor
 from nncompress.sources.stored.safetensors import tensor_rows
 from nncompress.sources.stored.zarr import is_zarr, zarr_rows
 from nncompress.sources.streams import locate
+from nncompress.sources.subword_sources import is_subwords
 from nncompress.sources.vocabulary import LineWriter
 
 
@@ -190,9 +191,17 @@ def reads_by_ranges(source: Any) -> bool:
     That is so for all but text, word2vec's binary format, and what is in memory already.
     """
     if not is_path(source):
-        return not isinstance(source, (np.ndarray, EmbeddingMatrix)) and hasattr(source, "shape")
+        if isinstance(source, (np.ndarray, EmbeddingMatrix)) or is_subwords(source):
+            return False
+        return hasattr(source, "shape")
     sources = source if isinstance(source, (list, tuple)) else [source]
     return not any(is_text(place_of(one)) for one in sources)
+
+
+def vectors_of(source: Any) -> Any:
+    """Returns the vectors of a gensim model, and anything else as it is."""
+    own = getattr(source, "wv", None)
+    return own if hasattr(own, "index_to_key") and hasattr(own, "vectors") else source
 
 
 def is_model(place: Place) -> bool:
@@ -241,6 +250,12 @@ def check_own_settings(matrix: EmbeddingMatrix, limit: int | None, unit_rows: bo
 def _wrap(source: Any) -> Opened:
     if isinstance(source, EmbeddingMatrix):
         return Opened(MatrixRows(source))
+    source = vectors_of(source)
+    if is_subwords(source):
+        raise InputError(
+            "the vectors have n-grams beside their words, which nncompress.compress alone keeps; "
+            "wanted their array of vectors, for the words alone"
+        )
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
         words = ListWords(list(source.index_to_key))
         return Opened(ArrayRows(as_array(source.vectors, "the vectors"), "the vectors"), words)

@@ -91,8 +91,12 @@ class Stream:
             self._bar.update(moved)
 
 
-def locate(path: Path) -> tuple[Path, str | None]:
+def locate(path: Path, what: str = "word vectors") -> tuple[Path, str | None]:
     """Returns the file that holds a path, and the member's name if the path leads into a zip.
+
+    Args:
+        path: The file, or a file within a zip.
+        what: What it is to hold, in messages.
 
     Raises:
         InputError: There is no such file.
@@ -102,15 +106,16 @@ def locate(path: Path) -> tuple[Path, str | None]:
     for parent in path.parents:
         if parent.suffix == ".zip" and parent.is_file():
             return parent, path.relative_to(parent).as_posix()
-    raise InputError(f"{path} {what_is(path)}; wanted word vectors in a file")
+    raise InputError(f"{path} {what_is(path)}; wanted {what} in a file")
 
 
 @contextmanager
-def open_stream(path: Path) -> Iterator[Stream]:
+def open_stream(path: Path, what: str = "word vectors") -> Iterator[Stream]:
     """Opens a file, decompressing it if its name ends in ``.gz``, ``.xz`` or ``.zip``.
 
     Args:
         path: The file, or a file within a zip: ``vectors.zip/vectors.50d.txt``.
+        what: What it is to hold, in messages.
 
     Yields:
         The stream.
@@ -119,7 +124,7 @@ def open_stream(path: Path) -> Iterator[Stream]:
         InputError: There is no such file, a zip holds several or compresses them with another
             method than deflate, or the file is damaged.
     """
-    file, member = locate(path)
+    file, member = locate(path, what)
     with file.open("rb") as raw:
         try:
             with _decompressed(raw, file, member) as text:

@@ -41,11 +41,15 @@ from nncompress.sources.open_rows import (
     is_text,
     open_stored,
     read_words,
+    vectors_of,
 )
 from nncompress.sources.places import LocalPlace, is_url
+from nncompress.sources.row_checks import check_limit
 from nncompress.sources.row_words import check_count, warn_of_wordless
 from nncompress.sources.stored.zarr import is_zarr
 from nncompress.sources.streams import locate
+from nncompress.sources.subword_rows import SubwordModel, SubwordRows
+from nncompress.sources.subword_sources import check_subword_settings, subword_model
 from nncompress.sources.vocabulary import check_words
 
 # What is kept of a file that was converted.
@@ -60,11 +64,13 @@ class SourceTable:
         matrix: The embedding matrix, ``(N, D)``.
         words: The word of each row or None; there may be fewer words than rows. None: no words.
         total_rows: The rows of the table of which these are a sample; None: these are all.
+        subwords: What rows are of words' character n-grams; None: none are.
     """
 
     matrix: EmbeddingMatrix
     words: list[str | None] | None
     total_rows: int | None = None
+    subwords: SubwordRows | None = None
 
 
 @contextmanager
@@ -76,6 +82,10 @@ def open_table(
     limit: int | None = None,
     unit_rows: bool = False,
     work: WorkDirectory | None = None,
+    prune: bool = False,
+    corpus: str | os.PathLike | None = None,
+    is_large: Callable[[int, int], bool] = lambda num_rows, dim: False,
+    subwords: SubwordRows | None = None,
 ) -> Iterator[SourceTable]:
     """Opens an embedding matrix and its words.
 
@@ -92,15 +102,23 @@ def open_table(
             - a path of Zarr or Parquet, a URL of ``.npy``, safetensors or these, or a list of such
               paths and URLs (shards), as ``open_rows`` takes them; what cannot be mapped is
               converted;
-            - an array ``(N, D)``, an ``EmbeddingMatrix``, or gensim's KeyedVectors.
+            - a path of fastText's ``.bin``, which is told by its first bytes, or of floret's
+              text: rows of words, then of the buckets of their n-grams;
+            - an array ``(N, D)``, an ``EmbeddingMatrix``, gensim's KeyedVectors or a model that
+              has some, or spaCy's vectors of the mode floret.
         words: The words instead of those: a list with None for rows without, the path of a file
             with one a line or of a ``tokenizer.json``, or a column of Parquet's.
         tensor: The name of the tensor in safetensors files, of the array in a group of Zarr, or of
             the column in Parquet.
-        limit: Number of leading rows to use.
+        limit: Number of leading rows to use; of fastText's, of words.
         unit_rows: True to divide rows by their lengths.
         work: Where a matrix that is converted stays for the next time; the same table is required
             then. None: nowhere.
+        prune: Whether to leave out the buckets of n-grams that no word has.
+        corpus: With ``prune``, a text whose words have n-grams too, which are not left out.
+        is_large: Tells of N and D whether rows of words and n-grams are too many.
+        subwords: The words and buckets of a table of n-grams to open, as another table has them;
+            None: all, or what ``limit`` and ``prune`` leave.
 
     Yields:
         The table. A matrix that was converted lies in a temporary file for as long.
@@ -110,7 +128,32 @@ def open_table(
             than rows, or none though some were to be there. Fewer words than rows are a warning.
     """
     options = {"limit": limit, "unit_rows": unit_rows}
+    source = vectors_of(source)
+    model = subword_model(source)
+    if model is None and prune:
+        raise InputError(
+            "buckets to leave out (--prune) were asked for, and the table has no rows of n-grams; "
+            "leave it out"
+        )
     with scratch_directory() as scratch:
+        if model is not None:
+            check_subword_settings(model.name, words, tensor, unit_rows)
+            check_limit(limit)
+            model = model.limited(limit)
+            if prune:
+                model = model.pruned(corpus)
+            if subwords is not None:
+                model = model.like(subwords)
+            if is_large(model.num_rows, model.dim):
+                raise InputError(
+                    f"{model.name} has {model.num_rows:,} rows of words and n-grams; wanted "
+                    "fewer, so leave out those of n-grams that no word has (--prune), or rare "
+                    "words (--limit)"
+                )
+            converted = _convert_model(model, corpus if prune else None, scratch, work)
+            del model  # whose file is mapped, and would stay in memory
+            yield converted
+            return
         used = False
         if is_path(source):
             matrix, found, used = _open_path(source, tensor, words, scratch, options, work)
@@ -237,6 +280,31 @@ def _convert_text(
     as_they_are = options["limit"] is None and not options["unit_rows"]
     known = Statistics.of_arrays(arrays) if as_they_are and "total" in arrays else None
     return EmbeddingMatrix(map_npy(place), str(path), **options, statistics=known), words
+
+
+def _convert_model(
+    model: SubwordModel, corpus: str | os.PathLike | None, scratch: Path,
+    work: WorkDirectory | None,
+) -> SourceTable:  # fmt: skip
+    """Converts rows of words and n-grams to a ``.npy`` file that is kept for a while."""
+
+    def write(place: Path) -> dict[str, np.ndarray]:
+        return write_matrix(model.blocks(), place, lambda lines: None)
+
+    files = list(model.files)
+    if corpus is not None:
+        files.append(LocalPlace(locate(Path(corpus), "a text")[0]).identity())
+    if work is not None:
+        work.require({"the number of rows": model.num_rows})
+    num_bytes = 4 * model.num_rows * model.dim
+    place, arrays = _converted(model.name, files, num_bytes, write, scratch, work)
+    known = Statistics.of_arrays(arrays) if "total" in arrays else None
+    check_words(model.words)
+    matrix = EmbeddingMatrix(map_npy(place), model.name, statistics=known)
+    if work is not None:
+        work.require({"the words' SHA-256": _sum_of_words(model.words)})
+        work.require({"the matrix's digest": matrix.digest().hex()})
+    return SourceTable(matrix, model.words, subwords=model.rows)
 
 
 def _convert_rows(

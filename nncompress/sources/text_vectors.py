@@ -92,7 +92,7 @@ def read_text(path: Path, expected_dim: int | None = None) -> Rows:
         raise InputError(f"{path} has {dim} numbers in a row; wanted {expected_dim}")
     num_rows = 0
     with open_stream(path) as lines:
-        for tokens, values in _parse(path, lines, header, dim):
+        for tokens, values in parse_rows(path, lines, header is not None, dim):
             num_rows += len(tokens)
             yield tokens, values
     if header is not None and num_rows != header:
@@ -133,10 +133,11 @@ def _usual_dim(lengths: list[int]) -> int:
     return Counter(lengths).most_common(1)[0][0] - 1
 
 
-def _parse(path: Path, lines: Stream, header: int | None, dim: int) -> Rows:
+def parse_rows(path: Path, lines: Stream, has_header: bool, dim: int) -> Rows:
+    """Yields blocks of tokens and rows of D numbers; a first line that is a header is passed."""
     block_rows = max(1, BLOCK_BYTES // (4 * dim))
     numbered = enumerate(lines, 1)
-    if header is not None:
+    if has_header:
         next(numbered)
     while True:
         tokens: list[bytes] = []

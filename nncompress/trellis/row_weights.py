@@ -5,19 +5,25 @@ import numpy as np
 from nncompress.sources import EmbeddingMatrix
 
 
-def bit_weights(matrix: EmbeddingMatrix, weights: np.ndarray | None) -> np.ndarray:
+def bit_weights(
+    matrix: EmbeddingMatrix, weights: np.ndarray | None, *, by_length: bool = False
+) -> np.ndarray:
     """Returns the weights of the rows' squared errors, for rows of several rates.
 
     Args:
         matrix: The rows, ``(N, D)``.
         weights: The weight of each, float64 ``(N,)``; None: one over its squared length, so that
             short rows come as near to the original, for their length, as long ones.
+        by_length: Whether weights that are given count for rows' lengths too: each is divided by
+            its row's squared length.
 
     Returns:
         float64 ``(N,)``, whose median is 1 among those that are not 0.
     """
     if weights is None:
         weights = usual_weights(matrix)
+    elif by_length:
+        weights = weights * usual_weights(matrix)
     return weights / _unit_of(weights) if weights.any() else np.ones(len(matrix))
 
 

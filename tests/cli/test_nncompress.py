@@ -49,14 +49,14 @@ def test_a_table_is_compressed_looked_into_and_evaluated(ask, matrix_path, matri
     assert expected["file_bytes"] < facts["file_bytes"] < expected["file_bytes"] + 2_000
     assert "codebook_dtype  float16" in ask("info", output, "--verify")
     measured = json.loads(
-        ask("evaluate", output, "--against", matrix_path, "--json", "--plot", tmp_path / "p.png")
+        ask("evaluate", matrix_path, output, "--json", "--plot", tmp_path / "p.png")
     )
     assert measured["mean_distance"] == pytest.approx(facts["mean_distance"])
-    assert 0 < measured["recall@10"] <= 1
+    assert 0 < measured["quality"]["recall"]["value"] <= 1
+    assert measured["quality"]["error"] == facts["quality"]["error"]
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    assert f"mean_distance  {facts['mean_distance']:.5g}" in ask(
-        "evaluate", output, "--against", matrix_path
-    )
+    lines = ask("evaluate", matrix_path, output).splitlines()
+    assert ["mean_distance", f"{facts['mean_distance']:.5g}"] in [line.split() for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_the_command_takes_tables_with_residuals(ask, tmp_path, random, additive
         ask("export", path, tmp_path / "out.npy", "--to", to)
     exported = np.load(tmp_path / "out.npy")
     np.testing.assert_allclose(exported, embedding.to_numpy(), rtol=1e-5)
-    measured = json.loads(ask("evaluate", path, "--against", tmp_path / "out.npy", "--json"))
-    assert measured["mean_cosine"] == pytest.approx(1)
+    measured = json.loads(ask("evaluate", tmp_path / "out.npy", path, "--json"))
+    assert measured["quality"]["cosine"]["value"] == pytest.approx(1)
 
 
 def test_sizes_are_written_in_the_unit_that_suits_them():
@@ -260,8 +260,8 @@ def test_mistakes_are_named(ask, path, tmp_path):
         (["analogy", path, "w1", "w2", "foo"], InputError, "'foo': not among"),
         (["info", tmp_path / "none.nnc"], InputError, "does not exist"),
         (["info", tmp_path / "no.nnc"], FormatError, "has 2 bytes"),
-        (["evaluate", path, "--against", path], InputError, "is a compressed embedding already"),
-        (["evaluate", path, "--against", path, "--plot", "x.doc"], InputError, "does not end in"),
+        (["evaluate", path, path], InputError, "is a compressed embedding already"),
+        (["evaluate", path, path, "--plot", "x.doc"], InputError, "does not end in"),
         (["compress", tmp_path / "none.txt", tmp_path / "y.nnc"], InputError, "does not exist"),
         (["import", path, path, tmp_path / "y.nnc"], InputError, r"x\.nnc"),
         (["compress", path, tmp_path / "y.nnc", "-e", 3], InputError, "--epoch is for additive"),
@@ -305,7 +305,7 @@ def test_outputs_and_pairs_are_checked_before_anything_is_measured(
     def never(*arguments):
         raise AssertionError("measured")
 
-    monkeypatch.setattr("nncompress.evaluate.evaluation.distances", never)
+    monkeypatch.setattr("nncompress.evaluate.row_comparison.distances", never)
     (tmp_path / "p.png").mkdir()
     for flag, wanted in (
         (["--plot", tmp_path / "p.png"], "p.png is a directory"),
@@ -314,7 +314,7 @@ def test_outputs_and_pairs_are_checked_before_anything_is_measured(
         (["--pairs", original], "cannot be read as utf8 text"),
     ):
         with pytest.raises(InputError, match=wanted):
-            ask("evaluate", path, "--against", original, *flag)
+            ask("evaluate", original, path, *flag)
     with pytest.raises(InputError, match="is the input itself"):
         ask("compress", original, original, "--dry-run")
 
@@ -349,7 +349,7 @@ def test_a_lack_of_memory_names_the_flags_that_need_less(
     def lacking(*arguments, **more):
         raise MemoryError(*filter(None, [asked]))
 
-    monkeypatch.setattr("nncompress.compressing.compress_table", lacking)
+    monkeypatch.setattr("nncompress.compressing.make_table", lacking)
     with pytest.raises(InputError) as raised:
         ask("compress", matrix_path, tmp_path / "x.nnc")
     assert str(raised.value).startswith(line)

@@ -49,6 +49,38 @@ def test_words_and_rows_are_told_apart(embedding):
     assert embedding.get_index("wörd 6") == 6
 
 
+def test_a_row_or_a_default_can_be_asked_for(embedding):
+    assert embedding.get_index("wörd 6", 3) == embedding.get_index(6, default=3) == 6
+    assert embedding.get_index("foo", -1) == embedding.get_index(700, default=-1) == -1
+    assert embedding.has_index_for("wörd 6")
+    assert embedding.has_index_for(np.int64(6))
+    assert not any(map(embedding.has_index_for, ["foo", 700, -1, None, b"w"]))
+
+
+def test_as_an_array_it_is_its_vectors(embedding):
+    assert (np.asarray(embedding) == embedding.to_numpy()).all()
+    assert np.array(embedding, dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match="makes a new array"):
+        np.array(embedding, copy=False)
+
+
+def test_bytes_are_no_keys(embedding):
+    for ask in (
+        lambda: embedding[b"ab"],
+        lambda: embedding[bytearray(b"ab")],
+        lambda: embedding[["wörd 1", b"ab"]],
+        lambda: embedding.get_vector(b"ab"),
+        lambda: embedding.get_index(b"ab"),
+        lambda: embedding.most_similar(b"ab"),
+        lambda: embedding.most_similar(["wörd 1"], b"ab"),
+        lambda: embedding.most_similar_batch([b"ab"]),
+        lambda: embedding.distances(b"ab"),
+    ):
+        with pytest.raises(KeyError, match=r"b'ab'\)?: not among .* a str as decode\(\) makes"):
+            ask()
+    assert b"ab" not in embedding
+
+
 def test_missing_words_are_named(embedding):
     with pytest.raises(KeyError, match="'foo', 'bar': not among the 700 keys"):
         embedding[["wörd 1", "foo", "bar"]]
@@ -245,6 +277,20 @@ def test_rows_without_a_word_do_not_take_the_names_of_words_in_gensim(table):
     vectors = embedding.to_gensim()
     assert vectors.index_to_key == ["a", "3", "b"]
     assert (vectors["3"] == embedding[1]).all()
+
+
+def test_a_file_is_mapped_as_gensims_are(embedding, tmp_path):
+    embedding.save(tmp_path / "x.nnc")
+    for settings in ({}, {"mmap": "r"}, {"mmap": None, "copy": True}):
+        loaded = CompressedEmbedding.load(tmp_path / "x.nnc", **settings)
+        assert (loaded.to_numpy() == embedding.to_numpy()).all()
+    assert list(CompressedEmbedding.load(tmp_path / "x.nnc", "r")) == list(embedding)
+    for settings, message in [
+        ({"mmap": "r+"}, "mmap='r\\+'; wanted None or 'r'"),
+        ({"mmap": "r", "copy": True}, "what is copied is not mapped"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            CompressedEmbedding.load(tmp_path / "x.nnc", **settings)
 
 
 def test_it_is_copied_and_pickled(embedding):

@@ -78,7 +78,19 @@ def test_words_that_a_format_cannot_hold_are_refused(table, tmp_path, word, name
     assert list(tmp_path.iterdir()) == []
 
 
+def test_texts_have_the_digits_that_word2vecs_have(embedding, tmp_path):
+    plain = CompressedEmbedding(embedding.table, None)
+    plain.save_word2vec_format(tmp_path / "saved.txt")
+    export(plain, tmp_path / "x.txt", "word2vec")
+    export(plain, tmp_path / "x.glove", "glove")
+    text = (tmp_path / "saved.txt").read_bytes()
+    assert (tmp_path / "x.txt").read_bytes() == text
+    assert (tmp_path / "x.glove").read_bytes() == text.split(b"\n", 1)[1]
+
+
 def test_unknown_formats_and_names_are_refused(embedding, tmp_path):
+    with pytest.raises(InputError, match=r"would not be compressed, .* one without \.gz"):
+        export(embedding, tmp_path / "x.txt.gz", "glove")
     with pytest.raises(InputError, match="no format 'csv'"):
         export(embedding, tmp_path / "x", "csv")
     with pytest.raises(InputError, match=r"does not end in \.npy"):

@@ -28,19 +28,19 @@ def neighbours(rows, query):
 
 
 def test_what_is_measured_follows_the_definitions(compressed, original, tmp_path, monkeypatch):
-    monkeypatch.setattr("nncompress.evaluate.evaluation._BLOCK_ROWS", 37)
+    monkeypatch.setattr("nncompress.evaluate.row_comparison._BLOCK_ROWS", 37)
     pytest.importorskip("scipy")
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("".join(f"w{i}\tw{i + 7}\t{i * i % 11}\n" for i in range(40)))
     result = evaluate(compressed, EmbeddingMatrix(original), [pairs], num_queries=50)
     decoded = compressed.to_numpy()
     errors = np.linalg.norm(original - decoded, axis=1)
-    np.testing.assert_allclose(result.distances, errors, rtol=1e-5)
-    assert result.distortion.loss == pytest.approx(0.5 * (errors**2).mean(), rel=1e-5)
+    np.testing.assert_allclose(result.rows.distances, errors, rtol=1e-5)
+    assert result.rows.distortion.loss == pytest.approx(0.5 * (errors**2).mean(), rel=1e-5)
     queries = np.linspace(0, 399, 50).astype(int)
     kept = [len(neighbours(original, q) & neighbours(decoded, q)) / 10 for q in range(400)]
-    assert result.recall == pytest.approx(np.mean(kept), abs=0.1)
-    assert len(result.kept) == len(queries)
+    assert result.report.figures["recall"].value == pytest.approx(np.mean(kept), abs=0.1)
+    assert len(result.rows.kept) == len(queries)
     codes = compressed.table.codes(slice(None))
     assert result.usage.tolist() == [
         np.bincount(group, minlength=11).tolist() for group in codes.T
@@ -49,18 +49,20 @@ def test_what_is_measured_follows_the_definitions(compressed, original, tmp_path
     from scipy import stats
 
     people = [i * i % 11 for i in range(40)]
-    for rows, score in zip((original, decoded), result.word_tests["pairs.tsv"], strict=True):
+    (test,) = result.scores
+    assert test.data == "pairs.tsv"
+    for rows, score in ((original, test.original), (decoded, test.compressed)):
         units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         cosines = [units[i] @ units[i + 7] for i in range(40)]
-        assert score == pytest.approx(stats.spearmanr(people, cosines)[0], abs=1e-6)
+        assert score.value == pytest.approx(100 * stats.spearmanr(people, cosines)[0], abs=1e-4)
 
 
 def test_all_rows_can_be_asked_for_their_neighbours(compressed, original):
     result = evaluate(compressed, EmbeddingMatrix(original), [], num_queries=400)
     decoded = compressed.to_numpy()
     kept = [len(neighbours(original, q) & neighbours(decoded, q)) / 10 for q in range(400)]
-    np.testing.assert_allclose(result.kept, kept)
-    assert result.word_tests == {}
+    np.testing.assert_allclose(result.rows.kept, kept)
+    assert result.scores == ()
 
 
 def test_another_table_is_refused(compressed, original):
@@ -76,7 +78,7 @@ def test_a_table_with_residuals_is_measured(random, additive, tmp_path):
     original = (decoded + 0.5 * random.normal(size=decoded.shape)).astype(np.float32)
     result = evaluate(embedding, EmbeddingMatrix(original), [], num_queries=300)
     kept = [len(neighbours(original, q) & neighbours(decoded, q)) / 10 for q in range(300)]
-    assert result.recall == pytest.approx(np.mean(kept), abs=0.01)
+    assert result.report.figures["recall"].value == pytest.approx(np.mean(kept), abs=0.01)
     codes = 3 * np.log2(11) if additive else 0
     assert result.bits_used == pytest.approx(8 * table.residual.row_bytes + codes, abs=0.5)
     plot_evaluation(tmp_path / "x.png", result, "x")

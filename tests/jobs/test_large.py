@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import nncompress
-from nncompress import CompressedEmbedding, InputError
+from nncompress import CompressedEmbedding, InputError, NotGoodEnough
 from nncompress.forecast import forecast_large
 from nncompress.jobs import large, learning
 from nncompress.machine import Machine
@@ -78,7 +78,7 @@ def test_another_job_is_refused(rows_path, tmp_path, monkeypatch):
 def test_what_large_tables_have_no_use_for_is_refused(rows, rows_path, tmp_path):
     for options, message in [
         ({"output": None}, "are compressed into a file; wanted the name of one"),
-        ({"weights": np.ones(ROWS)}, "leave the weights out"),
+        ({"weights": np.ones(ROWS)}, "so leave them out"),
         ({"time_budget": 5}, r"is chosen by nncompress encode --effort"),
     ]:
         arguments = {"output": tmp_path / "x.nnc", **CODES, **options}
@@ -153,3 +153,35 @@ def test_a_model_that_cannot_be_written_is_not_learnt_again(rows_path, tmp_path,
         patched.setattr("nncompress.pipeline.learn", stop)
         again = nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
     assert (again.to_numpy() == whole.to_numpy()).all()
+
+
+def test_a_large_table_is_measured_on_a_sample(rows, rows_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("nncompress.compressing.SAMPLE_ROWS", 640)
+    lines = []
+    options = {**CODES, "report": lines.append}
+    embedding = nncompress.compress(
+        rows_path, tmp_path / "x.nnc", require={"error": 0.9}, **options
+    )
+    figures = {name: line for name, _, line in (line.partition(": ") for line in lines)}
+    assert figures["measured on"].startswith("640 of 3,000 rows, 640 asked")
+    lost = ((embedding.to_numpy() - rows) ** 2).sum() / ((rows - rows.mean(axis=0)) ** 2).sum()
+    assert float(figures["relative error"].split()[0]) == pytest.approx(lost, rel=0.2)
+
+
+def test_a_large_table_that_falls_short_is_not_written_and_its_work_stays(rows_path, tmp_path):
+    output, work = tmp_path / "x.nnc", tmp_path / "x.nnc.work"
+    with pytest.raises(
+        NotGoodEnough, match=r"error .*; what was computed stays in .*x\.nnc\.work"
+    ):
+        nncompress.compress(rows_path, output, require={"error": 1e-6}, **CODES)
+    assert not output.exists()
+    assert (work / "table.nnc").is_dir()
+    nncompress.compress(rows_path, output, require={"error": 0.9}, **CODES)
+    assert output.is_file()
+    assert not work.exists()
+    for options, message in [
+        ({"find": True, "require": {"error": 0.9}}, "--find codes all of 3,000 rows"),
+        ({"pairs": ["x"]}, "--pairs looks words up in all of 3,000 rows"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            nncompress.compress(rows_path, output, report=None, **options)

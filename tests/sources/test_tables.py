@@ -211,7 +211,7 @@ def test_safetensors_from_pytorch_are_read(tmp_path):
     [
         ("x.txt", None, "does not exist"),
         ("x.kv", b"\x80\x04\x95", "is a Python pickle"),
-        ("model.bin", struct.pack("<ii", 793712314, 12), "is a fastText model"),
+        ("model.bin", struct.pack("<ii", 793712314, 12), "wanted a fastText model"),
         ("x.pt", b"PK\x03\x04", "is a zip archive"),
         ("x.dat", b"\x93NUMPY\x01", r"give it a name that ends in \.npy"),
         ("x.dat", gzip.compress(b"a 1", mtime=0), r"ends in \.gz"),

@@ -1,5 +1,6 @@
 """A compressed embedding as other libraries use it; each module here needs its library."""
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,8 @@ from nncompress.embedding.keys import Key
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
+from nncompress.sources.ngrams import FASTTEXT
+from nncompress.sources.subword_rows import SubwordRows
 
 if TYPE_CHECKING:
     import chainer
@@ -18,11 +21,14 @@ if TYPE_CHECKING:
     import gensim
     import torch
 
+    from nncompress.embedding.compressed import CompressedEmbedding
+
 
 class Compressed(Protocol):
     """A compressed embedding, as far as bridges need it."""
 
     table: Table
+    subwords: SubwordRows | None
 
     @property
     def key_to_index(self) -> Mapping[Key, int]:
@@ -39,33 +45,36 @@ def to_numpy(embedding: Compressed) -> np.ndarray:
 
 
 def to_gensim(embedding: Compressed) -> "gensim.models.KeyedVectors":
-    """Returns gensim's KeyedVectors of the decoded rows that have a word."""
+    """Returns gensim's KeyedVectors of the decoded rows that have a word.
+
+    Where rows are of words' n-grams, as fastText hashes them, it returns FastTextKeyedVectors; of
+    floret's n-grams and of a classifier's labels gensim has nothing, which a warning says.
+
+    Raises:
+        InputError: The table has rows of floret's n-grams alone.
+    """
+    subwords = embedding.subwords
+    if subwords is not None:
+        _warn_of_rest(subwords)
+        if subwords.ngrams.kind == FASTTEXT and subwords.ngrams.has_any:
+            from nncompress.embedding.bridges import gensim_subwords
+
+            return gensim_subwords.to_gensim(embedding.key_to_index, embedding.vectors, subwords)
     from nncompress.embedding.bridges.gensim_vectors import to_gensim
 
     return to_gensim(embedding.key_to_index, embedding.vectors)
 
 
-def to_torch(embedding: Compressed, *, trainable: bool = False) -> "torch.nn.Module":
-    """Returns a module that stands in the place of ``torch.nn.Embedding``.
-
-    A residual stage is decoded by the CPU and has no gradient. A table that has nothing else has
-    no trainable parameter.
+def to_torch(embedding: "CompressedEmbedding", *, trainable: bool = False) -> "torch.nn.Module":
+    """Returns a module that stands in the place of ``torch.nn.Embedding``: a ``TableEmbedding``.
 
     Args:
         embedding: The compressed embedding.
-        trainable: Whether the codebook is trained; codes and residuals never are.
-
-    Raises:
-        InputError: There is no codebook to train.
+        trainable: Whether codebook and axes are trained; codes and residuals never are.
     """
-    from nncompress.embedding.bridges.torch_module import CompositionalEmbedding
-    from nncompress.embedding.bridges.torch_residual import ResidualEmbedding
+    from nncompress.embedding.bridges.torch_module import TableEmbedding
 
-    table = as_one(embedding.table)
-    if isinstance(table, ResidualTable):
-        _check_trainable(table, trainable)
-        return ResidualEmbedding.of(table, trainable)
-    return CompositionalEmbedding.of(table, trainable)
+    return TableEmbedding.of(embedding, trainable=trainable)
 
 
 def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Link":
@@ -86,7 +95,11 @@ def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Li
 
     table = as_one(embedding.table)
     if isinstance(table, ResidualTable):
-        _check_trainable(table, trainable)
+        if trainable and table.additive is None:
+            raise InputError(
+                "trainable=True for a table of residuals alone, which has no codebook to train; "
+                "leave it out, or compress with -M and -K too"
+            )
         return ResidualEmbedID.of(table, trainable)
     return CompositionalEmbedID.of(table, trainable)
 
@@ -109,9 +122,19 @@ def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Ind
     return to_faiss(as_one(embedding.table), metric)
 
 
-def _check_trainable(table: ResidualTable, trainable: bool) -> None:
-    if trainable and table.additive is None:
+def _warn_of_rest(subwords: SubwordRows) -> None:
+    """Warns of what gensim's vectors have no place for."""
+    if not subwords.num_words:
         raise InputError(
-            "trainable=True for a table of residuals alone, which has no codebook to train; leave "
-            "it out, or compress with -M and -K too"
+            "the table has no words, and gensim has no place for floret's n-grams; wanted words, "
+            "as add(words, emb[words]) gives it some"
+        )
+    left_out = []
+    if subwords.classifier is not None:
+        left_out.append("the classifier's labels")
+    if subwords.ngrams.kind != FASTTEXT:
+        left_out.append("floret's n-grams")
+    if left_out:
+        warnings.warn(
+            f"gensim has no place for {' and '.join(left_out)}, left out here", stacklevel=3
         )

@@ -1,94 +1,433 @@
-"""A PyTorch module in the place of ``torch.nn.Embedding``."""
+"""A PyTorch module in the place of ``torch.nn.Embedding``, whose rows stay compressed."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from nncompress.embedding.bridges.torch_rows import (
+    TableRows,
+    coordinates_of,
+    logits_of,
+    rows_of,
+    units_of,
+)
 from nncompress.embedding.code_table import CodeTable
-from nncompress.embedding.packing import Packing
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.nnc_bytes import of_bytes, to_bytes
+from nncompress.embedding.residual_table import SingleTable
+from nncompress.errors import InputError
+
+# What may be trained: the codewords, and the axes and the mean of a residual stage.
+TRAINED = ("codebook", "axes", "mean")
 
 
-class CompositionalEmbedding(nn.Module):
-    """Looks rows up as sums of codewords; gradients reach the codebook.
+class TableEmbedding(nn.Module):
+    """Looks rows up in a compressed table, as ``torch.nn.Embedding`` looks them up in a matrix.
 
-    Its state dict holds ``codes``, the packed codes, and ``codebook``, so that a module of the
-    same sizes takes it over.
+    Its state dict holds ``nnc``, the bytes of the table's file; ``added``, rows that are not
+    compressed and come after those that are; and what is trained. A module of the same sizes takes
+    it over. Rows that were wanted lately are kept decoded, a quarter of all at most (or 8,192).
 
     Args:
-        num_embeddings: N.
+        num_bytes: The bytes of the table's file.
+        num_embeddings: N, the rows of the table, without those that are added.
         embedding_dim: D.
-        num_codebooks: M.
-        bits: Bits of a code; a group has ``2**bits`` codewords.
-        trainable: Whether the codebook is trained.
+        padding_idx: The row that has no gradient; None for none.
+        num_added: Rows that are not compressed.
+        trained: The shapes of what is trained, by the names in ``TRAINED``.
+        dtype: The type of what is returned; PyTorch's default type by default.
+        device: The device; PyTorch's default device by default.
 
     Attributes:
-        codes: Buffer, uint8 ``(N, row_bytes)``.
-        codebook: Parameter, float32 ``(M * 2**bits, D)``.
+        nnc: Buffer, uint8 ``(num_bytes,)``.
+        added: Parameter ``(num_added, D)``, or None.
+        codebook: Parameter, the codewords ``(M * 2**bits, D)`` as they are trained, or None.
+        axes: Parameter, the axes of the residual stage ``(T, D)``, or None.
+        mean: Parameter, the mean of the residual stage ``(D,)``, or None.
+        decoded: Buffer that is not saved, all rows ``(N, D)``, or None; see ``keep_decoded``.
+        padding_idx: As given.
+        embedding_dim: D.
     """
 
-    codes: torch.Tensor
-    codebook: nn.Parameter
+    nnc: torch.Tensor
+    added: nn.Parameter | None
+    codebook: nn.Parameter | None
+    axes: nn.Parameter | None
+    mean: nn.Parameter | None
+    decoded: torch.Tensor | None
+    _place: torch.Tensor
 
     def __init__(
         self,
+        num_bytes: int,
         num_embeddings: int,
         embedding_dim: int,
-        num_codebooks: int,
-        bits: int,
-        trainable: bool = False,
+        padding_idx: int | None = None,
+        *,
+        num_added: int = 0,
+        trained: Mapping[str, tuple[int, ...]] | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.num_codebooks = num_codebooks
-        self.bits = bits
-        row_bytes = Packing(num_codebooks, bits).row_bytes
-        self.register_buffer("codes", torch.zeros(num_embeddings, row_bytes, dtype=torch.uint8))
-        self.codebook = nn.Parameter(
-            torch.zeros(num_codebooks << bits, embedding_dim), requires_grad=trainable
-        )
+        self.num_rows, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = padding_idx
+        kind: dict = {"dtype": dtype, "device": device}
+        self.register_buffer("nnc", torch.zeros(num_bytes, dtype=torch.uint8, device=device))
+        self.register_buffer("decoded", None, persistent=False)
+        # Tells the type and the device of what is returned.
+        self.register_buffer("_place", torch.zeros(0, **kind), persistent=False)
+        shapes = dict(trained or {})
+        for name in TRAINED:
+            own = nn.Parameter(torch.zeros(shapes[name], **kind)) if name in shapes else None
+            self.register_parameter(name, own)
+        rows = nn.Parameter(torch.zeros(num_added, embedding_dim, **kind)) if num_added else None
+        self.register_parameter("added", rows)
+        self._rows: TableRows | None = None  # until a state is loaded
 
     @classmethod
-    def of(cls, table: CodeTable, trainable: bool) -> "CompositionalEmbedding":
-        """Copies a table's codes and codebook."""
-        module = cls(table.num_rows, table.dim, table.num_codebooks, table.packing.bits, trainable)
-        module.codes.copy_(torch.from_numpy(np.array(table.packed)))
-        with torch.no_grad():
-            module.codebook.copy_(torch.from_numpy(np.array(table.codewords)))
-        return module
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Returns rows of the codebook's type, D longer than the shape of ``input``.
+    def of(
+        cls,
+        embedding: CompressedEmbedding,
+        *,
+        trainable: bool = False,
+        padding_idx: int | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> "TableEmbedding":
+        """Makes a module of a compressed table.
 
         Args:
-            input: Row numbers, int32 or int64 of any shape.
+            embedding: The table.
+            trainable: Whether codebook and axes are trained; codes never are.
+            padding_idx: The row that has no gradient.
+            dtype: The type of what is returned.
+            device: The device.
         """
-        units = self._units(self.codes[input.reshape(-1)])
-        rows = functional.embedding_bag(units, self.codebook, mode="sum")
-        return rows.reshape(*input.shape, self.embedding_dim)
+        data = torch.from_numpy(to_bytes(embedding))
+        table = embedding.table
+        place: dict = {"dtype": dtype, "device": device}
+        module = cls(len(data), table.num_rows, table.dim, padding_idx, **place)
+        module.nnc.copy_(data)
+        module.open()
+        if trainable:
+            module.train_codebook()
+        return module
+
+    def open(self) -> None:
+        """Opens the table in ``nnc``, which has been loaded or moved.
+
+        Raises:
+            InputError: It is of other sizes.
+            FormatError: The bytes are something else, or altered.
+        """
+        table = self._embedding().table
+        seen = table.num_rows, table.dim
+        if seen != (self.num_rows, self.embedding_dim):
+            raise InputError(
+                f"the state's rows are of a table of shape {seen}; the module is of shape "
+                f"{(self.num_rows, self.embedding_dim)}"
+            )
+        assert isinstance(table, SingleTable)
+        self._rows = TableRows(table)
+
+    @property
+    def num_embeddings(self) -> int:
+        """The number of rows, those that are added included."""
+        return self.num_rows + (0 if self.added is None else len(self.added))
+
+    @property
+    def table(self) -> SingleTable:
+        """The compressed rows.
+
+        Raises:
+            InputError: No state has been loaded.
+        """
+        return self._opened.table
+
+    @property
+    def _opened(self) -> TableRows:
+        if self._rows is None:
+            if self.nnc.is_meta or not len(self.nnc):
+                raise InputError(
+                    "the module has no table yet; load a state, or make it of a table"
+                )
+            self.open()
+        assert self._rows is not None
+        return self._rows
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether codebook or axes are parameters of their own."""
+        return any(getattr(self, name) is not None for name in TRAINED)
 
     @property
     def weight(self) -> torch.Tensor:
-        """The decoded table, ``(N, D)``, made anew each time: for tied output layers."""
-        return functional.embedding_bag(self._units(self.codes), self.codebook, mode="sum")
+        """The decoded table, ``(N, D)``, made anew each time.
+
+        It is no parameter. An output layer that shares the table is ``TiedHead``, which needs no
+        decoded table.
+        """
+        if self.nnc.is_meta:  # a model that is only sketched
+            return self._place.new_empty(self.num_embeddings, self.embedding_dim)
+        return self(torch.arange(self.num_embeddings, device=self._place.device))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Returns rows, D longer than the shape of ``input``, of the type that the module has.
+
+        Args:
+            input: Row numbers, int32 or int64 of any shape.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+        ids = input.reshape(-1)
+        if self.added is None:
+            rows = self._base(ids)
+        else:
+            is_added = ids >= self.num_rows
+            own = functional.embedding((ids - self.num_rows).clamp(min=0), self.added)
+            rows = torch.where(is_added[:, None], own, self._base(ids.masked_fill(is_added, 0)))
+        if self.padding_idx is not None and rows.requires_grad:
+            rows = torch.where((ids == self.padding_idx)[:, None], rows.detach(), rows)
+        return rows.reshape(*input.shape, self.embedding_dim)
+
+    def _base(self, ids: torch.Tensor) -> torch.Tensor:
+        """Returns rows of the table, ``(n, D)``."""
+        if self.decoded is not None:
+            return functional.embedding(ids, self.decoded)
+        opened = self._opened
+        if not self.is_trained:
+            return rows_of(ids, self._place, opened.number, self.embedding_dim)
+        parts = []
+        if self.codebook is not None:
+            additive = self.table if isinstance(self.table, CodeTable) else self.table.additive
+            assert additive is not None
+            units = units_of(ids, opened.number, additive.num_codebooks)
+            parts.append(functional.embedding_bag(units, self.codebook, mode="sum"))
+        if self.axes is not None:
+            place, number = self._place, opened.number
+            coordinates = coordinates_of(ids, place, number, len(self.axes))
+            parts.append(coordinates @ self.axes + self.mean)
+        return sum(parts[1:], parts[0])
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Returns the inner products of vectors with all rows: an output layer's logits.
+
+        Without ``decoded`` they are computed from the codes, and no table is held decoded.
+
+        Args:
+            hidden: ``(..., D)``.
+
+        Returns:
+            ``(..., N)``, of the type of ``hidden``.
+        """
+        if self.decoded is not None:
+            logits = functional.linear(hidden, self.decoded)
+        elif self.is_trained:
+            logits = functional.linear(
+                hidden, self._base(torch.arange(self.num_rows, device=hidden.device))
+            )
+        else:
+            flat = hidden.reshape(-1, self.embedding_dim).float()
+            logits = logits_of(flat, self._opened.number, self.num_rows)
+            logits = logits.reshape(*hidden.shape[:-1], self.num_rows).to(hidden.dtype)
+        if self.added is None:
+            return logits
+        return torch.cat([logits, functional.linear(hidden, self.added)], dim=-1)
+
+    def train_codebook(self, trainable: bool = True) -> None:
+        """Has codebook and axes trained, or keeps them as they have been trained.
+
+        They become parameters of their own in place of what ``nnc`` holds. Codes and levels stay.
+
+        Args:
+            trainable: Whether the parameters want a gradient.
+        """
+        self.keep_decoded(False)
+        if not self.is_trained:
+            for name, values in _trained_parts(self.table).items():
+                own = torch.from_numpy(np.array(values)).to(self._place)
+                self.register_parameter(name, nn.Parameter(own))
+        for name in TRAINED:
+            if (own := getattr(self, name)) is not None:
+                own.requires_grad_(trainable)
+
+    def keep_decoded(self, keep: bool = True) -> None:
+        """Keeps all rows decoded in memory, as the original had them, or no longer.
+
+        Lookups and output layers are then as fast as without compression, and take its memory. The
+        saved state stays compressed.
+
+        Args:
+            keep: Whether to keep them.
+
+        Raises:
+            InputError: The codebook is trained, so that rows change.
+        """
+        if keep and self.is_trained:
+            raise InputError("the codebook is trained, so that decoded rows cannot be kept")
+        self.decoded = self._base(self._all_rows()).detach().clone() if keep else None
+
+    def _all_rows(self) -> torch.Tensor:
+        return torch.arange(self.num_rows, device=self._place.device)
+
+    def resize(self, num_embeddings: int) -> None:
+        """Makes the table longer or shorter; new rows are parameters, and begin as the mean row.
+
+        Args:
+            num_embeddings: The number of rows. Rows of the compressed table that are cut off are
+                cut off the table itself.
+
+        Raises:
+            InputError: It is below 1.
+            ImportError: Rows share a block of bytes with those that are cut off, and Numba is not
+                installed.
+        """
+        if num_embeddings < 1:
+            raise InputError(f"{num_embeddings} rows; wanted at least 1")
+        more = num_embeddings - self.num_embeddings
+        if more > 0:
+            with torch.no_grad():
+                new = self.weight.mean(dim=0, dtype=torch.float32).to(self._place)
+                new = new.expand(more, -1)
+                rows = new.clone() if self.added is None else torch.cat([self.added, new])
+            self.added = nn.Parameter(rows)
+        elif num_embeddings > self.num_rows and self.added is not None:
+            self.added = nn.Parameter(self.added.detach()[:more].clone())
+        elif more < 0:
+            self.added = None
+            if num_embeddings < self.num_rows:
+                self._take(self._embedding().vectors_for_all(range(num_embeddings)))
+        if self.padding_idx is not None and self.padding_idx >= num_embeddings:
+            self.padding_idx = None
+
+    def encode_added(self) -> None:
+        """Encodes the rows that are added by the table's codebook and axes, as the others are.
+
+        Raises:
+            InputError: The codebook is trained.
+            ImportError: Numba or threadpoolctl is not installed.
+        """
+        if self.is_trained:
+            raise InputError("the codebook is trained, and rows are encoded by one that stays")
+        if self.added is None:
+            return
+        rows = self.added.detach().float().cpu().numpy()
+        longer = self._embedding().add(None, rows)
+        self.added = None
+        self._take(longer)
+
+    def _embedding(self) -> CompressedEmbedding:
+        return of_bytes(self.nnc.cpu().numpy())
+
+    def _take(self, embedding: CompressedEmbedding) -> None:
+        """Puts another table in the place of this one."""
+        data = torch.from_numpy(to_bytes(embedding))
+        kept = self.decoded is not None
+        self.nnc = data.to(self.nnc.device)
+        self.num_rows = embedding.table.num_rows
+        self.decoded = None
+        self.open()
+        if kept:
+            self.keep_decoded()
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:  # type: ignore[no-untyped-def]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if prefix + "nnc" in state_dict:
+            self.decoded = None
+            self.open()
+
+    def __getstate__(self) -> dict:
+        state = dict(self.__dict__)
+        state["_rows"] = None  # opened anew
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if self.nnc.device.type != "meta" and self.nnc.any():
+            self.open()
 
     def extra_repr(self) -> str:
         """Returns the sizes."""
-        return (
-            f"{self.num_embeddings}, {self.embedding_dim}, M={self.num_codebooks}, "
-            f"bits={self.bits}"
-        )
+        facts = [f"{self.num_embeddings}, {self.embedding_dim}", f"{len(self.nnc)} bytes"]
+        facts += [f"padding_idx={self.padding_idx}"] * (self.padding_idx is not None)
+        facts += [f"{len(self.added)} added"] if self.added is not None else []
+        return ", ".join(facts)
 
-    def _units(self, packed: torch.Tensor) -> torch.Tensor:
-        """Returns the numbers of the codewords of packed rows, int64 ``(n, M)``."""
-        groups = torch.arange(self.num_codebooks, device=packed.device)
-        first = groups * self.bits
-        values = torch.zeros(
-            len(packed), self.num_codebooks, dtype=torch.int64, device=packed.device
-        )
-        for offset in range((self.bits + 14) // 8):
-            byte = torch.clamp((first >> 3) + offset, max=packed.shape[1] - 1)
-            values |= packed[:, byte].to(torch.int64) << 8 * offset
-        values = (values >> (first & 7)) & (1 << self.bits) - 1
-        return values + (groups << self.bits)
+
+class TiedHead(nn.Module):
+    """An output layer that shares its rows with a ``TableEmbedding``.
+
+    Args:
+        embedding: The rows, which are not parameters of this module.
+        bias: What is added to the logits, ``(N,)``; None for nothing.
+
+    Attributes:
+        bias: As given.
+    """
+
+    embedding: TableEmbedding
+    bias: nn.Parameter | None
+
+    def __init__(self, embedding: TableEmbedding, bias: nn.Parameter | None = None) -> None:
+        super().__init__()
+        self.__dict__["embedding"] = embedding  # no child, whose state would be there twice
+        self.register_parameter("bias", bias)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The decoded table, ``(N, D)``, made anew each time."""
+        return self.embedding.weight
+
+    @property
+    def in_features(self) -> int:
+        """D."""
+        return self.embedding.embedding_dim
+
+    @property
+    def out_features(self) -> int:
+        """N."""
+        return self.embedding.num_embeddings
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Returns logits ``(..., N)`` of vectors ``(..., D)``."""
+        logits = self.embedding.logits(input)
+        return logits if self.bias is None else logits + self.bias
+
+    def extra_repr(self) -> str:
+        """Returns the sizes."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class TableHead(TableEmbedding):
+    """An output layer with a compressed table of its own."""
+
+    bias: nn.Parameter | None
+
+    def __init__(self, *sizes, bias: nn.Parameter | None = None, **settings) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(*sizes, **settings)
+        self.register_parameter("bias", bias)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Returns logits ``(..., N)`` of vectors ``(..., D)``."""
+        logits = self.logits(input)
+        return logits if self.bias is None else logits + self.bias
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The decoded table, ``(N, D)``, made anew each time."""
+        return super().forward(torch.arange(self.num_embeddings, device=self._place.device))
+
+
+def _trained_parts(table: SingleTable) -> dict[str, np.ndarray]:
+    """Returns what may be trained of a table, by name."""
+    if isinstance(table, CodeTable):
+        return {"codebook": table.codewords}
+    parts = {"axes": table.residual.axes, "mean": table.residual.mean}
+    if table.additive is not None:
+        parts["codebook"] = table.additive.codewords
+    return parts

@@ -1,113 +1,287 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, InputError
+from nncompress.errors import FormatError
 from tests.embedding.residual_tables import random_table
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
+
+from nncompress.embedding.bridges.torch_module import TableEmbedding, TableHead, TiedHead
+from nncompress.embedding.bridges.torch_rows import TableRows
+
+KINDS = [(32, 16), (5, 11), (3, 300), (1, 65_536), "residual", "both", "blocks"]
 
 
-@pytest.fixture(params=[(32, 16), (5, 11), (3, 300), (1, 65_536)])
+def table_of(kind, random):
+    if isinstance(kind, tuple):
+        m, k = kind
+        codes = random.integers(k, size=(70, m))
+        return CompressedEmbedding.from_codes(codes, random.normal(size=(m * k, 9)))
+    block_rows = 4 if kind == "blocks" else 1
+    table = random_table(random, kind == "both", block_rows=block_rows, codebook_bits=8)
+    return CompressedEmbedding.of_table(table, None)
+
+
+@pytest.fixture(params=KINDS, ids=str)
 def embedding(request, random):
-    m, k = request.param
-    codes = random.integers(k, size=(90, m))
-    return CompressedEmbedding.from_codes(codes, random.normal(size=(m * k, 6)))
+    return table_of(request.param, random)
+
+
+@pytest.fixture(params=[(5, 11), "residual", "both"], ids=str)
+def few(request, random):
+    return table_of(request.param, random)
+
+
+def plain_of(embedding, **settings):
+    rows = torch.from_numpy(embedding.to_numpy())
+    return torch.nn.Embedding.from_pretrained(rows, **settings)
+
+
+def close(one, other):
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_it_stands_in_the_place_of_an_embedding(embedding):
-    module = embedding.to_torch()
-    plain = torch.nn.Embedding.from_pretrained(torch.from_numpy(embedding.to_numpy()))
-    for shape in [(), (4,), (2, 3), (0,), (2, 0, 3)]:
-        ids = torch.randint(90, shape)
-        assert module(ids).shape == plain(ids).shape
-        torch.testing.assert_close(module(ids), plain(ids), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(module(ids.int()), module(ids))
-    assert (module.num_embeddings, module.embedding_dim) == (90, 6)
-    torch.testing.assert_close(module.weight, plain.weight, atol=1e-5, rtol=1e-5)
-    assert not module.codebook.requires_grad
-    assert "90, 6" in repr(module)
-    model = torch.nn.Sequential(module, torch.nn.Linear(6, 2))
-    assert model(torch.tensor([[1, 2]])).shape == (1, 2, 2)
-
-
-def test_its_state_is_saved_and_taken_over(embedding, tmp_path):
-    module = embedding.to_torch()
-    torch.save(module.state_dict(), tmp_path / "x.pt")
-    other = type(module)(90, 6, module.num_codebooks, module.bits)
-    other.load_state_dict(torch.load(tmp_path / "x.pt", weights_only=True))
-    ids = torch.arange(90)
-    assert (other(ids) == module(ids)).all()
-
-
-def test_gradients_reach_the_codebook(embedding):
-    module = embedding.to_torch(trainable=True).double()
-    ids = torch.tensor([3, 3, 8])
-    aim = torch.randn(3, 6, dtype=torch.float64)
-    ((module(ids) - aim) ** 2).sum().backward()
-    codes = embedding.table.codes(np.array([3, 3, 8])).astype(int)
-    size = 1 << module.bits
-    expected = np.zeros(module.codebook.shape)
-    error = 2 * (module(ids) - aim).detach().numpy()
-    for i in range(3):
-        for m in range(codes.shape[1]):
-            expected[m * size + codes[i, m]] += error[i]
-    np.testing.assert_allclose(module.codebook.grad.numpy(), expected, atol=1e-6)
-    optimizer = torch.optim.SGD(module.parameters(), 0.01)
-    before = ((module(ids) - aim) ** 2).sum().item()
-    optimizer.step()
-    assert ((module(ids) - aim) ** 2).sum().item() < before
-
-
-@pytest.mark.parametrize("additive", [False, True])
-@pytest.mark.parametrize("block_rows", [1, 4])
-def test_residuals_are_looked_up_too(random, additive, block_rows):
-    table = random_table(random, additive, block_rows=block_rows, codebook_bits=8)
-    embedding = CompressedEmbedding.of_table(table, None)
-    module = embedding.to_torch()
-    plain = torch.nn.Embedding.from_pretrained(torch.from_numpy(embedding.to_numpy()))
+    module, plain = embedding.to_torch(), plain_of(embedding)
     for shape in [(), (4,), (2, 3), (0,), (2, 0, 3)]:
         ids = torch.randint(70, shape)
         assert module(ids).shape == plain(ids).shape
-        torch.testing.assert_close(module(ids), plain(ids), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(module(ids.int()), module(ids))
-    torch.testing.assert_close(module.weight, plain.weight, atol=1e-4, rtol=1e-4)
-    assert module.double()(torch.tensor([1])).dtype == torch.float64
-    assert not any(parameter.requires_grad for parameter in module.parameters())
+        close(module(ids), plain(ids))
+    close(module(ids.int()), module(ids))
+    assert (module.num_embeddings, module.embedding_dim) == (70, 9)
+    close(module.weight, plain.weight)
     assert "70, 9" in repr(module)
-    for bad in (-1, 70):
-        with pytest.raises(IndexError):
-            module(torch.tensor([1, bad]))
+    model = torch.nn.Sequential(module, torch.nn.Linear(9, 2))
+    assert model(torch.tensor([[1, 2]])).shape == (1, 2, 2)
+    assert not list(module.parameters())
 
 
-@pytest.mark.parametrize("additive", [False, True])
-def test_the_state_of_residuals_is_saved_and_taken_over(random, tmp_path, additive):
-    table = random_table(random, additive)
-    module = CompressedEmbedding.of_table(table, None).to_torch()
+@pytest.mark.parametrize("bad", [-1, 70, 1 << 40])
+@pytest.mark.parametrize("state", ["codes", "decoded", "trained", "added"])
+def test_a_row_that_is_not_there_is_refused_as_an_embedding_refuses_it(few, state, bad):
+    module = few.to_torch(trainable=state == "trained")
+    if state == "decoded":
+        module.keep_decoded()
+    if state == "added":
+        module.resize(72)
+        bad = bad + 2 if bad == 70 else bad
+    for layer in (module, plain_of(few)):
+        with pytest.raises(IndexError, match="index out of range in self"):
+            layer(torch.tensor([1, bad]))
+
+
+def test_rows_that_are_kept_are_the_rows_whatever_was_asked_for_before(random, monkeypatch):
+    monkeypatch.setattr("nncompress.embedding.bridges.torch_rows._LEAST_KEPT", 12)
+    embedding = table_of("residual", random)
+    module, plain = embedding.to_torch(), plain_of(embedding)
+    for _ in range(60):
+        ids = torch.from_numpy(random.integers(70, size=random.integers(1, 30)))
+        close(module(ids), plain(ids))
+    (kept,) = module._rows._kept.values()
+    assert len(kept._values) == 18  # a quarter of 70
+
+
+def test_rows_asked_for_in_inference_mode_are_there_outside_of_it(few):
+    module, plain = few.to_torch(), plain_of(few)
+    with torch.inference_mode():
+        module(torch.tensor([1, 2]))
+    close(module(torch.tensor([2, 3])), plain(torch.tensor([2, 3])))
+    with torch.inference_mode():
+        close(module(torch.tensor([3, 4])), plain(torch.tensor([3, 4])))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_what_is_returned_has_the_type_of_the_module(few, dtype):
+    module, plain = few.to_torch().to(dtype), plain_of(few).to(dtype)
+    ids = torch.tensor([[1, 5], [69, 1]])
+    assert module(ids).dtype == dtype
+    torch.testing.assert_close(module(ids), plain(ids), atol=1e-4, rtol=1e-2)
+    assert module.nnc.dtype == torch.uint8
+
+
+def test_its_state_is_saved_and_taken_over(few, tmp_path):
+    module = few.to_torch()
     torch.save(module.state_dict(), tmp_path / "x.pt")
     state = torch.load(tmp_path / "x.pt", weights_only=True)
-    sizes = (3, 4) if additive else ()
-    other = type(module)(70, 9, *sizes)
-    assert (other(torch.arange(70)) == 0).all()
+    assert list(state) == ["nnc"]
+    other = TableEmbedding(len(module.nnc), 70, 9)
     other.load_state_dict(state)
     assert (other(torch.arange(70)) == module(torch.arange(70))).all()
-    with pytest.raises(InputError, match=r"of a table of shape \(70, 9\); the module .*\(70, 8\)"):
-        type(module)(70, 8).set_extra_state(state["_extra_state"])
-    with pytest.raises(InputError, match="wanted a residual stage"):
-        other.set_extra_state(state["_extra_state"][:-1])
+    with pytest.raises(
+        InputError, match=r"of a table of shape \(70, 9\); the module is .*\(70, 8"
+    ):
+        TableEmbedding(len(module.nnc), 70, 8).load_state_dict(state)
+    damaged = state["nnc"].clone()
+    damaged[-1] ^= 1
+    with pytest.raises(FormatError):
+        other.load_state_dict({"nnc": damaged})
+    with pytest.raises(InputError, match="no table yet; load a state"):
+        TableEmbedding(0, 70, 9)(torch.tensor([1]))
 
 
-def test_gradients_pass_residuals_by(random):
-    table = random_table(random, True)
-    module = CompressedEmbedding.of_table(table, None).to_torch(trainable=True)
-    plain = CompressedEmbedding.of_table(table.additive, None).to_torch(trainable=True)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_it_is_copied_and_pickled_as_modules_are(few, copied):
+    module = torch.nn.Sequential(few.to_torch())
+    other = copied(module)
+    assert (other(torch.arange(70)) == module(torch.arange(70))).all()
+
+
+def test_gradients_reach_the_codebook(random):
+    embedding = table_of((5, 11), random)
+    module = embedding.to_torch(trainable=True).double()
     ids = torch.tensor([3, 3, 8])
-    error = module(ids).detach()
+    aim = torch.randn(3, 9, dtype=torch.float64)
+    ((module(ids) - aim) ** 2).sum().backward()
+    codes = embedding.table.codes(np.array([3, 3, 8])).astype(int)
+    expected = np.zeros(module.codebook.shape)
+    error = 2 * (module(ids) - aim).detach().numpy()
+    for i in range(3):
+        for m in range(5):
+            expected[m * 16 + codes[i, m]] += error[i]
+    np.testing.assert_allclose(module.codebook.grad.numpy(), expected, atol=1e-6)
+
+
+def test_gradients_reach_the_axes(random):
+    embedding = table_of("residual", random)
+    module = embedding.to_torch(trainable=True)
+    ids = torch.tensor([3, 3, 8])
+    error = torch.randn(3, 9)
     module(ids).backward(error)
-    plain(ids).backward(error)
-    torch.testing.assert_close(module.additive.codebook.grad, plain.codebook.grad)
+    axes, mean = embedding.table.residual.axes, embedding.table.residual.mean
+    rows = embedding.to_numpy()[[3, 3, 8]]
+    coordinates = (rows - mean) @ np.linalg.pinv(axes)
+    close(module.axes.grad, torch.from_numpy(coordinates.T) @ error)
+    close(module.mean.grad, error.sum(dim=0))
 
 
-def test_residuals_alone_are_not_trained(random):
-    embedding = CompressedEmbedding.of_table(random_table(random, False), None)
-    with pytest.raises(InputError, match="residuals alone, which has no codebook to train"):
-        embedding.to_torch(trainable=True)
+def test_training_comes_nearer_and_is_saved(few):
+    module = few.to_torch(trainable=True)
+    ids, aim = torch.arange(70), torch.randn(70, 9)
+    optimizer = torch.optim.Adam(module.parameters(), 0.01)
+    losses = []
+    for _ in range(5):
+        loss = ((module(ids) - aim) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    shapes = {k: tuple(v.shape) for k, v in module.named_parameters()}
+    other = TableEmbedding(len(module.nnc), 70, 9, trained=shapes)
+    other.load_state_dict(module.state_dict())
+    assert torch.equal(other(ids), module(ids))
+    with pytest.raises(InputError, match="the codebook is trained"):
+        module.keep_decoded()
+    module.train_codebook(False)
+    assert not module(ids).requires_grad
+
+
+def test_the_padding_row_has_no_gradient(few):
+    module = TableEmbedding.of(few, trainable=True, padding_idx=3)
+    module(torch.tensor([3, 3])).sum().backward()
+    assert all((p.grad == 0).all() for p in module.parameters())
+    module(torch.tensor([3, 4])).sum().backward()
+    assert any((p.grad != 0).any() for p in module.parameters())
+    module.resize(3)
+    assert module.padding_idx is None
+
+
+def test_a_longer_table_has_rows_that_are_trained(few):
+    module, plain = few.to_torch(), plain_of(few)
+    module.resize(73)
+    assert module.num_embeddings == 73
+    close(module.weight[:70], plain.weight)
+    close(module.weight[70:], plain.weight.mean(dim=0).expand(3, -1))
+    module(torch.tensor([[1, 72]])).sum().backward()
+    assert module.added.grad[:, 0].tolist() == [0, 0, 1]
+    module.resize(72)
+    assert module.added.shape == (2, 9)
+    other = TableEmbedding(len(module.nnc), 70, 9, num_added=2)
+    other.load_state_dict(module.state_dict())
+    assert torch.equal(other.weight, module.weight)
+
+
+def test_a_shorter_table_keeps_the_rows_before(few):
+    pytest.importorskip("numba")
+    module, plain = few.to_torch(), plain_of(few)
+    module.resize(37)
+    assert module.num_embeddings == 37
+    close(module.weight, plain.weight[:37])
+    with pytest.raises(InputError, match="0 rows; wanted at least 1"):
+        module.resize(0)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_rows_that_were_added_are_encoded_as_the_others_are(random, kept):
+    pytest.importorskip("numba")
+    embedding = table_of("residual", random)
+    module = embedding.to_torch()
+    module.resize(72)
+    new = torch.from_numpy(embedding.to_numpy()[[4, 5]])
+    with torch.no_grad():
+        module.added.copy_(new)
+    if kept:
+        module.keep_decoded()
+    module.encode_added()
+    assert module.added is None
+    assert module.num_embeddings == 72
+    expected = embedding.add(None, new.numpy()).to_numpy()
+    close(module.weight, torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize("state", ["codes", "decoded", "added", "trained"])
+def test_logits_of_a_tied_head_are_those_of_the_decoded_table(embedding, state):
+    module = embedding.to_torch(trainable=state == "trained")
+    if state == "decoded":
+        module.keep_decoded()
+    if state == "added":
+        module.resize(73)
+    head = TiedHead(module, torch.nn.Parameter(torch.randn(module.num_embeddings)))
+    plain = torch.nn.functional.linear
+    for shape in [(9,), (2, 9), (3, 5, 9)]:
+        hidden = torch.randn(shape, requires_grad=True)
+        logits = head(hidden)
+        expected = plain(hidden, module.weight, head.bias)
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+        error = torch.randn_like(logits)
+        (own,) = torch.autograd.grad(logits, hidden, error, retain_graph=True)
+        (wanted,) = torch.autograd.grad(expected, hidden, error)
+        torch.testing.assert_close(own, wanted, atol=1e-5, rtol=1e-5)
+    assert (head.in_features, head.out_features) == (9, module.num_embeddings)
+    assert [name for name, _ in head.named_parameters()] == ["bias"]
+    assert not head.state_dict().keys() - {"bias"}
+
+
+def test_a_head_may_have_a_table_of_its_own(few):
+    data = few.to_torch().nnc
+    head = TableHead(len(data), 70, 9)
+    head.load_state_dict({"nnc": data})
+    hidden = torch.randn(3, 9)
+    close(head(hidden), hidden @ torch.from_numpy(few.to_numpy()).T)
+    close(head.weight, torch.from_numpy(few.to_numpy()))
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_it_compiles_without_a_break(random, trainable):
+    embedding = table_of("both", random)
+    module = embedding.to_torch(trainable=trainable)
+    model = torch.nn.Sequential(module, TiedHead(module))
+    ids = torch.randint(70, (3, 4))
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    close(compiled(ids), model(ids))
+
+
+def test_the_table_of_a_module_that_is_gone_is_gone_too(few):
+    module = few.to_torch()
+    number = module._rows.number
+    from nncompress.embedding.bridges.torch_rows import _tables
+
+    assert isinstance(_tables[number], TableRows)
+    del module
+    assert number not in _tables

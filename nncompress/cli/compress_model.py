@@ -1,0 +1,156 @@
+"""Compressing a model's folder, as ``nncompress compress`` does where it is given one."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nncompress.cli.plan_arguments import plan_of
+from nncompress.cli.printing import format_bytes, format_seconds, print_facts
+from nncompress.errors import InputError
+
+if TYPE_CHECKING:
+    from nncompress.machine import Machine
+    from nncompress.models.compressing import CompressedModel
+    from nncompress.models.model_gate import ModelGate
+    from nncompress.plan import Plan
+
+# What is for a table alone, and what the flag is where nothing was given.
+_OF_TABLES = {
+    "words": None, "tensor": None, "limit": None, "prune": False, "work": None, "curve": None,
+}  # fmt: skip
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that are for a model's folder alone."""
+    add = parser.add_argument
+    add("--head", action="append", default=[], metavar="TENSOR",
+        help="of a model's folder: an output layer to compress too, by the name of its tensor; "
+        "one that shares the input embeddings goes on sharing them without")  # fmt: skip
+    add("--untie", action="store_true",
+        help="of a model's folder: leave an output layer that shares the input embeddings as it "
+        "was, which adds a matrix")  # fmt: skip
+
+
+def refuse_model_arguments(arguments: argparse.Namespace) -> None:
+    """Refuses arguments that are for a model's folder alone.
+
+    Raises:
+        InputError: There are some.
+    """
+    for name in ("head", "untie"):
+        if getattr(arguments, name):
+            raise InputError(
+                f"--{name} is for a model's folder that becomes a folder, and {arguments.input} "
+                f"becomes the file {arguments.output}; leave it out"
+            )
+
+
+def is_for_model(arguments: argparse.Namespace) -> bool:
+    """Tells whether a model's folder is to become a folder, and not a table of it a file."""
+    from nncompress.models.folder import is_model_folder
+
+    return arguments.output.suffix != ".nnc" and is_model_folder(arguments.input)
+
+
+def run_model(arguments: argparse.Namespace) -> None:
+    """Compresses a model's folder.
+
+    Raises:
+        InputError: Something given cannot be used.
+        NotGoodEnough: What is required is not reached.
+        OutputError: The folder cannot be written.
+    """
+    from nncompress.evaluate.requirements import Requirements
+    from nncompress.machine import Machine
+    from nncompress.models.compressing import compress_folder
+    from nncompress.models.evaluation import Tasks
+    from nncompress.models.model_gate import ModelGate
+    from nncompress.sources.frequencies import has_frequencies
+    from nncompress.sources.weights import load_weights
+
+    for name, unset in _OF_TABLES.items():
+        if getattr(arguments, name) != unset:
+            raise InputError(
+                f"--{name} is for a table, and {arguments.input} is a model's folder; leave it "
+                "out, or write one table of it to a file that ends in .nnc"
+            )
+    tasks = Tasks(tuple(arguments.pairs or ()), arguments.sts, arguments.text)
+    gate = ModelGate(Requirements.parse(arguments.require), arguments.find, tasks)
+    plan = plan_of(
+        arguments, has_weights=arguments.weights is not None,
+        by_frequency=has_frequencies(arguments.frequencies, arguments.corpus, False),
+    )  # fmt: skip
+    machine = Machine(arguments.gpu, arguments.threads)
+    if arguments.dry_run:
+        _tell(arguments, plan, machine, gate)
+        return
+    model = compress_folder(
+        arguments.input, arguments.output, plan, machine, gate,
+        heads=tuple(arguments.head), untie=arguments.untie,
+        weights=None if arguments.weights is None else load_weights(arguments.weights),
+        frequencies=arguments.frequencies, corpus=arguments.corpus,
+        report=None if arguments.json else print,
+    )  # fmt: skip
+    _print(arguments, model)
+
+
+def _print(arguments: argparse.Namespace, model: "CompressedModel") -> None:
+    (table_before, table_after), (before, after) = model.table_bytes, model.folder_bytes
+    facts: dict[str, object] = {
+        "tables": [
+            {"tensor": slot.tensor, "rows": slot.num_rows, "columns": slot.dim,
+             "bits_per_dim": 8 * size / (slot.num_rows * slot.dim)}
+            for slot, size in model.sizes.items()
+        ],
+        "table_bytes": table_after, "table_bytes_before": table_before,
+        "folder_bytes": after, "folder_bytes_before": before,
+        "shared_with": list(model.shared_with), "untied": model.untied,
+        "quality": model.report.facts,
+    }  # fmt: skip
+    lines = {
+        slot.tensor: f"{slot.num_rows:,} x {slot.dim}, {size:,} bytes, "
+        f"{8 * size / (slot.num_rows * slot.dim):.4g} bits a dimension"
+        for slot, size in model.sizes.items()
+    }
+    for name in model.shared_with:
+        lines[name] = "as it was" if model.untied else "shares the rows"
+    lines |= model.report.lines
+    lines["tables"] = f"{format_bytes(table_after)} of {format_bytes(table_before)}"
+    lines["folder"] = f"{format_bytes(after)} of {format_bytes(before)}"
+    lines["next"] = "import nncompress.hf, and load the folder as ever"
+    print_facts(arguments, facts, lines)
+
+
+def _tell(
+    arguments: argparse.Namespace, plan: "Plan", machine: "Machine", gate: "ModelGate"
+) -> None:
+    """Prints what compressing would take."""
+    from nncompress.models.forecast import forecast_model
+    from nncompress.sources.weights import load_weights
+
+    if gate.requirements or gate.tasks.flags:
+        raise InputError(
+            "a dry run measures nothing; leave --dry-run out, or --require, --find, --pairs, "
+            "--sts and --text"
+        )
+    weights = None if arguments.weights is None else load_weights(arguments.weights)
+    expected, before, after = forecast_model(
+        Path(arguments.input), arguments.output, plan, machine,
+        heads=tuple(arguments.head), untie=arguments.untie, weights=weights,
+        frequencies=arguments.frequencies, corpus=arguments.corpus,
+    )  # fmt: skip
+    facts: dict[str, object] = {
+        "table_bytes": expected.file_bytes,
+        "folder_bytes": after,
+        "folder_bytes_before": before,
+        "seconds": round(expected.seconds, 1),
+        "memory_bytes": expected.memory_bytes,
+    }
+    lines = {
+        "tables": f"{format_bytes(expected.file_bytes)} of "
+        f"{format_bytes(expected.source_bytes)} in float32",
+        "folder": f"{format_bytes(after)} of {format_bytes(before)}",
+        "time": "about " + format_seconds(expected.seconds),
+        "memory": "about " + format_bytes(expected.memory_bytes),
+    }
+    print_facts(arguments, facts, lines)

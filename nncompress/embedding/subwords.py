@@ -1,0 +1,95 @@
+"""What a compressed table allows whose rows are words and the buckets of their n-grams."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nncompress.embedding.joining import aligned_rows, part_of
+from nncompress.embedding.keys import Key, Keys
+from nncompress.embedding.sharded_table import ShardedTable, Table
+from nncompress.embedding.subword_extras import NAMES, to_extras
+from nncompress.errors import InputError
+from nncompress.sources.subword_rows import SubwordRows
+
+
+def searched_rows(table: Table, subwords: SubwordRows | None) -> Table:
+    """Returns the rows that may be among the nearest words: all but the buckets' at the end.
+
+    Args:
+        table: All rows.
+        subwords: What rows are of n-grams; None: none are.
+    """
+    if subwords is None or isinstance(table, ShardedTable) or not subwords.num_words:
+        return table
+    if table.num_rows > subwords.num_words + subwords.num_buckets:  # words were added
+        return table
+    aligned = aligned_rows(table)
+    last = -(-subwords.num_words // aligned) * aligned
+    return part_of(table, 0, last) if last < table.num_rows else table
+
+
+def check_search(subwords: SubwordRows | None) -> None:
+    """Refuses a search among rows that are no words' vectors.
+
+    Raises:
+        InputError: Words' rows lie apart from those of their n-grams.
+    """
+    if subwords is not None and not subwords.composed and subwords.ngrams.has_any:
+        raise InputError(
+            "the words of this classifier are sums of rows, none of which is a word's vector to "
+            "search among; wanted similarity, or the vectors of the words that are meant"
+        )
+
+
+def check_growth(subwords: SubwordRows | None, extras: Mapping[str, np.ndarray]) -> None:
+    """Refuses more rows where what goes with rows has no place for them.
+
+    Raises:
+        InputError: There is no place.
+    """
+    _refuse_others(extras)
+    if subwords is not None and subwords.classifier is not None:
+        raise InputError("a classifier's words are those that it was trained on; add none")
+
+
+def chosen_keys(
+    keys: Keys,
+    wanted: Iterable[Key],
+    subwords: SubwordRows | None,
+    extras: Mapping[str, np.ndarray],
+) -> tuple[Iterable[Key], dict[str, np.ndarray]]:
+    """Returns the keys of a smaller table, and what goes with its rows.
+
+    Args:
+        keys: The keys of the table's rows.
+        wanted: Words, or row numbers.
+        subwords: What rows are of n-grams; None: none are.
+        extras: What goes with all rows.
+
+    Raises:
+        InputError: What goes with the rows cannot go with some of them, or a row of n-grams is
+            wanted, or nothing that the table has.
+    """
+    _refuse_others(extras)
+    if subwords is None:
+        return wanted, {}
+    if subwords.classifier is not None:
+        raise InputError("a classifier needs all of its rows; wanted it as it is")
+    present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
+    if not present:
+        raise InputError("none of the keys is in the table; wanted at least one that is")
+    buckets = range(subwords.num_words, subwords.num_words + subwords.num_buckets)
+    for row in keys.rows(present):
+        if row in buckets:
+            raise InputError(f"row {row} is of n-grams, whose rows all stay; wanted words' rows")
+    return [*present, *buckets], to_extras(replace(subwords, num_words=len(present)))
+
+
+def _refuse_others(extras: Mapping[str, np.ndarray]) -> None:
+    others = sorted(extras.keys() - NAMES)
+    if others:
+        raise InputError(
+            f"the table has {', '.join(others)} beside its rows, which cannot go with others; "
+            "wanted it as it is"
+        )

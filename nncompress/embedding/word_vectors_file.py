@@ -1,0 +1,222 @@
+"""Writing words and their decoded rows in the formats of word2vec and GloVe."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from nncompress.embedding.decoded_rows import DecodedRows
+from nncompress.embedding.keys import Key
+from nncompress.embedding.row_attributes import row_attributes
+from nncompress.embedding.sharded_table import Table
+from nncompress.errors import InputError
+from nncompress.formats.files import atomic_paths, check_output
+from nncompress.progress import progress_bar
+
+_BREAKS = "\t\n\r"
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
+_ROWS_AT_ONCE = 4_096
+
+
+class WordRows(Protocol):
+    """A compressed embedding, as far as it is written."""
+
+    table: Table
+    extras: dict[str, np.ndarray]
+
+    @property
+    def has_words(self) -> bool:
+        """Whether rows have words."""
+
+    @property
+    def index_to_key(self) -> Sequence[Key]:
+        """Each row's word, or its number if it has none."""
+
+    @property
+    def vectors(self) -> DecodedRows:
+        """The rows, decoded when they are asked for."""
+
+
+def save_word2vec_format(
+    embedding: WordRows,
+    fname: str | os.PathLike,
+    fvocab: str | os.PathLike | None = None,
+    binary: bool = False,
+    total_vec: int | None = None,
+    write_header: bool = True,
+    prefix: str = "",
+    append: bool = False,
+    sort_attr: str = "count",
+) -> None:
+    """Writes words and decoded rows as word2vec does; without words, the rows' numbers.
+
+    Numbers in text have as many digits as float32 needs. Files appear whole, or stay as they are.
+
+    Args:
+        embedding: The table.
+        fname: The file.
+        fvocab: A file for the words and their ``sort_attr``, in the same directory; None for none.
+        binary: Whether numbers are written as they are in memory, and not as text.
+        total_vec: The number of rows that the first line tells; None for that which is written.
+        write_header: Whether there is a first line, with the numbers of rows and columns. GloVe's
+            files have none.
+        prefix: What is put before each word.
+        append: Whether rows are added to what is in the files, which takes ``write_header=False``
+            where there is something.
+        sort_attr: The name of the array in ``extras`` by which rows are sorted, the largest first.
+            Without a ``"count"`` rows stay in their order.
+
+    Raises:
+        InputError: The format cannot hold a word, there is no such array, or settings do not go
+            together.
+        OutputError: A file cannot be written.
+    """
+    path = Path(fname)
+    rows, words = named_rows(embedding)
+    values = _attribute(embedding, sort_attr, fvocab is not None)
+    if values is not None:
+        order = np.argsort(-values[rows].astype(np.float64), kind="stable")
+        rows, words = rows[order], [words[place] for place in order.tolist()]
+    words = [prefix + word for word in words]
+    check_output(path)
+    refuse_words_file(path, words, " " if write_header or binary else "")
+    total = len(rows) if total_vec is None else total_vec
+    if isinstance(total, bool) or not isinstance(total, (int, np.integer)) or total < 0:
+        raise InputError(f"total_vec is {total_vec!r}; wanted a number of rows")
+    if append and write_header and path.exists() and path.stat().st_size:
+        raise InputError(
+            f"append=True adds rows to {path}, which has begun; wanted write_header=False with it"
+        )
+    paths = [path]
+    if fvocab is not None:
+        paths.append(Path(fvocab))
+        check_output(fvocab)
+        if os.path.realpath(fvocab) == os.path.realpath(path):
+            raise InputError(f"fvocab is {fvocab}, where the rows go; wanted another name")
+    with atomic_paths(*paths) as temporaries:
+        for final, temporary in zip(paths, temporaries, strict=True):
+            if append and final.exists():
+                shutil.copyfile(final, temporary)
+        if values is not None:
+            for temporary in temporaries[1:]:
+                with temporary.open("ab") as file:
+                    pairs = zip(words, values[rows].tolist(), strict=True)
+                    file.writelines(f"{word} {value}\n".encode() for word, value in pairs)
+        with temporaries[0].open("ab") as file:
+            header = f"{total} {embedding.table.dim}\n" if write_header else ""
+            write_rows(file, header, embedding.vectors, rows, words, binary=binary)
+
+
+def named_rows(embedding: WordRows) -> tuple[np.ndarray, list[str]]:
+    """Returns the rows that are written and their words; without any words, their numbers.
+
+    Rows without a word are left out where others have one, which a warning says.
+    """
+    num_rows = embedding.table.num_rows
+    if not embedding.has_words:
+        return np.arange(num_rows), [str(row) for row in range(num_rows)]
+    named = [(r, key) for r, key in enumerate(embedding.index_to_key) if isinstance(key, str)]
+    if len(named) < num_rows:
+        warnings.warn(f"{num_rows - len(named)} rows without a word are left out", stacklevel=3)
+    return np.array([row for row, _ in named], dtype=np.int64), [word for _, word in named]
+
+
+def refuse_words_file(path: Path, words: list[str], characters: str) -> None:
+    """Refuses a file's name, or words that it cannot hold.
+
+    Args:
+        path: The file of words and rows.
+        words: The words.
+        characters: What they cannot hold beside tabs and line breaks.
+
+    Raises:
+        InputError: The name says that the file is compressed, or a word has such a character.
+    """
+    if path.suffix in _COMPRESSED:
+        raise InputError(
+            f"{path} would not be compressed, as its name says; wanted one without {path.suffix}"
+        )
+    refuse_words(words, _BREAKS + characters, "word2vec" if characters else "glove")
+
+
+def refuse_words(words: list[str], characters: str, what: str) -> None:
+    """Refuses words with some characters.
+
+    Args:
+        words: The words.
+        characters: The characters.
+        what: What cannot hold them, as the message says it.
+
+    Raises:
+        InputError: A word has one.
+    """
+    for word in words:
+        if any(character in word for character in characters):
+            raise InputError(
+                f"the word {word!r} holds a character that {what} cannot; wanted none of "
+                f"{', '.join(map(repr, characters))}, so export to npy or gensim"
+            )
+
+
+def write_rows(
+    file: BinaryIO,
+    header: str,
+    vectors: DecodedRows,
+    rows: np.ndarray,
+    words: list[str],
+    *,
+    binary: bool,
+) -> None:
+    """Writes a first line, and words and rows, a line each.
+
+    Args:
+        file: The file.
+        header: The first line, or nothing.
+        vectors: The table's rows.
+        rows: Numbers of the rows, int64.
+        words: The word of each.
+        binary: Whether numbers are written as they are in memory; otherwise as the shortest text
+            that float32 is read back from.
+    """
+    file.write(header.encode())
+    for names, block in blocks_of(vectors, rows, words):
+        if binary:
+            lines = [n.encode() + b" " + v.tobytes() for n, v in zip(names, block, strict=True)]
+        else:
+            with np.printoptions(legacy=False):  # in which str of float32 may lack digits
+                lines = [
+                    f"{name} {' '.join(map(str, vector))}".encode()
+                    for name, vector in zip(names, block, strict=True)
+                ]
+        file.write(b"\n".join([*lines, b""]))
+
+
+def blocks_of(
+    vectors: DecodedRows, rows: np.ndarray, words: list[str]
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Goes through rows and their words: yields words and rows, float32 ``(n, D)``."""
+    with progress_bar(len(rows), "Writing rows") as bar:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            block = slice(start, start + _ROWS_AT_ONCE)
+            yield words[block], vectors[rows[block]]
+            bar.update(len(rows[block]))
+
+
+def _attribute(embedding: WordRows, name: str, wanted: bool) -> np.ndarray | None:
+    """Returns the attribute that rows are sorted by; None where there is none by default."""
+    values = row_attributes(embedding.extras, embedding.table.num_rows).get(name)
+    if values is None and (wanted or name != "count"):
+        raise InputError(
+            f"the table has no {name!r} beside its rows; wanted emb.extras[{name!r}] = an array "
+            "with a number for each"
+        )
+    if values is not None and (values.ndim != 1 or values.dtype.kind not in "iuf"):
+        raise InputError(
+            f"{name!r} is of type {values.dtype} and shape {values.shape}; wanted a number for "
+            "each row to sort them by"
+        )
+    return values

@@ -1,0 +1,103 @@
+"""What was measured of a compressed table or model, as numbers and as lines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nncompress.evaluate.bootstrap import COVERAGE, Figure
+
+# Figures of rows and of token distributions, and how lines call them.
+_TITLES = {
+    "error": "relative error",
+    "cosine": "mean cosine",
+    "cosine_worst": "cosine, worst 1%",
+    "recall": "neighbours kept at 10",
+    "kl": "KL divergence",
+}
+# How scores change: by points of 100, or by a factor.
+_POINTS, _RATIO = "points", "times"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a task makes of the original and of the compressed table or model.
+
+    Attributes:
+        task: ``"pairs"`` (word similarity), ``"sts"`` (sentence similarity) or ``"perplexity"``.
+        data: The name of the file that it was measured on.
+        original: The original's score: for pairs and sts 100 times Spearman's correlation with
+            people's scores, for perplexity the perplexity.
+        compressed: The same of the compressed one.
+        change: What became of it: for pairs and sts the difference in points, compressed minus
+            original; for perplexity the compressed one over the original.
+        items: What it was measured on, such as "1,500 pairs".
+    """
+
+    task: str
+    data: str
+    original: Figure
+    compressed: Figure
+    change: Figure
+    items: str
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The same by name."""
+        figures = {name: getattr(self, name).facts for name in ("original", "compressed")}
+        how = "ratio" if self.task == "perplexity" else "difference"
+        return {
+            "task": self.task, "data": self.data, "measured_on": self.items, **figures,
+            how: self.change.facts,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        change, unit = self.change, _RATIO if self.task == "perplexity" else _POINTS
+        form = "{:.4f}" if unit == _RATIO else "{:+.2f}"
+        value, low, high = (form.format(y) for y in (change.value, change.low, change.high))
+        return (
+            f"{self.compressed.value:.2f}, the original {self.original.value:.2f}: "
+            f"{value} {unit} ({low} to {high}), {self.items}"
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Attributes:
+        figures: By name: ``error``, ``cosine``, ``cosine_worst`` and ``recall`` of a table's rows
+            (see ``row_comparison.RowComparison``), ``kl`` of a language model. ``recall`` is
+            missing where there are too few rows.
+        scores: Of tasks.
+        basis: What the figures of rows were measured on.
+    """
+
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    basis: str = ""
+
+    def with_tasks(self, scores: tuple[Score, ...], **figures: Figure) -> "Report":
+        """Returns the report with more in it."""
+        return Report({**self.figures, **figures}, self.scores + scores, self.basis)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The same by name, for JSON."""
+        return {
+            **{name: figure.facts for name, figure in self.figures.items()},
+            "scores": [score.facts for score in self.scores],
+            "measured_on": self.basis,
+            "interval": COVERAGE,
+        }
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """The same as lines to print, by what stands before them."""
+        lines = {
+            _TITLES[name]: f"{y.value:.5g} ({y.low:.5g} to {y.high:.5g})"
+            for name, y in self.figures.items()
+        }
+        if self.basis:
+            lines["measured on"] = self.basis
+        for score in self.scores:
+            lines[f"{score.task}, {score.data}"] = str(score)
+        return lines

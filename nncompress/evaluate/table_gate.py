@@ -1,0 +1,122 @@
+"""The gate of a table: what is measured of it, and what it has to reach to be written."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.word_tests import known_words
+from nncompress.errors import InputError
+from nncompress.evaluate.gate import check, find_smallest
+from nncompress.evaluate.neighbours import FEWEST_ROWS
+from nncompress.evaluate.report import Report
+from nncompress.evaluate.requirements import KINDS, Requirements
+from nncompress.evaluate.summary import summary, summary_of_sample, warn_if_ruined
+from nncompress.evaluate.word_similarity import pairs_of_rows
+from nncompress.sources import EmbeddingMatrix
+from nncompress.sources.row_source import RowSource
+
+
+class TableGate:
+    """What compressing a table has to come to.
+
+    Args:
+        require: What is required; see ``requirements.Requirement``.
+        find: Whether the smallest size that reaches it is searched.
+        pairs: Files of word pairs, on which word similarity is measured.
+        warns: Whether to warn of a table that is ruined, where nothing is required.
+
+    Attributes:
+        report: What was measured of the table, once it has been.
+
+    Raises:
+        InputError: Something required cannot be measured, or is out of its range, or there is
+            nothing to search the smallest size for.
+    """
+
+    def __init__(
+        self,
+        require: Requirements | Mapping[str, float] | None = None,
+        find: bool = False,
+        pairs: Sequence[str | os.PathLike] = (),
+        warns: bool = True,
+    ) -> None:
+        given = isinstance(require, Requirements)
+        self.requirements = require if given else Requirements(require)
+        self.find, self.pairs, self.warns = find, pairs, warns
+        self.report: Report | None = None
+        for each in self.requirements.all:
+            if KINDS[each.name].needs not in ("", "--pairs"):
+                raise InputError(
+                    f"{each} is required of a table, and {each.name} is measured of a model's "
+                    "folder; wanted error, cosine, cosine_worst, recall or pairs"
+                )
+        self.requirements.check_data(["--pairs"] if pairs else [])
+        if find and not self.requirements:
+            raise InputError("--find searches the smallest size that reaches what --require asks "
+                             "for; add --require")  # fmt: skip
+
+    def check_table(self, num_rows: int, words: Sequence[str | None] | None) -> None:
+        """Refuses what cannot be measured of a table, before any work.
+
+        Args:
+            num_rows: N.
+            words: Its words; None where it has none.
+
+        Raises:
+            InputError: There are too few rows for neighbours, or a file of pairs cannot be used,
+                or there are no words for it.
+        """
+        recall = next((each for each in self.requirements.all if each.name == "recall"), None)
+        if recall is not None and num_rows < FEWEST_ROWS:
+            raise InputError(
+                f"{recall} is required of {num_rows} rows, which are too few for neighbours; "
+                f"wanted at least {FEWEST_ROWS}, or a cosine"
+            )
+        if self.pairs:
+            table = SimpleNamespace(has_words=words is not None, index_to_key=words)
+            known = known_words(table)
+            for path in self.pairs:
+                pairs_of_rows(known, path)
+
+    def smallest(
+        self,
+        make: Callable[[float], CompressedEmbedding],
+        matrix: EmbeddingMatrix,
+        report: Callable[[str], None] | None,
+    ) -> CompressedEmbedding:
+        """Searches the smallest table that reaches what is required; see ``find_smallest``.
+
+        Raises:
+            NotGoodEnough: Even the largest falls short.
+        """
+        made, self.report = find_smallest(
+            make, lambda made: summary(made, matrix, self.pairs), self.requirements, report=report
+        )
+        return made
+
+    def let_pass(self, embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> None:
+        """Measures a table, and lets it pass or refuses it.
+
+        Raises:
+            NotGoodEnough: It falls short.
+        """
+        self._judge(summary(embedding, matrix, self.pairs))
+
+    def let_sample_pass(
+        self, embedding: CompressedEmbedding, source: RowSource, numbers: np.ndarray
+    ) -> None:
+        """Measures some rows of a large table, and lets it pass or refuses it.
+
+        Raises:
+            NotGoodEnough: It falls short.
+        """
+        self._judge(summary_of_sample(embedding, source, numbers))
+
+    def _judge(self, report: Report) -> None:
+        self.report = report
+        check(report, self.requirements)
+        if self.warns and not self.requirements:  # who has said what is enough needs no warning
+            warn_if_ruined(report)

@@ -1,0 +1,201 @@
+"""Compressed tables in Hugging Face models: importing this registers them.
+
+    import nncompress.hf
+    model = AutoModel.from_pretrained("smaller")
+
+transformers then opens folders that ``nncompress compress`` wrote as it opens any other, and
+sentence-transformers with it: their ``config.json`` names the quantization method ``nncompress``.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+from nncompress.embedding.bridges.torch_module import (
+    TRAINED,
+    TableEmbedding,
+    TableHead,
+    TiedHead,
+)
+from nncompress.embedding.code_table import CodeTable
+from nncompress.errors import InputError
+from nncompress.models.installing import find_module, install
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+METHOD = "nncompress"
+
+
+@register_quantization_config(METHOD)
+class NncConfig(QuantizationConfigMixin):
+    """What ``config.json`` says of a model's compressed tables.
+
+    Args:
+        tables: For each module, by its name in the checkpoint: ``num_bytes``, ``num_embeddings``,
+            ``embedding_dim``, ``is_head`` (an output layer with a table of its own), ``num_added``
+            and ``trained``, as ``TableEmbedding`` has them.
+    """
+
+    def __init__(
+        self, tables: Mapping[str, Mapping[str, Any]] | None = None, **ignored: object
+    ) -> None:
+        self.quant_method = METHOD
+        self.tables = {name: dict(facts) for name, facts in (tables or {}).items()}
+
+
+@register_quantizer(METHOD)
+class NncQuantizer(HfQuantizer):
+    """Puts compressed tables into a model before its weights are loaded."""
+
+    requires_calibration = False
+
+    def validate_environment(self, *args: object, **kwargs: object) -> None:
+        """Refuses to compress while loading, which ``nncompress compress`` does.
+
+        Raises:
+            InputError: The folder's tables are not compressed.
+        """
+        if not self.pre_quantized:
+            raise InputError(
+                "the folder's tables are not compressed; compress them first, with: nncompress "
+                "compress FOLDER OUT, and load OUT"
+            )
+
+    def _process_model_before_weight_loading(
+        self, model: "PreTrainedModel", **kwargs: object
+    ) -> None:
+        self._skip_guards(model)
+        for name, facts in self.quantization_config.tables.items():
+            where = find_module(model, name)
+            if where is None:
+                if facts.get("is_head"):
+                    continue  # a model that is made without its head
+                raise InputError(
+                    f"config.json has a compressed table for {name}, which "
+                    f"{type(model).__name__} has not; wanted the model that was compressed"
+                )
+            old = model.get_submodule(where)
+            install(model, where, _module_of(old, facts))
+
+    def _process_model_after_weight_loading(
+        self, model: "PreTrainedModel", **kwargs: object
+    ) -> "PreTrainedModel":
+        for table in _tables(model).values():
+            table.open()
+        for module in model.modules():
+            # An output layer reads all rows at every step. Additive codes are summed as they are.
+            if isinstance(module, (TiedHead, TableHead)):
+                own = module.embedding if isinstance(module, TiedHead) else module
+                if not isinstance(own.table, CodeTable) and not own.is_trained:
+                    own.keep_decoded()
+        # All other weights are what they were: they are trained, cast and moved as ever.
+        model.is_quantized = False
+        return model
+
+    def get_state_dict_and_metadata(
+        self, model: "PreTrainedModel"
+    ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """Returns the state to save, with what tells readers that know no compressed tables."""
+        tables = _tables(model)
+        self.quantization_config.tables = {name: facts_of(t) for name, t in tables.items()}
+        model.config.quantization_config = self.quantization_config
+        guards = {guard_of(name): torch.zeros(0, dtype=torch.uint8) for name in tables}
+        state = model.state_dict()
+        # Some models put one module into several places when they are resized.
+        for name, module in model.named_modules(remove_duplicate=False):
+            if isinstance(module, TableEmbedding) and name not in tables:
+                state = {key: t for key, t in state.items() if not key.startswith(f"{name}.")}
+        return state | guards, {}
+
+    def _dequantize(self, model: "PreTrainedModel", dtype: torch.dtype) -> "PreTrainedModel":
+        raise InputError(
+            "decode the folder instead, with: nncompress compress FOLDER OUT --to float16"
+        )
+
+    def _skip_guards(self, model: "PreTrainedModel") -> None:
+        """Passes over what is in the file for readers that know no compressed tables."""
+        known = set(model._keys_to_ignore_on_load_unexpected or ())
+        for name in self.quantization_config.tables:
+            known.add(re.escape(guard_of(name)) + "$")
+        model._keys_to_ignore_on_load_unexpected = known
+
+    def is_serializable(self) -> bool:
+        """Returns True: the state of a loaded model is saved as it is."""
+        return True
+
+    @property
+    def is_trainable(self) -> bool:
+        """True: other weights are not compressed, and codebooks are parameters if asked for."""
+        return True
+
+    @property
+    def is_qat_trainable(self) -> bool:
+        """True, as ``is_trainable``."""
+        return True
+
+    @property
+    def is_compileable(self) -> bool:
+        """True: lookups are operators that ``torch.compile`` takes as they are."""
+        return True
+
+
+def guard_of(name: str) -> str:
+    """Returns the name of the empty tensor that keeps others from loading a model without a table.
+
+    It has the name of the matrix that is compressed. A reader that does not know this project
+    finds a tensor of another shape there and stops, where it would otherwise begin with random
+    rows and a warning.
+    """
+    return f"{name}.weight"
+
+
+def facts_of(table: TableEmbedding) -> dict[str, Any]:
+    """Returns what ``NncConfig`` has of a table."""
+    facts: dict[str, Any] = {
+        "num_bytes": len(table.nnc),
+        "num_embeddings": table.num_rows,
+        "embedding_dim": table.embedding_dim,
+    }
+    if isinstance(table, TableHead):
+        facts["is_head"] = True
+    if table.added is not None:
+        facts["num_added"] = len(table.added)
+    if table.is_trained:
+        parts = {name: getattr(table, name) for name in TRAINED}
+        facts["trained"] = {k: list(v.shape) for k, v in parts.items() if v is not None}
+    return facts
+
+
+def _tables(model: nn.Module) -> dict[str, TableEmbedding]:
+    return {n: module for n, module in model.named_modules() if isinstance(module, TableEmbedding)}
+
+
+def _module_of(old: nn.Module, facts: Mapping[str, Any]) -> TableEmbedding:
+    """Makes an empty module for a table in the place of an embedding or an output layer."""
+    sizes = facts["num_bytes"], facts["num_embeddings"], facts["embedding_dim"]
+    shapes = {name: tuple(shape) for name, shape in facts.get("trained", {}).items()}
+    place: dict[str, Any] = {"dtype": old.weight.dtype, "device": old.weight.device}
+    place |= {"trained": shapes, "num_added": facts.get("num_added", 0)}
+    if facts.get("is_head"):
+        return TableHead(*sizes, bias=old.bias, **place)
+    return TableEmbedding(*sizes, padding_idx=getattr(old, "padding_idx", None), **place)
+
+
+def _register_static() -> None:
+    """Tells sentence-transformers of compressed static models, where version 6 is installed."""
+    try:
+        from nncompress.models.static_embedding import register
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sentence_transformers":
+            raise
+    else:
+        register()
+
+
+_register_static()

@@ -1,0 +1,260 @@
+"""Compressing the tables of a model's folder: ``nncompress.compress_model``."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nncompress.compressing import check_search, compress_source
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.nnc_bytes import to_bytes
+from nncompress.errors import InputError
+from nncompress.evaluate.gate import check, find_smallest
+from nncompress.evaluate.report import Report
+from nncompress.evaluate.summary import warn_if_ruined
+from nncompress.evaluate.table_gate import TableGate
+from nncompress.evaluate.target import Target
+from nncompress.formats.files import scratch_directory
+from nncompress.machine import Machine
+from nncompress.models.evaluation import Tasks
+from nncompress.models.folder import check_new_folder, find_parts, written
+from nncompress.models.model_gate import ModelGate
+from nncompress.models.slots import TableSlot
+from nncompress.models.static_file import from_int8
+from nncompress.models.tensors import header_of
+from nncompress.plan import Plan
+from nncompress.sources.frequencies import has_frequencies
+
+# Table and report of each slot.
+Tables = dict[TableSlot, tuple[CompressedEmbedding, Report]]
+
+
+@dataclass(frozen=True)
+class CompressedModel:
+    """What became of a model.
+
+    Attributes:
+        tables: Each table, compressed.
+        sizes: The bytes of each in the folder.
+        report: What was measured; of rows, those of the table that fares worst by each figure.
+        table_bytes: The bytes of all tables before and after.
+        folder_bytes: Those of all files before and after.
+        shared_with: The output layers that share a table.
+        untied: Whether they keep it as it was.
+    """
+
+    tables: Mapping[TableSlot, CompressedEmbedding]
+    sizes: Mapping[TableSlot, int]
+    report: Report
+    table_bytes: tuple[int, int]
+    folder_bytes: tuple[int, int]
+    shared_with: tuple[str, ...] = ()
+    untied: bool = False
+
+
+def compress_model(
+    folder: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    heads: Sequence[str] = (),
+    untie: bool = False,
+    require: Mapping[str, float] | None = None,
+    find: bool = False,
+    pairs: Sequence[str | os.PathLike] = (),
+    sts: str | os.PathLike | None = None,
+    text: str | os.PathLike | None = None,
+    frequencies: str | os.PathLike | Mapping[str, float] | None = None,
+    corpus: str | os.PathLike | None = None,
+    gpu: int = -1,
+    threads: int | None = None,
+    report: Callable[[str], None] | None = print,
+    **wanted: Any,
+) -> CompressedModel:
+    """Writes a model's folder with its tables compressed, and all else as it was.
+
+    Args:
+        folder: The folder of a transformers, sentence-transformers or model2vec model.
+        output: The folder to write, which appears whole or not at all.
+        heads: The tensors of output layers to compress too, each as a table of its own. One that
+            shares the input embeddings goes on sharing them, and is not named.
+        untie: Whether an output layer that shares the input embeddings keeps them as they were,
+            which adds a matrix to the folder.
+        require: What the model has to reach; see ``evaluate.requirements.Requirement``.
+        find: Whether to search the smallest size that reaches it.
+        pairs: Files of word pairs, for a sentence encoder.
+        sts: A CSV file of two sentences and a score a line, for a sentence encoder.
+        text: A text, for a language model.
+        frequencies: How often tokens occur, or the path of a file that says so.
+        corpus: A text whose tokens are counted.
+        gpu: Number of the GPU to compute on, -1 for the CPU.
+        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
+        report: A function that takes a line for each thing done; None for silence.
+        wanted: How small or how good each table is to be, as ``nncompress.compress`` takes it:
+            ``bits_per_dim``, ``recall``, ``num_codebooks`` and so on.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        InputError: Something given cannot be used. Nothing has been written then.
+        NotGoodEnough: What is required is not reached. Nothing has been written then.
+        OutputError: The folder cannot be written.
+        ImportError: transformers is not installed, which the folder needs.
+
+    .. admonition:: Example
+
+        >>> nncompress.compress_model("all-MiniLM-L6-v2", "smaller", bits_per_dim=2)
+    """
+    files = tuple(map(Path, pairs)), *(None if x is None else Path(x) for x in (sts, text))
+    gate = ModelGate(require, find, Tasks(*files))
+    plan = Plan.of(**wanted, by_frequency=has_frequencies(frequencies, corpus, False))
+    return compress_folder(
+        folder, output, plan, Machine(gpu, threads), gate,
+        heads=tuple(heads), untie=untie, frequencies=frequencies, corpus=corpus, report=report,
+    )  # fmt: skip
+
+
+def compress_folder(
+    folder: str | os.PathLike,
+    output: str | os.PathLike,
+    plan: Plan,
+    machine: Machine,
+    gate: ModelGate,
+    *,
+    heads: tuple[str, ...] = (),
+    untie: bool = False,
+    weights: np.ndarray | None = None,
+    frequencies: str | os.PathLike | Mapping[str, float] | None = None,
+    corpus: str | os.PathLike | None = None,
+    report: Callable[[str], None] | None = None,
+) -> CompressedModel:
+    """Does what ``compress_model`` does.
+
+    Args:
+        folder: As ``compress_model`` has it.
+        output: As ``compress_model`` has it.
+        plan: What each table is to become.
+        machine: The machine to compute on.
+        gate: What the model has to reach.
+        heads: As ``compress_model`` has it.
+        untie: As ``compress_model`` has it.
+        weights: The weight of each row of each table, ``(N,)``; None: all the same.
+        frequencies: As ``compress_model`` has it.
+        corpus: As ``compress_model`` has it.
+        report: As ``compress_model`` has it.
+
+    Raises:
+        InputError: Something given cannot be used. Nothing has been written then.
+        NotGoodEnough: What is required is not reached. Nothing has been written then.
+        OutputError: The folder cannot be written.
+    """
+    folder, output = Path(folder), Path(output)
+    check_new_folder(output, folder)
+    parts = find_parts(folder, heads)
+    slots = [slot for part in parts for slot in part.slots]
+    shared = tuple(slot.head for slot in slots if slot.head is not None)
+    _check(folder, plan, gate, shared, untie)
+
+    options = {"weights": weights, "frequencies": frequencies, "corpus": corpus}
+
+    def make(plan: Plan, report: Callable[[str], None] | None) -> Tables:
+        return {slot: _compress(folder, slot, plan, machine, report, options) for slot in slots}
+
+    def write(tables: Tables, place: Path) -> AbstractContextManager[Path]:
+        embeddings = {slot: embedding for slot, (embedding, _) in tables.items()}
+        return written(folder, place, parts, embeddings, untie)
+
+    def measure(tables: Tables, place: Path) -> Report:
+        return gate.measure(folder, place, [of_table for _, of_table in tables.values()])
+
+    def try_out(tables: Tables) -> Report:
+        with (
+            scratch_directory() as scratch,
+            write(tables, scratch / folder.resolve().name) as made,
+        ):
+            return measure(tables, made)
+
+    if gate.find:
+        wanted = replace(plan, adaptive=plan.adaptive or gate.requirements.is_of_directions)
+        tables, measured = find_smallest(
+            lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
+            try_out, gate.requirements, report=report,
+        )  # fmt: skip
+        with write(tables, output):
+            pass
+    else:
+        tables = make(plan, report)
+        with write(tables, output) as made:
+            measured = measure(tables, made)
+            check(measured, gate.requirements)
+    if not gate.requirements:  # who has said what is enough needs no warning
+        warn_if_ruined(measured)
+    embeddings = {slot: embedding for slot, (embedding, _) in tables.items()}
+    sizes = {slot: len(to_bytes(embedding)) for slot, embedding in embeddings.items()}
+    before = sum(matrix_bytes(folder, slot) for slot in slots)
+    return CompressedModel(
+        embeddings, sizes, measured, (before, sum(sizes.values())),
+        (folder_bytes(folder), folder_bytes(output)), shared, untie,
+    )  # fmt: skip
+
+
+def folder_bytes(folder: Path) -> int:
+    """Returns the bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def matrix_bytes(folder: Path, slot: TableSlot) -> int:
+    """Returns the bytes of a table in a model's folder."""
+    return header_of(folder / slot.file).tensors[slot.tensor].num_bytes
+
+
+def table_of(
+    folder: Path, slot: TableSlot, corpus: str | os.PathLike | None = None
+) -> dict[str, Any]:
+    """Returns the arguments of ``open_table`` for a table of a folder."""
+    rows = from_int8(folder / slot.file, slot.tensor)
+    return {
+        "source": folder / slot.file if rows is None else rows,
+        "tensor": slot.tensor if rows is None else None,
+        "words": None if slot.tokens is None else folder / slot.tokens,
+        "limit": None,
+        "prune": False,
+        "corpus": corpus,
+    }
+
+
+def _check(
+    folder: Path, plan: Plan, gate: ModelGate, shared: tuple[str, ...], untie: bool
+) -> None:
+    """Refuses settings that do not go together, or with the model."""
+    gate.tasks.check(folder)
+    if untie and not shared:
+        raise InputError(
+            f"--untie was given, and no output layer of {folder} shares the input embeddings"
+        )
+    if gate.find:
+        check_search(plan)
+
+
+def _compress(
+    folder: Path,
+    slot: TableSlot,
+    plan: Plan,
+    machine: Machine,
+    report: Callable[[str], None] | None,
+    options: Mapping[str, Any],
+) -> tuple[CompressedEmbedding, Report]:
+    """Compresses a table of a folder, and measures its rows."""
+    if report is not None:
+        report(f"{slot.tensor}, {slot.num_rows:,} x {slot.dim}")
+    gate = TableGate(warns=False)
+    embedding = compress_source(
+        table_of(folder, slot, options["corpus"]), None, plan, machine,
+        weights=options["weights"], frequencies=options["frequencies"], gate=gate, report=report,
+    )  # fmt: skip
+    assert gate.report is not None
+    return embedding, gate.report

@@ -1,0 +1,182 @@
+"""A model's folder: its tables found, and a folder written in which they are compressed.
+
+What kind of model a folder holds is known by its files. sentence-transformers' ``modules.json``
+tells of modules, of which each is one of the kinds below it.
+"""
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.nnc_bytes import to_bytes
+from nncompress.errors import InputError
+from nncompress.formats.files import atomic_directory
+from nncompress.models import model2vec_folder, transformers_folder
+from nncompress.models.slots import TableSlot
+from nncompress.models.tensors import NewTensor, copied_tensor, new_tensor, rewrite_tensors
+
+MODULES = "modules.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A transformers model, or all static models, of a folder.
+
+    Attributes:
+        own: The part's folder in it.
+        slots: The tables to compress.
+        is_static: Whether they are those of static models.
+    """
+
+    own: Path
+    slots: list[TableSlot]
+    is_static: bool
+
+
+def is_model_folder(path: object) -> bool:
+    """Tells whether a path is the folder of a model, whose tables are compressed in place."""
+    if not isinstance(path, (str, Path)) or not Path(path).is_dir():
+        return False
+    folder = Path(path)
+    return model2vec_folder.recognizes(folder) or bool(transformers_in(folder))
+
+
+def find_parts(folder: Path, heads: tuple[str, ...] = ()) -> list[Part]:
+    """Finds the tables of a model's folder.
+
+    Args:
+        folder: The folder.
+        heads: The tensors of output layers to compress too.
+
+    Raises:
+        InputError: There is no table, or a file is missing, or does not fit the others.
+        FormatError: A file is damaged.
+    """
+    parts = []
+    if model2vec_folder.recognizes(folder):
+        parts.append(Part(Path(), model2vec_folder.read(folder), True))
+    for own in transformers_in(folder):
+        parts.append(Part(own, transformers_folder.read(folder, own, heads), False))
+    if not parts:
+        raise InputError(
+            f"{folder} is no model of a kind that is known here; wanted a folder of transformers, "
+            "sentence-transformers or model2vec"
+        )
+    if heads and all(part.is_static for part in parts):
+        raise InputError("--head was given, and a static model has no output layer")
+    return parts
+
+
+def check_new_folder(output: Path, folder: Path) -> None:
+    """Refuses a folder that cannot be written.
+
+    Raises:
+        InputError: There is something of this name, or it is inside the model's folder.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output} exists; wanted a new name for the folder to write")
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{output} is inside {folder}; wanted a folder that is outside of it")
+
+
+@contextmanager
+def written(
+    folder: Path,
+    output: Path,
+    parts: list[Part],
+    tables: Mapping[TableSlot, CompressedEmbedding],
+    untie: bool = False,
+) -> Iterator[Path]:
+    """Writes a folder in which tables are compressed; all other tensors and files are copied.
+
+    Args:
+        folder: The model's folder.
+        output: The folder to write, which appears when the block ends.
+        parts: Its parts.
+        tables: The compressed table of each slot.
+        untie: Whether output layers that share a table keep it as it was.
+
+    Yields:
+        The folder before it has its name. If the block raises, it is removed.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with atomic_directory(output) as temporary:
+        changed: dict[Path, bytes] = {}
+        done: set[Path] = set()
+        for part in parts:
+            changed |= _write_part(folder, temporary, part, tables, untie, done)
+        copy_the_rest(folder, temporary, {*done, *changed})
+        for name, content in changed.items():
+            (temporary / name).write_bytes(content)
+        yield temporary
+
+
+def _write_part(
+    folder: Path,
+    output: Path,
+    part: Part,
+    tables: Mapping[TableSlot, CompressedEmbedding],
+    untie: bool,
+    done: set[Path],
+) -> dict[Path, bytes]:
+    """Writes the files of tensors of a part; returns what other files of it hold then."""
+    left_out: dict[Path, set[str]] = {}
+    new: dict[Path, dict[str, NewTensor]] = {}
+    facts: dict[str, dict[str, object]] = {}
+    for slot in part.slots:
+        data = to_bytes(tables[slot])
+        kept = slot.head if untie else None
+        for file, name in [(slot.file, slot.tensor), *slot.same]:
+            if name != kept:
+                left_out.setdefault(file, set()).add(name)
+                new.setdefault(file, {})
+        new[slot.file][slot.compressed] = new_tensor("U8", data)
+        if not part.is_static:
+            new[slot.file][slot.tensor] = new_tensor("U8", np.empty(0, np.uint8))
+            facts[slot.module] = {
+                "num_bytes": len(data), "num_embeddings": slot.num_rows,
+                "embedding_dim": slot.dim, **({"is_head": True} if slot.is_head else {}),
+            }  # fmt: skip
+        if kept is not None and kept not in {name for _, name in slot.same}:
+            new[slot.file][kept] = copied_tensor(folder / slot.file, slot.tensor)
+    more = 0
+    for file, added in new.items():
+        more += rewrite_tensors(folder / file, output / file, left_out[file], added)
+        done.add(file)
+    if part.is_static:
+        return model2vec_folder.changed_files(folder)
+    own = part.own
+    has_untied = untie and any(slot.head is not None for slot in part.slots)
+    changed = transformers_folder.changed_files(folder, own, facts, has_untied)
+    return changed | transformers_folder.changed_index(
+        folder, own,
+        {name for names in left_out.values() for name in names},
+        {name: file.name for file, tensors in new.items() for name in tensors}, more,
+    )  # fmt: skip
+
+
+def copy_the_rest(folder: Path, output: Path, done: Collection[Path]) -> None:
+    """Copies all files but those that are done."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name not in done:
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, output / name)
+
+
+def transformers_in(folder: Path) -> list[Path]:
+    """Returns the folders of transformers models in a folder: itself, or modules of it."""
+    if not (folder / MODULES).is_file():
+        if model2vec_folder.recognizes(folder):  # whose config.json names a model_type too
+            return []
+        return [Path()] if transformers_folder.recognizes(folder) else []
+    modules = model2vec_folder.modules_of(folder)
+    inside = [Path(m["path"]) for m in modules if not model2vec_folder.is_static(m["type"])]
+    return [own for own in inside if transformers_folder.recognizes(folder / own)]

@@ -1,0 +1,166 @@
+"""Compressed tables put into transformers models in the place of their embedding matrices."""
+
+from types import MethodType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from nncompress.embedding.bridges.torch_module import TableEmbedding, TableHead, TiedHead
+from nncompress.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_WEIGHT = ".weight"
+
+
+class TiedEmbedding(nn.Module):
+    """An embedding layer that shares the rows of another, as encoders and decoders do.
+
+    Args:
+        embedding: The rows, which are not parameters of this module.
+    """
+
+    embedding: TableEmbedding
+
+    def __init__(self, embedding: TableEmbedding) -> None:
+        super().__init__()
+        self.__dict__["embedding"] = embedding  # no child, whose state would be there twice
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The decoded table, ``(N, D)``, made anew each time."""
+        return self.embedding.weight
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Returns rows, D longer than the shape of ``input``."""
+        return self.embedding(input)
+
+
+def find_module(model: "PreTrainedModel", name: str) -> str | None:
+    """Returns the name that a module of a checkpoint has in a model; None where it has none.
+
+    Checkpoints of a base model are loaded into models with a head, and the other way round: the
+    names differ in the base model's prefix.
+    """
+    prefix = f"{model.base_model_prefix}." if model.base_model_prefix else ""
+    modules = dict(model.named_modules())
+    for candidate in (name, prefix + name, name.removeprefix(prefix)):
+        if candidate in modules:
+            return candidate
+    return None
+
+
+def install(model: "PreTrainedModel", name: str, table: TableEmbedding) -> None:
+    """Puts a table into a model, with all layers that share its rows.
+
+    Layers that were tied to the embedding matrix become layers that read the table: embeddings and
+    output layers alike. ``resize_token_embeddings`` lengthens the table by rows that are not
+    compressed.
+
+    Args:
+        model: The model.
+        name: The module whose place the table takes.
+        table: The table.
+    """
+    from transformers import PreTrainedModel
+
+    parts = {prefix: part for prefix, part in model.named_modules()
+             if isinstance(part, PreTrainedModel)}  # fmt: skip
+    # Patterns among these names are expanded by the parameters that there are: before they go.
+    own = {prefix: part.get_expanded_tied_weights_keys() for prefix, part in parts.items()}
+    tied = model.get_expanded_tied_weights_keys(all_submodels=True)
+    # The file has one table for all that are tied; it may be named by any of them.
+    source = tied.get(name + _WEIGHT, name + _WEIGHT)
+    same = {key for key, value in tied.items() if value == source} | {source}
+    _put(model, name, table)
+    if not isinstance(table, TableHead):
+        for key in sorted(same - {name + _WEIGHT}):
+            _share(model, key.removesuffix(_WEIGHT), table)
+    # They are no parameters any more, which could be tied.
+    for prefix, part in parts.items():
+        before = f"{prefix}." if prefix else ""
+        part._tied_weights_keys = {
+            key: source
+            for key, source in own[prefix].items()
+            if not {before + key, before + source} & same
+        }
+    for part in parts.values():
+        part.all_tied_weights_keys = part.get_expanded_tied_weights_keys(all_submodels=True)
+    _take_over_resizing(model)
+
+
+def _share(model: "PreTrainedModel", name: str, table: TableEmbedding) -> None:
+    """Puts a layer that shares a table's rows in the place of one that was tied."""
+    try:
+        old = model.get_submodule(name)
+    except AttributeError:
+        return  # a part that this model was made without
+    if isinstance(old, nn.Embedding):
+        _put(model, name, TiedEmbedding(table))
+    elif isinstance(old, nn.Linear):
+        _put(model, name, TiedHead(table, old.bias))
+    elif not isinstance(old, (TiedEmbedding, TiedHead)):
+        raise InputError(
+            f"{name} is tied to the compressed table and is a {type(old).__name__}; only an "
+            "Embedding or a Linear can share one, so compress the model with --untie"
+        )
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)
+
+
+def _take_over_resizing(model: "PreTrainedModel") -> None:
+    """Has ``resize_token_embeddings`` resize tables; other layers are resized as ever."""
+    for part in model.modules():
+        if hasattr(part, "_get_resized_embeddings"):
+            part._get_resized_embeddings = MethodType(_resized_embeddings, part)
+            part._get_resized_lm_head = MethodType(_resized_head, part)
+
+
+def _resized_embeddings(
+    model: "PreTrainedModel",
+    old_embeddings: nn.Module,
+    new_num_tokens: int | None = None,
+    pad_to_multiple_of: int | None = None,
+    mean_resizing: bool = True,
+) -> nn.Module:
+    """Resizes an embedding layer; the arguments are those of transformers' method of the name."""
+    if not isinstance(old_embeddings, TableEmbedding):
+        own = type(model)._get_resized_embeddings
+        return own(model, old_embeddings, new_num_tokens, pad_to_multiple_of, mean_resizing)
+    count = old_embeddings.num_embeddings if new_num_tokens is None else new_num_tokens
+    if pad_to_multiple_of is not None:
+        count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+    before = old_embeddings.num_embeddings
+    old_embeddings.resize(count)
+    if old_embeddings.added is not None and count > before and not mean_resizing:
+        deviation = getattr(model.config, "initializer_range", 0.02)
+        with torch.no_grad():
+            old_embeddings.added[before - count :].normal_(0.0, deviation)
+    return old_embeddings
+
+
+def _resized_head(
+    model: "PreTrainedModel",
+    old_lm_head: nn.Module,
+    new_num_tokens: int | None = None,
+    transposed: bool = False,
+    mean_resizing: bool = True,
+) -> nn.Module:
+    """Resizes an output layer; the arguments are those of transformers' method of the name."""
+    if not isinstance(old_lm_head, (TiedHead, TableHead)):
+        own = type(model)._get_resized_lm_head
+        return own(model, old_lm_head, new_num_tokens, transposed, mean_resizing)
+    if isinstance(old_lm_head, TableHead) and new_num_tokens is not None:
+        _resized_embeddings(model, old_lm_head, new_num_tokens, None, mean_resizing)
+    if old_lm_head.bias is not None and new_num_tokens is not None:
+        bias = old_lm_head.bias.detach()
+        longer = bias.new_zeros(new_num_tokens)
+        kept = min(len(bias), new_num_tokens)
+        longer[:kept] = bias[:kept]
+        old_lm_head.bias = nn.Parameter(longer, requires_grad=old_lm_head.bias.requires_grad)
+    return old_lm_head

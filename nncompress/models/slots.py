@@ -1,0 +1,45 @@
+"""Where in a model's folder the tables lie that can be compressed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIX = ".nnc"
+
+
+@dataclass(frozen=True)
+class TableSlot:
+    """A table in a model's folder.
+
+    Attributes:
+        file: The safetensors file that holds it, relative to the folder.
+        tensor: Its name in that file.
+        num_rows: N.
+        dim: D.
+        tokens: The file with the tokens of its rows, relative to the folder; None where rows are
+            no tokens.
+        module: The dotted path of the module that owns it.
+        is_head: Whether it is an output layer's alone.
+        same: Tensors of the folder that hold the same rows once more, by the files that hold them;
+            they are left out where it is compressed.
+        head: The tensor of the output layer that shares the rows; None where none does.
+    """
+
+    file: Path
+    tensor: str
+    num_rows: int
+    dim: int
+    tokens: Path | None
+    module: str
+    is_head: bool = False
+    same: tuple[tuple[Path, str], ...] = ()
+    head: str | None = None
+
+    @property
+    def compressed(self) -> str:
+        """The name of the tensor that stands in its place, the bytes of a ``.nnc`` file."""
+        return compressed_name(self.tensor)
+
+
+def compressed_name(tensor: str) -> str:
+    """Returns the name of the tensor that stands in a table's place."""
+    return tensor.removesuffix(".weight") + SUFFIX

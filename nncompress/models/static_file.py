@@ -1,0 +1,141 @@
+"""The safetensors file of a static model whose table is compressed.
+
+The table is one tensor, the bytes of a ``.nnc`` file; what model2vec keeps beside it, ``weights``
+and ``mapping``, is as model2vec has it, and comes as the embedding's ``extras``.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.nnc_bytes import of_bytes, to_bytes
+from nncompress.embedding.token_rows import MAPPING, WEIGHTS, TokenRows
+from nncompress.errors import FormatError
+from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensors
+from nncompress.models.slots import SUFFIX, compressed_name
+
+# What model2vec calls a table, and what sentence-transformers does.
+TABLES = MODEL2VEC, SENTENCE_TRANSFORMERS = "embeddings", "embedding.weight"
+_BESIDE = (MAPPING, WEIGHTS)
+_ALIGNMENT = 8  # of the largest numbers in a table
+_WHAT = "a static model (safetensors)"
+
+
+@dataclass(frozen=True)
+class StaticTable:
+    """What such a file holds.
+
+    Attributes:
+        embedding: The table, without words; ``weights`` and ``mapping`` are among its ``extras``.
+        trained: What has been trained of it since it was compressed, by name.
+    """
+
+    embedding: CompressedEmbedding
+    trained: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> CompressedEmbedding:
+        """The table without weights and mapping."""
+        own = self.embedding
+        extras = {name: each for name, each in own.extras.items() if name not in _BESIDE}
+        return CompressedEmbedding(own.table, None, own.provenance, extras=extras)
+
+
+def open_static(path: str | os.PathLike) -> tuple[TensorFile, str]:
+    """Maps the file of a static model.
+
+    Returns:
+        The file, and the name of the tensor that is its table, or stands in a table's place.
+
+    Raises:
+        InputError: There is no such file.
+        FormatError: It has no table, or more than one, or is damaged.
+    """
+    file = map_tensors(path, _WHAT)
+    known = [*TABLES, *map(compressed_name, TABLES)]
+    found = [name for name in known if name in file.dtypes]
+    if len(found) != 1:
+        raise FormatError(
+            f"{path} has {' and '.join(found) or 'no tensor that is a table'}; wanted one of "
+            f"{', '.join(known)}"
+        )
+    return file, found[0]
+
+
+def is_compressed(path: str | os.PathLike) -> bool:
+    """Tells whether the table of a static model's file is compressed; raises as that opens."""
+    return open_static(path)[1] not in TABLES
+
+
+def from_int8(path: str | os.PathLike, tensor: str) -> np.ndarray | None:
+    """Returns a table that model2vec has quantized, float32 ``(N, D)``; None for any other.
+
+    model2vec rounds all numbers of a table after dividing them by one that it forgets, as no
+    direction depends on it.
+    """
+    file = map_tensors(path, _WHAT)
+    return file.tensors[tensor].astype(np.float32) if file.dtypes[tensor] == "I8" else None
+
+
+def beside_table(file: TensorFile, path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Returns the weights and the mapping of a file, those of them that it has.
+
+    Raises:
+        FormatError: They are of a type that model2vec does not read either.
+    """
+    found = {name: file.dtypes[name] for name in _BESIDE if name in file.dtypes}
+    for name, dtype in found.items():
+        if name not in file.tensors or dtype == "BF16":
+            raise FormatError(f"{path} has {name!r} in {dtype}; wanted a type that NumPy has")
+    return {name: file.tensors[name] for name in found}
+
+
+def read_static(path: str | os.PathLike) -> StaticTable:
+    """Opens the compressed table of a static model's file, which is mapped.
+
+    Raises:
+        InputError: There is no such file, or weights or mapping do not fit.
+        FormatError: Its table is not compressed, or damaged.
+    """
+    file, name = open_static(path)
+    if name in TABLES or file.dtypes[name] != "U8" or file.tensors[name].ndim != 1:
+        raise FormatError(
+            f"{path} has a table {name!r} that is not compressed; wanted what nncompress compress "
+            "makes of the folder"
+        )
+    data = file.tensors[name]
+    if data.ctypes.data % _ALIGNMENT:  # behind tensors of odd sizes
+        data = data.copy()
+    embedding = of_bytes(data, f"{path}, tensor {name!r}")
+    embedding.extras |= beside_table(file, path)
+    TokenRows(embedding)  # refuses what does not fit
+    before = name.removesuffix(SUFFIX) + "."
+    trained = {
+        own.removeprefix(before): array
+        for own, array in file.tensors.items()
+        if own.startswith(before) and own != name
+    }
+    return StaticTable(embedding, trained)
+
+
+def write_static(path: str | os.PathLike, static: StaticTable, table: str) -> None:
+    """Writes what ``read_static`` reads.
+
+    Args:
+        path: The file.
+        static: The table.
+        table: The name of the tensor in whose place it stands.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    extras, name = static.embedding.extras, compressed_name(table)
+    beside = {own: extras[own] for own in _BESIDE if own in extras}
+    before = name.removesuffix(SUFFIX) + "."
+    tensors = beside | {before + own: array for own, array in static.trained.items()}
+    tensors = {own: np.ascontiguousarray(each) for own, each in tensors.items()}
+    ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
+    write_tensors(path, ordered | {name: to_bytes(static.rows)}, {})

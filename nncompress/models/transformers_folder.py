@@ -1,0 +1,300 @@
+"""Folders of transformers models: where their tables lie, and how config.json tells of them.
+
+The names of the modules come from the model's own class, which is made without any weights.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nncompress.errors import FormatError, InputError
+from nncompress.formats.safetensors import Tensor, map_tensors
+from nncompress.models.json_files import as_bytes, read_json
+from nncompress.models.slots import TableSlot
+from nncompress.models.tensors import header_of
+from nncompress.sources.hugging_face import FLOATS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+METHOD = "nncompress"
+QUANTIZATION = "quantization_config"
+_TOKENS = ("tokenizer.json", "vocab.txt")
+_PICKLE = "pytorch_model.bin"
+_WEIGHT = ".weight"
+_WHAT = "a model's safetensors file"
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The names of a model's layers, from its class.
+
+    Attributes:
+        prefix: The base model's prefix with a dot, which some files leave out and some put in.
+        embedding: The module of the input embeddings.
+        shape: Their shape by config.json, ``(N, D)``.
+        head: The module of the output embeddings; None where there is none.
+        tied: All weights that are the input embeddings' if the model ties them, theirs included.
+    """
+
+    prefix: str
+    embedding: str
+    shape: tuple[int, int]
+    head: str | None
+    tied: frozenset[str]
+
+
+def recognizes(folder: Path) -> bool:
+    """Tells whether a folder holds a transformers model."""
+    path = folder / CONFIG
+    return path.is_file() and "model_type" in read_json(path, dict)
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Returns what config.json holds."""
+    config: dict[str, Any] = read_json(folder / CONFIG, dict)
+    return config
+
+
+def read(folder: Path, own: Path, heads: tuple[str, ...] = ()) -> list[TableSlot]:
+    """Returns the tables of a transformers model.
+
+    Args:
+        folder: The folder that is compressed.
+        own: The model's folder in it.
+        heads: The tensors of output layers to compress too.
+
+    Returns:
+        The input embeddings, and the output layers that are named.
+
+    Raises:
+        InputError: A file is missing, a shape does not fit config.json, or there is no such head.
+        FormatError: A file is damaged.
+        ImportError: transformers is not installed.
+    """
+    config = config_of(folder / own)
+    if QUANTIZATION in config:
+        method = config[QUANTIZATION]
+        method = method.get("quant_method") if isinstance(method, dict) else method
+        raise InputError(
+            f"{folder / own / CONFIG} says that the model is quantized already, by {method!r}; "
+            "wanted one that is not"
+        )
+    files = tensor_files(folder / own)
+    sketch = _sketch(folder / own)
+    slots = [_input_slot(folder, own, files, sketch)]
+    for name in heads:
+        slots.append(_head_slot(folder, own, files, name, slots[0]))
+    return slots
+
+
+def tensor_files(folder: Path) -> dict[str, tuple[Path, Tensor]]:
+    """Returns the file and the description of each tensor of a model, by its name.
+
+    Raises:
+        InputError: There are no safetensors files, or some are missing.
+        FormatError: A file is damaged.
+    """
+    if (folder / INDEX).is_file():
+        weight_map = read_json(folder / INDEX, dict).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise FormatError(f"{folder / INDEX} has no weight_map; wanted an index of files")
+        names = sorted({str(name) for name in weight_map.values()})
+        for name in names:
+            if Path(name).name != name:
+                raise FormatError(
+                    f"{folder / INDEX} places tensors outside its folder, in {name!r}"
+                )
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"{folder / name} is missing, one of {len(names)} files of a model"
+                )
+        found = {
+            tensor: (Path(name), entry)
+            for name in names
+            for tensor, entry in header_of(folder / name).tensors.items()
+        }
+        lacking = sorted(weight_map.keys() - found.keys())
+        if lacking:
+            raise FormatError(f"no file has {lacking[0]!r}, which {folder / INDEX} tells of")
+        return found
+    if not (folder / WEIGHTS).is_file():
+        if (folder / _PICKLE).is_file():
+            raise InputError(
+                f"{folder / _PICKLE} is a pickle, which can run code and is not read; convert it "
+                f"first: AutoModel.from_pretrained({str(folder)!r}).save_pretrained(NEW_FOLDER)"
+            )
+        raise InputError(f"{folder} has no {WEIGHTS}; wanted a model's folder")
+    header = header_of(folder / WEIGHTS)
+    return {name: (Path(WEIGHTS), entry) for name, entry in header.tensors.items()}
+
+
+def changed_files(
+    folder: Path, own: Path, facts: Mapping[str, Mapping[str, Any]], untied: bool
+) -> dict[Path, bytes]:
+    """Returns the new config.json.
+
+    Args:
+        folder: The folder that is compressed.
+        own: The model's folder in it.
+        facts: What to say of each table, by its module.
+        untied: Whether the output layer no longer shares the input embeddings.
+    """
+    config = config_of(folder / own)
+    config[QUANTIZATION] = {"quant_method": METHOD, "tables": dict(facts)}
+    if untied:
+        config["tie_word_embeddings"] = False
+    return {own / CONFIG: as_bytes(config)}
+
+
+def restored_files(folder: Path, own: Path) -> dict[Path, bytes]:
+    """Returns config.json as it is once the tables are decoded again."""
+    config = config_of(folder / own)
+    config.pop(QUANTIZATION)
+    return {own / CONFIG: as_bytes(config)}
+
+
+def compressed_tables(folder: Path, own: Path) -> dict[str, dict[str, Any]]:
+    """Returns what config.json says of each compressed table; nothing where there is none."""
+    said = config_of(folder / own).get(QUANTIZATION)
+    if not isinstance(said, dict) or said.get("quant_method") != METHOD:
+        return {}
+    tables = said.get("tables")
+    if not isinstance(tables, dict):
+        raise FormatError(f"{folder / own / CONFIG} names no tables; wanted some of {METHOD}")
+    return tables
+
+
+def _sketch(folder: Path) -> Sketch:
+    """Makes the model without weights, and looks for its layers."""
+    import torch
+    import transformers
+
+    try:
+        config: PreTrainedConfig = transformers.AutoConfig.from_pretrained(folder)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(
+            f"transformers {transformers.__version__} cannot use {folder / CONFIG}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+    name = (config.architectures or [""])[0]
+    kind = getattr(transformers, name, None)
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(config) if kind is None else kind(config)
+    try:
+        embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    except NotImplementedError:
+        raise InputError(f"{name} has no token embeddings; wanted a model that has some") from None
+    names = {module: name for name, module in model.named_modules()}
+    weight = names[embedding] + _WEIGHT
+    tied = model.get_expanded_tied_weights_keys(all_submodels=True)
+    source = tied.get(weight, weight)
+    prefix = f"{model.base_model_prefix}." if model.base_model_prefix else ""
+    return Sketch(
+        prefix,
+        names[embedding],
+        tuple(embedding.weight.shape),
+        names.get(head),
+        frozenset({key for key, value in tied.items() if value == source} | {source, weight}),
+    )
+
+
+def _in_file(name: str, files: Mapping[str, object], prefix: str) -> str | None:
+    """Returns the name that a file has for a tensor; None where it has it not."""
+    candidates = (name, prefix + name, name.removeprefix(prefix))
+    return next((candidate for candidate in candidates if candidate in files), None)
+
+
+def _input_slot(
+    folder: Path, own: Path, files: Mapping[str, tuple[Path, Tensor]], sketch: Sketch
+) -> TableSlot:
+    weight = sketch.embedding + _WEIGHT
+    found = _in_file(weight, files, sketch.prefix)
+    others = {_in_file(name, files, sketch.prefix) for name in sketch.tied} - {None, found}
+    if found is None and others:
+        found = min(name for name in others if name is not None)
+        others.discard(found)
+    if found is None:
+        raise InputError(f"{folder / own} has no tensor {weight!r}, the model's token embeddings")
+    file, entry = files[found]
+    _check(folder / own / file, found, entry)
+    if entry.shape != sketch.shape:
+        raise InputError(
+            f"{folder / own / file}: tensor {found!r} is of shape {entry.shape}; by config.json "
+            f"it is of shape {sketch.shape}"
+        )
+    head = None if sketch.head is None else sketch.head + _WEIGHT
+    shares = head in sketch.tied
+    same = []
+    for name in sorted(name for name in others if name is not None):
+        where = own / files[name][0]
+        if _equal(folder / where, name, folder / own / file, found):
+            same.append((where, name))
+        elif name == head:
+            shares = False  # transformers leaves weights that differ as they are
+    tokens = next((own / name for name in _TOKENS if (folder / own / name).is_file()), None)
+    return TableSlot(
+        own / file, found, *sketch.shape, tokens, found.removesuffix(_WEIGHT),
+        same=tuple(same), head=head if shares else None,
+    )  # fmt: skip
+
+
+def _head_slot(
+    folder: Path, own: Path, files: Mapping[str, tuple[Path, Tensor]], name: str, first: TableSlot
+) -> TableSlot:
+    name = name if name in files else name + _WEIGHT
+    if name not in files:
+        raise InputError(
+            f"{folder / own} has no tensor {name!r}; wanted the output layer's, or no --head "
+            "where it is tied to the embeddings, which compresses both"
+        )
+    file, entry = files[name]
+    _check(folder / own / file, name, entry)
+    if entry.shape[1] < 2 or name == first.tensor:
+        raise InputError(f"tensor {name!r} of shape {entry.shape} is no output layer's")
+    return TableSlot(
+        own / file, name, *entry.shape, first.tokens, name.removesuffix(_WEIGHT), is_head=True
+    )
+
+
+def _check(path: Path, name: str, entry: Tensor) -> None:
+    if entry.dtype not in FLOATS or len(entry.shape) != 2:
+        raise InputError(
+            f"{path}: tensor {name!r} has the type {entry.dtype} and the shape {entry.shape}; "
+            f"wanted a matrix of one of {', '.join(FLOATS)}"
+        )
+
+
+def _equal(one: Path, name: str, other: Path, other_name: str) -> bool:
+    """Tells whether two tensors of files have the same type and bytes."""
+    files = map_tensors(one, _WHAT), map_tensors(other, _WHAT)
+    if files[0].dtypes[name] != files[1].dtypes[other_name]:
+        return False
+    return np.array_equal(files[0].tensors[name], files[1].tensors[other_name])
+
+
+def changed_index(
+    folder: Path, own: Path, left_out: Iterable[str], added: Mapping[str, str], more: int
+) -> dict[Path, bytes]:
+    """Returns the new index of a model in several files, if it has one.
+
+    Args:
+        folder: The folder that is rewritten.
+        own: The model's folder in it.
+        left_out: Tensors that are no longer there.
+        added: The file of each tensor that is new.
+        more: By how many bytes the tensors became more.
+    """
+    path = folder / own / INDEX
+    if not path.is_file():
+        return {}
+    index = read_json(path, dict)
+    weight_map = {k: v for k, v in index["weight_map"].items() if k not in set(left_out)}
+    index["weight_map"] = dict(sorted((weight_map | dict(added)).items()))
+    if isinstance(total := index.get("metadata", {}).get("total_size"), int):
+        index["metadata"]["total_size"] = total + more
+    return {own / INDEX: as_bytes(index)}
