@@ -5,35 +5,32 @@ larger one a model is learnt on a sample, and rows are encoded by it (``jobs``).
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.table_directory import refuse_part_of_table
 from nncompress.errors import InputError
 from nncompress.evaluate.by_frequency import measure_bought
-from nncompress.evaluate.curve_file import check_curve
 from nncompress.evaluate.summary import SAMPLE_ROWS
 from nncompress.evaluate.table_gate import TableGate
 from nncompress.evaluate.target import Target
-from nncompress.formats.files import check_output
-from nncompress.formats.work import WorkDirectory
-from nncompress.job import open_work
-from nncompress.jobs.large import compress_large, is_large
+from nncompress.jobs.large import compress_large
 from nncompress.jobs.learning import sampled_rows
 from nncompress.machine import Machine
+from nncompress.opening import (
+    check_files,
+    extras_of_tokens,
+    opened,
+    refuse_weights,
+    weigh_rows,
+)
 from nncompress.pipeline import make_table, save_table
 from nncompress.plan import Plan
-from nncompress.sources.frequencies import Frequencies, has_frequencies, table_frequencies
-from nncompress.sources.open_rows import open_rows, reads_by_ranges
+from nncompress.sources.frequencies import has_frequencies
 from nncompress.sources.row_source import RowSource
-from nncompress.sources.tables import SourceTable, files_of, open_table
-from nncompress.sources.tokenizer import tokenizer_of_table
-from nncompress.sources.weights import check_weights
 
 
 def compress(
@@ -81,7 +78,8 @@ def compress(
     Args:
         source: Text, word2vec's binary format, fastText's ``.bin``, floret's text, ``.npy``,
             safetensors, a Hugging Face folder, an array or gensim's KeyedVectors; see
-            ``sources.tables.open_table``.
+            ``sources.tables.open_table``. The weights that model2vec has for tokens become
+            ``extras`` of the result.
         output: The ``.nnc`` file to write; None for none.
         num_codebooks: M of additive codes; 32 if K alone is given.
         num_codewords: K of additive codes; 16 if M alone is given.
@@ -162,10 +160,10 @@ def compress(
     gate = TableGate(require, find, pairs)
     embedding = compress_source(
         table, output, plan, Machine(gpu, threads),
-        weights=weights, frequencies=frequencies,
+        weights=weights, frequencies=frequencies, extras=extras_of_tokens(table),
         report=report, curve=curve, work=work, gate=gate,
     )  # fmt: skip
-    if report is not None:
+    if report is not None and gate.report is not None:
         for name, line in gate.report.lines.items():
             report(f"{name}: {line}")
     return embedding
@@ -180,6 +178,7 @@ def compress_source(
     weights: np.ndarray | None = None,
     weights_name: str = "the weights",
     frequencies: str | os.PathLike | Mapping[str, float] | None = None,
+    extras: Mapping[str, np.ndarray] | None = None,
     report: Callable[[str], None] | None = None,
     curve: str | os.PathLike | None = None,
     work: str | os.PathLike | None = None,
@@ -197,6 +196,7 @@ def compress_source(
         weights_name: Their name in messages.
         frequencies: How often words occur, or the path of a file that says so. With these or a
             ``corpus``, the plan is to go by them.
+        extras: Arrays that go with the rows in the file, by name; None for none.
         report: A function that takes a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
         work: The directory in which the job is kept until its end; None for none.
@@ -209,25 +209,28 @@ def compress_source(
         Diverged: A loss or a parameter is not finite. No file has been written then.
     """
     gate = TableGate() if gate is None else gate
-    check_files(table, output, plan, curve, frequencies)
+    check_files(table, output, plan, curve, frequencies, gate.pairs)
     if gate.find:
         check_search(plan, curve)
     with opened(table, plan, machine, output, work) as (rows, small, kept):
-        if small is None:
+        if rows is not None:
             refuse_weights(rows, weights, frequencies, table.get("corpus"))
+            if extras:
+                raise InputError(
+                    f"{rows.name} has {' and '.join(extras)} beside its {rows.num_rows:,} rows, "
+                    "which a table of so many does not keep; compress the model's folder to a "
+                    "folder"
+                )
             if kept is not None:  # with what was converted in it
                 work = f"{kept.path}-rows"
             return _compress_large(
                 rows, output, plan, machine, gate, report=report, curve=curve, work=work
             )
-        if weights is not None:
-            weights = check_weights(weights, small.matrix, weights_name)
-        found = find_frequencies(table, small, frequencies)
-        if found is not None:
-            weights = found.weights
-            if report is not None:
-                report(str(found))
-        gate.check_table(len(small.matrix), small.words)
+        assert small is not None
+        weights, found = weigh_rows(table, small, weights, weights_name, frequencies)
+        if found is not None and report is not None:
+            report(str(found))
+        gate.check_table(len(small.matrix), small.words, small.subwords)
         if report is not None and small.subwords is not None:
             report(str(small.subwords))
 
@@ -255,48 +258,12 @@ def compress_source(
             embedding.provenance |= bought.facts
             if report is not None:
                 report(str(bought))
+        embedding.extras |= extras or {}
         if output is not None:
             embedding = save_table(embedding, output, kept)
         if kept is not None:
             kept.finish()
         return embedding
-
-
-def find_frequencies(
-    table: Mapping[str, Any],
-    small: SourceTable,
-    frequencies: str | os.PathLike | Mapping[str, float] | None,
-) -> Frequencies | None:
-    """Returns the frequencies of an open table's rows; None where nothing tells them.
-
-    Args:
-        table: The arguments of ``open_table``.
-        small: The table that they opened.
-        frequencies: As ``compress_source`` takes them.
-
-    Raises:
-        InputError: Something given cannot be used, or no row is matched.
-    """
-    corpus = table.get("corpus")
-    if frequencies is None and corpus is None:
-        return None
-    tokenizer = None
-    if frequencies is None and small.subwords is None:
-        tokenizer = tokenizer_of_table(table["source"], table["words"])
-    return table_frequencies(small, frequencies, corpus, tokenizer)
-
-
-def refuse_weights(rows: RowSource, *given: object) -> None:
-    """Refuses weights, and what they are made of, for a large table.
-
-    Raises:
-        InputError: There are some.
-    """
-    if any(each is not None for each in given):
-        raise InputError(
-            f"weights or frequencies were given for {rows.num_rows:,} rows; a model for so many "
-            "is learnt on a sample, where all count the same, so leave them out"
-        )
 
 
 def _compress_large(
@@ -345,66 +312,3 @@ def check_search(plan: Plan, curve: str | os.PathLike | None = None) -> None:
             "--curve shows the trials of one size, and --find tries several sizes; leave one of "
             "them out"
         )
-
-
-def check_files(
-    table: Mapping[str, Any],
-    output: str | os.PathLike | None,
-    plan: Plan,
-    curve: str | os.PathLike | None,
-    frequencies: object = None,
-) -> None:
-    """Refuses files that cannot be written; the arguments are those of ``compress_source``.
-
-    Raises:
-        InputError: One is a directory, or an input.
-        OutputError: Nothing can be written there.
-    """
-    inputs = [*files_of(table["source"]), table["words"], table.get("corpus"), frequencies]
-    if output is not None:
-        check_output(output, inputs)
-        refuse_part_of_table(output)
-    check_curve(curve, plan.has_residual, inputs)
-
-
-@contextmanager
-def opened(
-    table: Mapping[str, Any],
-    plan: Plan,
-    machine: Machine,
-    output: str | os.PathLike | None,
-    work: str | os.PathLike | None,
-) -> Iterator[tuple[RowSource | None, SourceTable | None, WorkDirectory | None]]:
-    """Opens a table by ranges of its rows, if it is large, or whole, if it is not.
-
-    Yields:
-        The rows of a large table, or None; another table, or None, and its work directory.
-    """
-    if isinstance(table["source"], CompressedEmbedding):
-        raise InputError(
-            f"{table['source']!r} is a compressed embedding already; wanted the original table, "
-            "or its to_numpy() to compress it again"
-        )
-    unit_rows = plan.objective == "cosine"
-    if reads_by_ranges(table["source"]):
-        by_ranges = {name: table[name] for name in ("source", "words", "tensor", "limit")}
-        with open_rows(**by_ranges, unit_rows=unit_rows) as rows:
-            if is_large(rows.num_rows, rows.dim):
-                yield rows, None, None
-                return
-    corpus = table.get("corpus")
-    others = {
-        "limit": table["limit"], "tensor": table["tensor"], "prune": table.get("prune", False),
-        "corpus": None if corpus is None else os.fspath(corpus),
-    }  # fmt: skip
-    with (
-        open_work(work, output, plan, machine, others) as kept,
-        open_table(**table, unit_rows=unit_rows, work=kept, is_large=is_large) as small,
-    ):
-        if not is_large(*small.matrix.shape):
-            yield None, small, kept
-            return
-        with open_rows(small.matrix, words=small.words, unit_rows=unit_rows) as rows:
-            yield rows, None, kept
-        if kept is not None:
-            kept.finish()

@@ -19,7 +19,8 @@ from nncompress.evaluate.distortion import measure
 from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.npz import NpzFile
 from nncompress.machine import Machine
-from nncompress.pipeline import Coded, code, make_embedding, refines
+from nncompress.making import Coded, make_embedding
+from nncompress.pipeline import code, refines
 from nncompress.refinement.refine import RefinementSettings, improve_codes
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import check_weights

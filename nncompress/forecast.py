@@ -1,8 +1,11 @@
 """A forecast of what compressing a table takes: bytes of the file, seconds and memory."""
 
+import os
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from nncompress.jobs.blocks import block_rows_of
 from nncompress.jobs.learning import sample_size, sampled_rows
 from nncompress.machine import Machine
 from nncompress.needs import codes_bytes, memory_bytes
+from nncompress.opening import opened, refuse_weights, weigh_rows
 from nncompress.pipeline import refines
 from nncompress.plan import Plan
 from nncompress.refinement.encoding import RowEncoder
@@ -56,6 +60,39 @@ class Forecast:
     choice: Choice | None = None
 
 
+def forecast_source(
+    table: Mapping[str, Any],
+    plan: Plan,
+    machine: Machine,
+    *,
+    weights: np.ndarray | None = None,
+    weights_name: str = "the weights",
+    frequencies: str | os.PathLike | Mapping[str, float] | None = None,
+    has_words: bool = True,
+) -> Forecast:
+    """Forecasts what ``compress_source`` takes, which has the same arguments.
+
+    Args:
+        table: The arguments of ``open_table``.
+        plan: What the table is to become.
+        machine: The machine to compute on.
+        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        weights_name: Their name in messages.
+        frequencies: How often words occur, or the path of a file that says so.
+        has_words: Whether the words are written too.
+
+    Raises:
+        InputError: Something given cannot be used, or a target cannot be reached.
+    """
+    with opened(table, plan, machine, None, None) as (rows, small, _):
+        if rows is not None:
+            refuse_weights(rows, weights, frequencies, table.get("corpus"))
+            return forecast_large(rows, plan, machine)
+        assert small is not None
+        weights, _ = weigh_rows(table, small, weights, weights_name, frequencies)
+        return forecast(small if has_words else replace(small, words=None), plan, machine, weights)
+
+
 def forecast(
     table: SourceTable, plan: Plan, machine: Machine, weights: np.ndarray | None = None
 ) -> Forecast:
@@ -74,7 +111,7 @@ def forecast(
     num_rows, dim = matrix.shape
     file_bytes, seconds, refined, choice = 0, 0.0, False, None
     if plan.size is not None:
-        seconds, refined = _codes_seconds(matrix, plan, machine)
+        seconds, refined = _codes_seconds(matrix, plan, plan.size, machine)
         file_bytes = codes_bytes(num_rows, dim, plan.size) + plan.stage_bytes(matrix.shape)
     if plan.has_residual:
         choice, more = _stage_seconds(matrix, plan, machine, weights)
@@ -141,9 +178,11 @@ def _encoding_seconds(
     return time.perf_counter() - started
 
 
-def _codes_seconds(matrix: EmbeddingMatrix, plan: Plan, machine: Machine) -> tuple[float, bool]:
+def _codes_seconds(
+    matrix: EmbeddingMatrix, plan: Plan, size: tuple[int, int], machine: Machine
+) -> tuple[float, bool]:
     """Returns the seconds that additive codes take, and whether they are refined."""
-    size, budget = plan.size, plan.refinement.seconds
+    budget = plan.refinement.seconds
     settings = plan.training.resolve(len(matrix), *size)
     Budget(budget, settings.recipe)
     check_memory(matrix.dim, *size)

@@ -8,7 +8,8 @@ sentence-transformers with it: their ``config.json`` names the quantization meth
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,15 +17,14 @@ from torch import nn
 from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from nncompress.embedding.bridges.torch_module import (
-    TRAINED,
-    TableEmbedding,
-    TableHead,
-    TiedHead,
-)
+from nncompress.embedding.bridges.torch_head import TableHead, TiedHead
+from nncompress.embedding.bridges.torch_module import TRAINED, TableEmbedding
 from nncompress.embedding.code_table import CodeTable
 from nncompress.errors import InputError
-from nncompress.models.installing import find_module, install
+from nncompress.formats.safetensors import Tensor
+from nncompress.models.installing import find_module, install, is_linear, scale_of
+from nncompress.models.table_facts import check_tables, check_tensors
+from nncompress.models.tensors import header_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -46,7 +46,7 @@ class NncConfig(QuantizationConfigMixin):
         self, tables: Mapping[str, Mapping[str, Any]] | None = None, **ignored: object
     ) -> None:
         self.quant_method = METHOD
-        self.tables = {name: dict(facts) for name, facts in (tables or {}).items()}
+        self.tables = check_tables({} if tables is None else tables, "config.json")
 
 
 @register_quantizer(METHOD)
@@ -68,9 +68,13 @@ class NncQuantizer(HfQuantizer):
             )
 
     def _process_model_before_weight_loading(
-        self, model: "PreTrainedModel", **kwargs: object
+        self,
+        model: "PreTrainedModel",
+        checkpoint_files: Sequence[str] | None = None,
+        **kwargs: object,
     ) -> None:
         self._skip_guards(model)
+        tensors = _tensors_of(checkpoint_files or ())
         for name, facts in self.quantization_config.tables.items():
             where = find_module(model, name)
             if where is None:
@@ -80,8 +84,11 @@ class NncQuantizer(HfQuantizer):
                     f"config.json has a compressed table for {name}, which "
                     f"{type(model).__name__} has not; wanted the model that was compressed"
                 )
+            if f"{name}.nnc" in tensors:
+                check_tensors(name, facts, tensors, "the model's file")
             old = model.get_submodule(where)
-            install(model, where, _module_of(old, facts))
+            _check_place(model, where, facts)
+            install(model, where, _module_of(old, where, facts))
 
     def _process_model_after_weight_loading(
         self, model: "PreTrainedModel", **kwargs: object
@@ -115,7 +122,7 @@ class NncQuantizer(HfQuantizer):
 
     def _dequantize(self, model: "PreTrainedModel", dtype: torch.dtype) -> "PreTrainedModel":
         raise InputError(
-            "decode the folder instead, with: nncompress compress FOLDER OUT --to float16"
+            "decode the folder instead, with: nncompress export FOLDER OUT --to float16"
         )
 
     def _skip_guards(self, model: "PreTrainedModel") -> None:
@@ -176,7 +183,25 @@ def _tables(model: nn.Module) -> dict[str, TableEmbedding]:
     return {n: module for n, module in model.named_modules() if isinstance(module, TableEmbedding)}
 
 
-def _module_of(old: nn.Module, facts: Mapping[str, Any]) -> TableEmbedding:
+def _tensors_of(files: Sequence[str]) -> dict[str, Tensor]:
+    """Returns the tensors of a checkpoint's safetensors files, by name."""
+    paths = [Path(file) for file in files if str(file).endswith(".safetensors")]
+    return {name: each for path in paths for name, each in header_of(path).tensors.items()}
+
+
+def _check_place(model: nn.Module, name: str, facts: Mapping[str, Any]) -> None:
+    """Refuses a table in the place of a layer that is none for it."""
+    layer = model.get_submodule(name)
+    shape = facts["num_embeddings"] + facts.get("num_added", 0), facts["embedding_dim"]
+    seen = tuple(getattr(layer, "weight", torch.empty(0)).shape)
+    if seen != shape or (facts.get("is_head") and not is_linear(layer)):
+        raise InputError(
+            f"config.json has a compressed table of shape {shape} for {name}, where the model "
+            f"has {type(layer).__name__} of shape {seen}; wanted the model that was compressed"
+        )
+
+
+def _module_of(old: nn.Module, name: str, facts: Mapping[str, Any]) -> TableEmbedding:
     """Makes an empty module for a table in the place of an embedding or an output layer."""
     sizes = facts["num_bytes"], facts["num_embeddings"], facts["embedding_dim"]
     shapes = {name: tuple(shape) for name, shape in facts.get("trained", {}).items()}
@@ -184,7 +209,10 @@ def _module_of(old: nn.Module, facts: Mapping[str, Any]) -> TableEmbedding:
     place |= {"trained": shapes, "num_added": facts.get("num_added", 0)}
     if facts.get("is_head"):
         return TableHead(*sizes, bias=old.bias, **place)
-    return TableEmbedding(*sizes, padding_idx=getattr(old, "padding_idx", None), **place)
+    place["padding_idx"] = getattr(old, "padding_idx", None)
+    table = TableEmbedding(*sizes, **place)
+    table.embed_scale = scale_of(old, name)
+    return table
 
 
 def _register_static() -> None:

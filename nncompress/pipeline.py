@@ -6,65 +6,37 @@ Each step is a function on values in memory. ``compress`` takes them all; the co
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import ENCODING_BATCH, encode
-from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.provenance import ENCODING
-from nncompress.embedding.residual_table import ResidualTable
-from nncompress.embedding.subword_extras import to_extras
 from nncompress.errors import OutputError
-from nncompress.evaluate.choosing import Chooser
-from nncompress.evaluate.curve_file import write_curve
-from nncompress.evaluate.distortion import Distortion, choose_codebook, warn_if_poor
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.formats.work import WorkDirectory
 from nncompress.job import has_trained, require_weights, trained_once
 from nncompress.machine import Machine
+from nncompress.making import (
+    Coded,
+    extras_of_table,
+    facts_of,
+    facts_of_subwords,
+    make_embedding,
+    make_residual_embedding,
+)
 from nncompress.needs import check_needs, codes_bytes
 from nncompress.plan import Plan
-from nncompress.refinement.refine import Refined, RefinementSettings, refine
+from nncompress.refinement.refine import RefinementSettings, refine
 from nncompress.refinement.room import no_room
 from nncompress.sources import EmbeddingMatrix
-from nncompress.sources.tables import SourceTable, name_of
+from nncompress.sources.tables import SourceTable
 from nncompress.training.budget import Budget
 from nncompress.training.epoch_report import EpochReport
 from nncompress.training.memory import check_memory
 from nncompress.training.session import learn
-from nncompress.trellis.row_weights import bit_weights, usual_unit
-from nncompress.trellis.stage import Remainder
-from nncompress.version import __version__
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A matrix's rows as codes.
-
-    Attributes:
-        codes: uint8 or uint16 ``(N, M)``.
-        codebook: float32 ``(M*K, D)``, in the units of the matrix.
-        refined: The outcome of refinement; None where there was none.
-    """
-
-    codes: np.ndarray
-    codebook: np.ndarray
-    refined: Refined | None = None
-
-    def warn_if_poor(self, matrix: EmbeddingMatrix, weights: np.ndarray | None) -> None:
-        """Warns if the rows' mean is nearer to them than their refined codes are.
-
-        Args:
-            matrix: The rows, ``(N, D)``.
-            weights: The weight of each row in refinement, float64 ``(N,)``; None: all the same.
-        """
-        if self.refined is not None and self.refined.losses:
-            warn_if_poor(self.refined.losses[-1], matrix.mean_row_loss(weights))
 
 
 def make_table(
@@ -99,11 +71,11 @@ def make_table(
     output = None if output is None else Path(output)
     if work is not None:
         require_weights(work, weights)
-    if plan.size is None:
-        coded, facts = None, _facts(weights)
-    else:
+    coded: Coded | None = None
+    facts: dict[str, object] = {"weighted": weights is not None}
+    if plan.size is not None:
         coded, facts = _learn_codes(table, output, plan, plan.size, machine, weights, report, work)
-    facts |= _subword_facts(table)
+    facts |= facts_of_subwords(table)
     if coded is None or plan.has_residual:
         embedding = make_residual_embedding(
             table, coded, plan, facts, machine,
@@ -111,8 +83,9 @@ def make_table(
         )  # fmt: skip
     else:
         embedding, _ = make_embedding(
-            table.matrix, coded, table.words, plan.codebook_dtype, facts, machine, _extras(table)
-        )
+            table.matrix, coded, table.words, plan.codebook_dtype, facts, machine,
+            extras_of_table(table),
+        )  # fmt: skip
     if coded is not None:
         coded.warn_if_poor(table.matrix, weights)
     return embedding
@@ -286,156 +259,3 @@ def refine_codes(
         weights=weights, seed=seed, machine=machine, settings=refinement, work=work,
     )  # fmt: skip
     return Coded(refined.codes, refined.codebook, refined)
-
-
-def make_embedding(
-    matrix: EmbeddingMatrix,
-    coded: Coded,
-    words: Sequence[str | None] | None,
-    codebook_dtype: str,
-    facts: Mapping[str, object],
-    machine: Machine,
-    extras: Mapping[str, np.ndarray] | None = None,
-) -> tuple[CompressedEmbedding, Distortion]:
-    """Makes a compressed embedding of codes, and measures it.
-
-    Args:
-        matrix: The original, ``(N, D)``.
-        coded: Its rows as codes.
-        words: The word of each row; see ``CompressedEmbedding.from_codes``.
-        codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``; see ``choose_codebook``.
-        facts: Facts about how it was made, beside those that any table's file tells.
-        machine: The machine to measure on.
-        extras: Arrays that go with the rows, by name.
-
-    Returns:
-        The compressed embedding, and the distortion of the codebook in float32.
-
-    Raises:
-        InputError: The codebook cannot have that type, or a word is no valid string.
-    """
-    exact_table = CodeTable.of_codes(coded.codes, coded.codebook)
-    table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
-    encoding = {"loss": distortion.loss, "seed": facts.get("seed", 0)}
-    provenance = _provenance(matrix, distortion, facts, encoding)
-    return CompressedEmbedding.of_table(table, words, provenance, extras), exact
-
-
-def make_residual_embedding(
-    table: SourceTable,
-    coded: Coded | None,
-    plan: Plan,
-    facts: Mapping[str, object],
-    machine: Machine,
-    *,
-    output: Path | None = None,
-    weights: np.ndarray | None = None,
-    report: Callable[[str], None] | None = None,
-    curve: str | os.PathLike | None = None,
-) -> CompressedEmbedding:
-    """Makes a compressed embedding whose rows have a residual stage.
-
-    Args:
-        table: The original.
-        coded: Its rows as additive codes; None for none.
-        plan: What it is to become.
-        facts: Facts about how it was made, beside those that any table's file tells.
-        machine: The machine to compute on.
-        output: The ``.nnc`` file to be written; None for none.
-        weights: The weight of each row, float64 ``(N,)``; None: all the same.
-        report: A function that takes a line for each point of the curve.
-        curve: A file for the curve; None for none.
-
-    Raises:
-        InputError: The target cannot be reached, or the disk has no room for the result.
-    """
-    matrix = table.matrix
-    total_rows = table.total_rows or len(matrix)
-    additive, remainder = None, Remainder(matrix, total_rows=total_rows)
-    encoding: dict[str, object] = {"seed": plan.training.seed}
-    if coded is not None:
-        exact = CodeTable.of_codes(coded.codes, coded.codebook)
-        # Levels are fitted to what the stored codebook leaves, and make up for its rounding.
-        dtype = "int8" if plan.codebook_dtype == "auto" else plan.codebook_dtype
-        additive, left, _ = choose_codebook(matrix, exact, dtype, machine.xp)
-        encoding["loss"] = left.loss
-        remainder = Remainder(
-            matrix, coded.codes, additive.codebook.astype(np.float32), total_rows
-        )
-    chooser = Chooser(
-        remainder, plan.target, machine,
-        bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
-        if plan.has_bits_by_weight else None,
-        0 if additive is None else int(additive.row_bytes * total_rows + additive.shared_bytes),
-    )  # fmt: skip
-    choice = chooser.choose(report)
-    if curve is not None:
-        write_curve(curve, choice.points, choice.point)
-    if coded is None:
-        check_needs(
-            table, int(choice.point.bytes_per_row * len(matrix)), None,
-            refined=False, output=output, work=None,
-        )  # fmt: skip
-    residual, point = chooser.make(choice)
-    if report is not None:
-        report(f"All rows:\n{point}")
-    facts = {
-        **facts, "target": str(chooser.target), "adaptive": plan.has_bits_by_weight,
-        "curve": [each.facts for each in choice.points],
-    }  # fmt: skip
-    encoding["step"] = point.step
-    if plan.has_bits_by_weight:
-        encoding["adaptive"] = True
-        if weights is None:  # those that were given are not known of other rows
-            encoding["weight_unit"] = usual_unit(matrix)
-    if point.recall is not None:
-        facts["recall"] = point.recall
-    provenance = _provenance(matrix, point.distortion, facts, encoding)
-    compressed = ResidualTable(residual, additive)
-    return CompressedEmbedding.of_table(compressed, table.words, provenance, _extras(table))
-
-
-def _subword_facts(table: SourceTable) -> dict[str, object]:
-    """Returns what an embedding's file tells of the rows of n-grams."""
-    rows = table.subwords
-    if rows is None:
-        return {}
-    left_out = rows.ngrams.num_buckets - rows.num_buckets
-    return {"ngrams": rows.ngrams.kind, "buckets": rows.num_buckets, "buckets_left_out": left_out}
-
-
-def _extras(table: SourceTable) -> dict[str, np.ndarray]:
-    """Returns what goes with a table's rows in its file."""
-    return {} if table.subwords is None else to_extras(table.subwords)
-
-
-def _provenance(
-    matrix: EmbeddingMatrix,
-    distortion: Distortion,
-    facts: Mapping[str, object],
-    encoding: Mapping[str, object],
-) -> dict[str, object]:
-    objective = "cosine" if matrix.unit_rows else "distance"
-    return {
-        "made_by": f"chainer-nncompress {__version__}",
-        "source": name_of(matrix.name),
-        "source_shape": list(matrix.shape),
-        "objective": objective,
-        "loss": distortion.loss,
-        "mean_distance": distortion.distance,
-        "mean_cosine": distortion.cosine,
-        **facts,
-        ENCODING: {"objective": objective, **encoding},
-    }
-
-
-def facts_of(
-    recipe: str, seed: int, coded: Coded, weights: np.ndarray | None
-) -> dict[str, object]:
-    """Returns what an embedding's file tells of its training."""
-    refined = coded.refined is not None
-    return {"recipe": recipe, "seed": seed, "refined": refined, **_facts(weights)}
-
-
-def _facts(weights: np.ndarray | None) -> dict[str, object]:
-    return {"weighted": weights is not None}

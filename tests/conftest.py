@@ -1,10 +1,11 @@
-"""Matrices that the tests share."""
+"""Matrices that the tests share, and the command."""
 
 import itertools
 
 import numpy as np
 import pytest
 
+from nncompress.cli.main import main
 from nncompress.formats.work import WorkDirectory
 
 
@@ -26,6 +27,17 @@ def matrix_path(tmp_path, matrix):
     path = tmp_path / "matrix.npy"
     np.save(path, matrix)
     return path
+
+
+@pytest.fixture
+def ask(capsys):
+    """Runs the command, and returns what it printed."""
+
+    def run(*arguments):
+        main([str(argument) for argument in arguments])
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture

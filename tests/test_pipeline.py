@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import nncompress
-from nncompress import CompressedEmbedding, InputError, needs, pipeline
-from nncompress.embedding import compressed
+from nncompress import CompressedEmbedding, InputError, making, needs, pipeline
+from nncompress.embedding import storing
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import OutputError
 from nncompress.evaluate.target import Target
@@ -198,7 +198,7 @@ def test_a_residual_stage_is_written_and_read(options, text, tmp_path):
 def test_a_work_directory_of_a_residual_stage_keeps_the_matrix(text, tmp_path, monkeypatch):
     work, output = tmp_path / "w", tmp_path / "v.nnc"
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "Chooser", raise_interrupt)
+        patch.setattr(making, "Chooser", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
             nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
     assert {path.name for path in work.iterdir()} == {"matrix.state", "table.state", "work.json"}
@@ -221,7 +221,7 @@ def test_a_file_that_is_hardly_smaller_is_told_before_it_is_made(
 ):
     rows = random.normal(size=(30, 50)).astype(np.float32)
     monkeypatch.setattr(pipeline, "learn", raise_interrupt)
-    monkeypatch.setattr(pipeline.Chooser, "make", raise_interrupt)
+    monkeypatch.setattr(making.Chooser, "make", raise_interrupt)
     with (
         pytest.warns(UserWarning, match=rf"will take about [\d,]+ bytes .* take 6,000; {less}"),
         pytest.raises(KeyboardInterrupt),
@@ -341,14 +341,14 @@ def test_a_damaged_matrix_is_read_again(text, tmp_path, monkeypatch):
 @pytest.fixture
 def full(monkeypatch):
     """The file system has no room for .nnc files in a directory of this name."""
-    write = compressed.write_nnc
+    write = storing.write_nnc
 
     def refuse(path, contents):
         if path.parent.name == "full":
             raise OutputError(f"{path} cannot be written: No space left on device", 28)
         write(path, contents)
 
-    monkeypatch.setattr(compressed, "write_nnc", refuse)
+    monkeypatch.setattr(storing, "write_nnc", refuse)
 
 
 def test_a_result_that_cannot_be_written_is_kept_elsewhere(text, tmp_path, full, monkeypatch):

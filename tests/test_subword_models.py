@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, FormatError, InputError, compress
-from nncompress.cli.main import main
 from nncompress.sources.tables import open_table
 from tests.sources.fasttext_files import small_model
 
@@ -23,17 +22,6 @@ def written(folder, **options):
     data, _, _ = small_model(**{"words": WORDS, "buckets": 500, "dim": 24} | options)
     (folder / "model.bin").write_bytes(data)
     return folder / "model.bin"
-
-
-@pytest.fixture
-def ask(capsys):
-    """Runs the command, and returns what it printed."""
-
-    def run(*arguments):
-        main([str(argument) for argument in arguments])
-        return capsys.readouterr().out
-
-    return run
 
 
 def test_a_command_keeps_words_and_ngrams(path, tmp_path, ask):
@@ -111,7 +99,7 @@ def test_a_file_that_is_cut_leaves_nothing_written(path, tmp_path, ask):
 
 
 def test_a_large_model_is_told_to_be_pruned(path, tmp_path, monkeypatch):
-    monkeypatch.setattr("nncompress.compressing.is_large", lambda num_rows, dim: num_rows > 400)
+    monkeypatch.setattr("nncompress.opening.is_large", lambda num_rows, dim: num_rows > 400)
     with pytest.raises(InputError, match=r"1,201 rows of words and n-grams.*--prune"):
         compress(path, tmp_path / "model.nnc", report=None)
 
@@ -169,3 +157,33 @@ def test_what_gensim_has_no_place_for_is_told(tmp_path):
     with pytest.warns(UserWarning, match="the classifier's labels"):
         keyed = embedding.to_gensim()
     np.testing.assert_allclose(keyed["word7"], embedding["word7"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "rows.txt"])
+def test_nothing_can_be_pruned_of_other_tables_however_large(random, tmp_path, monkeypatch, name):
+    rows = random.normal(size=(50, 4)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.savetxt(tmp_path / "rows.txt", np.column_stack([np.arange(50), rows]))
+    for most in (400, 10):
+        monkeypatch.setattr("nncompress.opening.is_large", lambda count, dim, m=most: count > m)
+        with pytest.raises(InputError, match="has no rows of n-grams"):
+            compress(tmp_path / name, tmp_path / "x.nnc", prune=True, report=None)
+
+
+def test_word_pairs_are_not_asked_of_a_classifiers_rows(tmp_path, monkeypatch):
+    path = written(tmp_path, labels=(b"__label__a", b"__label__b"))
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("word1\tword2\t3\nword3\tword4\t1\n")
+    monkeypatch.setattr("nncompress.compressing.make_table", None)  # nothing is computed
+    with pytest.raises(InputError, match="no row is a word's vector"):
+        compress(path, pairs=[pairs], report=None)
+
+
+def test_files_of_word_pairs_are_not_written_over(path, tmp_path):
+    pairs = tmp_path / "pairs.nnc"
+    pairs.write_text("word1\tword2\t3\nword3\tword4\t1\n")
+    with pytest.raises(InputError):
+        compress(path, pairs, pairs=[pairs], report=None)
+    with pytest.raises(InputError, match="wanted a list of files"):
+        compress(path, pairs=str(pairs), report=None)
+    assert pairs.read_text().startswith("word1")

@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from nncompress.compressing import compress_source
     from nncompress.machine import Machine
+    from nncompress.opening import extras_of_tokens
     from nncompress.sources.frequencies import has_frequencies
     from nncompress.sources.weights import load_weights
 
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         embedding = compress_source(
             table, arguments.output, plan, machine,
             weights=weights, weights_name=str(arguments.weights),
-            frequencies=arguments.frequencies,
+            frequencies=arguments.frequencies, extras=extras_of_tokens(table),
             report=None if arguments.json else print, curve=arguments.curve, work=arguments.work,
             gate=gate,
         )  # fmt: skip
@@ -107,10 +108,9 @@ def _tell(
     weights: "np.ndarray | None",
 ) -> None:
     """Prints what compressing would take."""
-    from nncompress.compressing import check_files, find_frequencies, opened, refuse_weights
     from nncompress.evaluate.curve_file import write_curve
-    from nncompress.forecast import forecast, forecast_large
-    from nncompress.sources.weights import check_weights
+    from nncompress.forecast import forecast_source
+    from nncompress.opening import check_files
 
     if arguments.work is not None:
         raise InputError("a dry run keeps no work; leave --dry-run or --work out")
@@ -122,18 +122,11 @@ def _tell(
     check_files(
         table, arguments.output if there else None, plan, arguments.curve, arguments.frequencies
     )
-    with opened(table, plan, machine, None, None) as (rows, small, _):
-        if small is None:
-            refuse_weights(rows, weights, arguments.frequencies, arguments.corpus)
-            expected = forecast_large(rows, plan, machine)
-        else:
-            if weights is not None:
-                weights = check_weights(weights, small.matrix, str(arguments.weights))
-            found = find_frequencies(table, small, arguments.frequencies)
-            if found is not None:
-                weights = found.weights
-            expected = forecast(small, plan, machine, weights)
-    if arguments.curve is not None:
+    expected = forecast_source(
+        table, plan, machine,
+        weights=weights, weights_name=str(arguments.weights), frequencies=arguments.frequencies,
+    )  # fmt: skip
+    if arguments.curve is not None and expected.choice is not None:
         write_curve(arguments.curve, expected.choice.points, expected.choice.point)
     _print_forecast(arguments, expected)
 

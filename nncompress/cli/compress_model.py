@@ -1,6 +1,7 @@
 """Compressing a model's folder, as ``nncompress compress`` does where it is given one."""
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,15 @@ def run_model(arguments: argparse.Namespace) -> None:
 
 
 def _print(arguments: argparse.Namespace, model: "CompressedModel") -> None:
+    from nncompress.models.model2vec_folder import is_model2vec
+
     (table_before, table_after), (before, after) = model.table_bytes, model.folder_bytes
+    if after > before:
+        warnings.warn(
+            f"the folder grew from {format_bytes(before)} to {format_bytes(after)}, by the matrix "
+            "of the output layer; leave --untie out, and ask for more bits where it suffers",
+            stacklevel=2,
+        )
     facts: dict[str, object] = {
         "tables": [
             {"tensor": slot.tensor, "rows": slot.num_rows, "columns": slot.dim,
@@ -118,6 +127,8 @@ def _print(arguments: argparse.Namespace, model: "CompressedModel") -> None:
     lines["tables"] = f"{format_bytes(table_after)} of {format_bytes(table_before)}"
     lines["folder"] = f"{format_bytes(after)} of {format_bytes(before)}"
     lines["next"] = "import nncompress.hf, and load the folder as ever"
+    if is_model2vec(Path(arguments.output)):
+        lines["next"] = "open the folder with nncompress.static.StaticModel.from_pretrained"
     print_facts(arguments, facts, lines)
 
 

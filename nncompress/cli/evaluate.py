@@ -36,6 +36,10 @@ def run(arguments: argparse.Namespace) -> None:
     """
     _check_outputs(arguments)
     compressed = arguments.compressed
+    if not compressed.exists():
+        raise InputError(
+            f"{compressed} does not exist; wanted a compressed table, or a model's folder"
+        )
     if compressed.is_dir() and not is_table_directory(compressed):
         _evaluate_models(arguments)
     else:

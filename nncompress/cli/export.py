@@ -38,6 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
         _export_model(arguments)
         return
     if arguments.to in DTYPES:
+        if not arguments.file.exists():
+            raise InputError(f"{arguments.file} does not exist; wanted a model's folder")
         raise InputError(
             f"--to {arguments.to} is for a model's folder, and {arguments.file} is a table; "
             f"wanted one of {', '.join(FORMATS)}"

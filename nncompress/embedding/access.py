@@ -1,12 +1,14 @@
 """Rows that are read here and there from a file on a device, and not from memory."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from nncompress.embedding.centres import Centres
 from nncompress.embedding.residual import Residual, Stream
+from nncompress.errors import InputError
 from nncompress.formats.mapped import MappedArray
 
 # Reads ranges of a file: takes its path, where they begin and how long they are, int64 ``(n,)``,
@@ -91,3 +93,20 @@ class Access:
             mapped.fetch(begins, begins + lengths)
             return None
         return np.asarray(self._reader(self._path, mapped.offset + begins, lengths), np.uint8)
+
+
+def access_of(
+    access: str, reader: RangeReader | None, copy: bool
+) -> Callable[[Path], Access] | None:
+    """Returns what tells how a file's rows are read; None where they are read as memory is.
+
+    Raises:
+        InputError: The settings do not go together.
+    """
+    if access not in ("memory", "random"):
+        raise InputError(f"no access {access!r}; wanted memory or random")
+    if access == "random" and copy:
+        raise InputError("copy=True and access='random' were given; what is copied is in memory")
+    if reader is not None and access != "random":
+        raise InputError("a reader was given without access='random', which it is for")
+    return None if access == "memory" else partial(Access, reader=reader)

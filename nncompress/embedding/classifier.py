@@ -15,7 +15,7 @@ from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
 from nncompress.sources.fasttext_text import LABEL, tokens_of, word_ngram_buckets
 from nncompress.sources.ngrams import EOS
-from nncompress.sources.subword_rows import Classifier, SubwordRows
+from nncompress.sources.subword_rows import MOST_COUNT, Classifier, SubwordRows
 
 _ALL = -1
 _MOST_SIGMOID, _SIGMOIDS = 8, 512
@@ -141,7 +141,7 @@ class _Tree:
 
     def __init__(self, counts: np.ndarray) -> None:
         size = len(counts)
-        weights = [*counts.tolist(), *[10**15] * (size - 1)]
+        weights = [*counts.tolist(), *[MOST_COUNT + 1] * (size - 1)]
         self._children = np.zeros((size - 1, 2), np.int64)
         leaf, inner = size - 1, size
         depths = np.zeros(2 * size - 1, np.int64)

@@ -69,7 +69,8 @@ def distances(
     Args:
         embedding: The table.
         word_or_vector: The key, or the vector ``(D,)``.
-        other_words: n keys; none of them, or None: all N rows.
+        other_words: n keys; none of them, or None: all N rows, or, in a table with rows of
+            n-grams, those of all words.
 
     Returns:
         float32 ``(n,)`` or ``(N,)``, and float64 where a vector of that type or of integers was
@@ -97,10 +98,12 @@ def closer_than(embedding: KeyedRows, key1: Key, key2: Key) -> list[Key]:
     """Returns the words that are nearer to a first key than a second one is, in row order.
 
     Raises:
-        KeyError: A key is missing.
+        KeyError: A key is missing, or the row of one is of n-grams.
     """
     first, second = embedding.get_index(key1), embedding.get_index(key2)
     from_first = distances(embedding, key1)
+    if second >= len(from_first):
+        raise KeyError(f"row {second} is of n-grams; wanted a word")
     rows = np.flatnonzero(from_first < from_first[second]).tolist()
     names = embedding.index_to_key
     keys = [names[row] for row in rows if row != first]
@@ -111,7 +114,7 @@ def rank(embedding: KeyedRows, key1: Key, key2: Key) -> int:
     """Returns the place of a second key among the words by their distance from a first one.
 
     Raises:
-        KeyError: A key is missing.
+        KeyError: A key is missing, or the row of one is of n-grams.
     """
     return len(closer_than(embedding, key1, key2)) + 1
 
@@ -130,14 +133,17 @@ def relative_cosine_similarity(embedding: KeyedRows, wa: Key, wb: Key, topn: int
 
     Raises:
         KeyError: A key is missing.
-        InputError: There are no nearest keys to divide by.
+        InputError: There are no nearest keys to divide by, or their cosines add up to 0.
     """
     if not isinstance(topn, (int, np.integer)) or topn < 1:
         raise InputError(f"topn is {topn!r}; wanted a number of nearest keys, at least 1")
     nearest = similar_by_key(embedding, wa, topn)
     if not len(nearest):
         raise InputError(f"no other key is there to compare {wa!r} with; wanted two at least")
-    return embedding.similarity(wa, wb) / sum(cosine for _, cosine in nearest)
+    total = sum(cosine for _, cosine in nearest)
+    if not total:
+        raise InputError(f"the cosines of {wa!r} and its nearest keys add up to 0")
+    return embedding.similarity(wa, wb) / total
 
 
 def cosine_similarities(vector_1: np.ndarray, vectors_all: np.ndarray | DecodedRows) -> np.ndarray:

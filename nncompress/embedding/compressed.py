@@ -1,27 +1,24 @@
 """The compressed embedding: used as the table was, in a fraction of its memory."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
 from nncompress.embedding import bridges, comparing, mean_vectors
-from nncompress.embedding.access import Access, RangeReader
+from nncompress.embedding.access import RangeReader, access_of
 from nncompress.embedding.classifier import TextClassifier, predict
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes_file import read_codes
 from nncompress.embedding.cosmul import most_similar_cosmul
 from nncompress.embedding.decoded_rows import DecodedRows
-from nncompress.embedding.directory_writing import Origin, append_shards, write_directory
-from nncompress.embedding.joining import joined
+from nncompress.embedding.directory_writing import Origin
 from nncompress.embedding.key_vectors import KeyVectors
 from nncompress.embedding.keys import SINGLE_KEYS, Key, Keys, Words, vocabulary_of
 from nncompress.embedding.model import Model
-from nncompress.embedding.nnc_file import Contents, read_nnc, write_nnc
-from nncompress.embedding.provenance import ENCODING, facts_of_others
+from nncompress.embedding.provenance import facts_of_others
 from nncompress.embedding.read_only import ReadOnly
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.row_attributes import get_vecattr
@@ -31,13 +28,9 @@ from nncompress.embedding.searching import Searching
 from nncompress.embedding.sharded_table import ShardedTable, Table, shards_of
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
 from nncompress.embedding.similarity import Similarity, unit
+from nncompress.embedding.storing import read_embedding, save, save_shards
 from nncompress.embedding.subword_extras import from_extras
 from nncompress.embedding.subwords import check_growth, chosen_keys, searched_rows
-from nncompress.embedding.table_directory import (
-    is_table_directory,
-    open_directory,
-    refuse_part_of_table,
-)
 from nncompress.embedding.table_index import TableIndex
 from nncompress.embedding.text_encoding import encode
 from nncompress.embedding.vocabulary import Vocabulary
@@ -95,8 +88,8 @@ class CompressedEmbedding(Searching, ReadOnly):
         self.subwords = from_extras(self.extras, table.num_rows, table.dim)
         self._keys = Keys(vocabulary, table.num_rows)
         self._key_vectors = KeyVectors(table, self._keys, self.subwords)
-        self._searched = searched_rows(table, self.subwords)
-        self._similarity = Similarity(self._searched, self._keys, self._key_vectors)
+        searched, self._num_searched = searched_rows(table, self.subwords)
+        self._similarity = Similarity(searched, self._keys, self._key_vectors)
         self._index = TableIndex(table)
 
     @classmethod
@@ -201,74 +194,10 @@ class CompressedEmbedding(Searching, ReadOnly):
             FormatError: It is another kind of file, not complete, or altered.
         """
         _check_mmap(mmap, copy)
-        how = _access_of(access, reader, copy)
-        if is_table_directory(path):
-            model, manifest, shards = open_directory(path, verified=verify, copy=copy, access=how)
-            table = ShardedTable([shard.table for shard in shards])
-            parts = [shard.vocabulary for shard in shards]
-            words = None
-            if any(part is not None for part in parts):
-                words = ShardedVocabulary(parts, table.first_rows.tolist(), table.num_rows)
-            origin = Origin(Path(path).resolve(), model, len(shards))
-            embedding = cls(table, words, manifest.provenance, origin)
-        else:
-            own = None if how is None else how(Path(path))
-            contents = read_nnc(path, verified=verify, copy=copy, access=own)
-            embedding = cls(
-                contents.table, contents.vocabulary, contents.provenance, extras=contents.extras
-            )
+        how = access_of(access, reader, copy)
+        embedding = cls(*read_embedding(path, verify=verify, copy=copy, access=how))
         embedding._index = TableIndex(embedding.table, path, verify=verify, copy=copy)
         return embedding
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the table to one file, whose format docs/file-format.md describes.
-
-        Raises:
-            InputError: There is a directory of this name, or it is a part of a table in one.
-            OutputError: The file cannot be written.
-            ImportError: Shards end within a block of rows, and Numba is not installed.
-        """
-        if Path(path).is_dir():
-            raise InputError(
-                f"{path} is a directory; wanted the name of a file, or save_shards, which writes "
-                "a directory"
-            )
-        refuse_part_of_table(path)
-        words = self._keys.vocabulary
-        if isinstance(words, ShardedVocabulary):
-            words = vocabulary_of(words.words(), self.table.num_rows)
-        facts = self.provenance
-        if self._origin is not None:
-            facts = {**facts, ENCODING: dict(self._origin.model.encoding)}
-        write_nnc(path, Contents(joined(shards_of(self.table)), words, facts, self.extras))
-
-    def save_shards(self, directory: str | os.PathLike) -> None:
-        """Writes the table to a directory, a file a shard.
-
-        Where it was opened from that directory, and rows were added to it, they alone are written.
-
-        Args:
-            directory: A new name, or that directory.
-
-        Raises:
-            InputError: There is something else of this name, or others have changed it, or the
-                table has ``extras``, which a directory has no place for.
-            OutputError: A file cannot be written. What was there is as it was.
-        """
-        if self.extras:
-            raise InputError(
-                f"the table has {', '.join(self.extras)} beside its rows, which shards cannot "
-                "keep; write one file, with save"
-            )
-        shards, origin = shards_of(self.table), self._origin
-        contents = [
-            Contents(shard, part, self.provenance)
-            for shard, part in zip(shards, self.shard_vocabularies, strict=True)
-        ]
-        if origin is not None and Path(directory).exists() and origin.is_at(directory):
-            append_shards(directory, contents[origin.num_shards :], origin.num_shards)
-        else:
-            write_directory(directory, self.model, contents, self.provenance)
 
     def __repr__(self) -> str:
         table = self.table
@@ -467,6 +396,8 @@ class CompressedEmbedding(Searching, ReadOnly):
         return 1.0 - self.similarity(one, other)
 
     # Functions of a table with words, and of a compressed embedding, which are methods here.
+    save = save
+    save_shards = save_shards
     encode = encode
     predict = predict
     similar_by_key = similar_by_word = comparing.similar_by_key
@@ -493,23 +424,6 @@ class CompressedEmbedding(Searching, ReadOnly):
     to_torch = bridges.to_torch
     to_chainer = bridges.to_chainer
     to_faiss = bridges.to_faiss
-
-
-def _access_of(
-    access: str, reader: RangeReader | None, copy: bool
-) -> Callable[[Path], Access] | None:
-    """Returns what tells how a file's rows are read; None where they are read as memory is.
-
-    Raises:
-        InputError: The settings do not go together.
-    """
-    if access not in ("memory", "random"):
-        raise InputError(f"no access {access!r}; wanted memory or random")
-    if access == "random" and copy:
-        raise InputError("copy=True and access='random' were given; what is copied is in memory")
-    if reader is not None and access != "random":
-        raise InputError("a reader was given without access='random', which it is for")
-    return None if access == "memory" else partial(Access, reader=reader)
 
 
 def _check_mmap(mmap: str | None, copy: bool) -> None:

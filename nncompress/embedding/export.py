@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.subwords import refuse_parts_of_words
 from nncompress.embedding.word_vectors_file import (
     blocks_of,
     named_rows,
     refuse_words,
     refuse_words_file,
+    vectors_of,
     write_rows,
 )
 from nncompress.errors import InputError
@@ -41,9 +43,9 @@ def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> 
         The files that were written. They appear together.
 
     Raises:
-        InputError: The format is another, or cannot hold a word; or a file beside ``path`` that
-            would be written is there already and holds something else: only what is named is
-            replaced.
+        InputError: The format is another, or cannot hold a word, or the means of rows that a
+            classifier's words are; or a file beside ``path`` that would be written is there
+            already and holds something else: only what is named is replaced.
         ImportError: gensim is not installed.
     """
     path = Path(path)
@@ -59,13 +61,14 @@ def export(embedding: CompressedEmbedding, path: str | os.PathLike, to: str) -> 
     binary = to == "word2vec" and path.suffix == ".bin"
     header = f"{len(rows)} {embedding.vector_size}\n" if to == "word2vec" else ""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        write_rows(file, header, embedding.vectors, rows, words, binary=binary)
+        write_rows(file, header, vectors_of(embedding), rows, words, binary=binary)
     return [path]
 
 
 def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
     if path.suffix != ".npy":
         raise InputError(f"{path} does not end in .npy; wanted a name that does")
+    refuse_parts_of_words(embedding.subwords)
     words = []
     if embedding.has_words:
         words = [key if isinstance(key, str) else "" for key in embedding.index_to_key]

@@ -11,7 +11,7 @@ from nncompress.embedding.keys import Key
 from nncompress.embedding.row_filter import row_numbers, row_range
 from nncompress.embedding.sharded_table import Table
 from nncompress.embedding.similarity import Query, Similarity
-from nncompress.embedding.subwords import check_search
+from nncompress.embedding.subwords import refuse_parts_of_words
 from nncompress.embedding.table_index import TableIndex
 from nncompress.errors import InputError
 from nncompress.sources.subword_rows import SubwordRows
@@ -22,7 +22,7 @@ class Searching:
 
     table: Table
     subwords: SubwordRows | None
-    _searched: Table
+    _num_searched: int
     _key_vectors: KeyVectors
     _similarity: Similarity
     _index: TableIndex
@@ -70,9 +70,10 @@ class Searching:
             positive: Keys, vectors, or pairs of either and a weight.
             negative: The same, with weights of -1; a pair's own weight is taken as it is, as
                 gensim takes it.
-            topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``.
+            topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``; in
+                a table with rows of n-grams, of all words.
             clip_start: The first row to look at.
-            clip_end: The row after the last one to look at; None or 0: N.
+            clip_end: The row after the last one to look at; None or 0: all to the end.
             restrict_vocab: The number of leading rows to look at, whatever the two before say, as
                 in gensim; None or 0: all between those.
             indexer: An index of gensim's, which is refused: ``build_index`` makes this table's.
@@ -96,7 +97,7 @@ class Searching:
                 f"an indexer, {type(indexer).__name__}, was given; wanted this table's own, which "
                 "build_index makes and probe= uses"
             )
-        within = row_range(self._searched.num_rows, restrict_vocab, clip_start, clip_end)
+        within = row_range(self._num_searched, restrict_vocab, clip_start, clip_end)
         return self._nearest(positive, negative, topn, within, self._chosen(probe, rows))
 
     def _nearest(
@@ -108,7 +109,7 @@ class Searching:
         chosen: Callable[[np.ndarray], np.ndarray] | None,
     ) -> list[tuple[Key, float]] | np.ndarray:
         """Searches, as ``most_similar`` does, among the rows that a function chooses."""
-        check_search(self.subwords)
+        refuse_parts_of_words(self.subwords)
         if topn is not None:
             return self._similarity.nearest(positive, negative, topn, within, chosen)
         if chosen is not None:
@@ -145,5 +146,5 @@ class Searching:
         # Missing keys are told at once, all of them, and before any work.
         self._key_vectors.check(key for key in keys if isinstance(key, (str, int, np.integer)))
         chosen = self._chosen(probe, rows)
-        within = row_range(self._searched.num_rows, restrict_vocab)
+        within = row_range(self._num_searched, restrict_vocab)
         return [self._nearest([key], None, topn, within, chosen) for key in keys]

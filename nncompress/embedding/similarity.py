@@ -66,8 +66,9 @@ class Similarity:
         if topn < 1 or not within:
             return []
         if chosen is None:
-            own = np.array(given, dtype=np.int64)
-            left_out = np.concatenate([own, self._keys.wordless, np.arange(within.start)])
+            own, wordless = np.array(given, dtype=np.int64), self._keys.wordless
+            wordless = wordless[: np.searchsorted(wordless, within.stop)]  # they rise
+            left_out = np.concatenate([own, wordless, np.arange(within.start)])
             rows, scores = self._table.nearest(query, topn, within.stop, left_out)
         else:
             rows = chosen(query)

@@ -15,7 +15,7 @@ from nncompress.embedding.rice import RiceRows
 from nncompress.embedding.sections import section
 from nncompress.errors import FormatError
 from nncompress.sources.ngrams import KINDS, MOST_HASHES, Ngrams
-from nncompress.sources.subword_rows import Classifier, SubwordRows
+from nncompress.sources.subword_rows import MOST_COUNT, Classifier, SubwordRows, odd_count
 
 SUBWORDS = "subwords"
 _KEPT = ("low_bits", "low", "high")
@@ -103,6 +103,8 @@ def _classifier(extras: Mapping[str, np.ndarray], facts: dict, dim: int) -> Clas
     labels = text.split("\n")
     counts = section(extras, _COUNTS, (len(labels),), ("i8",))
     output = section(extras, _OUTPUT, (len(labels), dim), ("f4",))
+    if (bad := odd_count(counts)) is not None:
+        raise FormatError(f"the count of a label is {bad}; wanted 0 to {MOST_COUNT:,}")
     loss = _text(facts, "loss")
     if loss not in _LOSSES:
         raise FormatError(f"a classifier's loss is {loss[:40]!r}; wanted {', '.join(_LOSSES)}")

@@ -13,32 +13,41 @@ from nncompress.errors import InputError
 from nncompress.sources.subword_rows import SubwordRows
 
 
-def searched_rows(table: Table, subwords: SubwordRows | None) -> Table:
+def searched_rows(table: Table, subwords: SubwordRows | None) -> tuple[Table, int]:
     """Returns the rows that may be among the nearest words: all but the buckets' at the end.
 
     Args:
         table: All rows.
         subwords: What rows are of n-grams; None: none are.
+
+    Returns:
+        A table that holds them, and how many of its leading rows they are.
     """
+    num_rows = table.num_rows
     if subwords is None or isinstance(table, ShardedTable) or not subwords.num_words:
-        return table
-    if table.num_rows > subwords.num_words + subwords.num_buckets:  # words were added
-        return table
+        return table, num_rows
+    if num_rows > subwords.num_words + subwords.num_buckets:  # words were added
+        return table, num_rows
     aligned = aligned_rows(table)
     last = -(-subwords.num_words // aligned) * aligned
-    return part_of(table, 0, last) if last < table.num_rows else table
+    return part_of(table, 0, last) if last < num_rows else table, subwords.num_words
 
 
-def check_search(subwords: SubwordRows | None) -> None:
-    """Refuses a search among rows that are no words' vectors.
+def rows_are_parts(subwords: SubwordRows | None) -> bool:
+    """Tells whether a word's vector is the mean of its own row and those of its n-grams."""
+    return subwords is not None and not subwords.composed and subwords.ngrams.has_any
+
+
+def refuse_parts_of_words(subwords: SubwordRows | None) -> None:
+    """Refuses a table in which no row is a word's vector, where rows are taken for such.
 
     Raises:
-        InputError: Words' rows lie apart from those of their n-grams.
+        InputError: A word's vector is the mean of its own row and those of its n-grams.
     """
-    if subwords is not None and not subwords.composed and subwords.ngrams.has_any:
+    if rows_are_parts(subwords):
         raise InputError(
-            "the words of this classifier are sums of rows, none of which is a word's vector to "
-            "search among; wanted similarity, or the vectors of the words that are meant"
+            "in this classifier a word's vector is the mean of several rows, and no row is a "
+            "word's vector; use emb[words] and emb.similarity, which take the mean"
         )
 
 

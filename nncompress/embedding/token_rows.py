@@ -11,8 +11,7 @@ import numpy as np
 
 from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
-
-WEIGHTS, MAPPING = "weights", "mapping"
+from nncompress.sources.token_weights import MAPPING, WEIGHTS
 
 
 class WithExtras(Protocol):
@@ -40,8 +39,8 @@ class TokenRows:
 
     def __init__(self, embedding: WithExtras) -> None:
         self._table = embedding.table
-        self._mapping = embedding.extras.get(MAPPING)
-        self._weights = embedding.extras.get(WEIGHTS)
+        extras = {name: np.asarray(array) for name, array in embedding.extras.items()}
+        self._mapping, self._weights = extras.get(MAPPING), extras.get(WEIGHTS)
         self.dim, self.num_tokens = self._table.dim, self._table.num_rows
         if self._mapping is not None:
             self.num_tokens = check_mapping(self._mapping, self._table.num_rows)

@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.keys import Key
 from nncompress.embedding.row_attributes import row_attributes
 from nncompress.embedding.sharded_table import Table
+from nncompress.embedding.subwords import rows_are_parts
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_paths, check_output
 from nncompress.progress import progress_bar
+from nncompress.sources.subword_rows import SubwordRows
 
 _BREAKS = "\t\n\r"
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -27,6 +29,7 @@ class WordRows(Protocol):
 
     table: Table
     extras: dict[str, np.ndarray]
+    subwords: SubwordRows | None
 
     @property
     def has_words(self) -> bool:
@@ -39,6 +42,16 @@ class WordRows(Protocol):
     @property
     def vectors(self) -> DecodedRows:
         """The rows, decoded when they are asked for."""
+
+    def __getitem__(self, keys: Any, /) -> np.ndarray:
+        """Returns the vectors of keys."""
+
+
+class Vectors(Protocol):
+    """Vectors by the numbers of rows."""
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        """Returns the vectors of rows, float32 ``(n, D)``."""
 
 
 def save_word2vec_format(
@@ -54,7 +67,9 @@ def save_word2vec_format(
 ) -> None:
     """Writes words and decoded rows as word2vec does; without words, the rows' numbers.
 
-    Numbers in text have as many digits as float32 needs. Files appear whole, or stay as they are.
+    Of a classifier whose words are means of several rows, words' vectors are written, as fastText
+    does it. Numbers in text have as many digits as float32 needs. Files appear whole, or stay as
+    they are.
 
     Args:
         embedding: The table.
@@ -108,7 +123,23 @@ def save_word2vec_format(
                     file.writelines(f"{word} {value}\n".encode() for word, value in pairs)
         with temporaries[0].open("ab") as file:
             header = f"{total} {embedding.table.dim}\n" if write_header else ""
-            write_rows(file, header, embedding.vectors, rows, words, binary=binary)
+            write_rows(file, header, vectors_of(embedding), rows, words, binary=binary)
+
+
+def vectors_of(embedding: WordRows) -> Vectors:
+    """Returns what is written for each row that has a word: the word's vector."""
+    return _WordVectors(embedding) if rows_are_parts(embedding.subwords) else embedding.vectors
+
+
+class _WordVectors:
+    """The vectors of rows' words, where they are means of several rows."""
+
+    def __init__(self, embedding: WordRows) -> None:
+        self._embedding = embedding
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        keys = self._embedding.index_to_key
+        return self._embedding[[keys[row] for row in rows.tolist()]]
 
 
 def named_rows(embedding: WordRows) -> tuple[np.ndarray, list[str]]:
@@ -165,7 +196,7 @@ def refuse_words(words: list[str], characters: str, what: str) -> None:
 def write_rows(
     file: BinaryIO,
     header: str,
-    vectors: DecodedRows,
+    vectors: Vectors,
     rows: np.ndarray,
     words: list[str],
     *,
@@ -176,7 +207,7 @@ def write_rows(
     Args:
         file: The file.
         header: The first line, or nothing.
-        vectors: The table's rows.
+        vectors: The vectors of rows.
         rows: Numbers of the rows, int64.
         words: The word of each.
         binary: Whether numbers are written as they are in memory; otherwise as the shortest text
@@ -196,7 +227,7 @@ def write_rows(
 
 
 def blocks_of(
-    vectors: DecodedRows, rows: np.ndarray, words: list[str]
+    vectors: Vectors, rows: np.ndarray, words: list[str]
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Goes through rows and their words: yields words and rows, float32 ``(n, D)``."""
     with progress_bar(len(rows), "Writing rows") as bar:

@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import codes_of, shards_of
+from nncompress.embedding.subwords import refuse_parts_of_words
 from nncompress.embedding.word_tests import known_words
 from nncompress.errors import InputError
 from nncompress.evaluate.report import Report, Score
@@ -100,10 +101,12 @@ def word_scores(
     """Measures word similarity before and after, one score a file; see ``word_similarity``.
 
     Raises:
-        InputError: A file cannot be used, or the table has no words.
+        InputError: A file cannot be used, or the table has no words, or no row is a word's
+            vector, as in some classifiers.
     """
     if not pairs:
         return ()
+    refuse_parts_of_words(embedding.subwords)
     known = known_words(embedding)
     decode = embedding.table.decode
     return tuple(word_similarity(known, matrix.take, decode, path) for path in pairs)

@@ -48,7 +48,8 @@ def find_smallest(
     """Searches the smallest size at which everything required is reached.
 
     Sizes are tried where what falls short most would be just enough, between one that is enough
-    and one that is not, until they are within a twentieth of each other.
+    and one that is not, until they are within a twentieth of each other, or a twentieth of what
+    may be lost is left, or eight have been tried.
 
     Args:
         make: Makes a result of so many bits a dimension; ``OutOfReach`` says that it cannot be so

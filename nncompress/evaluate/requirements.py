@@ -10,6 +10,7 @@ from nncompress.evaluate.report import Report
 
 # Losses this small are as good as none: of figures, of points, and of perplexity's ratio.
 _NOTHING, _NO_POINTS, _NO_RATIO = 1e-30, 0.1, 1e-3
+_ALL = 1e30
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class Requirement:
 
     def _shortfall_of(self, seen: float) -> float:
         lost, allowed = self._lost(seen), self._lost(self.limit)
+        if not lost < _ALL:  # what is no number reaches nothing
+            lost = _ALL
         return math.log(max(lost, _NOTHING) / max(allowed, _NOTHING))
 
     def _lost(self, value: float) -> float:
@@ -140,6 +143,9 @@ class Requirements:
     """
 
     def __init__(self, wanted: Mapping[str, float] | None = None) -> None:
+        if wanted is not None and not isinstance(wanted, Mapping):
+            raise InputError(f"{wanted!r:.99} is required; wanted numbers by name, such as "
+                             "{'cosine': 0.98}")  # fmt: skip
         self.all = tuple(Requirement(*each) for each in (wanted or {}).items())
 
     @classmethod
@@ -204,3 +210,23 @@ class Requirements:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.all))
+
+
+def requirements_of(
+    require: Requirements | Mapping[str, float] | None, find: bool
+) -> Requirements:
+    """Returns what is required, and refuses a search for a size that nothing is required of.
+
+    Args:
+        require: The requirements, or their numbers by name.
+        find: Whether the smallest size that reaches them is searched.
+
+    Raises:
+        InputError: There is nothing to search it for, or a number is out of its range.
+    """
+    requirements = require if isinstance(require, Requirements) else Requirements(require)
+    if find and not requirements:
+        raise InputError(
+            "--find searches the smallest size that reaches what --require asks for; add --require"
+        )
+    return requirements

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nncompress.errors import InputError
 from nncompress.evaluate.bootstrap import figures
 from nncompress.evaluate.neighbours import units
 from nncompress.evaluate.rank_correlation import spearman
@@ -28,8 +29,16 @@ def similarity_score(
 
     Returns:
         100 times Spearman's correlations, and their difference, on the same pairs each time.
+
+    Raises:
+        InputError: People find all pairs equally similar.
     """
     judged = np.asarray(people, np.float64)
+    if (judged == judged[0]).all():
+        raise InputError(
+            f"{data} has {judged[0]:g} for all pairs, which any similarities agree with; wanted "
+            "pairs that differ"
+        )
 
     def correlations(items: np.ndarray) -> np.ndarray:
         before, after = (100 * spearman(judged[items], y[items]) for y in (original, compressed))

@@ -7,16 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 
 from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.embedding.subwords import refuse_parts_of_words
 from nncompress.embedding.word_tests import known_words
 from nncompress.errors import InputError
 from nncompress.evaluate.gate import check, find_smallest
 from nncompress.evaluate.neighbours import FEWEST_ROWS
 from nncompress.evaluate.report import Report
-from nncompress.evaluate.requirements import KINDS, Requirements
+from nncompress.evaluate.requirements import KINDS, Requirements, requirements_of
 from nncompress.evaluate.summary import summary, summary_of_sample, warn_if_ruined
 from nncompress.evaluate.word_similarity import pairs_of_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.row_source import RowSource
+from nncompress.sources.subword_rows import SubwordRows
 
 
 class TableGate:
@@ -43,8 +45,9 @@ class TableGate:
         pairs: Sequence[str | os.PathLike] = (),
         warns: bool = True,
     ) -> None:
-        given = isinstance(require, Requirements)
-        self.requirements = require if given else Requirements(require)
+        self.requirements = requirements_of(require, find)
+        if isinstance(pairs, (str, os.PathLike)):
+            raise InputError(f"pairs is {str(pairs)!r}; wanted a list of files, [{str(pairs)!r}]")
         self.find, self.pairs, self.warns = find, pairs, warns
         self.report: Report | None = None
         for each in self.requirements.all:
@@ -54,20 +57,23 @@ class TableGate:
                     "folder; wanted error, cosine, cosine_worst, recall or pairs"
                 )
         self.requirements.check_data(["--pairs"] if pairs else [])
-        if find and not self.requirements:
-            raise InputError("--find searches the smallest size that reaches what --require asks "
-                             "for; add --require")  # fmt: skip
 
-    def check_table(self, num_rows: int, words: Sequence[str | None] | None) -> None:
+    def check_table(
+        self,
+        num_rows: int,
+        words: Sequence[str | None] | None,
+        subwords: SubwordRows | None = None,
+    ) -> None:
         """Refuses what cannot be measured of a table, before any work.
 
         Args:
             num_rows: N.
             words: Its words; None where it has none.
+            subwords: What its rows are of n-grams; None: none are.
 
         Raises:
             InputError: There are too few rows for neighbours, or a file of pairs cannot be used,
-                or there are no words for it.
+                or there are no words' vectors for it.
         """
         recall = next((each for each in self.requirements.all if each.name == "recall"), None)
         if recall is not None and num_rows < FEWEST_ROWS:
@@ -76,6 +82,7 @@ class TableGate:
                 f"wanted at least {FEWEST_ROWS}, or a cosine"
             )
         if self.pairs:
+            refuse_parts_of_words(subwords)
             table = SimpleNamespace(has_words=words is not None, index_to_key=words)
             known = known_words(table)
             for path in self.pairs:

@@ -64,6 +64,21 @@ def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None
                     raise InputError(
                         f"{path} is the input itself; wanted another name for the output"
                     )
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Refuses the place of an output where nothing can be written.
+
+    Missing parent directories are created.
+
+    Args:
+        path: The file or directory to be written.
+
+    Raises:
+        OutputError: Nothing can be written there.
+    """
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # The name is tried too, which may be longer than the file system takes.
         path.is_symlink()
@@ -178,8 +193,8 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            for file in temporary.iterdir():
-                _synchronize(file)
+            for each in temporary.rglob("*"):
+                _synchronize(each)
             _synchronize(temporary)
             # Over a directory of this name, unless it is empty, nothing is renamed.
             temporary.rename(final)

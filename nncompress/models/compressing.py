@@ -18,10 +18,12 @@ from nncompress.evaluate.report import Report
 from nncompress.evaluate.summary import warn_if_ruined
 from nncompress.evaluate.table_gate import TableGate
 from nncompress.evaluate.target import Target
-from nncompress.formats.files import scratch_directory
+from nncompress.formats.files import check_place, scratch_directory
+from nncompress.jobs.large import is_large
 from nncompress.machine import Machine
 from nncompress.models.evaluation import Tasks
-from nncompress.models.folder import check_new_folder, find_parts, written
+from nncompress.models.folder import check_new_folder, check_untie, find_parts, written
+from nncompress.models.folder_files import folder_bytes
 from nncompress.models.model_gate import ModelGate
 from nncompress.models.slots import TableSlot
 from nncompress.models.static_file import from_int8
@@ -109,13 +111,20 @@ def compress_model(
 
         >>> nncompress.compress_model("all-MiniLM-L6-v2", "smaller", bits_per_dim=2)
     """
+    for name, given in (("heads", heads), ("pairs", pairs)):
+        if isinstance(given, str):
+            raise InputError(f"{name} is {given!r:.99}; wanted a list of such")
     files = tuple(map(Path, pairs)), *(None if x is None else Path(x) for x in (sts, text))
     gate = ModelGate(require, find, Tasks(*files))
     plan = Plan.of(**wanted, by_frequency=has_frequencies(frequencies, corpus, False))
-    return compress_folder(
+    model = compress_folder(
         folder, output, plan, Machine(gpu, threads), gate,
         heads=tuple(heads), untie=untie, frequencies=frequencies, corpus=corpus, report=report,
     )  # fmt: skip
+    if report is not None:
+        for name, line in model.report.lines.items():
+            report(f"{name}: {line}")
+    return model
 
 
 def compress_folder(
@@ -154,10 +163,12 @@ def compress_folder(
     """
     folder, output = Path(folder), Path(output)
     check_new_folder(output, folder)
+    check_place(output)
+    whole_before = folder_bytes(folder)
     parts = find_parts(folder, heads)
     slots = [slot for part in parts for slot in part.slots]
     shared = tuple(slot.head for slot in slots if slot.head is not None)
-    _check(folder, plan, gate, shared, untie)
+    _check(folder, plan, gate, slots, untie)
 
     options = {"weights": weights, "frequencies": frequencies, "corpus": corpus}
 
@@ -198,13 +209,8 @@ def compress_folder(
     before = sum(matrix_bytes(folder, slot) for slot in slots)
     return CompressedModel(
         embeddings, sizes, measured, (before, sum(sizes.values())),
-        (folder_bytes(folder), folder_bytes(output)), shared, untie,
+        (whole_before, folder_bytes(output)), shared, untie,
     )  # fmt: skip
-
-
-def folder_bytes(folder: Path) -> int:
-    """Returns the bytes of all files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def matrix_bytes(folder: Path, slot: TableSlot) -> int:
@@ -215,7 +221,16 @@ def matrix_bytes(folder: Path, slot: TableSlot) -> int:
 def table_of(
     folder: Path, slot: TableSlot, corpus: str | os.PathLike | None = None
 ) -> dict[str, Any]:
-    """Returns the arguments of ``open_table`` for a table of a folder."""
+    """Returns the arguments of ``open_table`` for a table of a folder.
+
+    Raises:
+        InputError: A text is given, and the folder does not tell which tokens its rows are.
+    """
+    if corpus is not None and slot.tokens is None:
+        raise InputError(
+            f"{folder / slot.file} does not tell which tokens the rows of {slot.tensor!r} are, so "
+            "that they cannot be counted in a text; leave --corpus out"
+        )
     rows = from_int8(folder / slot.file, slot.tensor)
     return {
         "source": folder / slot.file if rows is None else rows,
@@ -227,15 +242,18 @@ def table_of(
     }
 
 
-def _check(
-    folder: Path, plan: Plan, gate: ModelGate, shared: tuple[str, ...], untie: bool
-) -> None:
+def _check(folder: Path, plan: Plan, gate: ModelGate, slots: list[TableSlot], untie: bool) -> None:
     """Refuses settings that do not go together, or with the model."""
     gate.tasks.check(folder)
-    if untie and not shared:
-        raise InputError(
-            f"--untie was given, and no output layer of {folder} shares the input embeddings"
-        )
+    for slot in slots:
+        if is_large(slot.num_rows, slot.dim):
+            raise InputError(
+                f"{folder / slot.file}: {slot.tensor!r} has {slot.num_rows:,} rows of {slot.dim}, "
+                "too many for a model's folder; write it to a file or directory of its own, with "
+                "a name that ends in .nnc"
+            )
+    if untie:
+        check_untie(folder, slots)
     if gate.find:
         check_search(plan)
 

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_directory
+from nncompress.formats.files import atomic_directory, check_place
 from nncompress.formats.safetensors import map_tensors
 from nncompress.formats.small_floats import bfloat16
 from nncompress.models import model2vec_folder, transformers_folder
-from nncompress.models.folder import check_new_folder, copy_the_rest, transformers_in
+from nncompress.models.folder import check_new_folder, transformers_in
+from nncompress.models.folder_files import copy_the_rest
 from nncompress.models.slots import compressed_name
 from nncompress.models.static_file import TABLES, StaticTable, is_compressed, read_static
+from nncompress.models.table_facts import check_tensors
 from nncompress.models.tensors import NewTensor, new_tensor, rewrite_tensors
 
 # The types that tables are decoded to, and their names in safetensors files.
@@ -30,13 +32,13 @@ class _Decoded:
     Attributes:
         file: The safetensors file, relative to the folder.
         tensor: The name of the matrix that it becomes.
-        left_out: The tensors in whose place it stands.
+        left_out: The tensors in whose place it stands, each with its file.
         rows: The decoded rows, float32 ``(N, D)``.
     """
 
     file: Path
     tensor: str
-    left_out: list[str]
+    left_out: list[tuple[Path, str]]
     rows: np.ndarray
 
 
@@ -60,6 +62,7 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
     if dtype not in DTYPES:
         raise InputError(f"no type {dtype!r}; wanted one of {', '.join(DTYPES)}")
     check_new_folder(output, folder)
+    check_place(output)
     own = [each for each in transformers_in(folder)
            if transformers_folder.compressed_tables(folder, each)]  # fmt: skip
     is_static = model2vec_folder.recognizes(folder)
@@ -71,8 +74,10 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
             left_out: dict[Path, set[str]] = {}
             new: dict[Path, dict[str, NewTensor]] = {}
             for table in tables:
-                left_out.setdefault(table.file, set()).update(table.left_out)
-                new.setdefault(table.file, {})[table.tensor] = _as(dtype, table)
+                for file, name in table.left_out:
+                    left_out.setdefault(file, set()).add(name)
+                    new.setdefault(file, {})
+                new[table.file][table.tensor] = _as(dtype, table)
                 found.append((table.tensor, table.rows.shape))
             more = 0
             for file, tensors in new.items():
@@ -115,7 +120,7 @@ def _static(folder: Path) -> Iterator[_Decoded]:
         if is_compressed(folder / file):
             name = next(each for each in TABLES if compressed_name(each) in _names(folder / file))
             rows = _rows_of(read_static(folder / file))
-            yield _Decoded(file, name, [compressed_name(name)], rows)
+            yield _Decoded(file, name, [(file, compressed_name(name))], rows)
 
 
 def _rows_of(static: StaticTable) -> np.ndarray:
@@ -134,6 +139,8 @@ def _of_module(
     folder: Path, own: Path, name: str, facts: dict[str, Any], files: dict[str, Any]
 ) -> _Decoded:
     """Decodes a table of a transformers model, with what was added to it and trained."""
+    tensors = {key: entry for key, (_, entry) in files.items()}
+    check_tensors(name, facts, tensors, str(folder / own))
     import torch
 
     from nncompress.embedding.bridges.torch_module import TableEmbedding
@@ -143,24 +150,20 @@ def _of_module(
         num_added=facts.get("num_added", 0),
         trained={k: tuple(v) for k, v in facts.get("trained", {}).items()},
     )  # fmt: skip
-    state, file = {}, Path()
+    state = {}
     for key in module.state_dict():
         full = f"{name}.{key}"
-        if full not in files:
-            raise InputError(
-                f"{folder / own} has no tensor {full!r}, which its config.json tells of; wanted "
-                "the folder as it was written"
-            )
-        file = files[full][0]
-        mapped = map_tensors(folder / own / file, _WHAT)
+        mapped = map_tensors(folder / own / files[full][0], _WHAT)
         values = mapped.tensors[full]
         if mapped.dtypes[full] == "BF16":
             values = bfloat16(values)
         state[key] = torch.from_numpy(np.array(values))
     module.load_state_dict(state)
     rows = module.weight.detach().numpy()
-    left_out = [f"{name}.{key}" for key in state]
-    return _Decoded(own / file, f"{name}.weight", [*left_out, f"{name}.weight"], rows)
+    matrix = f"{name}.weight"  # which is empty, as others have to find it
+    gone = [*(f"{name}.{key}" for key in state), matrix]
+    left_out = [(own / files[each][0], each) for each in gone if each in files]
+    return _Decoded(own / files[f"{name}.nnc"][0], matrix, left_out, rows)
 
 
 def _as(dtype: str, table: _Decoded) -> NewTensor:

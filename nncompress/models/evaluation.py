@@ -117,6 +117,11 @@ class OriginalModel:
             ImportError: A library is not installed.
         """
         before, compressed = self._model, Path(compressed)
+        if is_language_model(compressed) != isinstance(before, LanguageModel):
+            raise InputError(
+                f"of {self._folder} and {compressed} one is a causal language model and one is "
+                "not; wanted a model and what was made of it"
+            )
         after: SentenceEncoder | LanguageModel
         more: dict[str, Figure] = {}
         if isinstance(before, LanguageModel):

@@ -4,8 +4,8 @@ What kind of model a folder holds is known by its files. sentence-transformers' 
 tells of modules, of which each is one of the kinds below it.
 """
 
-import shutil
-from collections.abc import Collection, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from nncompress.embedding.nnc_bytes import to_bytes
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_directory
 from nncompress.models import model2vec_folder, transformers_folder
+from nncompress.models.folder_files import copy_the_rest
 from nncompress.models.slots import TableSlot
 from nncompress.models.tensors import NewTensor, copied_tensor, new_tensor, rewrite_tensors
 
@@ -43,6 +44,8 @@ def is_model_folder(path: object) -> bool:
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return False
     folder = Path(path)
+    if (folder / MODULES).is_file():  # of which some may be of no kind that is known
+        return True
     return model2vec_folder.recognizes(folder) or bool(transformers_in(folder))
 
 
@@ -65,7 +68,7 @@ def find_parts(folder: Path, heads: tuple[str, ...] = ()) -> list[Part]:
     if not parts:
         raise InputError(
             f"{folder} is no model of a kind that is known here; wanted a folder of transformers, "
-            "sentence-transformers or model2vec"
+            "sentence-transformers or model2vec, or an output that ends in .nnc for a table alone"
         )
     if heads and all(part.is_static for part in parts):
         raise InputError("--head was given, and a static model has no output layer")
@@ -78,10 +81,34 @@ def check_new_folder(output: Path, folder: Path) -> None:
     Raises:
         InputError: There is something of this name, or it is inside the model's folder.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no directory; wanted a model's folder")
+    real = Path(os.path.realpath(output))
+    if os.path.islink(real):
+        raise InputError(f"{output} is a link to itself; wanted a new name for the folder")
+    if os.path.exists(output) and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} exists; wanted a new name for the folder to write")
-    if output.resolve().is_relative_to(folder.resolve()):
+    if real.is_relative_to(os.path.realpath(folder)):
         raise InputError(f"{output} is inside {folder}; wanted a folder that is outside of it")
+
+
+def check_untie(folder: Path, slots: Iterable[TableSlot]) -> None:
+    """Refuses to leave an output layer as it was where that does more than that.
+
+    Raises:
+        InputError: No output layer shares a table, or other tensors are tied as long as it is.
+    """
+    sharing = [slot for slot in slots if slot.head is not None]
+    if not sharing:
+        raise InputError(
+            f"--untie was given, and no output layer of {folder} shares the input embeddings"
+        )
+    for slot in sharing:
+        if slot.tied_too:
+            raise InputError(
+                f"--untie was given, and {folder} would not tie {slot.tied_too[0]!r} either; "
+                "leave it out, and choose more bits for the table that is shared"
+            )
 
 
 @contextmanager
@@ -160,15 +187,6 @@ def _write_part(
         {name for names in left_out.values() for name in names},
         {name: file.name for file, tensors in new.items() for name in tensors}, more,
     )  # fmt: skip
-
-
-def copy_the_rest(folder: Path, output: Path, done: Collection[Path]) -> None:
-    """Copies all files but those that are done."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and name not in done:
-            (output / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, output / name)
 
 
 def transformers_in(folder: Path) -> list[Path]:

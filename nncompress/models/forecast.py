@@ -2,20 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from nncompress.compressing import find_frequencies, opened, refuse_weights
-from nncompress.forecast import Forecast, forecast, forecast_large
+from nncompress.forecast import Forecast, forecast_source
 from nncompress.machine import Machine
-from nncompress.models.compressing import folder_bytes, matrix_bytes, table_of
-from nncompress.models.folder import check_new_folder, find_parts
-from nncompress.models.slots import TableSlot
+from nncompress.models.compressing import matrix_bytes, table_of
+from nncompress.models.folder import check_new_folder, check_untie, find_parts
+from nncompress.models.folder_files import folder_bytes
 from nncompress.plan import Plan
-from nncompress.sources.frequencies import Frequencies
-from nncompress.sources.weights import check_weights
 
 
 def forecast_model(
@@ -41,7 +37,16 @@ def forecast_model(
     """
     check_new_folder(output, folder)
     slots = [slot for part in find_parts(folder, heads) for slot in part.slots]
-    each = [_of_slot(folder, slot, plan, machine, weights, frequencies, corpus) for slot in slots]
+    if untie:
+        check_untie(folder, slots)
+    # The words are the tokenizer's, which the folder has already.
+    each = [
+        forecast_source(
+            table_of(folder, slot, corpus), plan, machine,
+            weights=weights, frequencies=frequencies, has_words=False,
+        )
+        for slot in slots
+    ]  # fmt: skip
     total = Forecast(
         sum(one.file_bytes for one in each), sum(one.source_bytes for one in each),
         sum(one.seconds for one in each), max(one.memory_bytes for one in each),
@@ -49,26 +54,3 @@ def forecast_model(
     before = folder_bytes(folder)
     left_out = 0 if untie else sum(matrix_bytes(folder, slot) for slot in slots)
     return total, before, before - left_out + total.file_bytes
-
-
-def _of_slot(
-    folder: Path,
-    slot: TableSlot,
-    plan: Plan,
-    machine: Machine,
-    weights: np.ndarray | None,
-    frequencies: str | os.PathLike | Mapping[str, float] | None,
-    corpus: str | os.PathLike | None,
-) -> Forecast:
-    table = table_of(folder, slot, corpus)
-    with opened(table, plan, machine, None, None) as (rows, small, _):
-        if small is None:
-            refuse_weights(rows, weights, frequencies, corpus)
-            return forecast_large(rows, plan, machine)
-        if weights is not None:
-            weights = check_weights(weights, small.matrix)
-        found: Frequencies | None = find_frequencies(table, small, frequencies)
-        if found is not None:
-            weights = found.weights
-        # The words are the tokenizer's, which the folder has already.
-        return forecast(replace(small, words=None), plan, machine, weights)

@@ -1,12 +1,13 @@
 """Compressed tables put into transformers models in the place of their embedding matrices."""
 
-from types import MethodType
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from nncompress.embedding.bridges.torch_module import TableEmbedding, TableHead, TiedHead
+from nncompress.embedding.bridges.torch_head import TableHead, TiedHead
+from nncompress.embedding.bridges.torch_module import Scale, TableEmbedding, scaled
 from nncompress.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ class TiedEmbedding(nn.Module):
 
     Args:
         embedding: The rows, which are not parameters of this module.
+        scale: What this layer multiplies rows by; see ``TableEmbedding.embed_scale``.
     """
 
     embedding: TableEmbedding
 
-    def __init__(self, embedding: TableEmbedding) -> None:
+    def __init__(self, embedding: TableEmbedding, scale: Scale = None) -> None:
         super().__init__()
         self.__dict__["embedding"] = embedding  # no child, whose state would be there twice
+        self.embed_scale = scale
 
     @property
     def weight(self) -> torch.Tensor:
@@ -35,7 +38,42 @@ class TiedEmbedding(nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Returns rows, D longer than the shape of ``input``."""
-        return self.embedding(input)
+        return scaled(self.embedding.look_up(input), self.embed_scale)
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what the other layer has: some models take this one for their input layer."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if "embedding" not in self.__dict__:  # which is being copied
+                raise
+            return getattr(self.embedding, name)
+
+
+def scale_of(layer: nn.Module | None, name: str) -> Scale:
+    """Returns what an embedding layer multiplies the rows by that it looks up.
+
+    Args:
+        layer: The layer.
+        name: Its name in the model.
+
+    Raises:
+        InputError: It is no embedding layer, or does something else with rows.
+    """
+    if isinstance(layer, nn.Embedding):
+        if type(layer).forward is nn.Embedding.forward:
+            return None
+        parts = {*dict(layer.named_parameters()), *dict(layer.named_buffers())}
+        if not [*layer.children()] and parts <= {"weight", "embed_scale"}:
+            # Gemma's own buffer has the number only after its model's weights are loaded.
+            if isinstance(number := getattr(layer, "scalar_embed_scale", None), (int, float)):
+                return torch.tensor(number, dtype=torch.float32, device="cpu")
+            if isinstance(number := getattr(layer, "embed_scale", None), (int, float)):
+                return float(number)
+    raise InputError(
+        f"{name} is a {type(layer).__name__}, which does more than look up rows; wanted an "
+        "Embedding, or one that multiplies them by a number"
+    )
 
 
 def find_module(model: "PreTrainedModel", name: str) -> str | None:
@@ -98,14 +136,19 @@ def _share(model: "PreTrainedModel", name: str, table: TableEmbedding) -> None:
     except AttributeError:
         return  # a part that this model was made without
     if isinstance(old, nn.Embedding):
-        _put(model, name, TiedEmbedding(table))
-    elif isinstance(old, nn.Linear):
+        _put(model, name, TiedEmbedding(table, scale_of(old, name)))
+    elif is_linear(old):
         _put(model, name, TiedHead(table, old.bias))
     elif not isinstance(old, (TiedEmbedding, TiedHead)):
         raise InputError(
-            f"{name} is tied to the compressed table and is a {type(old).__name__}; only an "
-            "Embedding or a Linear can share one, so compress the model with --untie"
+            f"{name} is tied to the compressed table and is a {type(old).__name__}; wanted an "
+            "Embedding or a Linear, which can share one"
         )
+
+
+def is_linear(layer: nn.Module | None) -> bool:
+    """Tells whether a layer multiplies vectors by its matrix, and does nothing else."""
+    return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
@@ -117,8 +160,9 @@ def _take_over_resizing(model: "PreTrainedModel") -> None:
     """Has ``resize_token_embeddings`` resize tables; other layers are resized as ever."""
     for part in model.modules():
         if hasattr(part, "_get_resized_embeddings"):
-            part._get_resized_embeddings = MethodType(_resized_embeddings, part)
-            part._get_resized_lm_head = MethodType(_resized_head, part)
+            # No methods, which a pickle would have looked up in the model's class.
+            part._get_resized_embeddings = partial(_resized_embeddings, part)
+            part._get_resized_lm_head = partial(_resized_head, part)
 
 
 def _resized_embeddings(
@@ -129,6 +173,10 @@ def _resized_embeddings(
     mean_resizing: bool = True,
 ) -> nn.Module:
     """Resizes an embedding layer; the arguments are those of transformers' method of the name."""
+    if isinstance(old_embeddings, TiedEmbedding):
+        # The model puts what it gets into all places, as it does with its own layers.
+        scale, old_embeddings = old_embeddings.embed_scale, old_embeddings.embedding
+        old_embeddings.embed_scale = scale
     if not isinstance(old_embeddings, TableEmbedding):
         own = type(model)._get_resized_embeddings
         return own(model, old_embeddings, new_num_tokens, pad_to_multiple_of, mean_resizing)

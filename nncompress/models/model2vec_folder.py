@@ -16,10 +16,11 @@ from nncompress.embedding.token_rows import MAPPING, WEIGHTS, check_mapping, che
 from nncompress.errors import FormatError, InputError
 from nncompress.models.json_files import as_bytes, read_json
 from nncompress.models.slots import TableSlot, compressed_name
-from nncompress.models.static_file import MODEL2VEC, TABLES, beside_table, open_static
+from nncompress.models.static_file import MODEL2VEC, TABLES, open_static
 from nncompress.models.transformers_folder import METHOD, QUANTIZATION
 from nncompress.sources.hugging_face import FLOATS, read_tokenizer
 from nncompress.sources.places import LocalPlace
+from nncompress.sources.token_weights import beside_table
 
 WEIGHTS_FILE, TOKENIZER_FILE = "model.safetensors", "tokenizer.json"
 CONFIG, MODULES = Path("config.json"), Path("modules.json")

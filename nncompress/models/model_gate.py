@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nncompress.errors import InputError
 from nncompress.evaluate.report import Report
-from nncompress.evaluate.requirements import KINDS, Requirements
+from nncompress.evaluate.requirements import KINDS, Requirements, requirements_of
 from nncompress.models.evaluation import OriginalModel, Tasks
 
 
@@ -28,13 +27,10 @@ class ModelGate:
         find: bool = False,
         tasks: Tasks = Tasks(),
     ) -> None:
-        self.requirements = require if isinstance(require, Requirements) else Requirements(require)
+        self.requirements = requirements_of(require, find)
         self.find, self.tasks = find, tasks
         self._original: OriginalModel | None = None  # opened once, by the first measurement
         self.requirements.check_data(tasks.flags)
-        if find and not self.requirements:
-            raise InputError("--find searches the smallest size that reaches what --require asks "
-                             "for; add --require")  # fmt: skip
 
     def measure(self, original: Path, compressed: Path, rows: list[Report]) -> Report:
         """Puts a model to its tasks.

@@ -22,6 +22,7 @@ class TableSlot:
         same: Tensors of the folder that hold the same rows once more, by the files that hold them;
             they are left out where it is compressed.
         head: The tensor of the output layer that shares the rows; None where none does.
+        tied_too: Other tensors of the model that are tied to some as long as that one is.
     """
 
     file: Path
@@ -33,6 +34,7 @@ class TableSlot:
     is_head: bool = False
     same: tuple[tuple[Path, str], ...] = ()
     head: str | None = None
+    tied_too: tuple[str, ...] = ()
 
     @property
     def compressed(self) -> str:

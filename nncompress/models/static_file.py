@@ -16,11 +16,11 @@ from nncompress.embedding.token_rows import MAPPING, WEIGHTS, TokenRows
 from nncompress.errors import FormatError
 from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensors
 from nncompress.models.slots import SUFFIX, compressed_name
+from nncompress.sources.token_weights import TABLE, beside_table
 
 # What model2vec calls a table, and what sentence-transformers does.
-TABLES = MODEL2VEC, SENTENCE_TRANSFORMERS = "embeddings", "embedding.weight"
+TABLES = MODEL2VEC, SENTENCE_TRANSFORMERS = TABLE, "embedding.weight"
 _BESIDE = (MAPPING, WEIGHTS)
-_ALIGNMENT = 8  # of the largest numbers in a table
 _WHAT = "a static model (safetensors)"
 
 
@@ -80,19 +80,6 @@ def from_int8(path: str | os.PathLike, tensor: str) -> np.ndarray | None:
     return file.tensors[tensor].astype(np.float32) if file.dtypes[tensor] == "I8" else None
 
 
-def beside_table(file: TensorFile, path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Returns the weights and the mapping of a file, those of them that it has.
-
-    Raises:
-        FormatError: They are of a type that model2vec does not read either.
-    """
-    found = {name: file.dtypes[name] for name in _BESIDE if name in file.dtypes}
-    for name, dtype in found.items():
-        if name not in file.tensors or dtype == "BF16":
-            raise FormatError(f"{path} has {name!r} in {dtype}; wanted a type that NumPy has")
-    return {name: file.tensors[name] for name in found}
-
-
 def read_static(path: str | os.PathLike) -> StaticTable:
     """Opens the compressed table of a static model's file, which is mapped.
 
@@ -106,10 +93,7 @@ def read_static(path: str | os.PathLike) -> StaticTable:
             f"{path} has a table {name!r} that is not compressed; wanted what nncompress compress "
             "makes of the folder"
         )
-    data = file.tensors[name]
-    if data.ctypes.data % _ALIGNMENT:  # behind tensors of odd sizes
-        data = data.copy()
-    embedding = of_bytes(data, f"{path}, tensor {name!r}")
+    embedding = of_bytes(file.tensors[name], f"{path}, tensor {name!r}")
     embedding.extras |= beside_table(file, path)
     TokenRows(embedding)  # refuses what does not fit
     before = name.removesuffix(SUFFIX) + "."

@@ -3,7 +3,8 @@
 The names of the modules come from the model's own class, which is made without any weights.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ from nncompress.errors import FormatError, InputError
 from nncompress.formats.safetensors import Tensor, map_tensors
 from nncompress.models.json_files import as_bytes, read_json
 from nncompress.models.slots import TableSlot
+from nncompress.models.table_facts import check_tables
 from nncompress.models.tensors import header_of
 from nncompress.sources.hugging_face import FLOATS
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedModel
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 METHOD = "nncompress"
@@ -27,6 +29,8 @@ _TOKENS = ("tokenizer.json", "vocab.txt")
 _PICKLE = "pytorch_model.bin"
 _WEIGHT = ".weight"
 _WHAT = "a model's safetensors file"
+# More layers than this have tensors of their own, at least one each.
+_MOST_LAYERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Sketch:
         shape: Their shape by config.json, ``(N, D)``.
         head: The module of the output embeddings; None where there is none.
         tied: All weights that are the input embeddings' if the model ties them, theirs included.
+        tied_too: What the model ties as well, as long as it ties the output embeddings.
+        linear: The modules that multiply by a matrix, as output layers do.
     """
 
     prefix: str
@@ -46,12 +52,14 @@ class Sketch:
     shape: tuple[int, int]
     head: str | None
     tied: frozenset[str]
+    tied_too: tuple[str, ...]
+    linear: frozenset[str]
 
 
 def recognizes(folder: Path) -> bool:
     """Tells whether a folder holds a transformers model."""
     path = folder / CONFIG
-    return path.is_file() and "model_type" in read_json(path, dict)
+    return os.path.isfile(path) and "model_type" in read_json(path, dict)
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -77,18 +85,17 @@ def read(folder: Path, own: Path, heads: tuple[str, ...] = ()) -> list[TableSlot
         ImportError: transformers is not installed.
     """
     config = config_of(folder / own)
-    if QUANTIZATION in config:
-        method = config[QUANTIZATION]
-        method = method.get("quant_method") if isinstance(method, dict) else method
+    if method := config.get(QUANTIZATION):
+        name = method.get("quant_method") if isinstance(method, dict) else method
         raise InputError(
-            f"{folder / own / CONFIG} says that the model is quantized already, by {method!r}; "
-            "wanted one that is not"
+            f"{folder / own / CONFIG} says that the model is quantized already"
+            f"{f', by {name!r:.99}' if name else ''}; wanted one that is not"
         )
     files = tensor_files(folder / own)
-    sketch = _sketch(folder / own)
+    sketch = _sketch(folder / own, len(files))
     slots = [_input_slot(folder, own, files, sketch)]
     for name in heads:
-        slots.append(_head_slot(folder, own, files, name, slots[0]))
+        slots.append(_head_slot(folder, own, files, name, slots[0], sketch))
     return slots
 
 
@@ -109,9 +116,9 @@ def tensor_files(folder: Path) -> dict[str, tuple[Path, Tensor]]:
                 raise FormatError(
                     f"{folder / INDEX} places tensors outside its folder, in {name!r}"
                 )
-            if not (folder / name).is_file():
+            if not os.path.isfile(folder / name):  # or no name of a file, by its length
                 raise InputError(
-                    f"{folder / name} is missing, one of {len(names)} files of a model"
+                    f"{folder / name[:99]} is missing, one of {len(names)} files of a model"
                 )
         found = {
             tensor: (Path(name), entry)
@@ -163,47 +170,76 @@ def compressed_tables(folder: Path, own: Path) -> dict[str, dict[str, Any]]:
     said = config_of(folder / own).get(QUANTIZATION)
     if not isinstance(said, dict) or said.get("quant_method") != METHOD:
         return {}
-    tables = said.get("tables")
-    if not isinstance(tables, dict):
-        raise FormatError(f"{folder / own / CONFIG} names no tables; wanted some of {METHOD}")
-    return tables
+    return check_tables(said.get("tables"), str(folder / own / CONFIG))
 
 
-def _sketch(folder: Path) -> Sketch:
+def _sketch(folder: Path, num_tensors: int) -> Sketch:
     """Makes the model without weights, and looks for its layers."""
-    import torch
-    import transformers
+    from nncompress.models.installing import is_linear, scale_of
 
-    try:
-        config: PreTrainedConfig = transformers.AutoConfig.from_pretrained(folder)
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(
-            f"transformers {transformers.__version__} cannot use {folder / CONFIG}: "
-            f"{str(error).splitlines()[0]}"
-        ) from None
-    name = (config.architectures or [""])[0]
-    kind = getattr(transformers, name, None)
-    with torch.device("meta"):
-        model = transformers.AutoModel.from_config(config) if kind is None else kind(config)
+    model = _empty_model(folder, num_tensors)
     try:
         embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     except NotImplementedError:
-        raise InputError(f"{name} has no token embeddings; wanted a model that has some") from None
-    names = {module: name for name, module in model.named_modules()}
+        embedding, head = None, None
+    modules = dict(model.named_modules())
+    names = {module: name for name, module in modules.items()}
+    if embedding not in names:
+        raise InputError(
+            f"{type(model).__name__} has no token embeddings; wanted a model that has some"
+        )
     weight = names[embedding] + _WEIGHT
     tied = model.get_expanded_tied_weights_keys(all_submodels=True)
     source = tied.get(weight, weight)
+    same = {key for key, value in tied.items() if value == source} | {source, weight}
+    for key in sorted({key.removesuffix(_WEIGHT) for key in same} & modules.keys()):
+        if not is_linear(modules[key]):
+            scale_of(modules[key], key)
     prefix = f"{model.base_model_prefix}." if model.base_model_prefix else ""
+    head_name = names.get(head)
     return Sketch(
         prefix,
         names[embedding],
         tuple(embedding.weight.shape),
-        names.get(head),
-        frozenset({key for key, value in tied.items() if value == source} | {source, weight}),
+        head_name,
+        frozenset(same),
+        tuple(sorted(tied.keys() - {weight, f"{head_name}{_WEIGHT}"})),
+        frozenset(key for key, module in modules.items() if is_linear(module)),
     )
 
 
-def _in_file(name: str, files: Mapping[str, object], prefix: str) -> str | None:
+def _empty_model(folder: Path, num_tensors: int) -> "PreTrainedModel":
+    """Makes a model without weights, as config.json describes it.
+
+    Raises:
+        InputError: transformers cannot make it, or it has more layers than there are tensors.
+    """
+    import torch
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder)
+        num_layers = getattr(config.get_text_config(), "num_hidden_layers", 0)
+        if num_layers > max(_MOST_LAYERS, num_tensors):
+            raise InputError(
+                f"{folder / CONFIG} tells of {num_layers} layers, and the model has {num_tensors} "
+                "tensors; wanted the files of one model"
+            )
+        name = (config.architectures or [""])[0]
+        kind = getattr(transformers, name, None)
+        is_model = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
+        with torch.device("meta"):
+            return kind(config) if is_model else transformers.AutoModel.from_config(config)
+    except (InputError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # what a damaged description comes to is anything
+        raise InputError(
+            f"transformers {transformers.__version__} cannot use {folder / CONFIG}: "
+            f"{' '.join(str(error).split()):.300}"
+        ) from None
+
+
+def _in_file(name: str, files: Collection[str], prefix: str) -> str | None:
     """Returns the name that a file has for a tensor; None where it has it not."""
     candidates = (name, prefix + name, name.removeprefix(prefix))
     return next((candidate for candidate in candidates if candidate in files), None)
@@ -239,14 +275,19 @@ def _input_slot(
     tokens = next((own / name for name in _TOKENS if (folder / own / name).is_file()), None)
     return TableSlot(
         own / file, found, *sketch.shape, tokens, found.removesuffix(_WEIGHT),
-        same=tuple(same), head=head if shares else None,
+        same=tuple(same), head=head if shares else None, tied_too=sketch.tied_too,
     )  # fmt: skip
 
 
 def _head_slot(
-    folder: Path, own: Path, files: Mapping[str, tuple[Path, Tensor]], name: str, first: TableSlot
+    folder: Path,
+    own: Path,
+    files: Mapping[str, tuple[Path, Tensor]],
+    name: str,
+    first: TableSlot,
+    sketch: Sketch,
 ) -> TableSlot:
-    name = name if name in files else name + _WEIGHT
+    name = name if name in files else name.removesuffix(_WEIGHT) + _WEIGHT
     if name not in files:
         raise InputError(
             f"{folder / own} has no tensor {name!r}; wanted the output layer's, or no --head "
@@ -254,11 +295,10 @@ def _head_slot(
         )
     file, entry = files[name]
     _check(folder / own / file, name, entry)
-    if entry.shape[1] < 2 or name == first.tensor:
+    module = name.removesuffix(_WEIGHT)
+    if entry.shape[1] < 2 or _in_file(module, sketch.linear, sketch.prefix) is None:
         raise InputError(f"tensor {name!r} of shape {entry.shape} is no output layer's")
-    return TableSlot(
-        own / file, name, *entry.shape, first.tokens, name.removesuffix(_WEIGHT), is_head=True
-    )
+    return TableSlot(own / file, name, *entry.shape, first.tokens, module, is_head=True)
 
 
 def _check(path: Path, name: str, entry: Tensor) -> None:
@@ -295,6 +335,7 @@ def changed_index(
     index = read_json(path, dict)
     weight_map = {k: v for k, v in index["weight_map"].items() if k not in set(left_out)}
     index["weight_map"] = dict(sorted((weight_map | dict(added)).items()))
-    if isinstance(total := index.get("metadata", {}).get("total_size"), int):
-        index["metadata"]["total_size"] = total + more
+    metadata = index.get("metadata")
+    if isinstance(metadata, dict) and isinstance(total := metadata.get("total_size"), int):
+        metadata["total_size"] = total + more
     return {own / INDEX: as_bytes(index)}

@@ -14,7 +14,8 @@ from nncompress.evaluate.distortion import check_codebook_dtype, warn_if_poor
 from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
-from nncompress.pipeline import code, facts_of, make_embedding, refines
+from nncompress.making import facts_of, make_embedding
+from nncompress.pipeline import code, refines
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.refinement.room import require_room
 from nncompress.runs.best_file import best_snapshot

@@ -27,6 +27,7 @@ from nncompress.sources.subword_rows import (
     SubwordRows,
     array_blocks,
     composed_blocks,
+    odd_count,
 )
 from nncompress.sources.vocabulary import MOST_WORD_BYTES
 
@@ -201,6 +202,8 @@ def _model(path: Path, reader: _Reader) -> SubwordModel:
             _LOSSES[arguments.loss], arguments.word_ngrams, labels, counts[num_words:],
             output.astype(np.float32),
         )  # fmt: skip
+        if (bad := odd_count(classifier.counts)) is not None:
+            raise _Damaged(f"has a label that was seen {bad:,} times")
         if not np.isfinite(classifier.output).all():
             raise _Damaged("has a number in its output that is not finite")
         rows = replace(rows, classifier=classifier)

@@ -21,7 +21,7 @@ from nncompress.sources.row_checks import as_array, check_shape
 from nncompress.sources.stored.array import ArrayRows
 from nncompress.sources.streams import locate, open_stream
 from nncompress.sources.subword_rows import SubwordModel, SubwordRows, array_blocks
-from nncompress.sources.text_vectors import parse_rows
+from nncompress.sources.text_vectors import is_number, parse_rows
 
 _LONGEST_LINE = 256
 _NUMBERS, _FIELDS = 6, 8
@@ -34,7 +34,7 @@ def floret_header(path: Path) -> tuple[Ngrams, int] | None:
     numbers = fields[:_NUMBERS]
     if len(fields) != _FIELDS or not all(f.isdigit() and len(f) <= 10 for f in numbers):
         return None
-    if any(_is_number(field) for field in fields[_NUMBERS:]):  # a row of 7 numbers
+    if any(is_number(field) for field in fields[_NUMBERS:]):  # a row of 7 numbers
         return None
     buckets, dim, min_n, max_n, hash_count, seed = map(int, numbers)
     try:
@@ -122,11 +122,3 @@ def _check(ngrams: Ngrams, name: str) -> None:
             f"{name}: n-grams of {ngrams.min_n} to {ngrams.max_n} characters and the seed "
             f"{ngrams.seed}; wanted floret's settings"
         )
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True

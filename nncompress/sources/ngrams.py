@@ -17,7 +17,7 @@ MOST_HASHES = 4  # numbers of 32 bits in a hash of 128
 _FNV_START, _FNV_PRIME = np.uint32(2_166_136_261), np.uint32(16_777_619)
 _C1, _C2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)
 _MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-_BLOCK_BYTES = 1 << 20
+_BLOCK_NGRAMS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,28 @@ class Ngrams:
         return buckets, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
     def blocks(
-        self, words: Iterable[bytes]
+        self, words: Iterable[bytes], num_buckets: int = _BLOCK_NGRAMS
     ) -> Iterator[tuple[list[bytes], np.ndarray, np.ndarray]]:
         """Goes through words by blocks, with the buckets of each.
+
+        Args:
+            words: The words in UTF-8.
+            num_buckets: About how many buckets a block has at most, unless a single word has more.
 
         Yields:
             Words, and what ``of`` returns for them.
         """
+        around = len(self.begin.encode()) + len(self.end.encode())
+        of_characters = max(0, self.max_n + 1 - max(1, self.min_n))
         block: list[bytes] = []
         size = 0
         for word in words:
-            block.append(word)
-            size += len(word) + 2
-            if size >= _BLOCK_BYTES:
+            own = 1 + (len(word) + around) * of_characters * self.hash_count
+            if block and size + own > num_buckets:
                 yield block, *self.of(block)
                 block, size = [], 0
+            block.append(word)
+            size += own
         if block:
             yield block, *self.of(block)
 

@@ -15,7 +15,8 @@ from nncompress.sources.ngrams import Ngrams
 from nncompress.sources.streams import open_stream
 
 _MOST_BLOCK_ROWS = 1 << 14
-_NGRAMS = 16  # of a word, roughly
+# Of a label: fastText makes its tree of nodes that have one more until they are known.
+MOST_COUNT = 10**15 - 1
 _MOST_SEEN = 1 << 20  # words whose n-grams are known to have been seen
 
 
@@ -36,6 +37,12 @@ class Classifier:
     labels: list[str]
     counts: np.ndarray
     output: np.ndarray
+
+
+def odd_count(counts: np.ndarray) -> int | None:
+    """Returns a count of a label, int64 ``(L,)``, that is out of bounds; None where none is."""
+    odd = counts[(counts < 0) | (counts > MOST_COUNT)]
+    return int(odd[0]) if len(odd) else None
 
 
 @dataclass(frozen=True)
@@ -242,10 +249,8 @@ def composed_blocks(
     Yields:
         float32 ``(n, D)``; zeros for a word that has neither.
     """
-    step = max(1, block_rows(matrix.shape[1]) // _NGRAMS)
-    for first in range(0, len(encoded), step):
-        words = encoded[first : first + step]
-        buckets, ends = ngrams.of(words)
+    first = 0
+    for words, buckets, ends in ngrams.blocks(encoded, block_rows(matrix.shape[1])):
         own = max(0, min(own_rows - first, len(words)))
         counts = np.diff(ends)
         sums = np.zeros((len(words), matrix.shape[1]), np.float32)
@@ -255,4 +260,5 @@ def composed_blocks(
             with np.errstate(over="ignore", invalid="ignore"):  # refused where rows are checked
                 sums[some] += np.add.reduceat(matrix[num_words + buckets], ends[some], axis=0)
         counts[:own] += 1
+        first += len(words)
         yield sums / np.maximum(1, counts)[:, None].astype(np.float32)

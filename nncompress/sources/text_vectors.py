@@ -168,7 +168,7 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
             exact = np.array(fields[1:], dtype=np.float64)
             row = exact.astype(np.float32)
     except ValueError:
-        bad = next(field for field in fields[1:] if not _is_number(field))
+        bad = next(field for field in fields[1:] if not is_number(field))
         raise InputError(
             f"{path}, line {number}: {bad[:40].decode(errors='replace')!r} is not a number; "
             f"wanted a token and {dim} numbers"
@@ -191,7 +191,8 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
     return token, row
 
 
-def _is_number(field: bytes) -> bool:
+def is_number(field: bytes) -> bool:
+    """Tells whether bytes are a number in text."""
     try:
         float(field)
     except ValueError:

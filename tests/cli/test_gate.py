@@ -7,20 +7,8 @@ import pytest
 
 from nncompress import InputError, NotGoodEnough
 from nncompress.cli.errors import status_of
-from nncompress.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def ask(capsys):
-    """Runs the command, and returns what it printed."""
-
-    def run(*arguments):
-        main([str(argument) for argument in arguments])
-        return capsys.readouterr().out
-
-    return run
 
 
 @pytest.fixture

@@ -24,17 +24,6 @@ def path(tmp_path, random):
     return tmp_path / "x.nnc"
 
 
-@pytest.fixture
-def ask(capsys):
-    """Runs the command, and returns what it printed."""
-
-    def run(*arguments):
-        main([str(argument) for argument in arguments])
-        return capsys.readouterr().out
-
-    return run
-
-
 def test_a_table_is_compressed_looked_into_and_evaluated(ask, matrix_path, matrix, tmp_path):
     (tmp_path / "matrix.word").write_text("".join(f"w{i}\n" for i in range(300)))
     output = tmp_path / "m.nnc"
@@ -354,3 +343,8 @@ def test_a_lack_of_memory_names_the_flags_that_need_less(
         ask("compress", matrix_path, tmp_path / "x.nnc")
     assert str(raised.value).startswith(line)
     assert "--limit" in str(raised.value)
+
+
+def test_a_folder_to_export_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="none does not exist; wanted a model's folder"):
+        main(["export", str(tmp_path / "none"), str(tmp_path / "x"), "--to", "float16"])

@@ -196,3 +196,10 @@ def _counting(decode, largest):
         return result
 
     return counted
+
+
+def test_keys_whose_cosines_add_up_to_nothing_have_no_relative_one():
+    rows = np.array([[1, 0], [0, 1], [0, 2]], np.float32)
+    embedding = CompressedEmbedding.from_codes(np.arange(3)[:, None], rows, ["a", "b", "c"])
+    with pytest.raises(InputError, match="add up to 0"):
+        embedding.relative_cosine_similarity("a", "b", 2)

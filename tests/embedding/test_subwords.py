@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from nncompress import CompressedEmbedding, FormatError, InputError
+from nncompress.embedding.export import export
 from nncompress.embedding.subword_extras import from_extras, to_extras
 from nncompress.sources.ngrams import FASTTEXT, FLORET, Ngrams
 from nncompress.sources.subword_rows import Classifier, SubwordRows
+from nncompress.sources.tables import open_table
 
 WORDS = ["</s>", "walk", "walking", "größe", "sea"]
 
@@ -118,6 +120,20 @@ def test_words_are_near_to_words_alone(every):
     assert every.n_similarity(["walk"], ["walked"]) == pytest.approx(cosine, abs=1e-6)
 
 
+def test_what_is_compared_with_all_rows_is_compared_with_the_words(every, pruned):
+    for embedding in (every, pruned):
+        vectors = embedding.vectors[:5]
+        units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        distances = 1 - units @ units[1]
+        np.testing.assert_allclose(embedding.distances("walk"), distances, atol=1e-5)
+        assert len(embedding.most_similar_cosmul("walk", topn=None)) == 5
+        nearer = [word for word, far in zip(WORDS, distances, strict=True) if far < distances[4]]
+        assert set(embedding.closer_than("walk", "sea")) == {*nearer} - {"walk"}
+        assert embedding.rank("walk", "sea") == len({*nearer} - {"walk"}) + 1
+        with pytest.raises(KeyError, match="row 6 is of n-grams"):
+            embedding.rank("walk", 6)
+
+
 def test_a_smaller_table_keeps_all_ngrams(every, pruned, tmp_path):
     for embedding in (every, pruned):
         few = reloaded(embedding.vectors_for_all(["sea", "walk", "unknown"]), tmp_path)
@@ -168,7 +184,7 @@ def test_floret_needs_no_words(random, tmp_path):
     assert {word for word, _ in named.most_similar("wordy")} == set(some)
 
 
-def test_a_classifiers_words_are_put_together_when_they_are_looked_up(rows, ngrams):
+def test_a_classifiers_words_are_put_together_when_they_are_looked_up(rows, ngrams, tmp_path):
     classifier = Classifier("softmax", 1, ["a", "b"], np.array([2, 1]), rows[:2])
     embedding = embedding_of(rows, SubwordRows(ngrams, 5, None, False, classifier))
     buckets, _ = ngrams.of([b"walk"])
@@ -176,13 +192,34 @@ def test_a_classifiers_words_are_put_together_when_they_are_looked_up(rows, ngra
     np.testing.assert_allclose(embedding["walk"], expected, rtol=1e-6)
     np.testing.assert_allclose(embedding[["walk"]], [expected], rtol=1e-6)
     assert (embedding[1] == rows[1]).all()
+    assert embedding.similarity("walk", "walk") == pytest.approx(1)
     for refused in (
         lambda: embedding.most_similar("walk"),
+        lambda: embedding.most_similar_cosmul("walk"),
+        lambda: embedding.distances("walk"),
+        lambda: embedding.rank("walk", "sea"),
+        lambda: embedding.to_faiss(),
+        lambda: export(embedding, tmp_path / "x.npy", "npy"),
         lambda: embedding.vectors_for_all(["walk"]),
         lambda: embedding.add(["new"], rows[:1]),
     ):
         with pytest.raises(InputError):
             refused()
+
+
+@pytest.mark.parametrize(("name", "to"), [("x.txt", "glove"), ("x.bin", "word2vec")])
+def test_a_classifiers_words_are_exported_as_they_are_looked_up(rows, ngrams, tmp_path, name, to):
+    classifier = Classifier("softmax", 1, ["a", "b"], np.array([2, 1]), rows[:2])
+    embedding = embedding_of(rows, SubwordRows(ngrams, 5, None, False, classifier))
+    with pytest.warns(UserWarning, match="40 rows without a word"):
+        export(embedding, tmp_path / name, to)
+    with open_table(tmp_path / name) as written:
+        assert written.words == WORDS
+        assert (written.matrix.take(np.arange(5)) == embedding[WORDS]).all()
+    with pytest.warns(UserWarning, match="40 rows without a word"):
+        embedding.save_word2vec_format(tmp_path / "y.txt")
+    with open_table(tmp_path / "y.txt") as written:
+        assert (written.matrix.take(np.arange(5)) == embedding[WORDS]).all()
 
 
 def test_extras_come_back_as_they_were(ngrams, random):
@@ -229,6 +266,8 @@ def test_damaged_buckets_and_labels_are_refused(ngrams, rows):
         ("classifier.labels", np.frombuffer(b"a", np.uint8)),
         ("classifier.labels", np.frombuffer(b"\xff\nb", np.uint8)),
         ("classifier.counts", np.ones(3, np.int64)),
+        ("classifier.counts", np.array([-1, 1])),
+        ("classifier.counts", np.array([1, 1 << 62])),
         ("classifier.output", np.ones((2, 5), np.float32)),
     ):
         with pytest.raises(FormatError):

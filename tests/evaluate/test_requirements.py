@@ -82,3 +82,20 @@ def test_a_task_without_data_is_refused_before_any_work():
                 asked.check_data([])
         with pytest.raises(InputError, match=f"{name} is required, and is not measured"):
             asked.unmet(Report())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["error", "kl", "perplexity", "sts"])
+def test_what_is_no_number_reaches_nothing(name, number):
+    number = -number if name == "sts" else number
+    figures = {name: Figure(number, number, number)} if name in ("error", "kl") else {}
+    report = Report(figures, () if figures else (score(name, number),))
+    asked = Requirements({name: {"sts": -200}.get(name, 9)})
+    assert 0 < asked.shortfall(report) < 1_000
+    assert len(asked.unmet(report)) == 1
+
+
+def test_requirements_are_numbers_by_name_in_python():
+    for wanted in ("cosine=0.9", ["cosine"], 0.9):
+        with pytest.raises(InputError, match="is required; wanted numbers by name"):
+            Requirements(wanted)

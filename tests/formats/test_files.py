@@ -16,6 +16,7 @@ import pytest
 from nncompress.errors import InputError, OutputError
 from nncompress.formats import files, locks
 from nncompress.formats.files import (
+    atomic_directory,
     atomic_path,
     atomic_paths,
     check_output,
@@ -119,6 +120,28 @@ def test_a_file_is_synchronized_before_it_takes_its_name_and_the_directory_after
     with atomic_path(tmp_path / "x") as temporary:
         temporary.write_text("content")
     assert calls == [("fsync", "x"), ("replace", "x"), ("fsync", tmp_path.name)]
+
+
+def test_all_files_of_a_directory_are_synchronized_before_it_takes_its_name(tmp_path, monkeypatch):
+    calls = []
+    real = {"fsync": os.fsync, "rename": Path.rename}
+
+    def fsync(descriptor):
+        calls.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        real["fsync"](descriptor)
+
+    def rename(path, target):
+        calls.append("rename")
+        return real["rename"](path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", rename)
+    with atomic_directory(tmp_path / "x") as temporary:
+        (temporary / "inner/most").mkdir(parents=True)
+        for name in ("a", "inner/b", "inner/most/c"):
+            (temporary / name).write_text("content")
+    assert sorted(calls[: calls.index("rename")]) == ["a", "b", "c", "inner", "most", "x"]
+    assert calls[calls.index("rename") + 1 :] == [tmp_path.name]
 
 
 def test_files_that_belong_together_appear_together(tmp_path):

@@ -15,9 +15,11 @@ from transformers import AutoModel, AutoModelForCausalLM
 
 import nncompress.hf
 from nncompress import FormatError, InputError, compress_model
-from nncompress.embedding.bridges.torch_module import TableEmbedding, TiedHead
-from nncompress.errors import NotGoodEnough
+from nncompress.embedding.bridges.torch_head import TiedHead
+from nncompress.embedding.bridges.torch_module import TableEmbedding
+from nncompress.errors import NotGoodEnough, OutputError
 from nncompress.models.decoding import decode_folder
+from nncompress.models.folder import is_model_folder
 from tests.models import tiny_models
 from tests.models.tiny_models import COLUMNS, ROWS, outputs, saved
 
@@ -139,7 +141,12 @@ def test_a_model_in_several_files_is_compressed_where_its_table_lies(tmp_path):
         found |= {name: (path.name, tensor) for name, tensor in load_file(path).items()}
     assert index["weight_map"] == {name: file for name, (file, _) in found.items()}
     assert index["metadata"]["total_size"] == sum(t.nbytes for _, t in found.values())
-    decode_folder(tmp_path / "small", tmp_path / "plain", "float32")
+    model.resize_token_embeddings(ROWS + 30)
+    model.save_pretrained(tmp_path / "again", max_shard_size="3KB")  # table and rows part
+    decode_folder(tmp_path / "again", tmp_path / "plain", "float32")
+    names = [n for p in (tmp_path / "plain").glob("*.safetensors") for n in load_file(p)]
+    assert len(names) == len(set(names))
+    assert not [n for n in names if n.endswith((".nnc", ".added"))]
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "plain")
     torch.testing.assert_close(outputs(plain, IDS), outputs(model, IDS), atol=1e-5, rtol=1e-5)
 
@@ -358,3 +365,94 @@ def test_it_is_registered_once():
     from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
     assert AUTO_QUANTIZER_MAPPING["nncompress"] is nncompress.hf.NncQuantizer
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden_size": "x"}, {"hidden_size": -1}, {"num_attention_heads": 0},
+        {"num_hidden_layers": 1_000_000_000}, {"architectures": 3}, {"model_type": []},
+    ],
+)  # fmt: skip
+def test_a_description_that_no_model_can_be_made_of_is_refused_in_a_line(tmp_path, settings):
+    saved(tiny_models.bert, tmp_path / "model")
+    path = tmp_path / "model/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    with pytest.raises(InputError, match=r"config.json") as caught:
+        compress_model(tmp_path / "model", tmp_path / "small", cosine=0.999, report=None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_description_names_classes_of_models_and_nothing_else(tmp_path):
+    saved(tiny_models.bert, tmp_path / "model")
+    path = tmp_path / "model/config.json"
+    settings = {"architectures": ["pipeline"], "quantization_config": None}
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    compress_model(tmp_path / "model", tmp_path / "small", cosine=0.999, report=None)
+
+
+@pytest.mark.parametrize("metadata", [None, "x", {"total_size": "x"}])
+def test_an_index_may_have_any_metadata(tmp_path, metadata):
+    saved(tiny_models.llama, tmp_path / "model", max_shard_size="5KB")
+    path = tmp_path / "model/model.safetensors.index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metadata": metadata}))
+    compress_model(tmp_path / "model", tmp_path / "small", cosine=0.999, report=None)
+    index = json.loads((tmp_path / "small" / path.name).read_text())
+    assert index["metadata"] == metadata
+
+
+def test_outputs_and_arguments_that_cannot_be_are_refused_before_work(tmp_path):
+    saved(tiny_models.bert, tmp_path / "model")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    (tmp_path / "bow").mkdir()
+    (tmp_path / "bow/modules.json").write_text("[]")
+    for folder, output, settings, kind, message in [
+        ("model", "loop", {}, InputError, "loop is a link to itself"),
+        ("model", "file/x", {}, OutputError, "file/x cannot be written"),
+        ("model", "x" * 300, {}, OutputError, "x cannot be written"),
+        ("none", "x", {}, InputError, "none is no directory; wanted a model's folder"),
+        ("bow", "x", {}, InputError, "no model of a kind that is known"),
+        ("model", "x", {"heads": "lm_head"}, InputError, "heads is 'lm_head'; wanted a list"),
+        ("model", "x", {"pairs": "p.tsv"}, InputError, "pairs is 'p.tsv'; wanted a list"),
+    ]:
+        lines = []
+        with pytest.raises(kind, match=message):
+            compress_model(tmp_path / folder, tmp_path / output, report=lines.append, **settings)
+        assert not lines
+    assert is_model_folder(tmp_path / "bow")  # and does not become a file of that name
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"num_bytes": 1 << 40}, "by its config.json it is of shape"),
+        ({"num_bytes": -1}, "says .* of the compressed table"),
+        ({"num_added": 3}, "has no tensor 'embeddings.word_embeddings.added'"),
+        ({"trained": {"codebook": [1 << 40, 16]}}, "no tensor .*codebook"),
+        ({"num_embeddings": 399}, "of shape"),
+        ({"is_head": True}, "where the model has Embedding of shape"),
+    ],
+)
+def test_a_damaged_folder_is_refused_when_it_is_loaded_and_decoded(tmp_path, facts, message):
+    compressed(tmp_path, tiny_models.bert)
+    config = json.loads((tmp_path / "small/config.json").read_text())
+    (table,) = config["quantization_config"]["tables"].values()
+    table.update(facts)
+    (tmp_path / "small/config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=message):
+        AutoModel.from_pretrained(tmp_path / "small")
+    if "is_head" not in facts:  # which a decoded folder has no word of
+        with pytest.raises(InputError):
+            decode_folder(tmp_path / "small", tmp_path / "plain", "float32")
+        assert not (tmp_path / "plain").exists()
+
+
+def test_a_table_of_another_type_is_refused(tmp_path):
+    compressed(tmp_path, tiny_models.bert)
+    path = tmp_path / "small/model.safetensors"
+    tensors = load_file(path)
+    tensors["embeddings.word_embeddings.nnc"] = tensors["embeddings.word_embeddings.nnc"].float()
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(FormatError, match=r"has the type F32 .* in U8"):
+        AutoModel.from_pretrained(tmp_path / "small")

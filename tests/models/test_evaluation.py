@@ -97,6 +97,8 @@ def test_the_command_compares_folders(encoders, sts, tmp_path, capsys):
 def test_what_does_not_belong_together_is_refused(language_models, sts, text, tmp_path, random):
     save_bert(tmp_path / "b")
     small = perturbed(tmp_path / "b", tmp_path / "small", random)
+    same = tmp_path / "same.csv"
+    same.write_text("w1,w2,3\nw3,w4,3\n")
     for folders, flags, message in [
         (language_models, ["--sts", sts], "is a causal language model, which --sts is not for"),
         (language_models, ["--text", tmp_path / "none"], "none does not exist; wanted a text"),
@@ -104,6 +106,9 @@ def test_what_does_not_belong_together_is_refused(language_models, sts, text, tm
         (language_models, ["--words", "x"], "--words is for a compressed table"),
         ((small, small), ["--text", text], "is a sentence encoder, which --text is not for"),
         ((small, tmp_path), [], "cannot be opened as a model"),
+        ((small, tmp_path / "none"), [], "none does not exist; wanted a compressed table, or a"),
+        ((language_models[0], small), [], "one is a causal language model and one is not"),
+        ((tmp_path / "b", small), ["--sts", same], "same.csv has 3 for all pairs"),
     ]:
         with pytest.raises(InputError, match=message):
             main(["evaluate", *map(str, (*folders, *flags))])

@@ -45,6 +45,46 @@ def t5():
     return transformers.T5ForConditionalGeneration(config)
 
 
+def _scaled(config):
+    return config(
+        vocab_size=ROWS, d_model=COLUMNS, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24,
+        decoder_ffn_dim=24, max_position_embeddings=32, scale_embedding=True,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
+    )  # fmt: skip
+
+
+def bart():
+    return transformers.BartForConditionalGeneration(_scaled(transformers.BartConfig))
+
+
+def marian():
+    return transformers.MarianMTModel(_scaled(transformers.MarianConfig))
+
+
+def seamless():
+    config = _scaled(transformers.SeamlessM4TConfig)
+    config.hidden_size = COLUMNS
+    return transformers.SeamlessM4TForTextToText(config)
+
+
+def gemma():
+    config = transformers.Gemma3TextConfig(**_SIZES, num_key_value_heads=2, head_dim=8)
+    return transformers.Gemma3ForCausalLM(config)
+
+
+def quantized_bert():
+    return transformers.IBertForMaskedLM(transformers.IBertConfig(**_SIZES))
+
+
+def vit():
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        image_size=8, patch_size=4,
+    )  # fmt: skip
+    return transformers.ViTModel(config)
+
+
 def saved(make, folder, seed=0, **settings):
     """Saves a model with random weights, and returns it."""
     torch.manual_seed(seed)

@@ -17,6 +17,7 @@ import numpy as np
 from nncompress.cli import alone, compress, errors, quantize, train
 from nncompress.cli.main import main
 from tests.reliability.children import Nursery
+from tests.reliability.kinds import static_model
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("--threads", "1")
@@ -166,7 +167,7 @@ def tasks() -> dict[str, Task]:
         made.append(Task("export-gensim", body, (("out.kv",),), _vectors))
     body = command("export", "table.nnc", "out.npy", "--to", "npy")
     made.append(Task("export-npy", body, (("out.npy", "out.word"),), over=(False,)))
-    made += _jobs()
+    made += [*_jobs(), *_models()]
     return {task.name: task for task in made}
 
 
@@ -218,6 +219,20 @@ def _jobs() -> list[Task]:
     ]  # fmt: skip
 
 
+def _models() -> list[Task]:
+    """Returns the tasks of models' folders, which are written to names that nothing has."""
+    names = ("config.json", "model.safetensors", "modules.json", "tokenizer.json",
+             "1_Normalize/config.json")  # fmt: skip
+    new = tuple(f"out/{name}" for name in names)
+    settings = {"over": (False,), "work": "none", "setup": _make_model}
+    return [
+        Task("compress-model", command("compress", "model", "out", *SIZE, "-e", "8"), (new,),
+             **settings),
+        Task("export-model", command("export", "small", "out", "--to", "float16"), (new,),
+             **settings),
+    ]  # fmt: skip
+
+
 def _in_small_blocks(body: Callable[[], None]) -> None:
     from nncompress.jobs import blocks, refining
 
@@ -242,6 +257,16 @@ def _save_always() -> None:
 
 def _make_more(directory: Path) -> None:
     np.save(directory / "more.npy", np.load(directory / "m.npy")[:150] + np.float32(0.01))
+
+
+def _make_model(directory: Path) -> None:
+    """Makes folders of a static model with a module beside, as it was and compressed."""
+    folder = directory / "model"
+    static_model.write_plain(folder, np.load(directory / "m.npy"))
+    (folder / "1_Normalize").mkdir()
+    (folder / "1_Normalize/config.json").write_text("{}")
+    shutil.copytree(folder, directory / "small")
+    static_model.compress(directory / "small")
 
 
 class Templates:

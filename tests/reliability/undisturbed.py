@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from nncompress.formats.files import clear_up
+from nncompress.formats.files import clear_up, scratch_directory
 from tests.reliability.children import Nursery, Outcome
 from tests.reliability.tasks import Task, Templates, contents, names_below
 
@@ -74,7 +74,7 @@ class Undisturbed:
             if len(group) > 1 and new and any(found[n] != self.new[n] for n in group):
                 return f"SPLIT: {', '.join(new)} are new, and not all"
         if self.is_over(nursery):
-            nursery.run(lambda: clear_up(nursery.work))
+            nursery.run(lambda: _come_by(nursery.work))
             work = f"{nursery.work.name}/{self._task.work}"
             empty = {work, f"{work}/.nncompress-lock"}  # and tells nothing
             left = (names_below(nursery.root) ^ self.names) - empty
@@ -86,3 +86,10 @@ class Undisturbed:
             return "ANOTHER RESULT"
         names = names_below(nursery.root)
         return f"LEFT: {sorted(names ^ self.names)}" if names != self.names else None
+
+
+def _come_by(work: Path) -> None:
+    """Does what any command does that writes to a directory, and to temporary files."""
+    clear_up(work)
+    with scratch_directory():
+        pass

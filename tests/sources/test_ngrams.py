@@ -116,3 +116,12 @@ def test_words_in_blocks_have_the_same_buckets():
     assert [word for block, _, _ in blocks for word in block] == words
     last, buckets, ends = blocks[-1]
     assert buckets[ends[-2] :].tolist() == plain(last[-1], 3, 6, 10_000)
+
+
+def test_blocks_are_as_small_as_they_are_asked_to_be():
+    ngrams = Ngrams(FASTTEXT, 3, 6, 1000)
+    words = [b"a" * length for length in (1, 5, 90, 7, 60, 4, 4)]
+    blocks = list(ngrams.blocks(words, 100))
+    assert [word for block, _, _ in blocks for word in block] == words
+    assert all(len(buckets) <= 100 or len(block) == 1 for block, buckets, _ in blocks)
+    assert len(blocks) < len(words)

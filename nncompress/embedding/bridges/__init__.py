@@ -11,6 +11,7 @@ from nncompress.embedding.joining import as_one
 from nncompress.embedding.keys import Key
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import Table
+from nncompress.embedding.subwords import refuse_parts_of_words
 from nncompress.errors import InputError
 from nncompress.sources.ngrams import FASTTEXT
 from nncompress.sources.subword_rows import SubwordRows
@@ -115,8 +116,9 @@ def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Ind
         metric: ``"inner_product"`` or ``"l2"``.
 
     Raises:
-        InputError: The metric is another.
+        InputError: The metric is another, or no row is a word's vector, as in some classifiers.
     """
+    refuse_parts_of_words(embedding.subwords)
     from nncompress.embedding.bridges.faiss_index import to_faiss
 
     return to_faiss(as_one(embedding.table), metric)

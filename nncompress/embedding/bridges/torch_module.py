@@ -22,6 +22,8 @@ from nncompress.errors import InputError
 
 # What may be trained: the codewords, and the axes and the mean of a residual stage.
 TRAINED = ("codebook", "axes", "mean")
+# What rows are multiplied by: a number, a tensor of one, which takes their type first, or nothing.
+Scale = float | torch.Tensor | None
 
 
 class TableEmbedding(nn.Module):
@@ -50,6 +52,8 @@ class TableEmbedding(nn.Module):
         decoded: Buffer that is not saved, all rows ``(N, D)``, or None; see ``keep_decoded``.
         padding_idx: As given.
         embedding_dim: D.
+        embed_scale: What rows are multiplied by that are looked up, as the models of some have it;
+            ``weight`` and logits are of the rows as they are.
     """
 
     nnc: torch.Tensor
@@ -75,6 +79,7 @@ class TableEmbedding(nn.Module):
         super().__init__()
         self.num_rows, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding_idx
+        self.embed_scale: Scale = None
         kind: dict = {"dtype": dtype, "device": device}
         self.register_buffer("nnc", torch.zeros(num_bytes, dtype=torch.uint8, device=device))
         self.register_buffer("decoded", None, persistent=False)
@@ -132,6 +137,14 @@ class TableEmbedding(nn.Module):
                 f"{(self.num_rows, self.embedding_dim)}"
             )
         assert isinstance(table, SingleTable)
+        if self.is_trained:
+            parts = {name: getattr(self, name) for name in TRAINED}
+            shapes = {name: tuple(own.shape) for name, own in parts.items() if own is not None}
+            wanted = {name: np.shape(each) for name, each in _trained_parts(table).items()}
+            if shapes != wanted:
+                raise InputError(
+                    f"the module has trained parts of shapes {shapes}; its table's are {wanted}"
+                )
         self._rows = TableRows(table)
 
     @property
@@ -150,6 +163,12 @@ class TableEmbedding(nn.Module):
 
     @property
     def _opened(self) -> TableRows:
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            # It would know the table by a number, which another process has for another table.
+            raise InputError(
+                "a program that is exported or traced holds no table; call keep_decoded() first, "
+                "or export the folder decoded, with: nncompress export FOLDER OUT --to float32"
+            )
         if self._rows is None:
             if self.nnc.is_meta or not len(self.nnc):
                 raise InputError(
@@ -173,9 +192,13 @@ class TableEmbedding(nn.Module):
         """
         if self.nnc.is_meta:  # a model that is only sketched
             return self._place.new_empty(self.num_embeddings, self.embedding_dim)
-        return self(torch.arange(self.num_embeddings, device=self._place.device))
+        return self.look_up(torch.arange(self.num_embeddings, device=self._place.device))
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Returns rows, as ``look_up`` does, multiplied by ``embed_scale``."""
+        return scaled(self.look_up(input), self.embed_scale)
+
+    def look_up(self, input: torch.Tensor) -> torch.Tensor:
         """Returns rows, D longer than the shape of ``input``, of the type that the module has.
 
         Args:
@@ -326,20 +349,25 @@ class TableEmbedding(nn.Module):
 
     def _take(self, embedding: CompressedEmbedding) -> None:
         """Puts another table in the place of this one."""
-        data = torch.from_numpy(to_bytes(embedding))
-        kept = self.decoded is not None
-        self.nnc = data.to(self.nnc.device)
+        self.nnc = torch.from_numpy(to_bytes(embedding)).to(self.nnc.device)
         self.num_rows = embedding.table.num_rows
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Opens another table, and keeps its rows decoded where those before were."""
+        kept = self.decoded is not None
         self.decoded = None
         self.open()
         if kept:
             self.keep_decoded()
 
     def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:  # type: ignore[no-untyped-def]
+        # Files have an empty one for readers that know no compressed tables; see nncompress.hf.
+        if prefix + "weight" in state_dict and not state_dict[prefix + "weight"].numel():
+            del state_dict[prefix + "weight"]
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if prefix + "nnc" in state_dict:
-            self.decoded = None
-            self.open()
+            self._reopen()
 
     def __getstate__(self) -> dict:
         state = dict(self.__dict__)
@@ -359,68 +387,11 @@ class TableEmbedding(nn.Module):
         return ", ".join(facts)
 
 
-class TiedHead(nn.Module):
-    """An output layer that shares its rows with a ``TableEmbedding``.
-
-    Args:
-        embedding: The rows, which are not parameters of this module.
-        bias: What is added to the logits, ``(N,)``; None for nothing.
-
-    Attributes:
-        bias: As given.
-    """
-
-    embedding: TableEmbedding
-    bias: nn.Parameter | None
-
-    def __init__(self, embedding: TableEmbedding, bias: nn.Parameter | None = None) -> None:
-        super().__init__()
-        self.__dict__["embedding"] = embedding  # no child, whose state would be there twice
-        self.register_parameter("bias", bias)
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The decoded table, ``(N, D)``, made anew each time."""
-        return self.embedding.weight
-
-    @property
-    def in_features(self) -> int:
-        """D."""
-        return self.embedding.embedding_dim
-
-    @property
-    def out_features(self) -> int:
-        """N."""
-        return self.embedding.num_embeddings
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Returns logits ``(..., N)`` of vectors ``(..., D)``."""
-        logits = self.embedding.logits(input)
-        return logits if self.bias is None else logits + self.bias
-
-    def extra_repr(self) -> str:
-        """Returns the sizes."""
-        return f"in_features={self.in_features}, out_features={self.out_features}"
-
-
-class TableHead(TableEmbedding):
-    """An output layer with a compressed table of its own."""
-
-    bias: nn.Parameter | None
-
-    def __init__(self, *sizes, bias: nn.Parameter | None = None, **settings) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(*sizes, **settings)
-        self.register_parameter("bias", bias)
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Returns logits ``(..., N)`` of vectors ``(..., D)``."""
-        logits = self.logits(input)
-        return logits if self.bias is None else logits + self.bias
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The decoded table, ``(N, D)``, made anew each time."""
-        return super().forward(torch.arange(self.num_embeddings, device=self._place.device))
+def scaled(rows: torch.Tensor, scale: Scale) -> torch.Tensor:
+    """Returns rows multiplied by a scale."""
+    if scale is None:
+        return rows
+    return rows * (scale.to(rows.dtype) if isinstance(scale, torch.Tensor) else scale)
 
 
 def _trained_parts(table: SingleTable) -> dict[str, np.ndarray]:

@@ -12,7 +12,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from nncompress.embedding.bridges.torch_module import TableEmbedding, TableHead, TiedHead
+from nncompress.embedding.bridges.torch_head import TableHead, TiedHead
+from nncompress.embedding.bridges.torch_module import TableEmbedding
 from nncompress.embedding.bridges.torch_rows import TableRows
 
 KINDS = [(32, 16), (5, 11), (3, 300), (1, 65_536), "residual", "both", "blocks"]
@@ -277,6 +278,40 @@ def test_it_compiles_without_a_break(random, trainable):
     close(compiled(ids), model(ids))
 
 
+def test_rows_that_are_kept_decoded_are_those_of_the_state_that_is_loaded(few):
+    module, other = few.to_torch(), few.to_torch()
+    module.keep_decoded()
+    module.decoded.zero_()
+    module.load_state_dict(other.state_dict() | {"weight": torch.zeros(0)})  # as files have it
+    close(module.decoded, plain_of(few).weight)
+    with pytest.raises(RuntimeError, match=r"Unexpected key.* \"weight\""):
+        module.load_state_dict(other.state_dict() | {"weight": torch.zeros(1)})
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace")
+def test_a_program_that_is_exported_needs_decoded_rows_to_hold(few):
+    module, ids = few.to_torch(), torch.tensor([[3, 5], [69, 5]])
+    with pytest.raises(InputError, match=r"holds no table; .*keep_decoded\(\)"):
+        torch.export.export(module, (ids,))
+    with pytest.raises(InputError, match="holds no table"):
+        torch.jit.trace(module, (ids,))
+    module.keep_decoded()
+    close(torch.export.export(module, (ids,)).module()(ids), plain_of(few)(ids))
+    close(torch.jit.trace(module, (ids,))(ids.T), plain_of(few)(ids.T))
+
+
+def test_rows_that_are_looked_up_are_multiplied_where_a_model_has_it_so(few):
+    module, plain = few.to_torch(), plain_of(few)
+    ids, hidden = torch.tensor([3, 5, 69]), torch.randn(2, 9)
+    for scale in (4.2, torch.tensor(4.2)):
+        module.embed_scale = scale
+        close(module(ids), plain(ids) * 4.2)
+    close(module.weight, plain.weight)
+    close(TiedHead(module)(hidden), hidden @ plain.weight.T)
+    half = copy.deepcopy(module).bfloat16()
+    assert torch.equal(half(ids), half.look_up(ids) * torch.tensor(4.2).bfloat16())
+
+
 def test_the_table_of_a_module_that_is_gone_is_gone_too(few):
     module = few.to_torch()
     number = module._rows.number
@@ -285,3 +320,14 @@ def test_the_table_of_a_module_that_is_gone_is_gone_too(few):
     assert isinstance(_tables[number], TableRows)
     del module
     assert number not in _tables
+
+
+def test_what_is_trained_has_the_shapes_of_the_table(few):
+    module = few.to_torch(trainable=True)
+    shapes = {name: tuple(each.shape) for name, each in module.named_parameters()}
+    for name in shapes:
+        other = shapes | {name: (shapes[name][0] + 1, *shapes[name][1:])}
+        wrong = TableEmbedding(len(module.nnc), 70, 9, trained=other)
+        wrong.nnc.copy_(module.nnc)
+        with pytest.raises(InputError, match="trained parts of shapes"):
+            wrong.open()

@@ -13,25 +13,37 @@ from tests.reliability.fuzzing import Kind
 
 def seeds(directory):
     random = np.random.default_rng(0)
-    vocabulary = {f"t{i}": i for i in range(20)}
     beside = {"mapping": random.integers(12, size=20), "weights": random.random(20)}
+    rows = random.normal(size=(12, 6)).astype(np.float32)
     for name in ("plain", "compressed"):
-        folder = directory / name
-        folder.mkdir()
-        modules = [{"idx": 0, "name": "0", "path": ".", "type": model2vec_folder.PLAIN_TYPE}]
-        (folder / "modules.json").write_text(json.dumps(modules))
-        (folder / "config.json").write_text(json.dumps({"normalize": True, "max_length": 512}))
-        (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}}))
-        rows = random.normal(size=(12, 6)).astype(np.float32)
-        write_tensors(folder / "model.safetensors", beside | {"embeddings": rows}, {})
-    codes, codebook = random.integers(5, size=(12, 4)), random.normal(size=(20, 6))
-    table = CompressedEmbedding.from_codes(codes, codebook)
-    table.extras |= beside
+        write_plain(directory / name, rows, beside)
+    compress(directory / "compressed", beside)
+    return [directory / "plain", directory / "compressed"]
+
+
+def write_plain(folder, rows, beside=None):
+    """Writes the folder of a model2vec model that sentence-transformers reads too."""
+    beside = beside or {}
+    folder.mkdir()
+    vocabulary = {f"t{i}": i for i in range(len(beside.get("mapping", rows)))}
+    modules = [{"idx": 0, "name": "0", "path": ".", "type": model2vec_folder.PLAIN_TYPE}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "config.json").write_text(json.dumps({"normalize": True, "max_length": 512}))
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}}))
+    write_tensors(folder / "model.safetensors", beside | {"embeddings": rows}, {})
+
+
+def compress(folder, beside=None):
+    """Puts a compressed table into such a folder, of other rows."""
+    random = np.random.default_rng(1)
+    (slot,) = model2vec_folder.read(folder)
+    codes = random.integers(5, size=(slot.num_rows, 4))
+    table = CompressedEmbedding.from_codes(codes, random.normal(size=(20, slot.dim)))
+    table.extras |= beside or {}
     changed = model2vec_folder.changed_files(folder)
     write_static(folder / "model.safetensors", StaticTable(table), "embeddings")
     for name, content in changed.items():
         (folder / name).write_bytes(content)
-    return [directory / "plain", directory / "compressed"]
 
 
 def use(folder):
