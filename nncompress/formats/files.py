@@ -82,7 +82,7 @@ def check_place(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The name is tried too, which may be longer than the file system takes.
         path.is_symlink()
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(prefix=_STAGING[0], dir=path.parent):
             pass
 
 
@@ -370,9 +370,11 @@ def _naming(*finals: Path) -> Iterator[None]:
 
 def _concerns(error: OSError, finals: tuple[Path, ...]) -> bool:
     """Tells whether an error is about the files to be written: it names no other file."""
-    if not isinstance(error.filename, (str, bytes, os.PathLike)):
+    # Of a copy it names where from and where to; where that cannot be read, the former alone.
+    filename = error.filename if error.filename2 is None else error.filename2
+    if not isinstance(filename, (str, bytes, os.PathLike)):
         return True
-    path, directory = Path(os.fsdecode(error.filename)), finals[0].parent
+    path, directory = Path(os.fsdecode(filename)), finals[0].parent
     ours = path in finals or path == directory or path in directory.parents
     return ours or any(part.startswith(_STAGING[0]) for part in path.parts)
 

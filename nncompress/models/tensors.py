@@ -93,7 +93,7 @@ def rewrite_tensors(
     for name, added in new.items():
         entries[name] = _entry(added.dtype, added.shape, place, added.num_bytes)
         place += added.num_bytes
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text = json.dumps(entries, separators=(",", ":")).encode("ascii")
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     with atomic_path(destination) as temporary, temporary.open("wb") as out:
         out.write(len(text).to_bytes(8, "little") + text)

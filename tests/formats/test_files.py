@@ -283,6 +283,25 @@ def test_a_failing_call_is_told_with_the_final_name(tmp_path, monkeypatch, numbe
         assert names_in(tmp_path) == ["a", "b"]
 
 
+def test_a_copy_that_finds_no_room_is_told_with_the_final_name(tmp_path):
+    message = os.strerror(errno.ENOSPC)
+    with (
+        pytest.raises(OutputError, match=f"x cannot be written: {message}"),
+        atomic_directory(tmp_path / "x") as temporary,
+    ):
+        raise OSError(errno.ENOSPC, message, "/elsewhere/y", None, str(temporary / "y"))
+    assert names_in(tmp_path) == []
+
+
+def test_a_place_that_takes_no_file_is_told_with_the_final_name(tmp_path, monkeypatch):
+    def fail(prefix, dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), f"{dir}/{prefix}a")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    with pytest.raises(OutputError, match="x cannot be written: Read-only"):
+        check_output(tmp_path / "x")
+
+
 def test_errors_of_other_files_keep_their_names(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match="elsewhere"),
