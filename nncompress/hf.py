@@ -25,11 +25,10 @@ from nncompress.formats.safetensors import Tensor
 from nncompress.models.installing import find_module, install, is_linear, scale_of
 from nncompress.models.table_facts import check_tables, check_tensors
 from nncompress.models.tensors import header_of
+from nncompress.models.transformers_folder import METHOD
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-METHOD = "nncompress"
 
 
 @register_quantization_config(METHOD)
@@ -40,12 +39,24 @@ class NncConfig(QuantizationConfigMixin):
         tables: For each module, by its name in the checkpoint: ``num_bytes``, ``num_embeddings``,
             ``embedding_dim``, ``is_head`` (an output layer with a table of its own), ``num_added``
             and ``trained``, as ``TableEmbedding`` has them.
+        quant_method: ``"nncompress"``.
+
+    Raises:
+        InputError: There is something else.
     """
 
     def __init__(
-        self, tables: Mapping[str, Mapping[str, Any]] | None = None, **ignored: object
+        self,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+        quant_method: str = METHOD,
+        **unknown: object,
     ) -> None:
-        self.quant_method = METHOD
+        if unknown:
+            raise InputError(
+                f"quantization_config has {min(unknown)!r}, which this release does not know; "
+                "upgrade chainer-nncompress, or compress the folder again"
+            )
+        self.quant_method = quant_method
         self.tables = check_tables({} if tables is None else tables, "config.json")
 
 
