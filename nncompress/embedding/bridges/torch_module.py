@@ -1,6 +1,7 @@
 """A PyTorch module in the place of ``torch.nn.Embedding``, whose rows stay compressed."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from nncompress.errors import InputError
 # What may be trained: the codewords, and the axes and the mean of a residual stage.
 TRAINED = ("codebook", "axes", "mean")
 # What rows are multiplied by: a number, a tensor of one, which takes their type first, or nothing.
-Scale = float | torch.Tensor | None
+Scale: TypeAlias = float | torch.Tensor | None
 
 
 class TableEmbedding(nn.Module):
