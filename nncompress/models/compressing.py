@@ -11,7 +11,6 @@ import numpy as np
 
 from nncompress.compressing import check_search, compress_source
 from nncompress.embedding.compressed import CompressedEmbedding
-from nncompress.embedding.nnc_bytes import to_bytes
 from nncompress.errors import InputError
 from nncompress.evaluate.gate import check, find_smallest
 from nncompress.evaluate.report import Report
@@ -205,17 +204,17 @@ def compress_folder(
     if not gate.requirements:  # who has said what is enough needs no warning
         warn_if_ruined(measured)
     embeddings = {slot: embedding for slot, (embedding, _) in tables.items()}
-    sizes = {slot: len(to_bytes(embedding)) for slot, embedding in embeddings.items()}
-    before = sum(matrix_bytes(folder, slot) for slot in slots)
+    sizes = {slot: tensor_bytes_of(output, slot.file, slot.compressed) for slot in slots}
+    before = sum(tensor_bytes_of(folder, slot.file, slot.tensor) for slot in slots)
     return CompressedModel(
         embeddings, sizes, measured, (before, sum(sizes.values())),
         (whole_before, folder_bytes(output)), shared, untie,
     )  # fmt: skip
 
 
-def matrix_bytes(folder: Path, slot: TableSlot) -> int:
-    """Returns the bytes of a table in a model's folder."""
-    return header_of(folder / slot.file).tensors[slot.tensor].num_bytes
+def tensor_bytes_of(folder: Path, file: Path, tensor: str) -> int:
+    """Returns the bytes of a tensor in a model's folder."""
+    return header_of(folder / file).tensors[tensor].num_bytes
 
 
 def table_of(

@@ -21,8 +21,6 @@ from nncompress.models.folder_files import copy_the_rest
 from nncompress.models.slots import TableSlot
 from nncompress.models.tensors import NewTensor, copied_tensor, new_tensor, rewrite_tensors
 
-MODULES = "modules.json"
-
 
 @dataclass(frozen=True)
 class Part:
@@ -44,7 +42,9 @@ def is_model_folder(path: object) -> bool:
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return False
     folder = Path(path)
-    if (folder / MODULES).is_file():  # of which some may be of no kind that is known
+    if (
+        folder / model2vec_folder.MODULES
+    ).is_file():  # of which some may be of no kind that is known
         return True
     return model2vec_folder.recognizes(folder) or bool(transformers_in(folder))
 
@@ -191,7 +191,7 @@ def _write_part(
 
 def transformers_in(folder: Path) -> list[Path]:
     """Returns the folders of transformers models in a folder: itself, or modules of it."""
-    if not (folder / MODULES).is_file():
+    if not (folder / model2vec_folder.MODULES).is_file():
         if model2vec_folder.recognizes(folder):  # whose config.json names a model_type too
             return []
         return [Path()] if transformers_folder.recognizes(folder) else []

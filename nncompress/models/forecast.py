@@ -8,7 +8,7 @@ import numpy as np
 
 from nncompress.forecast import Forecast, forecast_source
 from nncompress.machine import Machine
-from nncompress.models.compressing import matrix_bytes, table_of
+from nncompress.models.compressing import table_of, tensor_bytes_of
 from nncompress.models.folder import check_new_folder, check_untie, find_parts
 from nncompress.models.folder_files import folder_bytes
 from nncompress.plan import Plan
@@ -52,5 +52,5 @@ def forecast_model(
         sum(one.seconds for one in each), max(one.memory_bytes for one in each),
     )  # fmt: skip
     before = folder_bytes(folder)
-    left_out = 0 if untie else sum(matrix_bytes(folder, slot) for slot in slots)
+    left_out = 0 if untie else sum(tensor_bytes_of(folder, s.file, s.tensor) for s in slots)
     return total, before, before - left_out + total.file_bytes

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nncompress.evaluate.page import Page, write_page
 from nncompress.models.evaluation import ModelEvaluation
+from nncompress.models.folder_files import folder_bytes
 from nncompress.sources.tables import name_of
 
 
@@ -22,10 +23,7 @@ def write_model_page(
         compressed: The compressed one's.
         evaluation: What was measured.
     """
-    sizes = [
-        sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-        for folder in (compressed, original)
-    ]
+    sizes = [folder_bytes(Path(folder)) for folder in (compressed, original)]
     names = (name_of(os.path.abspath(folder)) for folder in (original, compressed))
     page = Page(
         *names,
