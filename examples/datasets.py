@@ -2,6 +2,7 @@
 
 import gzip
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,70 +10,98 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 
-DATASETS = ("digits", "cifar10", "mnist")
+# What each is called in what is printed.
+TITLES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "digits": "scikit-learn's digits"}
+PARTS = ("train", "test")
 Split = tuple[chainer.datasets.TupleDataset, chainer.datasets.TupleDataset]
 _CIFAR_RECORD = 1 + 3 * 32 * 32
+_MOST_RECORDS, _MOST_IMAGES = 10_000, 60_000  # in a file of CIFAR-10, and of MNIST
+_NUM_CLASSES = 10
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
 def read_dataset(name: str, directory: Path) -> Split:
-    """Returns training and test images, float32 ``(n, channels, height, width)``, and labels.
+    """Returns the training and the test images, as ``read_part`` does, with their labels."""
+    train, test = (read_part(name, directory, part) for part in PARTS)
+    return train, test
+
+
+def read_part(name: str, directory: Path, part: str) -> chainer.datasets.TupleDataset:
+    """Returns images ``(n, channels, height, width)`` and labels, int32 ``(n,)``.
 
     Args:
-        name: One of ``DATASETS``; digits need no files.
-        directory: Directory with the files of the others.
+        name: One of ``TITLES``. CIFAR-10's images are the bytes that its files hold; the others
+            are float32, about 0.
+        directory: Directory with the files; digits need none.
+        part: ``train`` or ``test``.
 
     Raises:
         InputError: A file is missing or not what it should be.
     """
-    if name == "digits":
-        return _digits()
-    parts = [
-        _cifar10(directory, part) if name == "cifar10" else _mnist(directory, part)
-        for part in ("train", "test")
-    ]
-    return tuple(chainer.datasets.TupleDataset(*part) for part in parts)
+    read = {"cifar10": _cifar10, "mnist": _mnist, "digits": _digits}[name]
+    images, labels = read(directory, part)
+    if len(labels) and labels.max() >= _NUM_CLASSES:
+        raise InputError(
+            f"{directory}: {TITLES[name]}'s {part} files have the label {labels.max()}; wanted "
+            f"0 to {_NUM_CLASSES - 1}"
+        )
+    return chainer.datasets.TupleDataset(images, labels.astype(np.int32))
 
 
-def _digits() -> Split:
+def _digits(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
+    order = np.random.default_rng(0).permutation(len(bunch.images))
+    rows = order[:1_400] if part == "train" else order[1_400:]
     images = (bunch.images[:, None] / 16.0 - 0.3).astype(np.float32)
-    labels = bunch.target.astype(np.int32)
-    order = np.random.default_rng(0).permutation(len(images))
-    train, test = order[:1_400], order[1_400:]
-    return tuple(
-        chainer.datasets.TupleDataset(images[rows], labels[rows]) for rows in (train, test)
-    )
+    return images[rows], bunch.target[rows]
 
 
 def _cifar10(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the records of ``cifar-10-binary.tar.gz``, or of the files in it."""
+    """Reads the records of the files in ``cifar-10-batches-bin``, or of their archive."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if part == "train" else ["test_batch.bin"]
+    folder = directory / "cifar-10-batches-bin"
     archive = directory / "cifar-10-binary.tar.gz"
-    data = []
+    if all((folder / name).is_file() for name in names):
+        data = [_limited(folder / name, _MOST_RECORDS * _CIFAR_RECORD) for name in names]
+    elif archive.is_file():
+        data = _in_archive(archive, [f"{folder.name}/{name}" for name in names])
+    else:
+        raise _missing(archive, "cifar10")
+    if any(not part or len(part) % _CIFAR_RECORD for part in data):
+        raise InputError(
+            f"{directory}: CIFAR-10's {part} files end within a record of {_CIFAR_RECORD:,} "
+            "bytes, or have none"
+        )
+    records = np.frombuffer(b"".join(data), np.uint8).reshape(-1, _CIFAR_RECORD)
+    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
+
+
+def _in_archive(archive: Path, names: list[str]) -> list[bytes]:
+    """Returns the contents of files in an archive, which is read once."""
+    found = {}
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if member.name in names and member.isfile():
+                    if member.size > _MOST_RECORDS * _CIFAR_RECORD:
+                        raise InputError(
+                            f"{archive}: {member.name} has {member.size:,} bytes; wanted at most "
+                            f"{_MOST_RECORDS:,} records of {_CIFAR_RECORD:,}"
+                        )
+                    found[member.name] = tar.extractfile(member).read()
+                if len(found) == len(names):
+                    break
+    except _DAMAGED as error:
+        raise InputError(
+            f"{archive} is damaged ({error}); remove it, and get it again with "
+            "scripts/download_images.sh cifar10"
+        ) from None
     for name in names:
-        path = directory / "cifar-10-batches-bin" / name
-        if path.is_file():
-            data.append(path.read_bytes())
-        elif archive.is_file():
-            with tarfile.open(archive) as tar:
-                try:
-                    data.append(tar.extractfile(f"cifar-10-batches-bin/{name}").read())
-                except (KeyError, AttributeError):
-                    raise InputError(f"{archive} holds no {name}; wanted CIFAR-10") from None
-        else:
-            raise InputError(
-                f"{path} does not exist; get it with scripts/download_images.sh cifar10"
-            )
-    records = np.frombuffer(b"".join(data), np.uint8)
-    if len(records) % _CIFAR_RECORD:
-        raise InputError(f"{directory}: CIFAR-10's {part} files end within a record")
-    records = records.reshape(-1, _CIFAR_RECORD)
-    images = records[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255.0
-    images -= images.mean(axis=(1, 2, 3), keepdims=True)
-    images /= np.maximum(images.std(axis=(1, 2, 3), keepdims=True), 1 / 55.0)
-    return images, records[:, 0].astype(np.int32)
+        if name not in found:
+            raise InputError(f"{archive} holds no {name}; wanted CIFAR-10's binary version")
+    return [found[name] for name in names]
 
 
 def _mnist(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -81,21 +110,45 @@ def _mnist(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     labels = _read_idx(directory, f"{stem}-labels-idx1-ubyte", 1)
     if len(images) != len(labels):
         raise InputError(f"{directory}: {len(images)} images and {len(labels)} labels of MNIST")
-    return images[:, None].astype(np.float32) / 255.0 - 0.13, labels.astype(np.int32)
+    return images[:, None].astype(np.float32) / 255.0 - 0.13, labels
 
 
 def _read_idx(directory: Path, name: str, dimensions: int) -> np.ndarray:
     """Reads an idx file of bytes, gzip-compressed or not."""
     path = directory / name
     packed = path.with_name(f"{name}.gz")
-    if path.is_file():
-        data = path.read_bytes()
-    elif packed.is_file():
-        data = gzip.decompress(packed.read_bytes())
-    else:
-        raise InputError(f"{path} does not exist; get it with scripts/download_images.sh mnist")
     header = 4 + 4 * dimensions
+    most = header + _MOST_IMAGES * 28 ** (2 * (dimensions == 3))
+    if path.is_file():
+        data = _limited(path, most)
+    elif packed.is_file():
+        try:
+            with gzip.open(packed) as file:
+                data = file.read(most + 1)
+        except _DAMAGED as error:
+            raise InputError(
+                f"{packed} is damaged ({error}); remove it, and get it again with "
+                "scripts/download_images.sh mnist"
+            ) from None
+    else:
+        raise _missing(packed, "mnist")
     shape = np.frombuffer(data[4:header], ">u4") if len(data) >= header else ()
     if data[:4] != bytes([0, 0, 8, dimensions]) or len(data) != header + np.prod(shape, dtype=int):
         raise InputError(f"{path} is not an idx file of {dimensions} dimensions, or not complete")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _limited(path: Path, most: int) -> bytes:
+    """Returns the contents of a file that is not larger than it may be."""
+    if path.stat().st_size > most:
+        raise InputError(f"{path} has {path.stat().st_size:,} bytes; wanted at most {most:,}")
+    return path.read_bytes()
+
+
+def _missing(path: Path, name: str) -> InputError:
+    """Returns what to do where a data set is not there."""
+    place = "" if path.parent == Path("data") else f" {path.parent}"
+    return InputError(
+        f"{path} does not exist; get it with scripts/download_images.sh {name}{place}, or take "
+        "scikit-learn's digits, which need no download, with --data digits"
+    )

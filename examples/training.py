@@ -1,28 +1,78 @@
-"""The part that the examples' training scripts share: a trainer around a compressed classifier."""
+"""The part that the image examples share: a classifier that is trained while it is compressed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from batches import Batches, Distort, to_device
+from moving_averages import MovingAverages, load_averages
+from running import DEFAULT_PERIOD, Reports, restore, run
 
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.errors import InputError
+from nncompress.formats.files import atomic_path
 from nncompress.machine import Machine
-from nncompress.matrix import compress_chain, finalize
+from nncompress.matrix import (
+    ApplyCompression,
+    CompressionHParams,
+    CompressionOp,
+    compress_chain,
+    finalize,
+)
+from nncompress.matrix.hyperparameters import Value
+from nncompress.runs.snapshot_period import SnapshotPeriod
+from nncompress.training.triggers import StopTrigger
 
 extensions = chainer.training.extensions
-MODEL, FINAL = "model.npz", "final.npz"
-_REPORT_EVERY = 50
+FINAL = "final.npz"
+_PRINTED = {
+    "main/loss": "loss",
+    "main/accuracy": "accuracy",
+    "validation/main/accuracy": "test accuracy",
+    "alpha": "alpha",
+}
+_PLOTS = {
+    "accuracy.png": ("alpha", "main/accuracy", "validation/main/accuracy"),
+    "loss.png": ("main/loss", "validation/main/loss"),
+}
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How weights are found.
+
+    Attributes:
+        make_optimizer: Returns the optimizer.
+        weight_decay: Rates of weight decay by the layer, for its W alone.
+        rate_decay: What the learning rate is multiplied by, and after how many epochs each time;
+            None leaves it as it is.
+        moving_average: Decay of the moving averages, which are the model in the end; None for
+            none.
+    """
+
+    make_optimizer: Callable[[], chainer.GradientMethod] = chainer.optimizers.Adam
+    weight_decay: Mapping[str, float] = field(default_factory=dict)
+    rate_decay: tuple[float, float] | None = None
+    moving_average: float | None = None
 
 
 def train(
     make_model: Callable[[], chainer.Chain],
-    datasets: tuple[chainer.dataset.DatasetMixin, chainer.dataset.DatasetMixin],
-    hparams: str,
+    datasets: tuple[chainer.datasets.TupleDataset, chainer.datasets.TupleDataset],
+    hparams: CompressionHParams,
     match: str,
     *,
     out: Path,
     max_steps: int,
     batch_size: int = 64,
+    optimization: Optimization | None = None,
+    distort: Distort | None = None,
+    validate: bool = True,
+    settings: Mapping[str, object] | None = None,
+    period: SnapshotPeriod = DEFAULT_PERIOD,
+    log_frequency: int = 50,
+    log_device_placement: bool = False,
     gpu: int = -1,
     seed: int = 0,
     resume: bool = False,
@@ -35,71 +85,155 @@ def train(
         datasets: Training and test data.
         hparams: The compression's hyperparameters.
         match: Pattern of the names of the layers to compress.
-        out: Directory for logs, plots, ``model.npz`` and, if alpha is 0 in the end,
+        out: Directory for snapshots, log and plots, and if alpha is 0 in the end for
             ``final.npz``: the factors alone.
         max_steps: Steps to train for.
         batch_size: Images a step.
+        optimization: How weights are found; by default Adam does, and nothing else.
+        distort: Returns what is trained on for a batch's images; by default they themselves.
+        validate: True to measure loss and accuracy on the test data after each epoch.
+        settings: What the result depends on beside the hyperparameters, the batch size and the
+            seed: the data and the network, as JSON has them.
+        period: The time or the steps between two snapshots.
+        log_frequency: Steps from one printed line to the next.
+        log_device_placement: True to print the device of each parameter.
         gpu: Number of the GPU, -1 for the CPU.
-        seed: Seed of weights and order.
-        resume: True to go on from the snapshot in ``out``.
-        quiet: True to measure and print nothing on the way.
+        seed: Seed of weights, order and distortions.
+        resume: True to go on from the newest snapshot in ``out``.
+        quiet: True to print and keep nothing on the way.
 
     Returns:
         The accuracy on the test data, and the table of the compressed layers, or None if alpha is
         not 0.
+
+    Raises:
+        InputError: As ``running.run`` and ``compress_chain`` say.
     """
+    if max_steps < 1 or log_frequency < 1:
+        raise InputError(
+            f"max_steps is {max_steps} and log_frequency {log_frequency}; wanted at least 1"
+        )
+    if not 0 <= seed < 1 << 32:
+        raise InputError(f"the seed is {seed}; wanted 0 to {(1 << 32) - 1:,}")
+    optimization = optimization or Optimization()
     np.random.seed(seed)
     machine = Machine(gpu)
     machine.use()
-    device = machine.device
     model = make_model()
+    decayed = [(model[name].W, rate) for name, rate in optimization.weight_decay.items()]
     applied = compress_chain(model, hparams, match)
     classifier = chainer.links.Classifier(model)
-    classifier.to_device(device)
-    optimizer = chainer.optimizers.Adam()
-    optimizer.setup(classifier)
-    train_set, test_set = datasets
-    order = chainer.iterators.ShuffleOrderSampler(np.random.RandomState(seed))
-    batches = chainer.iterators.SerialIterator(train_set, batch_size, order_sampler=order)
-    updater = chainer.training.updaters.StandardUpdater(batches, optimizer, device=device)
-    trainer = chainer.training.Trainer(updater, (max_steps, "iteration"), out=str(out))
-    trainer.extend(applied.all_update_op())
-    if not quiet:
-        _extend(trainer, test_set, batch_size, device, max_steps)
-    if resume:
-        chainer.serializers.load_npz(str(out / "snapshot.npz"), trainer)
-    (out / FINAL).unlink(missing_ok=True)  # an older one would be taken for this run's
-    trainer.run()
-    chainer.serializers.save_npz(str(out / "snapshot.npz"), trainer)
-    chainer.serializers.save_npz(str(out / MODEL), model)
+    classifier.to_device(machine.device)
+    if log_device_placement:
+        for path, parameter in model.namedparams():
+            print(f"{path.lstrip('/')}: {parameter.device}")
+    optimizer = optimization.make_optimizer().setup(classifier)
+    for parameter, rate in decayed:
+        if parameter.update_rule is not None:  # input-output compression does without the matrix
+            parameter.update_rule.add_hook(chainer.optimizer_hooks.WeightDecay(rate))
+    batches = Batches(datasets[0], batch_size, seed, distort)
+    updater = chainer.training.updaters.StandardUpdater(
+        batches, optimizer, converter=to_device, device=machine.device
+    )
+    trainer = chainer.training.Trainer(updater, StopTrigger(max_steps), out=str(out))
+    averages = _extend(trainer, model, applied, optimization, len(datasets[0]))
+    if validate and not quiet:
+        test = chainer.iterators.SerialIterator(
+            datasets[1], batch_size, repeat=False, shuffle=False
+        )
+        evaluator = extensions.Evaluator(test, classifier, device=machine.device)
+        trainer.extend(evaluator, trigger=(1, "epoch"))
+    if quiet:
+        trainer.run(show_loop_exception_msg=False)
+    else:
+        reports = Reports(_PRINTED, _PLOTS, log_frequency, batch_size)
+        noted = {
+            **(settings or {}),
+            "compression_hparams": changed_values(hparams),
+            "batch_size": batch_size,
+            "seed": seed,
+        }
+        run(trainer, max_steps, noted, reports, period, resume)
+    if averages is not None:
+        averages.copy_to_model()
     table = None
     if applied.get_compression_ops() and applied.alpha == 0:
         table = finalize(model)
-        chainer.serializers.save_npz(str(out / FINAL), model, compression=False)
-    return accuracy(model, test_set, device), table
+        with atomic_path(out / FINAL) as temporary:
+            chainer.serializers.save_npz(str(temporary), model, compression=False)
+    return accuracy(model, datasets[1], machine.device), table
+
+
+def changed_values(hparams: CompressionHParams) -> dict[str, Value]:
+    """Returns the hyperparameters that are not as they are by default, for a run's settings."""
+    defaults = CompressionOp.get_default_hparams()
+    return {name: value for name, value in hparams.values().items() if value != defaults.get(name)}
 
 
 def _extend(
     trainer: chainer.training.Trainer,
-    test_set: chainer.dataset.DatasetMixin,
-    batch_size: int,
-    device: chainer.backend.Device,
-    max_steps: int,
-) -> None:
-    """Adds the extensions that measure, print and draw."""
-    every = min(_REPORT_EVERY, max_steps), "iteration"
-    test = chainer.iterators.SerialIterator(test_set, batch_size, repeat=False, shuffle=False)
-    target = trainer.updater.get_optimizer("main").target
-    trainer.extend(extensions.Evaluator(test, target, device=device), trigger=every)
-    trainer.extend(extensions.LogReport(trigger=every))
-    columns = "iteration", "main/loss", "main/accuracy", "validation/main/accuracy", "alpha"
-    trainer.extend(extensions.PrintReport(columns), trigger=every)
-    for names, file in (
-        (["alpha", "main/accuracy", "validation/main/accuracy"], "accuracy.png"),
-        (["main/loss", "validation/main/loss"], "loss.png"),
-    ):
-        plot = extensions.PlotReport(names, "iteration", trigger=every, filename=file)
-        trainer.extend(plot)  # it collects at each step, and draws when its own trigger says so
+    model: chainer.Chain,
+    applied: ApplyCompression,
+    optimization: Optimization,
+    num_images: int,
+) -> MovingAverages | None:
+    """Adds what training consists of beside the optimizer's steps; returns the averages."""
+    update = update_of(applied)
+    averages = None
+    if optimization.moving_average is None:
+        trainer.extend(update)
+    else:
+        averages = MovingAverages(model, optimization.moving_average, update)
+        trainer.extend(averages)
+    if optimization.rate_decay is not None:
+        factor, epochs = optimization.rate_decay
+        steps = max(1, int(num_images / trainer.updater.get_iterator("main").batch_size * epochs))
+        shift = extensions.ExponentialShift("lr", factor)
+        trainer.extend(shift, trigger=(steps, "iteration"))
+    return averages
+
+
+def update_of(applied: ApplyCompression) -> Callable[[chainer.training.Trainer], None]:
+    """Returns the extension that updates compression, whichever ``update_option`` there is."""
+    update = applied.all_update_op()
+    if applied.get_operator_hparam("update_option") == 0:
+        return update
+
+    @chainer.training.make_extension(
+        trigger=update.trigger, default_name=update.default_name, priority=update.priority
+    )
+    def call(trainer: chainer.training.Trainer) -> None:
+        applied.run_update_step(trainer.updater.iteration)
+        update(trainer)
+
+    return call
+
+
+def load_snapshot(arrays: Mapping[str, np.ndarray], source: Path, model: chainer.Chain) -> int:
+    """Sets a model to what a snapshot of ``train`` has: the moving averages, if it has them.
+
+    Args:
+        arrays: The snapshot's contents.
+        source: The file, for messages.
+        model: Made by the same ``compress_chain``, on the CPU; changed in place.
+
+    Returns:
+        The step of the snapshot.
+
+    Raises:
+        InputError: It is another model's snapshot.
+    """
+
+    class Stored:
+        """What is read: weights and state first, and the averages over them."""
+
+        def serialize(self, root: chainer.Deserializer) -> None:
+            root["updater"]["model:main"]["predictor"].load(model)
+            if any(name.startswith("extensions/moving_averages/") for name in arrays):
+                load_averages(root["extensions"]["moving_averages"], model)
+
+    restore(Stored(), arrays, source)
+    return int(arrays["updater/iteration"])
 
 
 def accuracy(
@@ -109,9 +243,7 @@ def accuracy(
     right = 0
     with chainer.using_config("train", False), chainer.no_backprop_mode():
         for start in range(0, len(dataset), 256):
-            images, labels = (
-                np.array(part) for part in zip(*dataset[start : start + 256], strict=True)
-            )
+            images, labels = chainer.dataset.concat_examples(dataset[start : start + 256])
             scores = chainer.backends.cuda.to_cpu(model(device.send(images)).array)
             right += int((scores.argmax(axis=1) == labels).sum())
     return right / len(dataset)

@@ -1,75 +1,193 @@
 #!/usr/bin/env python
-"""Evaluate what cifar10_train.py wrote: the finalized model, or the one still in training."""
+"""Evaluate what cifar10_train.py writes: each new model, or once the newest there is."""
 
 import argparse
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cifar10 import cifar10_compression as network
-from datasets import DATASETS, read_dataset
-from training import FINAL, MODEL, accuracy
+from cifar10.cifar10_input import evaluation_data
+from cifar10.evaluation_log import EvaluationLog
+from command_line import add_boolean, add_data, add_flag, add_gpu, hparams_of
+from running import read_settings
+from training import FINAL, accuracy, load_snapshot
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.cli import errors
 from nncompress.errors import InputError
 from nncompress.machine import Machine
-from nncompress.matrix import compress_chain, load_finalized
+from nncompress.matrix import CompressionOp, compress_chain, load_finalized
+from nncompress.runs.trainer_snapshots import read_trainer_snapshot, trainer_snapshots
+
+# The original's names of the parts of the data.
+_PARTS = {"test": "test", "train_eval": "train"}
 
 
-def main(argv: list[str] | None = None) -> float:
+def main(argv: list[str] | None = None) -> float | None:
     """Runs the command and returns the last accuracy."""
+    arguments = _parser().parse_args(argv)
+    if arguments.eval_interval_secs < 0:
+        raise InputError(
+            f"--eval_interval_secs is {arguments.eval_interval_secs:g}; wanted 0 or more"
+        )
+    evaluation = Evaluation(arguments)
+    if arguments.run_once:
+        return evaluation.newest()
+    print(f"Waiting for models in {arguments.checkpoint_dir}; Ctrl-C ends it", flush=True)
+    while True:
+        evaluation.all_new()
+        time.sleep(arguments.eval_interval_secs)
+
+
+class Evaluation:
+    """Evaluates models of one directory.
+
+    Args:
+        arguments: The command's.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._directory = arguments.checkpoint_dir
+        self._machine = Machine(arguments.gpu)
+        self._machine.use()
+        self._log = EvaluationLog(arguments.eval_dir)
+        self._hparams = CompressionOp.get_default_hparams()
+        self._dataset: chainer.dataset.DatasetMixin | None = None
+        self._seen: set[tuple[Path, int]] = set()
+
+    def newest(self) -> float:
+        """Evaluates the newest model.
+
+        Raises:
+            InputError: There is none.
+        """
+        models = self._models()
+        if not models:
+            raise InputError(
+                f"{self._directory} has no snapshot; train with cifar10_train.py first"
+            )
+        return self._evaluate(models[-1])
+
+    def all_new(self) -> None:
+        """Evaluates the models that have not been, the oldest first."""
+        for path in self._models():
+            try:
+                version = path, path.stat().st_mtime_ns
+                if version not in self._seen:
+                    self._evaluate(path)
+                    self._seen.add(version)
+            except (FileNotFoundError, InputError):
+                if path.exists():
+                    raise
+                # Training keeps the newest alone.
+
+    def _models(self) -> list[Path]:
+        """Returns the snapshots, the oldest first, and the finalized model in its place."""
+        if not self._directory.is_dir():
+            return []
+        models = trainer_snapshots(self._directory)[::-1]
+        final = self._directory / FINAL
+        if final.is_file():
+            made = final.stat().st_mtime_ns
+            models.insert(sum(path.stat().st_mtime_ns <= made for path in models), final)
+        return models
+
+    def _evaluate(self, path: Path) -> float:
+        self._open()
+        model = network.network_for(self._dataset[0][0])
+        compress_chain(model, self._hparams, network.MATCH)
+        if path.name == FINAL:
+            load_finalized(path, model)
+            models = self._models()
+            before = [each.stem for each in models[: models.index(path)]]
+            step = int(before[-1].rpartition("_")[2]) if before else 0
+        else:
+            step = load_snapshot(read_trainer_snapshot(path), path, model)
+        model.to_device(self._machine.device)
+        share = accuracy(model, self._dataset, self._machine.device)
+        given = self._arguments.global_step
+        step = given if given is not None and given > 0 else step
+        part, number = self._arguments.eval_data, len(self._dataset)
+        now = datetime.now()
+        print(
+            f"{now:%Y-%m-%d %H:%M:%S}: {path.name}, step {step}: accuracy on {number:,} images "
+            f"({part}): {share:.4f}",
+            flush=True,
+        )
+        self._log.add(
+            {"step": step, "accuracy": share, "eval_data": part, "num_examples": number,
+             "file": str(path), "time": f"{now:%Y-%m-%dT%H:%M:%S}"}
+        )  # fmt: skip
+        return share
+
+    def _open(self) -> None:
+        """Reads the settings of the run and its data, once there is a run."""
+        if self._dataset is not None:
+            return
+        arguments, settings = self._arguments, read_settings(self._directory)
+        if (
+            settings is None
+            or settings.get("data") not in network.DEFAULT_HPARAMS
+            or not isinstance(settings.get("compression_hparams"), dict)
+        ):
+            raise InputError(
+                f"{self._directory} has no settings of a run; wanted a directory that "
+                "cifar10_train.py has trained in"
+            )
+        data = settings["data"]
+        hparams = CompressionOp.get_default_hparams().update(settings["compression_hparams"])
+        if arguments.data not in (None, data):
+            raise InputError(
+                f"--data is {arguments.data}, and the run in {self._directory} trains on {data}; "
+                "wanted the same, or the command without it"
+            )
+        given = arguments.compression_hparams
+        if given is not None:
+            for name, value in hparams_of(network.DEFAULT_HPARAMS[data], given).values().items():
+                if value != hparams.get(name):
+                    raise InputError(
+                        f"{name} is {value!r} with these --compression_hparams, and "
+                        f"{hparams.get(name)!r} in the run in {self._directory}; wanted the "
+                        "same, or the command without them"
+                    )
+        dataset = evaluation_data(data, arguments.data_dir, _PARTS[arguments.eval_data])
+        number = len(dataset) if arguments.num_examples is None else arguments.num_examples
+        if not 1 <= number <= len(dataset):
+            raise InputError(f"--num_examples is {number}; wanted 1 to {len(dataset):,}")
+        self._hparams = hparams
+        self._dataset = chainer.datasets.SubDataset(dataset, 0, number)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="example: python examples/cifar10/cifar10_eval.py --run_once",
     )
-    add = parser.add_argument
-    add("--compression_hparams", "--compression-hparams", default="", help="those of training")
-    add("--checkpoint_dir", "--checkpoint-dir", type=Path, default=Path("result/cifar10_train"))
-    add("--dataset", choices=DATASETS, default="digits", help="(default: digits)")
-    add("--data_dir", "--data-dir", type=Path, default=Path("data"), help="(default: data)")
-    add("--run_once", "--run-once", action="store_true", help="evaluate once and end")
-    add("--eval_interval_secs", "--eval-interval-secs", type=float, default=300.0)
-    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
-    arguments = parser.parse_args(argv)
-    _, test = read_dataset(arguments.dataset, arguments.data_dir)
-    machine = Machine(arguments.gpu)
-    machine.use()
-    device = machine.device
-    while True:
-        model = network.network_for(test)
-        hparams = f"{network.DEFAULT_HPARAMS},{arguments.compression_hparams}"
-        compress_chain(model, hparams, network.MATCH)
-        load(arguments.checkpoint_dir, model)
-        model.to_device(device)
-        share = accuracy(model, test, device)
-        print(f"Accuracy on the test images: {share:.4f}", flush=True)
-        if arguments.run_once:
-            return share
-        time.sleep(arguments.eval_interval_secs)
-
-
-def load(directory: Path, model: chainer.Chain) -> None:
-    """Reads the finalized model if there is one, and the other one otherwise."""
-    try:
-        if (directory / FINAL).is_file():
-            load_finalized(directory / FINAL, model)
-        elif (directory / MODEL).is_file():
-            chainer.serializers.load_npz(str(directory / MODEL), model)
-        else:
-            raise InputError(
-                f"{directory} has neither {FINAL} nor {MODEL}; train with cifar10_train.py first"
-            )
-    except (KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"the model in {directory} does not fit: {error}; give the --compression_hparams and "
-            "the --dataset that it was trained with"
-        ) from None
+    add_flag(parser, "checkpoint_dir", type=Path, default=Path("result/cifar10_train"),
+             help="directory that is trained in (default: result/cifar10_train)")  # fmt: skip
+    add_flag(parser, "eval_dir", type=Path, default=Path("result/cifar10_eval"),
+             help="directory for the log of evaluations and its picture "
+             "(default: result/cifar10_eval)")  # fmt: skip
+    add_flag(parser, "compression_hparams",
+             help="those of training, which are taken where nothing is said")  # fmt: skip
+    add_data(parser, "cifar10", None)
+    add_flag(parser, "eval_data", choices=tuple(_PARTS), default="test",
+             help="the test images, or those of training (default: test)")  # fmt: skip
+    add_flag(parser, "num_examples", type=int,
+             help="evaluate on so many images, the first ones (default: all)")  # fmt: skip
+    add_flag(parser, "global_step", type=int,
+             help="the step that the log names (default: the snapshot's)")  # fmt: skip
+    add_boolean(parser, "run_once", False, "evaluate the newest model, and end")
+    add_flag(parser, "eval_interval_secs", type=float, default=300.0,
+             help="seconds between two looks at the directory (default: 300)")  # fmt: skip
+    add_gpu(parser)
+    return parser
 
 
 if __name__ == "__main__":

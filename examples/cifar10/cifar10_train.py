@@ -9,41 +9,66 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cifar10 import cifar10_compression as network
-from datasets import DATASETS, read_dataset
+from cifar10.cifar10_input import evaluation_data, training_data
+from command_line import (
+    add_boolean,
+    add_compression,
+    add_data,
+    add_training,
+    hparams_of,
+    training_options,
+)
+from datasets import TITLES
 from training import train
 
 from nncompress.cli import errors
+from nncompress.errors import InputError
+
+# As many as the original's, and enough for the digits.
+MAX_STEPS = {"cifar10": 1_000_000, "digits": 1_000}
 
 
 def main(argv: list[str] | None = None) -> float:
     """Runs the command and returns the accuracy on the test data."""
+    arguments = _parser().parse_args(argv)
+    if arguments.use_fp16:
+        raise InputError(
+            "--use_fp16: matrices are compressed in float32, which the network trains in; wanted "
+            "the command without it"
+        )
+    data = arguments.data
+    dataset, distort = training_data(data, arguments.data_dir)
+    test = evaluation_data(data, arguments.data_dir, "test")
+    image = test[0][0]
+    print(
+        f"Training on {TITLES[data]}: {len(dataset):,} images, "
+        f"{' x '.join(map(str, image.shape[1:]))}" + (" cut at random" if distort else ""),
+        flush=True,
+    )
+    hparams = hparams_of(network.DEFAULT_HPARAMS[data], arguments.compression_hparams)
+    accuracy, table = train(
+        lambda: network.network_for(image), (dataset, test), hparams, network.MATCH,
+        optimization=network.OPTIMIZATION, distort=distort, validate=False,
+        settings={"data": data}, log_device_placement=arguments.log_device_placement,
+        **training_options(arguments, MAX_STEPS[data]),
+    )  # fmt: skip
+    print(table or "Alpha is not 0: the matrices are still there")
+    print(f"Accuracy on the {len(test):,} test images: {accuracy:.4f}")
+    return accuracy
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python examples/cifar10/cifar10_train.py --max_steps 1000 "
-        '--compression_hparams="compression_option=4,rank=16,begin_compression_step=300"',
+        epilog="example: python examples/cifar10/cifar10_train.py --data digits "
+        '--compression_hparams="compression_option=4,rank=16"',
     )
-    add = parser.add_argument
-    add("--compression_hparams", "--compression-hparams", default="",
-        help=f"changes to the defaults, {network.DEFAULT_HPARAMS}")  # fmt: skip
-    add("--max_steps", "--max-steps", type=int, default=1_000, help="(default: 1000)")
-    add("--dataset", choices=DATASETS, default="digits", help="(default: digits, no download)")
-    add("--data_dir", "--data-dir", type=Path, default=Path("data"), help="(default: data)")
-    add("--train_dir", "--train-dir", type=Path, default=Path("result/cifar10_train"))
-    add("--batch_size", "--batch-size", type=int, default=64, help="(default: 64)")
-    add("--seed", type=int, default=0, help="(default: 0)")
-    add("--resume", action="store_true", help="go on from the snapshot in the train_dir")
-    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
-    arguments = parser.parse_args(argv)
-    datasets = read_dataset(arguments.dataset, arguments.data_dir)
-    accuracy, table = train(
-        lambda: network.network_for(datasets[0]), datasets,
-        f"{network.DEFAULT_HPARAMS},{arguments.compression_hparams}", network.MATCH,
-        out=arguments.train_dir, max_steps=arguments.max_steps, batch_size=arguments.batch_size,
-        gpu=arguments.gpu, seed=arguments.seed, resume=arguments.resume,
-    )  # fmt: skip
-    print(table or "Alpha is not 0 yet: the matrices are still there")
-    print(f"Accuracy on the test images: {accuracy:.4f}")
-    return accuracy
+    add_compression(parser, network.DEFAULT_HPARAMS)
+    add_data(parser, "cifar10", "cifar10")
+    add_training(parser, "result/cifar10_train", MAX_STEPS, network.BATCH_SIZE, frequency=10)
+    add_boolean(parser, "log_device_placement", False, "print the device of each parameter")
+    add_boolean(parser, "use_fp16", False, "refused: training is in float32")
+    return parser
 
 
 if __name__ == "__main__":

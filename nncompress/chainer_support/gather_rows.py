@@ -8,6 +8,34 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 
 
+def sum_by_number(numbers: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """Adds up rows that have the same number: the reverse of choosing rows by number.
+
+    Args:
+        numbers: Integers below ``count``, ``(n,)``; negative ones count from the end.
+        rows: NumPy or CuPy ``(n, D)``, float32 or float64.
+        count: Number of sums.
+
+    Returns:
+        The sums, ``(count, D)``, of the rows' type.
+    """
+    # A small type need not hold the number of rows.
+    numbers = numbers.astype(np.int64) % count
+    xp = chainer.backend.get_array_module(rows)
+    dim = rows.shape[1]
+    total = xp.zeros((count, dim), dtype=rows.dtype)
+    if xp is not np:
+        xp.add.at(total, numbers, rows)
+    elif count <= len(numbers):  # few rows, each chosen often: sums in float64
+        for column in range(dim):
+            total[:, column] = np.bincount(numbers, rows[:, column], count)
+    elif len(numbers):  # many rows: no pass over all of them for each column
+        order = np.argsort(numbers, kind="stable")
+        chosen, first = np.unique(numbers[order], return_index=True)
+        total[chosen] = np.add.reduceat(rows[order], first, axis=0)
+    return total
+
+
 class _GatherRows(chainer.FunctionNode):
     """The function ``table -> table[numbers]``; the numbers have no gradient."""
 
@@ -25,20 +53,8 @@ class _GatherRows(chainer.FunctionNode):
     ) -> tuple[chainer.Variable]:
         (num_rows, dim), dtype = self._table
         gradients = grad_outputs[0].array.reshape(-1, dim)
-        # Negative ones count from the end. A small type need not hold the number of rows.
-        numbers = self._numbers.reshape(-1).astype(np.int64) % num_rows
-        xp = chainer.backend.get_array_module(gradients)
-        total = xp.zeros((num_rows, dim), dtype=dtype)
-        if xp is not np:
-            xp.add.at(total, numbers, gradients)
-        elif num_rows <= len(numbers):  # few rows, each chosen often: sums in float64
-            for column in range(dim):
-                total[:, column] = np.bincount(numbers, gradients[:, column], num_rows)
-        elif len(numbers):  # many rows: no pass over all of them for each column
-            order = np.argsort(numbers, kind="stable")
-            chosen, first = np.unique(numbers[order], return_index=True)
-            total[chosen] = np.add.reduceat(gradients[order], first, axis=0)
-        return (chainer.as_variable(total),)
+        total = sum_by_number(self._numbers.reshape(-1), gradients, num_rows)
+        return (chainer.as_variable(total.astype(dtype, copy=False)),)
 
 
 def gather_rows(table: chainer.Variable, numbers: np.ndarray) -> chainer.Variable:

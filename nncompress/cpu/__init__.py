@@ -14,18 +14,36 @@ from nncompress.cpu import cache
 _configured = numba.config.CACHE_DIR
 numba.config.CACHE_DIR = cache.DIRECTORY
 try:
-    from nncompress.cpu import beam, icm, level_counts, lookup, rans, run, step, tally, trellis
+    from nncompress.cpu import (
+        beam,
+        chosen_rows,
+        icm,
+        level_counts,
+        lookup,
+        pursuit,
+        rans,
+        run,
+        shared_blocks,
+        sparse_rows,
+        step,
+        tally,
+        trellis,
+    )
 finally:
     numba.config.CACHE_DIR = _configured
 
 __all__ = [
     "announce_compilation",
     "beam",
+    "chosen_rows",
     "icm",
     "level_counts",
     "lookup",
+    "pursuit",
     "rans",
     "run",
+    "shared_blocks",
+    "sparse_rows",
     "step",
     "tally",
     "trellis",

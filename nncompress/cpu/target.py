@@ -9,7 +9,7 @@ what the compiler made of them is read.
 import llvmlite.binding as llvm
 from numba.core.registry import cpu_target
 
-# A sum of 16 numbers, and of 4 numbers of half precision made longer.
+# A sum of 16 numbers, 4 numbers of half precision made longer, and 8 integers shifted.
 _PROBE = """
 define void @sum(<16 x float>* %p) {
   %x = load <16 x float>, <16 x float>* %p, align 4
@@ -21,6 +21,13 @@ define void @lengthen(<4 x half>* %p, <4 x float>* %q) {
   %x = load <4 x half>, <4 x half>* %p, align 2
   %y = fpext <4 x half> %x to <4 x float>
   store <4 x float> %y, <4 x float>* %q, align 4
+  ret void
+}
+define void @shift(<8 x i32>* %p, <8 x i32>* %q) {
+  %x = load <8 x i32>, <8 x i32>* %p, align 4
+  %y = load <8 x i32>, <8 x i32>* %q, align 4
+  %z = lshr <8 x i32> %x, %y
+  store <8 x i32> %z, <8 x i32>* %q, align 4
   ret void
 }
 """
@@ -48,3 +55,5 @@ _ASSEMBLY = _probe()
 VECTOR_BYTES, REGISTERS = _vectors(_ASSEMBLY)
 # Whether the processor turns float16 into float32 itself.
 READS_HALVES = any(instruction in _ASSEMBLY for instruction in ("vcvtph2ps", "fcvtl"))
+# Whether it chooses among a vector's numbers by number, as AVX2 and AVX-512 do.
+PERMUTES = "vpsrlvd" in _ASSEMBLY

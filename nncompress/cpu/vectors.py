@@ -306,6 +306,68 @@ def add(typingctx, table, row, length):
     return types.void(*[types.int64] * 3), codegen
 
 
+def _emit_sum_of_rows(builder, total, start, rows, units, weights, sizes):
+    """Writes the code of ``gather_sum``, or of ``weighted_sum`` where there are weights."""
+    emit = _Emitter(builder)
+    count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
+
+    def add_up(k, ways, mask=None):
+        """Computes ``ways`` vectors of the total, from number ``k`` on."""
+        parts = max(1, _SUMS // ways)  # of each sum, so that additions need not wait
+        places = [builder.add(k, _WIDE(way * _LANES)) for way in range(ways)]
+
+        def load(base, at):
+            if mask is None:
+                return builder.load(emit.address(base, at), align=4)
+            return emit.load(base, at, mask, _ZERO)
+
+        sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in places] for _ in range(parts)]
+        for i, slots in enumerate(sums):
+            for place, slot in zip(places, slots, strict=True):
+                first = load(start, place) if i == 0 else _ZERO
+                builder.store(first, slot)
+
+        def add(other, slots):
+            unit = builder.load(emit.address(units, other, _INT.as_pointer()))
+            begin = builder.mul(builder.sext(unit, _WIDE), columns)
+            if weights is not None:
+                weight = builder.load(emit.address(weights, other, _REAL.as_pointer()), align=4)
+                factor = emit.splat(weight, _VECTOR)
+                multiply_add = emit.external(f"llvm.fmuladd.v{_LANES}f32", *[_VECTOR] * 4)
+            for place, slot in zip(places, slots, strict=True):
+                found, known = load(rows, builder.add(begin, place)), builder.load(slot)
+                if weights is None:
+                    builder.store(builder.fadd(known, found), slot)
+                else:
+                    builder.store(builder.call(multiply_add, [found, factor, known]), slot)
+
+        whole = builder.and_(count, _WIDE(-parts))
+        with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(parts), _WIDE) as (m, _):
+            for i, slots in enumerate(sums):
+                add(builder.add(m, _WIDE(i)), slots)
+        if parts > 1:
+            with cgutils.for_range_slice(builder, whole, count, _WIDE(1), _WIDE) as (m, _):
+                add(m, sums[0])
+        for way, place in enumerate(places):
+            found = [builder.load(slots[way]) for slots in sums]
+            while len(found) > 1:
+                found = [builder.fadd(*found[i : i + 2]) for i in range(0, len(found), 2)]
+            if mask is None:
+                builder.store(found[0], emit.address(total, place), align=4)
+            else:
+                emit.store(found[0], total, place, mask)
+
+    widest = _WIDE_BLOCK if weights is None else max(_WIDE_BLOCK, 8 * _LANES)
+    done = _WIDE(0)
+    for size in dict.fromkeys((widest, _WIDE_BLOCK, _BLOCK, _LANES)):
+        reached = builder.and_(length, _WIDE(-size))
+        with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
+            add_up(k, size // _LANES)
+        done = reached
+    with builder.if_then(builder.icmp_signed("<", done, length), likely=False):
+        add_up(done, 1, emit.below(emit.numbers(done), length))
+
+
 @intrinsic
 def gather_sum(typingctx, total, start, rows, units, sizes):
     """Adds up rows that are chosen by number.
@@ -322,62 +384,37 @@ def gather_sum(typingctx, total, start, rows, units, sizes):
     """
 
     def codegen(context, builder, signature, arguments):
-        emit = _Emitter(builder)
-        total, start, rows, units, sizes = arguments
-        count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
-
-        def add_up(k, ways, mask=None):
-            """Computes ``ways`` vectors of the total, from number ``k`` on."""
-            parts = max(1, _SUMS // ways)  # of each sum, so that additions need not wait
-            places = [builder.add(k, _WIDE(way * _LANES)) for way in range(ways)]
-
-            def load(base, at):
-                if mask is None:
-                    return builder.load(emit.address(base, at), align=4)
-                return emit.load(base, at, mask, _ZERO)
-
-            sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in places] for _ in range(parts)]
-            for i, slots in enumerate(sums):
-                for place, slot in zip(places, slots, strict=True):
-                    first = load(start, place) if i == 0 else _ZERO
-                    builder.store(first, slot)
-
-            def add(other, slots):
-                unit = builder.load(emit.address(units, other, _INT.as_pointer()))
-                begin = builder.mul(builder.sext(unit, _WIDE), columns)
-                for place, slot in zip(places, slots, strict=True):
-                    found = load(rows, builder.add(begin, place))
-                    builder.store(builder.fadd(builder.load(slot), found), slot)
-
-            whole = builder.and_(count, _WIDE(-parts))
-            with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(parts), _WIDE) as (m, _):
-                for i, slots in enumerate(sums):
-                    add(builder.add(m, _WIDE(i)), slots)
-            if parts > 1:
-                with cgutils.for_range_slice(builder, whole, count, _WIDE(1), _WIDE) as (m, _):
-                    add(m, sums[0])
-            for way, place in enumerate(places):
-                found = [builder.load(slots[way]) for slots in sums]
-                while len(found) > 1:
-                    found = [builder.fadd(*found[i : i + 2]) for i in range(0, len(found), 2)]
-                if mask is None:
-                    builder.store(found[0], emit.address(total, place), align=4)
-                else:
-                    emit.store(found[0], total, place, mask)
-
-        done = _WIDE(0)
-        for size in dict.fromkeys((_WIDE_BLOCK, _BLOCK, _LANES)):
-            reached = builder.and_(length, _WIDE(-size))
-            with cgutils.for_range_slice(builder, done, reached, _WIDE(size), _WIDE) as (k, _):
-                add_up(k, size // _LANES)
-            done = reached
-        with builder.if_then(builder.icmp_signed("<", done, length), likely=False):
-            add_up(done, 1, emit.below(emit.numbers(done), length))
+        *addresses, sizes = arguments
+        _emit_sum_of_rows(builder, *addresses, None, sizes)
         return context.get_dummy_value()
 
     address = types.int64
     signature = types.void(address, address, address, address, types.UniTuple(types.int64, 3))
     return signature, codegen
+
+
+@intrinsic
+def weighted_sum(typingctx, total, start, rows, units, weights, sizes):
+    """Adds up rows that are chosen by number, each times its weight.
+
+    As ``gather_sum``, with ``weights[m] * rows[units[m], k]``.
+
+    Args:
+        typingctx: Numba's typing context.
+        total: Address of the sums.
+        start: Address of the numbers to begin with.
+        rows: Address of the first of the columns that are meant.
+        units: Address of the rows' numbers.
+        weights: Address of a float32 for each unit.
+        sizes: The number of units, the length, and the matrix's number of columns, int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        _emit_sum_of_rows(builder, *arguments)
+        return context.get_dummy_value()
+
+    address = types.int64
+    return types.void(*[address] * 5, types.UniTuple(types.int64, 3)), codegen
 
 
 @intrinsic

@@ -12,6 +12,7 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "refinement": ("reductions.cuh", "random.cuh", "refinement.cuh"),
         "trellis": ("reductions.cuh", "levels.cuh", "trellis.cuh"),
         "levels": ("reductions.cuh", "levels.cuh", "level_counts.cuh", "rans.cuh"),
+        "factors": ("reductions.cuh", "factors.cuh"),
     }
 )
 

@@ -12,11 +12,9 @@ from nncompress.matrix.hyperparameters import CompressionHParams
 from nncompress.matrix.methods.interface import MatrixCompressorInterface
 from nncompress.matrix.methods.registry import registered
 from nncompress.matrix.op_interface import CompressionOpInterface, matrix_shape
+from nncompress.matrix.ramp import alpha_after, falls_on_call, falls_on_schedule, lowered_by
 
 F = chainer.functions
-
-# The names of the values that a snapshot keeps on the way, and a final model does without.
-STATE = ("alpha", "last_alpha_update_step", "num_updates", "relative_error")
 
 
 class CompressionOp(CompressionOpInterface):
@@ -32,6 +30,8 @@ class CompressionOp(CompressionOpInterface):
         scope: The matrix's name in logs and tables.
 
     Attributes:
+        state_names: Names of the values that a snapshot keeps on the way, and a final model does
+            without.
         a_matrix: The parameter, until ``finalize``.
         factors: The link of the compressed matrix's factors.
         alpha: The share of A; like the next two kept in snapshots.
@@ -42,6 +42,8 @@ class CompressionOp(CompressionOpInterface):
         compressed_size: Bytes of the factors.
         method: The method's name in logs and tables.
     """
+
+    state_names = ("alpha", "last_alpha_update_step", "num_updates", "relative_error")
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class CompressionOp(CompressionOpInterface):
         self.compressed_size = self.factors.stored_bytes
         self.alpha, self.last_alpha_update_step, self.num_updates = 1.0, -1, 0
         self.relative_error = -1.0
-        for name in STATE:
+        for name in CompressionOp.state_names:
             self.register_persistent(name)
 
     @staticmethod
@@ -79,7 +81,16 @@ class CompressionOp(CompressionOpInterface):
             update_option=0,
             use_tpu=False,
             block_size=1,
+            run_update_interval_check=1,
             pruning_fraction=0.0,
+            begin_pruning_step=0,
+            end_pruning_step=-1,
+            pruning_frequency=10,
+            initial_sparsity=0.0,
+            target_sparsity=0.5,
+            sparsity_function_begin_step=0,
+            sparsity_function_end_step=100,
+            sparsity_function_exponent=3.0,
             num_codebooks=0,
             num_codewords=16,
             compress_input=True,
@@ -88,6 +99,10 @@ class CompressionOp(CompressionOpInterface):
             compress_output=False,
             output_compression_factor=1,
             output_block_size=1,
+            block_method="loop",
+            block_compression_factor=1,
+            compression_factor=1,
+            num_bases=1,
         )
 
     @property
@@ -95,33 +110,55 @@ class CompressionOp(CompressionOpInterface):
         """Whether A is gone."""
         return self.a_matrix is None
 
-    def run_update_step(self, step_number: int) -> None:
+    @property
+    def is_plain(self) -> bool:
+        """Whether the matrix is A itself."""
+        return self.alpha == 1.0 and not self.is_final
+
+    def run_scheduled_update(self, step_number: int) -> None:
         """Factors A on the first step that is due, and lowers alpha on each that is.
 
         A step is due if it is within ``begin_compression_step`` and ``end_compression_step`` and
-        ``compression_frequency`` steps after the last one.
+        ``compression_frequency`` steps after the last one; with ``update_option`` 1 none is.
 
         Args:
             step_number: The step of training.
         """
-        spec = self._spec
-        end = spec.end_compression_step
-        due = spec.begin_compression_step <= step_number and (end == -1 or step_number <= end)
-        due = due and self.last_alpha_update_step + spec.compression_frequency <= step_number
-        if self.is_final or not due:
+        by_extension, _ = lowered_by(self._spec)
+        if by_extension and falls_on_schedule(
+            self._spec, step_number, self.last_alpha_update_step
+        ):
+            self._update(step_number)
+
+    def run_update_step(self, step_number: int) -> None:
+        """Factors A on the first call that is due, and lowers alpha on each that is.
+
+        With ``update_option`` 0 the steps that are due are those of ``run_scheduled_update``. With
+        1 and 2 it is each call, whatever the frequency and however often for one step, from
+        ``begin_compression_step`` until before ``end_compression_step``.
+
+        Args:
+            step_number: The step of training.
+        """
+        _, by_calls = lowered_by(self._spec)
+        if not by_calls:
+            self.run_scheduled_update(step_number)
+        elif self.alpha > 0 and falls_on_call(self._spec, step_number):
+            self._update(step_number)
+
+    def _update(self, step_number: int) -> None:
+        if self.is_final:
             return
         if self.num_updates == 0:
             self._factor()
         self.num_updates += 1
-        self.alpha = max(0.0, 1.0 - self.num_updates * spec.alpha_decrement_value)
-        # Sums of decimal fractions end a little beside 0.
-        self.alpha = 0.0 if self.alpha < 1e-9 else self.alpha
+        self.alpha = alpha_after(self._spec, self.num_updates)
         self.last_alpha_update_step = int(step_number)
 
     def _factor(self) -> None:
         a = self.a_matrix.array.reshape(self.shape)
-        self.factors.assign(self._compressor.static_matrix_compressor(a))
         with chainer.no_backprop_mode():
+            self.factors.assign(self._compressor.static_matrix_compressor(self._plain().array))
             difference = self.factors.matrix().array - a
         norm = float(self.xp.linalg.norm(a))
         self.relative_error = float(self.xp.linalg.norm(difference)) / norm if norm else 0.0
@@ -132,11 +169,6 @@ class CompressionOp(CompressionOpInterface):
         )  # fmt: skip
 
     def finalize(self) -> None:
-        """Drops A, and what belongs to the way to its compressed form.
-
-        Raises:
-            InputError: Alpha is above 0.
-        """
         if self.alpha > 0:
             raise InputError(
                 f"alpha of {self.scope} is {self.alpha:g}; wanted 0, so train on until it is (and "
@@ -145,39 +177,34 @@ class CompressionOp(CompressionOpInterface):
         self.drop_matrix()
 
     def drop_matrix(self) -> None:
-        """Leaves the factors alone, whatever they hold: to load a final model into."""
         if not self.is_final:
             del self.a_matrix
-            for name in STATE:
+            for name in self.state_names:
                 value = getattr(self, name)
                 delattr(self, name)
                 setattr(self, name, value)
             self.a_matrix, self.alpha = None, 0.0
 
+    def _plain(self) -> chainer.Variable:
+        """Returns A, ``(m, n)``, as it is multiplied by."""
+        return F.reshape(self.a_matrix, self.shape)
+
     def get_apply_compression(self) -> chainer.Variable:
+        return self._mix(self._plain, lambda: self.factors.matrix())
+
+    def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
         return self._mix(
-            lambda: F.reshape(self.a_matrix, self.shape), lambda: self.factors.matrix()
+            lambda: F.linear(x, self._plain(), bias), lambda: self.factors.matmul(x, bias)
         )
 
-    def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
-        return self._mix(
-            lambda: F.linear(left_operand, F.reshape(self.a_matrix, self.shape)),
-            lambda: self.factors.matmul(left_operand),
-        )
-
-    def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
-        flat = ids.reshape(-1)
-        rows = self._mix(
-            lambda: gather_rows(F.reshape(self.a_matrix, self.shape), flat),
-            lambda: self.factors.lookup(flat),
-        )
-        return F.reshape(rows, (*ids.shape, self.shape[1]))
+    def _rows(self, ids: np.ndarray) -> chainer.Variable:
+        return self._mix(lambda: gather_rows(self._plain(), ids), lambda: self.factors.lookup(ids))
 
     def get_apply_convolution(
         self, x: chainer.Variable, kernel: tuple[int, ...], **options: object
     ) -> chainer.Variable:
         return self._mix(
-            lambda: F.convolution_2d(x, F.reshape(self.a_matrix, kernel), **options),
+            lambda: F.convolution_2d(x, F.reshape(self._plain(), kernel), **options),
             lambda: self.factors.convolve(x, kernel, **options),
         )
 

@@ -1,6 +1,7 @@
 """Ending compression: a model without its matrices, its file, and a table of what it became."""
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 from logzero import logger
@@ -8,11 +9,11 @@ from logzero import logger
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.npz import NpzFile
-from nncompress.matrix.compression_op import STATE
 from nncompress.matrix.op_interface import CompressionOpInterface
+from nncompress.matrix.report import CompressionTable, compression_table
 
 
-def finalize(model: chainer.Link) -> str:
+def finalize(model: chainer.Link) -> CompressionTable:
     """Drops the matrices of a model that have been compressed, and keeps their factors.
 
     The model computes what it computed before; saved with ``save_npz(..., compression=False)``, it
@@ -22,7 +23,7 @@ def finalize(model: chainer.Link) -> str:
         model: Changed in place.
 
     Returns:
-        A table with the shape, method, bytes and relative error of each matrix.
+        The table of all matrices, as ``report`` returns it; the log has it too.
 
     Raises:
         InputError: There is nothing compressed in the model, or an alpha is above 0. The model is
@@ -56,16 +57,16 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
     wanted = dict(final.target)
     for prefix, link in model.namedlinks():
         if link in ops:
-            for name in ("a_matrix", *STATE):
+            for name in ("a_matrix", *getattr(link, "state_names", ())):
                 wanted.pop(f"{prefix}/{name}".lstrip("/"), None)
     with NpzFile(path, "a final model") as file:
         stored = {name: file.header(name).shape for name in file}
         for name in sorted({*stored, *wanted}):
-            expected = np.shape(wanted[name]) if name in wanted else None
-            if stored.get(name) != expected:
+            difference = _difference(name, stored, wanted, final.target)
+            if difference is not None:
                 raise InputError(
-                    f"{path} has shape {stored.get(name)} for {name!r}, and the model {expected}; "
-                    "wanted the file of a final model with the same hyperparameters"
+                    f"{path} {difference}; wanted the file of a final model with the same "
+                    "hyperparameters"
                 )
         arrays = {name: file[name] for name in wanted}
     for op in ops:
@@ -73,25 +74,24 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
     chainer.serializers.NpzDeserializer(arrays).load(model)
 
 
-def compression_table(ops: list[CompressionOpInterface]) -> str:
-    """Returns a table with a line for each op, and one for all."""
-    rows = [("layer", "shape", "method", "bytes", "of", "ratio", "relative error")]
-    for op in ops:
-        error = f"{op.relative_error:.4f}" if op.relative_error >= 0 else "-"
-        shape = " x ".join(map(str, op.shape))
-        rows.append((op.scope, shape, op.method, *_sizes(op.compressed_size, op.uncompressed_size),
-                     error))  # fmt: skip
-    totals = (sum(op.compressed_size for op in ops), sum(op.uncompressed_size for op in ops))
-    rows.append(("all", "", "", *_sizes(*totals), ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+def _difference(name: str, stored: Mapping, wanted: Mapping, before: Mapping) -> str | None:
+    """Returns in which way a file differs from what a final model wants, if it does.
 
-
-def _sizes(compressed: int, uncompressed: int) -> tuple[str, str, str]:
-    return f"{compressed:,}", f"{uncompressed:,}", f"{uncompressed / compressed:.2f}"
+    Args:
+        name: A name in one of them or both.
+        stored: Shapes in the file.
+        wanted: Values of the model that a final one has.
+        before: Values that it has, with those that a final one is without.
+    """
+    if name not in stored:
+        return f"lacks {name!r}, which the model has"
+    if name not in wanted:
+        if name in before:
+            return f"has {name!r}, so that it is of a model before finalize"
+        return f"has {name!r}, which the model lacks"
+    if stored[name] != np.shape(wanted[name]):
+        return f"has shape {stored[name]} for {name!r}, and the model {np.shape(wanted[name])}"
+    return None
 
 
 def _ops_of(model: chainer.Link) -> list[CompressionOpInterface]:

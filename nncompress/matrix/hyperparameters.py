@@ -1,10 +1,13 @@
 """Hyperparameters by name, with defaults, from a string such as ``"rank=200,use_tpu=True"``."""
 
+import json
 import numbers
 from collections.abc import Mapping
 from typing import Self
 
 from nncompress.errors import InputError
+from nncompress.matrix.checks import REFUSED, check
+from nncompress.matrix.options import CompressionOptions, UpdateOptions
 
 Value = bool | int | float | str
 
@@ -13,7 +16,10 @@ class HParams:
     """Named values of fixed types, read as attributes.
 
     Args:
-        defaults: The names, and values whose types theirs will be.
+        defaults: The names, and values whose types theirs will be: bool, int, float or str.
+
+    Raises:
+        InputError: A name is taken by a method, or a value is of another type.
 
     .. admonition:: Example
 
@@ -23,7 +29,9 @@ class HParams:
     """
 
     def __init__(self, **defaults: Value) -> None:
-        self.__dict__["_values"] = dict(defaults)
+        self.__dict__["_values"] = {}
+        for name, value in defaults.items():
+            self.add_hparam(name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         self.set_hparam(name, value)
@@ -38,6 +46,9 @@ class HParams:
         except KeyError:
             raise AttributeError(f"there is no hyperparameter {name!r}") from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
     def __repr__(self) -> str:
         return f"HParams({', '.join(f'{k}={v!r}' for k, v in self._values.items())})"
 
@@ -45,15 +56,38 @@ class HParams:
         """Sets values from ``name=value,name=value``; returns the object itself.
 
         Raises:
-            InputError: A name is unknown, a value is not of its type, or the values do not fit
-                together. Nothing has been set then.
+            InputError: A name is unknown or given twice, a value is not of its type, or the values
+                do not fit together. Nothing has been set then.
         """
         given: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, separator, value = part.partition("=")
+            name = name.strip()
             if not separator:
                 raise InputError(f"{part!r} is not of the form name=value")
-            given[name.strip()] = value.strip()
+            if name in given:
+                raise InputError(
+                    f"{name} is given twice, as {given[name]!r} and {value.strip()!r}"
+                )
+            given[name] = value.strip()
+        return self.update(given)
+
+    def parse_json(self, text: str) -> Self:
+        """Sets values from a JSON object of names and values; returns the object itself.
+
+        Raises:
+            InputError: It is no JSON object, a name is unknown, a value is not of its type, or the
+                values do not fit together. Nothing has been set then.
+        """
+        try:
+            given = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"the hyperparameters are no JSON: {error}") from None
+        if not isinstance(given, dict):
+            raise InputError(
+                f"the hyperparameters are a JSON {type(given).__name__}; wanted an object of "
+                "names and values"
+            )
         return self.update(given)
 
     def update(self, given: Mapping[str, object]) -> Self:
@@ -68,6 +102,8 @@ class HParams:
         self._values.update(values)
         return self
 
+    override_from_dict = update  # the original's name
+
     def set_hparam(self, name: str, value: object) -> None:
         """Sets one value, given as a string or in its type.
 
@@ -77,13 +113,55 @@ class HParams:
         """
         self.update({name: value})
 
+    def add_hparam(self, name: str, value: Value) -> None:
+        """Adds a name, and a value whose type its values will have from then on.
+
+        Raises:
+            InputError: The name is there already or taken by a method, or the value is not a bool,
+                an int, a float or a str.
+        """
+        if name in self._values or hasattr(type(self), name):
+            raise InputError(f"the name {name!r} is taken; wanted another for a hyperparameter")
+        kind = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
+        if kind is None:
+            raise InputError(f"{name} is {value!r}; wanted a bool, an int, a float or a str")
+        self._values[name] = kind(value)
+
+    def del_hparam(self, name: str) -> None:
+        """Removes a name, if it is there."""
+        self._values.pop(name, None)
+
     def get(self, name: str, default: Value | None = None) -> Value | None:
-        """Returns a value, or a default for an unknown name."""
-        return self._values.get(name, default)
+        """Returns a value, or a default for an unknown name.
+
+        Raises:
+            InputError: The name is known, and the default is not of its type.
+        """
+        if name not in self._values:
+            return default
+        if default is not None:
+            self._typed(name, default)
+        return self._values[name]
 
     def values(self) -> dict[str, Value]:
         """Returns a copy of all names and values."""
         return dict(self._values)
+
+    def to_json(
+        self,
+        indent: int | str | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        """Returns a JSON object of all names and values, which ``parse_json`` reads.
+
+        Args:
+            indent: As for ``json.dumps``: spaces for each level; None: all in one line.
+            separators: What stands between pairs, and between a name and its value; None:
+                ``(", ", ": ")``, and no space at the ends of lines.
+            sort_keys: Whether names are sorted.
+        """
+        return json.dumps(self._values, indent=indent, separators=separators, sort_keys=sort_keys)
 
     def _typed(self, name: str, value: object) -> Value:
         if name not in self._values:
@@ -113,68 +191,19 @@ def _parsed(name: str, text: str, kind: type) -> Value:
     raise InputError(f"{name} is {text!r}; wanted a value of type {kind.__name__}")
 
 
-_AT_LEAST_ONE = (
-    *("compression_frequency", "rank", "block_size", "num_codewords", "input_block_size"),
-    *("output_block_size", "input_compression_factor", "output_compression_factor"),
-)
-
-
-def check(values: Mapping[str, Value]) -> None:
-    """Refuses values that do not fit together.
-
-    Raises:
-        InputError: The message names the hyperparameter.
-    """
-    for name in _AT_LEAST_ONE:
-        if values.get(name, 1) < 1:
-            raise InputError(f"{name} is {values[name]}; wanted at least 1")
-    begin = values.get("begin_compression_step", 0)
-    end = values.get("end_compression_step", -1)
-    if end != -1 and begin >= end:
-        raise InputError(
-            f"begin_compression_step is {begin} and end_compression_step {end}; wanted the "
-            "beginning before the end, or an end of -1 for none"
-        )
-    if not values.get("alpha_decrement_value", 0.01) > 0:
-        raise InputError(
-            f"alpha_decrement_value is {values['alpha_decrement_value']}; wanted more than 0"
-        )
-    if not 0 <= values.get("pruning_fraction", 0.0) < 1:
-        raise InputError(
-            f"pruning_fraction is {values['pruning_fraction']}; wanted at least 0 and below 1"
-        )
-    if values.get("compression_option") == 4 and values.get("pruning_fraction"):
-        raise InputError(
-            f"pruning_fraction is {values['pruning_fraction']} with compression_option 4; wanted "
-            "option 8, which prunes before k-means"
-        )
-    if values.get("update_option", 0) not in (0, 1):
-        raise InputError(
-            f"update_option is {values['update_option']}; wanted 0, for updates by the trainer's "
-            "extension, or 1, for your own calls of run_update_step"
-        )
-    if values.get("num_codebooks", 0) < 0:
-        raise InputError(f"num_codebooks is {values['num_codebooks']}; wanted 0 or more")
-    if not 2 <= values.get("num_codewords", 16) <= 65_536:
-        raise InputError(f"num_codewords is {values['num_codewords']}; wanted 2 to 65,536")
-
-
-# The original's pruning schedule, which this library has no use for.
-PRUNING_SCHEDULE = (
-    *("begin_pruning_step", "end_pruning_step", "pruning_frequency", "initial_sparsity"),
-    *("target_sparsity", "sparsity_function_begin_step", "sparsity_function_end_step"),
-    *("sparsity_function_exponent", "threshold_decay", "nbins", "block_height", "block_width"),
-    *("block_pooling_function", "weight_sparsity_map", "prune_option", "gradient_decay_rate"),
-)
+_NAMED = {"compression_option": CompressionOptions, "update_option": UpdateOptions}
 
 
 class CompressionHParams(HParams):
-    """Hyperparameters of a compression op; those of the original's pruning are refused."""
+    """Hyperparameters of a compression op; those of the original without a meaning are refused.
+
+    ``compression_option`` and ``update_option`` are given as numbers, as members of
+    ``CompressionOptions`` and ``UpdateOptions``, or by their names.
+    """
 
     def _typed(self, name: str, value: object) -> Value:
-        if name in PRUNING_SCHEDULE:
-            raise InputError(
-                f"{name} belongs to the original's pruning schedule, which is not supported; "
-                "pruning happens once, by pruning_fraction, when the matrix is factored"
-            )
+        if name in REFUSED and name not in self._values:
+            raise InputError(f"{name} has no meaning here: {REFUSED[name]}")
+        if name in _NAMED and isinstance(value, str) and value in _NAMED[name].__members__:
+            value = _NAMED[name][value]
         return super()._typed(name, value)

@@ -1,67 +1,72 @@
 """A compression op without an alpha: learned projections of a matrix's input and output side."""
 
+import math
+
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.errors import InputError
-from nncompress.matrix.hyperparameters import CompressionHParams
-from nncompress.matrix.op_interface import CompressionOpInterface, matrix_shape
+from nncompress.matrix.functions.block_rows import weighted_rows
+from nncompress.matrix.functions.blockwise import blockwise_products
+from nncompress.matrix.scratch_op import ScratchCompressionOp
 
 F = chainer.functions
 
 
-class InputOutputCompressionOp(CompressionOpInterface):
+class InputOutputCompressionOp(ScratchCompressionOp):
     """Learned, block-wise projections of a matrix's input and output side, without an alpha.
 
     The input's blocks of ``input_block_size`` go through one matrix B to 1/``input_compression_``
     ``factor`` of their size, then through C, and the blocks that come out through one matrix D to
     ``output_block_size``. A itself is gone from the start, and plays no part.
 
-    Args:
-        spec: Hyperparameters.
-        a_matrix: A, a parameter ``(m, n)``, whose shape and type are taken.
-        scope: The matrix's name in logs and tables.
+    With ``output_block_size`` the number of a convolution's filters it is a convolution with fewer
+    filters, and a projection to all of them.
+
+    Source: ``InputOutputCompressionOp`` of Google's graph_compression library, with all matrices
+    transposed, and with its limits of the initial values.
+
+    Attributes:
+        b_matrix: ``(input_block_size / factor, input_block_size)``, or None.
+        c_matrix: ``(m / output's factor, n / input's factor)``.
+        d_matrix: ``(output_block_size, output_block_size / factor)``, or None.
 
     Raises:
-        InputError: Block sizes or factors do not divide what they have to.
+        InputError: Block sizes or factors do not divide what they have to, or a factor is given
+            for a side that is not compressed.
     """
 
-    def __init__(
-        self,
-        spec: CompressionHParams,
-        a_matrix: chainer.Parameter,
-        scope: str = "default_scope",
-    ) -> None:
-        super().__init__()
-        self.scope, self.method = scope, "input-output"
-        self.shape = matrix_shape(a_matrix)
-        self.alpha, self.relative_error = 0.0, -1.0
+    method = "input-output"
+
+    def _make_parameters(self) -> None:
+        spec = self._spec
         out_size, in_size = self.shape
-        inner_in = self._reduced("input", spec, in_size) if spec.compress_input else in_size
-        inner_out = self._reduced("output", spec, out_size) if spec.compress_output else out_size
-        random = np.random.default_rng(0)
+        inner_in, inner_out = self._reduced("input", in_size), self._reduced("output", out_size)
+        self.b_matrix = self.d_matrix = None
+        if spec.compress_input:
+            size = spec.input_block_size
+            self.b_matrix = self._xavier(size // spec.input_compression_factor, size)
+        factor = spec.input_compression_factor
+        self.c_matrix = self._xavier(inner_out, inner_in, factor)
+        if spec.compress_output:
+            size = spec.output_block_size
+            self.d_matrix = self._xavier(size, size // spec.output_compression_factor)
 
-        def xavier(rows: int, columns: int) -> chainer.Parameter:
-            limit = np.sqrt(6.0 / (rows + columns))
-            values = random.uniform(-limit, limit, (rows, columns))
-            return chainer.Parameter(values.astype(a_matrix.dtype))
+    def _xavier(self, rows: int, columns: int, factor: int = 1) -> chainer.Parameter:
+        limit = math.sqrt(3 / max(1, (rows + columns) / (2 * factor)))
+        return self._uniform(limit, rows, columns)
 
-        with self.init_scope():
-            if spec.compress_input:
-                size = spec.input_block_size
-                self.b_matrix = xavier(size // spec.input_compression_factor, size)
-            self.c_matrix = xavier(inner_out, inner_in)
-            if spec.compress_output:
-                size = spec.output_block_size
-                self.d_matrix = xavier(size, size // spec.output_compression_factor)
-        self.uncompressed_size = int(a_matrix.array.nbytes)
-        self.compressed_size = sum(int(parameter.array.nbytes) for parameter in self.params())
-
-    @staticmethod
-    def _reduced(side: str, spec: CompressionHParams, size: int) -> int:
-        block = spec.get(f"{side}_block_size")
-        factor = spec.get(f"{side}_compression_factor")
+    def _reduced(self, side: str, size: int) -> int:
+        factor = self._spec.get(f"{side}_compression_factor")
+        if not self._spec.get(f"compress_{side}"):
+            if factor != 1:
+                raise InputError(
+                    f"{side}_compression_factor is {factor} with compress_{side}=False; wanted "
+                    f"compress_{side}=True, or a factor of 1"
+                )
+            return size
+        block = self._spec.get(f"{side}_block_size")
         if size % block or block % factor:
             raise InputError(
                 f"{side}_block_size is {block} and {side}_compression_factor {factor}; wanted a "
@@ -69,48 +74,51 @@ class InputOutputCompressionOp(CompressionOpInterface):
             )
         return size // factor
 
-    is_final = True
+    def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
+        matrices = (self.b_matrix, self.c_matrix, self.d_matrix)
+        given = (matrix for matrix in matrices if matrix is not None)
+        return blockwise_products(x, *given, bias=bias)
 
-    def run_update_step(self, step_number: int) -> None:
-        """Does nothing: there is no alpha."""
+    def _inner_matrix(self) -> chainer.Variable:
+        """Returns C times the blocks of B: ``(m / output's factor, n)``."""
+        return self._times_b(self.c_matrix)
 
-    def finalize(self) -> None:
-        """Does nothing: A is gone already."""
-
-    drop_matrix = finalize
-
-    def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
-        x = self._blockwise(left_operand, getattr(self, "b_matrix", None))
-        return self._blockwise(F.linear(x, self.c_matrix), getattr(self, "d_matrix", None))
+    def _times_b(self, rows: chainer.Variable) -> chainer.Variable:
+        """Returns rows ``(L, n / input's factor)`` times the blocks of B: ``(L, n)``."""
+        if self.b_matrix is None:
+            return rows
+        # By F.matmul, whose gradients lie in memory as parameters do; ChainerMN wants them so.
+        blocks = F.reshape(rows, (-1, len(self.b_matrix)))
+        return F.reshape(F.matmul(blocks, self.b_matrix), (len(rows), self.shape[1]))
 
     def get_apply_compression(self) -> chainer.Variable:
-        identity = self.xp.eye(self.shape[1], dtype=self.c_matrix.dtype)
-        return F.transpose(self.get_apply_matmul(identity))
+        inner = self._inner_matrix()
+        if self.d_matrix is None:
+            return chainer.as_variable(inner)
+        blocks = F.reshape(inner, (-1, self.d_matrix.shape[1], self.shape[1]))
+        return F.reshape(F.matmul(self.d_matrix, blocks), self.shape)
 
-    def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
-        flat = ids.reshape(-1)
-        d_matrix = getattr(self, "d_matrix", None)
-        if d_matrix is None:
-            rows = gather_rows(self.c_matrix, flat)
-        else:  # a row of the matrix is a row of D times a block of rows of C
-            size, inner = d_matrix.shape
-            blocks = F.reshape(self.c_matrix, (-1, inner * self.c_matrix.shape[1]))
-            block = F.reshape(gather_rows(blocks, flat // size), (len(flat), inner, -1))
-            left = F.expand_dims(gather_rows(d_matrix, flat % size), 1)
-            rows = F.reshape(F.matmul(left, block), (len(flat), -1))
-        if getattr(self, "b_matrix", None) is not None:
-            rows = self._blockwise(rows, F.transpose(self.b_matrix))
-        return F.reshape(rows, (*ids.shape, self.shape[1]))
+    def _rows(self, ids: np.ndarray) -> chainer.Variable:
+        if self.d_matrix is None:
+            rows = gather_rows(self.c_matrix, ids)
+        else:
+            rows = weighted_rows(self.d_matrix, self.c_matrix, ids)
+        return self._times_b(rows)
 
     def get_apply_convolution(
-        self, x: chainer.Variable, kernel: tuple[int, ...], **options: object
+        self,
+        x: chainer.Variable,
+        kernel: tuple[int, ...],
+        b: chainer.Variable | None = None,
+        **options: object,
     ) -> chainer.Variable:
-        return F.convolution_2d(x, F.reshape(self.get_apply_compression(), kernel), **options)
-
-    @staticmethod
-    def _blockwise(x: chainer.Variable, matrix: chainer.Parameter | None) -> chainer.Variable:
-        """Returns x ``(N, ...)`` with each block of columns multiplied by a matrix's transpose."""
-        if matrix is None:
-            return x
-        blocks = F.reshape(x, (-1, matrix.shape[1]))
-        return F.reshape(F.linear(blocks, matrix), (x.shape[0], -1))
+        inner = F.reshape(self._inner_matrix(), (-1, *kernel[1:]))
+        if self.d_matrix is None:
+            return F.convolution_2d(x, inner, b, **options)
+        y = F.convolution_2d(x, inner, **options)
+        size, inner_size = self.d_matrix.shape
+        count = self.shape[0] // size
+        images = F.reshape(y, (len(y) * count, inner_size, *y.shape[2:]))
+        projected = F.convolution_2d(images, self.d_matrix[:, :, None, None])
+        projected = F.reshape(projected, (len(y), count * size, *y.shape[2:]))
+        return projected if b is None else F.bias(projected, b, axis=1)

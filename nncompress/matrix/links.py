@@ -1,12 +1,29 @@
-"""Links in the place of Chainer's, whose weights are compression ops."""
+"""Links whose matrices are compression ops, and which stay the links that they were.
 
-import numpy as np
+A link is changed in place, as PyTorch's parametrizations do it: its class becomes a subclass of
+its own, in which the matrix is a property. Whoever holds the link goes on using it.
+"""
+
+import copyreg
+import functools
+import sys
+import threading
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
+from nncompress.matrix.effective_matrix import effective_matrix
 from nncompress.matrix.op_interface import CompressionOpInterface
+from nncompress.matrix.roads import ROADS
 
 F, L = chainer.functions, chainer.links
+NStepRNNBase = L.rnn.n_step_rnn.NStepRNNBase
+
+# Chainer's code that reads a child's W only to see whether it has values yet, at each time step.
+_ASKS_FOR_VALUES = {L.LSTM.forward.__code__, L.StatelessLSTM.forward.__code__}
+_LOCAL = threading.local()
 
 
 class CompressedParameter(chainer.Chain):
@@ -27,84 +44,285 @@ class CompressedParameter(chainer.Chain):
         return self.op.get_apply_matmul(left_operand)
 
 
-class CompressedLinear(chainer.Chain):
-    """The link in the place of ``L.Linear``."""
+@dataclass
+class _Held:
+    """What a link knows of a matrix that is compressed.
 
-    def __init__(self, op: CompressionOpInterface, link: L.Linear) -> None:
-        super().__init__()
-        with self.init_scope():
-            self.op = op
-            self.b = link.b
-
-    def forward(self, x: chainer.Variable, n_batch_axes: int = 1) -> chainer.Variable:
-        """Returns the result of the link whose place it takes."""
-        outer = x.shape[:n_batch_axes]
-        if x.ndim != 2 or n_batch_axes != 1:
-            x = F.reshape(x, (int(np.prod(outer)), int(np.prod(x.shape[n_batch_axes:]))))
-        y = self.op.get_apply_matmul(x)
-        if self.b is not None:
-            y = F.bias(y, self.b)
-        return y if n_batch_axes == 1 else F.reshape(y, (*outer, y.shape[1]))
-
-
-class CompressedConvolution2D(chainer.Chain):
-    """The link in the place of ``L.Convolution2D``; its kernel is a matrix out x in*kh*kw."""
-
-    def __init__(self, op: CompressionOpInterface, link: L.Convolution2D) -> None:
-        super().__init__()
-        self._kernel = link.W.shape
-        self._options = {"stride": link.stride, "pad": link.pad, "dilate": link.dilate}
-        with self.init_scope():
-            self.op = op
-            self.b = link.b
-
-    def forward(self, x: chainer.Variable) -> chainer.Variable:
-        """Returns the result of the link whose place it takes."""
-        y = self.op.get_apply_convolution(x, self._kernel, **self._options)
-        return y if self.b is None else F.bias(y, self.b, axis=1)
-
-
-class CompressedEmbedID(chainer.Chain):
-    """The link in the place of ``L.EmbedID``."""
-
-    def __init__(self, op: CompressionOpInterface, link: L.EmbedID) -> None:
-        super().__init__()
-        self.ignore_label = link.ignore_label
-        with self.init_scope():
-            self.op = op
-
-    def forward(self, x: np.ndarray) -> chainer.Variable:
-        """Returns the result of the link whose place it takes."""
-        ids = x.array if isinstance(x, chainer.Variable) else x
-        if self.ignore_label is None:
-            return self.op.get_apply_embedding_lookup(ids)
-        known = ids != self.ignore_label
-        rows = self.op.get_apply_embedding_lookup(self.xp.where(known, ids, 0))
-        return rows * self.xp.broadcast_to(known[..., None], rows.shape).astype(rows.dtype)
-
-
-def compressed_link(op: CompressionOpInterface, link: chainer.Link) -> chainer.Chain:
-    """Returns the link that takes another's place.
-
-    Raises:
-        InputError: There is none for this kind of link, or for grouped convolutions.
+    Attributes:
+        shape: The shape that the parameter had.
+        elsewhere: The op, where it is a child of another link that has the same matrix.
+        leader: The op that this one is a copy of whose values it shares.
     """
-    if isinstance(link, L.Convolution2D) and link.groups != 1:
-        raise InputError("a convolution in groups is not one matrix; wanted groups=1")
-    for kind, make in _LINKS.items():
-        if type(link) is kind:
-            return make(op, link)
-    raise InputError(f"a link of type {type(link).__name__}; wanted {', '.join(KINDS)}")
+
+    shape: tuple[int, ...]
+    elsewhere: CompressionOpInterface | None = None
+    leader: CompressionOpInterface | None = None
 
 
-_LINKS = {
-    L.Linear: CompressedLinear,
-    L.Convolution2D: CompressedConvolution2D,
-    L.EmbedID: CompressedEmbedID,
-}
-KINDS = tuple(kind.__name__ for kind in _LINKS)
+class CompressedLink:
+    """What a link's class gains when matrices of it are compressed."""
+
+    _made_of: tuple[type, tuple[str, ...]]  # the link's own class, and the names of its matrices
+    _compressed_matrices: dict[str, _Held]
+
+    def compression_op(self, name: str) -> CompressionOpInterface:
+        """Returns the op of a matrix.
+
+        Args:
+            name: The name that the parameter had, such as ``"W"``.
+
+        Raises:
+            InputError: It is asked for within a function of ``chainer.static_graph``.
+        """
+        held = self._compressed_matrices[name]
+        op = held.elsewhere or self.__dict__[op_name(name)]
+        if chainer.config.schedule_func is not None:
+            raise InputError(
+                f"{op.scope}: a static graph would keep the alpha of its first run; wanted a "
+                "forward without chainer.static_graph"
+            )
+        if held.leader is not None:
+            _follow(op, held.leader)
+        return op
+
+    def forward(self, *args: object, **kwargs: object) -> object:
+        """Returns the result of the link's own forward, in which each matrix is formed once."""
+        formed = _formed()
+        if id(self) in formed:
+            return super().forward(*args, **kwargs)
+        formed[id(self)] = {}
+        try:
+            return super().forward(*args, **kwargs)
+        finally:
+            del formed[id(self)]
+
+    def _read(self, name: str) -> chainer.Variable:
+        """Returns the effective matrix, in the parameter's old shape."""
+        op = self.compression_op(name)
+        if op.is_plain:
+            return op.a_matrix
+        formed = _formed().get(id(self), {})
+        key = name, chainer.config.enable_backprop  # one without a graph has no gradient
+        if key not in formed:
+            shape = self._compressed_matrices[name].shape
+            formed[key] = effective_matrix(op.get_apply_compression(), shape)
+        return formed[key]
+
+    def copy(self, mode: str = "share") -> chainer.Link:
+        """Copies the link as ``chainer.Link.copy`` does; the copy has all ops for itself."""
+        made = super().copy(mode)
+        # Chainer parts parameters that are tied in the same way: each copy has its own.
+        made._compressed_matrices = {
+            name: _Held(held.shape) for name, held in self._compressed_matrices.items()
+        }
+        for name, held in self._compressed_matrices.items():
+            if held.elsewhere is not None:
+                _add_child(made, name, held.elsewhere.copy(mode))
+            if mode == "share":
+                made._compressed_matrices[name].leader = held.leader or self.compression_op(name)
+        return made
+
+    def copyparams(self, link: chainer.Link, copy_persistent: bool = True) -> None:
+        """Copies the values of another link, and the end of its ramp."""
+        pairs = self._paired_ops(link, "values are copied")
+        for mine, theirs in pairs:
+            if mine.is_final and theirs.alpha > 0:
+                raise InputError(
+                    f"{mine.scope} is final, and alpha of what is copied is {theirs.alpha:g}; "
+                    "wanted 0"
+                )
+        for mine, theirs in pairs:
+            if theirs.is_final:
+                mine.drop_matrix()
+        super().copyparams(link, copy_persistent)
+
+    def addgrads(self, link: chainer.Link) -> None:
+        """Adds the gradients of another link."""
+        self._paired_ops(link, "gradients are added")
+        super().addgrads(link)
+
+    def _paired_ops(
+        self, link: chainer.Link, what: str
+    ) -> list[tuple[CompressionOpInterface, CompressionOpInterface]]:
+        """Returns each op with that of another link, which is compressed in the same way."""
+        theirs = getattr(link, "_compressed_matrices", {})
+        pairs = []
+        for name in self._compressed_matrices:
+            mine = self.compression_op(name)
+            other = link.compression_op(name) if name in theirs else None
+            if other is None or _kind(other) != _kind(mine):
+                raise InputError(
+                    f"{mine.scope}: {what} from a link that is not compressed in the same way; "
+                    "wanted one that is, with the same hyperparameters"
+                )
+            pairs.append((mine, other))
+        return pairs
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Serializes the link and its ops."""
+        for name in self._compressed_matrices:
+            self.compression_op(name)  # a copy that shares values is brought up to date
+        super().serialize(serializer)
+
+    def device_resident_accept(self, visitor: object) -> None:
+        """Takes the link and its ops to a device, as Chainer does it."""
+        super().device_resident_accept(visitor)
+        for held in self._compressed_matrices.values():
+            if held.elsewhere is not None:
+                held.elsewhere.device_resident_accept(visitor)
+
+    @property
+    def printable_specs(self) -> object:
+        """What ``str`` shows: the link's own, and what has become of its matrices."""
+        yield from super().printable_specs
+        for name in self._compressed_matrices:
+            op = self.compression_op(name)
+            yield name, f"{op.method} of {op.shape[0]} x {op.shape[1]}, alpha {op.alpha:g}"
+
+    def __str__(self) -> str:
+        if self._made_of[0].__str__ is chainer.Link.__str__:  # not that of a Chain
+            return chainer.Link.__str__(self)
+        return super().__str__()
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return _reduced(self, super().__reduce_ex__(max(protocol, 2)))
 
 
-def can_be_compressed(link: chainer.Link) -> bool:
-    """Tells whether there is a link to take another's place."""
-    return type(link) in _LINKS
+class CompressedNStep:
+    """What ``L.NStepLSTM`` and its like gain, which keep a list of the weights of their layers.
+
+    The list is made of the effective matrices when it is asked for.
+    """
+
+    @property
+    def ws(self) -> list[list[chainer.Variable]]:
+        """The weights of each layer."""
+        return [[getattr(layer, f"w{i}") for i in range(self.n_weights)] for layer in self]
+
+    @ws.setter
+    def ws(self, value: object) -> None:
+        raise InputError(_READ_ONLY.format(name="ws"))
+
+    def copy(self, mode: str = "share") -> chainer.Link:
+        """Copies the link as ``NStepRNNBase.copy`` does, which would set ``ws``."""
+        made = super(NStepRNNBase, self).copy(mode)
+        made.bs = [[getattr(layer, f"b{i}") for i in range(made.n_weights)] for layer in made]
+        return made
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return _reduced(self, super().__reduce_ex__(max(protocol, 2)))
+
+
+_READ_ONLY = (
+    "{name} is being compressed and cannot be replaced; set its values before compression, or in "
+    "{name}.array[...] while alpha is 1"
+)
+
+
+def hold(link: chainer.Link, name: str, op: CompressionOpInterface, *, elsewhere: bool) -> None:
+    """Puts an op in the place of a link's parameter.
+
+    Args:
+        link: Changed in place.
+        name: The parameter's name.
+        op: The op of that parameter.
+        elsewhere: True where the op is a child of another link already.
+    """
+    base, names = getattr(type(link), "_made_of", (type(link), ()))
+    held = _Held(getattr(link, name).shape, op if elsewhere else None)
+    delattr(link, name)
+    link.__class__ = _class_of(base, tuple(sorted((*names, name))))
+    link.__dict__.setdefault("_children", set())
+    link._compressed_matrices = {**link.__dict__.get("_compressed_matrices", {}), name: held}
+    if not elsewhere:
+        _add_child(link, name, op)
+
+
+def read_weights_anew(link: NStepRNNBase) -> None:
+    """Has an ``L.NStepLSTM`` or its like make the list of its weights when it is asked for it."""
+    if not isinstance(link, CompressedNStep):
+        del link.ws
+        link.__class__ = _class_of(type(link), ())
+
+
+def _kind(op: CompressionOpInterface) -> tuple:
+    """Returns what two ops have in common where values of one fit the other."""
+    return op.method, op.shape, op.compressed_size
+
+
+def op_name(name: str) -> str:
+    """Returns the name of the child that takes a parameter's place."""
+    return f"{name}_op"
+
+
+def _add_child(link: chainer.Chain, name: str, op: CompressionOpInterface) -> None:
+    with link.init_scope():
+        setattr(link, op_name(name), op)
+
+
+@functools.cache
+def _class_of(base: type, names: tuple[str, ...]) -> type:
+    """Returns the class of a link, of which parameters are compressed.
+
+    Args:
+        base: The link's own class.
+        names: The parameters' names; none for ``L.NStepLSTM`` and its like.
+    """
+    roads = [road for kind, road in ROADS.items() if issubclass(base, kind) and "W" in names]
+    bases = [CompressedLink, base, *roads, chainer.Chain] if names else [CompressedNStep, base]
+    bases = [b for b in bases if not any(o is not b and issubclass(o, b) for o in bases)]
+    body = {name: _property(name) for name in names}
+    # It goes by the link's name, by which Chainer's Sequential counts and removes links.
+    body |= {"__module__": base.__module__, "__qualname__": base.__qualname__}
+    body |= {"__doc__": base.__doc__, "_made_of": (base, names)}
+    return types.new_class(base.__name__, tuple(bases), exec_body=lambda space: space.update(body))
+
+
+def _property(name: str) -> property:
+    """Returns the property that reads as the effective matrix."""
+
+    def read(link: CompressedLink) -> chainer.Variable:
+        if sys._getframe(1).f_code in _ASKS_FOR_VALUES:
+            return next(link.compression_op(name).params())  # one that has values
+        return link._read(name)
+
+    def write(link: CompressedLink, value: object = None) -> None:
+        link._params.discard(name)  # Chainer has noted it before it sets it
+        raise InputError(_READ_ONLY.format(name=name))
+
+    return property(read, write, write, "The effective matrix.")
+
+
+def _formed() -> dict[int, dict]:
+    """Returns the matrices that this thread has formed, by the link whose forward it is in."""
+    if not hasattr(_LOCAL, "formed"):
+        _LOCAL.formed = {}
+    return _LOCAL.formed
+
+
+def _reduced(link: chainer.Link, reduced: tuple) -> tuple:
+    """Returns how to make a link again, where its class cannot be found by its name."""
+    make: Callable = reduced[0]
+    if make is not copyreg.__newobj__:
+        raise InputError(
+            f"{type(link).__name__} has a __reduce__ of its own, which knows nothing of "
+            "compression; wanted a copy that is made before compression"
+        )
+    return _made_anew, (*link._made_of, *reduced[1][1:]), *reduced[2:]
+
+
+def _made_anew(base: type, names: tuple[str, ...], *arguments: object) -> chainer.Link:
+    made = _class_of(base, names)
+    return made.__new__(made, *arguments)
+
+
+def _follow(op: CompressionOpInterface, leader: CompressionOpInterface) -> None:
+    """Brings an op up to date with the one whose values it shares, if they are on one device."""
+    if op.device != leader.device:
+        return
+    if leader.is_final and not op.is_final:
+        op.drop_matrix()
+    for mine, theirs in zip(op.links(), leader.links(), strict=True):
+        own = {"name", "_params", "_persistent", "_children", *mine._params}
+        own |= getattr(mine, "_children", set())
+        mine.__dict__.update({k: v for k, v in theirs.__dict__.items() if k not in own})

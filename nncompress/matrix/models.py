@@ -1,94 +1,92 @@
-"""Applying compression to the links of a whole model."""
+"""Applying compression to the matrices of a whole model."""
 
-import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+
+from logzero import logger
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.apply import ApplyCompression, get_apply_compression
 from nncompress.matrix.hyperparameters import HParams
-from nncompress.matrix.links import can_be_compressed
+from nncompress.matrix.matrices import Matrix, matrices_of
 from nncompress.matrix.op_interface import CompressionOpInterface
+from nncompress.matrix.options import CompressionOptions
 
 
 def compress_chain(
-    model: chainer.Chain, hparams: HParams | str, match: str = "*"
+    model: chainer.Link, hparams: HParams | str, match: str | Sequence[str] = "*"
 ) -> ApplyCompression:
-    """Replaces all links of a model whose names match by ones that are being compressed.
+    """Compresses all matrices of a model whose names match.
+
+    A matrix is a parameter of two or more dimensions. Links stay in their places, and are changed
+    there. What cannot be compressed is passed over, and the log says why; it is refused if a
+    pattern without ``*``, ``?`` or ``[`` names it or the link that it is in.
 
     Args:
-        model: Changed in place. Links that are not Linear, Convolution2D or EmbedID stay.
+        model: Changed in place.
         hparams: Hyperparameters, or a string of them.
-        match: Pattern of names, such as ``"fc*"``; a link within others has a name like
-            ``"block/fc1"``.
+        match: Pattern of names, or several of them. A matrix has a name such as ``"block/fc1/W"``
+            or ``"rnn/0/w0"``; a pattern that matches the name of a link, such as ``"block"`` or
+            ``"block/fc*"``, is one of all matrices within it.
 
     Returns:
         The object that updates them: extend a trainer with its ``all_update_op()``.
 
     Raises:
-        InputError: No link matches, or ``apply_compression`` refuses one. The model is as it was
-            then.
+        InputError: A pattern matches nothing that can be compressed, a matrix that is named cannot
+            be, or an optimizer has been set up for one. The model is as it was then.
     """
+    if not isinstance(model, chainer.Link):
+        raise InputError(f"the model is of type {type(model).__name__}; wanted a chainer.Link")
     applied = get_apply_compression(hparams)
-    known = [place for place in _places(model, set()) if can_be_compressed(place.link)]
-    chosen = [place for place in known if fnmatch.fnmatchcase(place.path, match)]
-    if not chosen:
-        names = ", ".join(place.path for place in known) or "none at all"
-        raise InputError(
-            f"no Linear, Convolution2D or EmbedID link has a name like {match!r}; there are: "
-            f"{names}"
-        )
-    # A link that stands in several places is one matrix, and stays so.
-    made: dict[int, chainer.Link] = {}
-    for place in chosen:
-        if id(place.link) not in made:
+    patterns = (match,)
+    if isinstance(match, Iterable) and not isinstance(match, str):
+        patterns = tuple(match)
+    if not patterns or not all(isinstance(pattern, str) for pattern in patterns):
+        raise InputError(f"match is {match!r}; wanted a pattern of names, or several of them")
+    matrices = matrices_of(model)
+    chosen = [m for m in matrices if any(m.answers_to(pattern) for pattern in patterns)]
+    for matrix in chosen:
+        if matrix.obstacle is None:
+            applied.refuse_trained(matrix.parameter, matrix.scope)
+    ops: dict[int, CompressionOpInterface] = {}
+    nothing = applied.get_spec().compression_option == CompressionOptions.NO_MATRIX_COMPRESSION
+    for matrix in chosen:
+        if matrix.obstacle is None and not nothing:
             try:
-                made[id(place.link)] = applied.apply_compression(place.link, place.path)
+                ops[id(matrix)] = applied.op_of(matrix.parameter, matrix.scope)
             except InputError as error:
-                raise InputError(f"{place.path}: {error}") from None
-    for place in known:
-        if id(place.link) in made:
-            _replace(place, made[id(place.link)])
+                matrix.obstacle = str(error)
+    for pattern in patterns:
+        _check(pattern, matrices)
+    for matrix in chosen:
+        if id(matrix) in ops:
+            applied.install(matrix, ops[id(matrix)])
+    if not nothing:
+        _say_what_is_passed_over([m for m in chosen if m.obstacle is not None])
     return applied
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A link's place: its parent, its name or number there, and its path from the model."""
-
-    parent: chainer.Chain | chainer.ChainList
-    name: str | int
-    path: str
-
-    @property
-    def link(self) -> chainer.Link:
-        return self.parent[self.name]
-
-
-def _places(link: chainer.Link, seen: set[int], prefix: str = "") -> Iterator[_Place]:
-    """Yields the places of all links within another; what stands in two places is entered once."""
-    if isinstance(link, CompressionOpInterface) or id(link) in seen:
-        return
-    seen.add(id(link))
-    if isinstance(link, chainer.Chain):
-        names = sorted(link._children)  # a child's own name is that of its last place
-    elif isinstance(link, chainer.ChainList):
-        names = range(len(link))
-    else:
-        return
-    for name in names:
-        place = _Place(link, name, f"{prefix}{name}")
-        yield place
-        yield from _places(place.link, seen, f"{place.path}/")
+def _check(pattern: str, matrices: list[Matrix]) -> None:
+    """Refuses a pattern that matches nothing, or that names what cannot be compressed."""
+    found = [matrix for matrix in matrices if matrix.answers_to(pattern)]
+    if not found:
+        names = ", ".join(m.scope for m in matrices if m.obstacle is None) or "none at all"
+        raise InputError(f"no matrix has a name like {pattern!r}; there are: {names}")
+    exact = not any(character in pattern for character in "*?[")
+    for matrix in found:
+        wanted = matrix.is_matrix or matrix.is_named(pattern)
+        if matrix.obstacle is not None and exact and wanted:
+            raise InputError(f"{matrix.scope}: {matrix.obstacle}")
+    if all(matrix.obstacle is not None for matrix in found):
+        reasons = "; ".join(f"{matrix.scope}: {matrix.obstacle}" for matrix in found)
+        raise InputError(f"nothing that {pattern!r} matches can be compressed: {reasons}")
 
 
-def _replace(place: _Place, link: chainer.Link) -> None:
-    if place.link is link:  # with option 0
-        return
-    if isinstance(place.parent, chainer.ChainList):
-        place.parent[place.name] = link
-        return
-    delattr(place.parent, place.name)
-    with place.parent.init_scope():
-        setattr(place.parent, place.name, link)
+def _say_what_is_passed_over(matrices: list[Matrix]) -> None:
+    """Logs a line for each reason, with the names of what it stands against."""
+    names: dict[str, list[str]] = {}
+    for matrix in matrices:
+        names.setdefault(str(matrix.obstacle), []).append(matrix.scope)
+    for reason, scopes in names.items():
+        logger.info("passed over: %s: %s", ", ".join(scopes), reason)

@@ -5,34 +5,110 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 
+F = chainer.functions
+
 
 class CompressionOpInterface(chainer.Chain):
-    """A link in the place of a matrix A ``(m, n)`` in the forward pass."""
+    """A link in the place of a matrix A ``(m, n)`` in the forward pass.
 
-    def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
-        """Returns the left operand ``(N, n)`` times the transpose of the matrix: ``(N, m)``."""
+    Attributes:
+        scope: The matrix's name in logs and tables.
+        shape: ``(m, n)``.
+        method: The method's name in logs and tables.
+        alpha: The share of A.
+        relative_error: ``||A - compressed(A)|| / ||A||``; -1 where it is not known.
+        uncompressed_size: Bytes of A.
+        compressed_size: Bytes of the factors.
+        is_final: Whether A is gone.
+        is_plain: Whether the matrix is A itself, the parameter ``a_matrix``.
+    """
+
+    scope: str
+    shape: tuple[int, int]
+    is_plain = False
+
+    def get_apply_matmul(
+        self, left_operand: chainer.Variable, bias: chainer.Variable | None = None
+    ) -> chainer.Variable:
+        """Returns the left operand times the transpose of the matrix.
+
+        Args:
+            left_operand: ``(n,)``, ``(N, n)`` or with more dimensions before the last.
+            bias: ``(m,)``, added to each row of the product; None for none.
+
+        Returns:
+            The product: ``(m,)``, ``(N, m)`` and so on.
+
+        Raises:
+            InputError: The operand's last dimension is not n.
+        """
+        m, n = self.shape
+        shape = left_operand.shape
+        if not shape or shape[-1] != n:
+            raise InputError(
+                f"{self.scope}: an operand of shape {shape} for a matrix of shape {self.shape}; "
+                f"wanted {n} as its last dimension"
+            )
+        if len(shape) == 2:
+            return self._multiply(left_operand, bias)
+        rows = F.reshape(left_operand, (int(np.prod(shape[:-1])), n))
+        return F.reshape(self._multiply(rows, bias), (*shape[:-1], m))
+
+    def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
+        """Returns x ``(N, n)`` times the transpose of the matrix, and a bias: ``(N, m)``."""
         raise NotImplementedError
 
     def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
         """Returns rows of the matrix: n longer than the shape of ``ids``, which are integers."""
+        rows = self._rows(ids.reshape(-1))
+        return rows if ids.ndim == 1 else F.reshape(rows, (*ids.shape, self.shape[1]))
+
+    def _rows(self, ids: np.ndarray) -> chainer.Variable:
+        """Returns rows of the matrix, ``(len(ids), n)``."""
         raise NotImplementedError
 
     def get_apply_convolution(
         self, x: chainer.Variable, kernel: tuple[int, ...], **options: object
     ) -> chainer.Variable:
-        """Returns a convolution with the matrix, reshaped to ``kernel``."""
+        """Returns a convolution with the matrix, reshaped to ``kernel``.
+
+        Args:
+            x: Images, ``(N, in, height, width)``.
+            kernel: ``(out, in, height, width)``.
+            options: Those of ``F.convolution_2d``, its bias ``b`` among them.
+        """
         raise NotImplementedError
 
     def get_apply_compression(self) -> chainer.Variable:
         """Returns the matrix, ``(m, n)``."""
         raise NotImplementedError
 
-    def run_update_step(self, step_number: int) -> None:
-        """Updates the op at a step of training.
+    def run_scheduled_update(self, step_number: int) -> None:
+        """Updates the op as the trainer's extension does after each iteration.
 
         Args:
-            step_number: The step.
+            step_number: The step of training.
         """
+        raise NotImplementedError
+
+    def run_update_step(self, step_number: int) -> None:
+        """Updates the op as a call of the user's does.
+
+        Args:
+            step_number: The step of training.
+        """
+        raise NotImplementedError
+
+    def finalize(self) -> None:
+        """Drops A, and what belongs to the way to its compressed form.
+
+        Raises:
+            InputError: Alpha is above 0.
+        """
+        raise NotImplementedError
+
+    def drop_matrix(self) -> None:
+        """Leaves the factors alone, whatever they hold: to load a final model into."""
         raise NotImplementedError
 
 

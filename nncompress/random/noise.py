@@ -24,6 +24,7 @@ class Stream(IntEnum):
     RESIDUAL_START = 5
     CALL_NOISE = 6
     EVALUATION_NOISE = 7
+    DISTORTIONS = 8
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:

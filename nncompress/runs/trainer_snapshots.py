@@ -32,14 +32,18 @@ class TrainerSnapshots(chainer.training.Extension):
     Args:
         directory: The run directory.
         unwritten: Takes note of files that cannot be written.
+        kept: How many snapshots are kept, at least one.
     """
 
     default_name = "trainer_snapshots"
     priority = -900
 
-    def __init__(self, directory: Path, unwritten: Unwritten) -> None:
+    def __init__(
+        self, directory: Path, unwritten: Unwritten, kept: int = KEPT_TRAINER_SNAPSHOTS
+    ) -> None:
         self._directory = directory
         self._unwritten = unwritten
+        self._kept = kept
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
         """Saves the state that training begins with."""
@@ -57,7 +61,7 @@ class TrainerSnapshots(chainer.training.Extension):
         with self._unwritten.trying("the trainer's snapshot"):
             if not path.is_file():
                 _write(path, trainer)
-            for older in trainer_snapshots(self._directory)[KEPT_TRAINER_SNAPSHOTS:]:
+            for older in trainer_snapshots(self._directory)[self._kept :]:
                 older.unlink(missing_ok=True)
 
 

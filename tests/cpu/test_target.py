@@ -44,17 +44,19 @@ def run(script: str, tmp_path: Path, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("generic", (16, 16, False)),
-        ("nehalem", (16, 16, False)),
-        ("haswell", (32, 16, True)),
-        ("znver3", (32, 16, True)),
-        ("skylake-avx512", (64, 32, True)),
+        ("generic", (16, 16, False, False)),
+        ("nehalem", (16, 16, False, False)),
+        ("ivybridge", (32, 16, True, False)),
+        ("haswell", (32, 16, True, True)),
+        ("znver3", (32, 16, True, True)),
+        ("skylake-avx512", (64, 32, True, True)),
     ],
 )
 def test_vectors_are_those_of_numbas_settings(tmp_path, name, expected):
     script = (
         "from nncompress.cpu import target; "
-        "print(target.VECTOR_BYTES, target.REGISTERS, int(target.READS_HALVES))"
+        "print(target.VECTOR_BYTES, target.REGISTERS, int(target.READS_HALVES), "
+        "int(target.PERMUTES))"
     )
     found = run(script, tmp_path, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="")
     assert tuple(map(int, found.split())) == expected
@@ -118,7 +120,7 @@ def test_results_are_those_of_other_instructions_up_to_rounding(tmp_path):
 TILE_FOR_ARM = """
 import re, sys, types
 sys.modules["nncompress.cpu.target"] = types.SimpleNamespace(
-    VECTOR_BYTES=16, REGISTERS=32, READS_HALVES=True
+    VECTOR_BYTES=16, REGISTERS=32, READS_HALVES=True, PERMUTES=False
 )
 import llvmlite.binding as llvm
 import numpy as np

@@ -17,6 +17,7 @@ from nncompress.cpu.vectors import (
     lowest_bit,
     shared,
     up_to,
+    weighted_sum,
 )
 
 lengths = st.integers(1, 100)
@@ -52,6 +53,15 @@ def call_gather_sum(total, start, rows, units):
     gather_sum(
         np.int64(total.ctypes.data), np.int64(start.ctypes.data), np.int64(rows.ctypes.data),
         np.int64(units.ctypes.data),
+        (np.int64(units.size), np.int64(total.size), np.int64(rows.shape[1])),
+    )  # fmt: skip
+
+
+@njit
+def call_weighted_sum(total, start, rows, units, weights):
+    weighted_sum(
+        np.int64(total.ctypes.data), np.int64(start.ctypes.data), np.int64(rows.ctypes.data),
+        np.int64(units.ctypes.data), np.int64(weights.ctypes.data),
         (np.int64(units.size), np.int64(total.size), np.int64(rows.shape[1])),
     )  # fmt: skip
 
@@ -131,8 +141,8 @@ def test_exchange_touches_its_own_numbers_alone(length, seed, in_place):
 
 
 @settings(deadline=None)
-@given(lengths, seeds, st.integers(0, 11))
-def test_gather_sum_touches_its_own_numbers_alone(length, seed, count):
+@given(st.integers(1, 300), seeds, st.integers(0, 11))
+def test_sums_of_rows_touch_their_own_numbers_alone(length, seed, count):
     random = np.random.default_rng(seed)
     rows = random.normal(size=(9, length + 3)).astype(np.float32)
     start, total = random.normal(size=(2, length + 8)).astype(np.float32)
@@ -140,6 +150,10 @@ def test_gather_sum_touches_its_own_numbers_alone(length, seed, count):
     expected = total.copy()
     expected[:length] = start[:length] + rows[units, :length].sum(axis=0)
     call_gather_sum(total[:length], start, rows, units)
+    np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-5)
+    weights = random.normal(size=count).astype(np.float32)
+    expected[:length] = start[:length] + weights @ rows[units, :length]
+    call_weighted_sum(total[:length], start, rows, units, weights)
     np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-5)
 
 

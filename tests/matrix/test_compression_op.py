@@ -78,7 +78,8 @@ def test_the_matrix_is_a_mix_of_itself_and_its_compressed_form(random, method):
     else:
         a = op.a_matrix.array
         assert op.alpha == 0.75
-        mixed = 0.75 * a + 0.25 * op.factors.matrix().array
+        kept = op.factors.matrix().array != 0 if method == "pruning" else True
+        mixed = 0.75 * a * kept + 0.25 * op.factors.matrix().array
         error = np.linalg.norm(a - op.factors.matrix().array) / np.linalg.norm(a)
         assert op.relative_error == pytest.approx(error)
     np.testing.assert_allclose(made().array, mixed)
@@ -200,7 +201,7 @@ def test_a_whole_model_is_compressed_trained_finalized_and_loaded(method, batch,
     assert applied.alpha == 0
     before = model(*batch).array
     table = finalize(model)
-    assert all(name in table for name in names)
+    assert [row.layer for row in table.rows] == names
     np.testing.assert_allclose(model(*batch).array, before, atol=1e-6)
     path = tmp_path / "final.npz"
     chainer.serializers.save_npz(path, model, compression=False)
@@ -270,7 +271,9 @@ def test_the_extension_runs_each_iteration_and_reports_alpha(batch):
     )
     trainer.run()
     assert reported == [0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
-    by_hand = compress_chain(make_net(), f"compression_option=1,rank=200,update_option=1,{NOW}")
+    by_hand = compress_chain(
+        make_net(), f"compression_option=1,rank=200,update_option=1,end_compression_step=9,{NOW}"
+    )
     trainer = chainer.training.Trainer(_Updater(), (3, "iteration"))
     trainer.extend(by_hand.all_update_op())
     trainer.run()
@@ -326,16 +329,14 @@ def test_option_0_leaves_everything_as_it_is():
 
 def test_what_cannot_be_compressed_is_refused(random):
     applied = get_apply_compression("compression_option=1")
-    with pytest.raises(ValueError, match="a link of type LSTM; wanted Linear, Convolution2D"):
+    with pytest.raises(ValueError, match="a link of type LSTM has no matrix of its own"):
         applied.apply_compression(L.LSTM(3, 4))
     with pytest.raises(ValueError, match="has no values yet"):
         applied.apply_compression(L.Linear(None, 4))
     with pytest.raises(ValueError, match="two dimensions or more"):
         applied.apply_compression(chainer.Parameter(np.ones(3, np.float32)))
-    with pytest.raises(ValueError, match="wanted groups=1"):
-        applied.apply_compression(L.Convolution2D(4, 4, 3, groups=2))
     model = make_net()
-    with pytest.raises(ValueError, match="no Linear, Convolution2D or EmbedID link"):
+    with pytest.raises(ValueError, match="no matrix has a name like 'none"):
         compress_chain(model, "compression_option=1", "none*")
     with pytest.raises(ValueError, match="has no matrix that is being compressed"):
         finalize(model)
@@ -423,16 +424,12 @@ def test_what_stands_in_several_places_is_one_matrix(random):
     assert not any(name.endswith("/W") for name, _ in model.namedparams())
 
 
-def test_a_matrix_that_links_share_is_refused():
-    model = make_net()
-    model.rest[1].W = model.out.W = L.Linear(16, 16).W
-    with pytest.raises(ValueError, match=r"is being compressed already"):
-        compress_chain(model, "compression_option=1", "[or]*")
+def test_what_is_being_compressed_is_not_compressed_again(random):
     applied = get_apply_compression("compression_option=1")
-    link = L.Linear(3, 4)
-    applied.apply_compression(link)
-    with pytest.raises(ValueError, match="is being compressed already"):
-        applied.apply_compression(link)
+    for twice in (L.Linear(3, 4), parameter(random)):
+        applied.apply_compression(twice)
+        with pytest.raises(ValueError, match="is being compressed already"):
+            applied.apply_compression(twice)
 
 
 def test_the_specification_is_a_copy_and_shapes_are_checked(random):
@@ -460,9 +457,17 @@ def test_files_of_other_models_are_refused_and_leave_the_model(batch, tmp_path):
     model = make_net()
     compress_chain(model, f"compression_option=1,rank=200,{NOW}")
     before = model(*batch).array
+    chainer.serializers.save_npz(tmp_path / "early.npz", model)
+    chainer.serializers.save_npz(tmp_path / "plain.npz", make_net())
+    with np.load(tmp_path / "a.npz") as whole:
+        kept = {name: whole[name] for name in whole.files if not name.endswith("b_matrix")}
+    np.savez(tmp_path / "part.npz", **kept)
     for name, message in (
-        ("a.npz", "has shape .* for .*; wanted the file of a final model"),
-        ("b.npz", "has shape .* for .*; wanted the file of a final model"),
+        ("a.npz", r"has shape \(.*\) for .*, and the model \(.*\); wanted the file of a final"),
+        ("b.npz", "lacks '.*/b_matrix', which the model has; wanted the file of a final"),
+        ("early.npz", "has '.*/a_matrix', so that it is of a model before finalize; wanted"),
+        ("plain.npz", "has '.*/W', which the model lacks; wanted the file of a final model"),
+        ("part.npz", "lacks '.*/b_matrix', which the model has; wanted the file of a final"),
         ("none.npz", "does not exist"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -487,4 +492,4 @@ def test_empty_batches_and_negative_rows_are_as_before(random):
     made, _ = ramped(random, "low rank", 1, link=L.EmbedID(6, 4))
     made.cleargrads()
     F.sum(made(np.array([-1, 2]))).backward()
-    assert made.op.a_matrix.grad[5].any()
+    assert made.W_op.a_matrix.grad[5].any()

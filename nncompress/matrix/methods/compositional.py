@@ -7,6 +7,8 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
 from nncompress.machine import Machine
+from nncompress.matrix.functions import chosen_rows
+from nncompress.matrix.functions.derived import check_numbers
 from nncompress.matrix.methods.interface import MatrixCompressorInterface, PairFactors
 from nncompress.refinement.refine import quantize
 from nncompress.sources import EmbeddingMatrix
@@ -29,14 +31,23 @@ class CompositionalFactors(PairFactors):
             "codes", np.zeros((self.shape[0], self._packing.row_bytes), dtype=np.uint8)
         )
 
-    def left(self, ids: np.ndarray | None = None) -> np.ndarray:
+    def left(self) -> chainer.Variable:
         """Returns ones for the codewords that rows use, and zeros: ``(m, M*K)``."""
-        xp = self.xp
-        codes = self._packing.unpack(self.codes if ids is None else self.codes[ids], xp)
-        units = xp.arange(self._packing.count, dtype=np.int32) * self._num_codewords + codes
-        chosen = xp.zeros((len(codes), len(self.codebook)), dtype=self.dtype)
-        chosen[xp.arange(len(codes))[:, None], units] = 1
-        return chosen
+        return chosen_rows.dense(self._choice(), None, slice(None), self.dtype, self.xp)
+
+    def matmul(
+        self, x: chainer.Variable, bias: chainer.Variable | None = None
+    ) -> chainer.Variable:
+        return chosen_rows.multiply(x, self._choice(), None, self.codebook, bias)
+
+    def lookup(self, ids: np.ndarray) -> chainer.Variable:
+        return chosen_rows.look_up(self._choice(), None, self.codebook, ids)
+
+    def _choice(self) -> chosen_rows.Choice:
+        check_numbers(self.codes, self._packing, self._num_codewords, self.derived)
+        return chosen_rows.Choice(
+            self.codes, self._packing, self._num_codewords, len(self.codebook), self.derived
+        )
 
     def right(self) -> chainer.Variable:
         return self.codebook

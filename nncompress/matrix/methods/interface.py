@@ -10,6 +10,8 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.errors import InputError
+from nncompress.matrix.functions import low_rank
+from nncompress.matrix.functions.derived import DerivedArrays
 from nncompress.matrix.hyperparameters import HParams
 
 F = chainer.functions
@@ -21,12 +23,16 @@ class Factors(chainer.Link):
     Args:
         shape: A's shape, ``(m, n)``.
         dtype: A's type, float32 or float64.
+
+    Attributes:
+        derived: What is made of stored arrays to multiply quickly, and is not stored.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
+        self.derived = DerivedArrays()
 
     def assign(self, factors: list[np.ndarray]) -> None:
         """Takes over the factors that a compressor returned.
@@ -37,6 +43,7 @@ class Factors(chainer.Link):
         Raises:
             InputError: A factor has another shape.
         """
+        self.derived.clear()
         for mine, given in zip(self._stored(), factors, strict=True):
             if mine.shape != given.shape:
                 raise InputError(
@@ -49,9 +56,16 @@ class Factors(chainer.Link):
         """Returns the compressed matrix, ``(m, n)``."""
         raise NotImplementedError
 
-    def matmul(self, x: chainer.Variable) -> chainer.Variable:
-        """Returns x ``(N, n)`` times the transpose of the compressed matrix: ``(N, m)``."""
-        return F.linear(x, self.matrix())
+    def matmul(
+        self, x: chainer.Variable, bias: chainer.Variable | None = None
+    ) -> chainer.Variable:
+        """Returns x ``(N, n)`` times the transpose of the compressed matrix: ``(N, m)``.
+
+        Args:
+            x: What is multiplied.
+            bias: ``(m,)``, added to each row of the result; None for none.
+        """
+        return F.linear(x, self.matrix(), bias)
 
     def lookup(self, ids: np.ndarray) -> chainer.Variable:
         """Returns rows of the compressed matrix, ``(len(ids), n)``."""
@@ -75,12 +89,32 @@ class Factors(chainer.Link):
     def _parameter(self, *shape: int) -> chainer.Parameter:
         return chainer.Parameter(np.zeros(shape, dtype=self.dtype))
 
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Writes or reads what is stored."""
+        if not isinstance(serializer, chainer.Serializer):  # that is, it reads
+            self.derived.clear()
+        super().serialize(serializer)
+
+    def copyparams(self, link: chainer.Link, copy_persistent: bool = True) -> None:
+        """Copies what is stored from another link."""
+        self.derived.clear()
+        super().copyparams(link, copy_persistent)
+
+    def device_resident_accept(self, visitor: object) -> None:
+        """Takes what is stored to a device."""
+        self.derived.clear()
+        super().device_resident_accept(visitor)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what copies have."""
+        return self.__dict__ | {"derived": DerivedArrays()}
+
 
 class PairFactors(Factors):
-    """Base of the factors of a product of two matrices, which is not formed to multiply by it."""
+    """Base of the factors of a product of two matrices, which is not formed to convolve by it."""
 
-    def left(self, ids: np.ndarray | None = None) -> chainer.Variable | np.ndarray:
-        """Returns the left factor, ``(m, k)``, or some of its rows."""
+    def left(self) -> chainer.Variable:
+        """Returns the left factor, ``(m, k)``."""
         raise NotImplementedError
 
     def right(self) -> chainer.Variable:
@@ -89,12 +123,6 @@ class PairFactors(Factors):
 
     def matrix(self) -> chainer.Variable:
         return F.matmul(self.left(), self.right())
-
-    def matmul(self, x: chainer.Variable) -> chainer.Variable:
-        return F.linear(F.linear(x, self.right()), self.left())
-
-    def lookup(self, ids: np.ndarray) -> chainer.Variable:
-        return F.matmul(self.left(ids), self.right())
 
     def convolve(
         self,
@@ -125,11 +153,19 @@ class ProductFactors(PairFactors):
             self.b_matrix = self._parameter(*b_shape)
             self.c_matrix = self._parameter(*c_shape)
 
-    def left(self, ids: np.ndarray | None = None) -> chainer.Variable:
-        return self.b_matrix if ids is None else gather_rows(self.b_matrix, ids)
+    def left(self) -> chainer.Variable:
+        return self.b_matrix
 
     def right(self) -> chainer.Variable:
         return self.c_matrix
+
+    def matmul(
+        self, x: chainer.Variable, bias: chainer.Variable | None = None
+    ) -> chainer.Variable:
+        return low_rank.multiply(x, self.b_matrix, self.c_matrix, bias)
+
+    def lookup(self, ids: np.ndarray) -> chainer.Variable:
+        return low_rank.look_up(self.b_matrix, self.c_matrix, ids)
 
     def _stored(self) -> list[np.ndarray]:
         return [self.b_matrix.array, self.c_matrix.array]
@@ -240,10 +276,25 @@ class MatrixCompressorInterface:
             raise InputError("the matrix has entries that are not finite; wanted finite ones")
         return host, xp
 
-    def _sized(self, a_matrix: np.ndarray, factors: list[np.ndarray], xp) -> list[np.ndarray]:
-        """Returns factors in the library the matrix came from; takes down the sizes."""
+    def _sized(
+        self,
+        a_matrix: np.ndarray,
+        factors: list[np.ndarray],
+        xp,
+        compressed_size: int | None = None,
+    ) -> list[np.ndarray]:
+        """Returns factors in the library the matrix came from; takes down the sizes.
+
+        Args:
+            a_matrix: The matrix.
+            factors: Its factors.
+            xp: The library.
+            compressed_size: Bytes of the factors as they are stored; None if that is as they are.
+        """
         self.uncompressed_size = int(a_matrix.nbytes)
-        self.compressed_size = int(sum(factor.nbytes for factor in factors))
+        if compressed_size is None:
+            compressed_size = sum(int(factor.nbytes) for factor in factors)
+        self.compressed_size = compressed_size
         return [xp.asarray(factor) for factor in factors]
 
 

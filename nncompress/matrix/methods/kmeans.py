@@ -5,40 +5,119 @@ import warnings
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.chainer_support.gather_rows import gather_rows
+from nncompress.embedding.packing import bits_for
 from nncompress.errors import InputError
+from nncompress.matrix.functions import shared_blocks
 from nncompress.matrix.methods.interface import Factors, MatrixCompressorInterface
-
-F = chainer.functions
 
 _SEED = 15
 
 
-class KmeansFactors(Factors):
-    """Centroids, which are trained, and each block's number; a centroid of zeros stays zero."""
+class CentroidFactors(Factors):
+    """Base of factors whose blocks of entries are centroids, which are trained.
 
-    def __init__(
-        self,
-        shape: tuple[int, int],
-        dtype: np.dtype,
-        centroids: tuple[int, int],
-        num_blocks: int,
-        kind: np.dtype,
-    ) -> None:
-        super().__init__(shape, dtype)
-        with self.init_scope():
-            self.centroids = self._parameter(*centroids)
-        self.add_persistent("numbers", np.zeros(num_blocks, dtype=kind))
-        self.add_persistent("has_zero", np.zeros((), dtype=np.uint8))
+    The matrix is decoded once for centroids that stay the same, and kept where memory allows.
+    """
 
     def matrix(self) -> chainer.Variable:
+        trained = self._trained_centroids()
+        centroids = trained.array
+        matrix = self.derived.get_large(
+            "matrix",
+            self.centroids.array.tobytes(),
+            lambda: shared_blocks.decode(centroids, self._numbers()),
+            "k-means: the decoded matrix {} x {}".format(*self.shape),
+        )
+        if not chainer.config.enable_backprop:
+            return chainer.as_variable(matrix)
+        return shared_blocks.matrix_of(trained, self._numbers(), matrix)
+
+    def lookup(self, ids: np.ndarray) -> chainer.Variable:
+        return shared_blocks.look_up(self._trained_centroids(), self._numbers(), ids)
+
+    def _trained_centroids(self) -> chainer.Variable:
+        """Returns the centroids, ``(c, block_size)``, as they are at present."""
+        raise NotImplementedError
+
+    def _numbers(self) -> shared_blocks.Numbers:
+        """Returns the number of each block's centroid."""
+        raise NotImplementedError
+
+
+class KmeansFactors(CentroidFactors):
+    """Centroids, which are trained, and each block's number, packed.
+
+    A centroid of zeros stays zero.
+
+    Args:
+        shape: A's shape, ``(m, n)``.
+        dtype: A's type.
+        num_centroids: The number of centroids.
+        block_size: Entries in a block.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], dtype: np.dtype, num_centroids: int, block_size: int
+    ) -> None:
+        super().__init__(shape, dtype)
+        self._bits = bits_for(num_centroids)
+        self._num_blocks = self.shape[0] * self.shape[1] // block_size
+        size = shared_blocks.packed_bytes(self._num_blocks, self._bits)
+        with self.init_scope():
+            self.centroids = self._parameter(num_centroids, block_size)
+        self.add_persistent("numbers", np.zeros(size, dtype=np.uint8))
+        self.add_persistent("has_zero", np.zeros((), dtype=np.uint8))
+
+    def assign(self, factors: list[np.ndarray]) -> None:
+        centroids, numbers, has_zero = factors
+        if numbers.shape != (self._num_blocks,):
+            raise InputError(
+                f"the numbers of {numbers.size} blocks where {self._num_blocks} were expected"
+            )
+        packed = shared_blocks.pack(chainer.backends.cuda.to_cpu(numbers), self._bits)
+        super().assign([centroids, self.xp.asarray(packed), has_zero])
+
+    def _trained_centroids(self) -> chainer.Variable:
+        if not int(self.has_zero):
+            return self.centroids
+        if not chainer.config.enable_backprop:  # quicker than what Chainer does around a product
+            array = self.centroids.array.copy()
+            array[0] = 0
+            return chainer.as_variable(array)
         # Multiplied by 0 it is zero whatever an optimizer does to it, and has no gradient.
         shares = self.xp.ones(self.centroids.shape, dtype=self.dtype)
-        shares[0] -= self.has_zero
-        return F.reshape(gather_rows(self.centroids * shares, self.numbers), self.shape)
+        shares[0] = 0
+        return self.centroids * shares
+
+    def _numbers(self) -> shared_blocks.Numbers:
+        count, size = self.centroids.shape
+        numbers = shared_blocks.Numbers(self.numbers, self._bits, self.shape, size)
+        numbers.check(count, self.derived)
+        return numbers
 
     def _stored(self) -> list[np.ndarray]:
         return [self.centroids.array, self.numbers, self.has_zero]
+
+
+def clusters(blocks: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the means of clusters, and the number of each block's.
+
+    Args:
+        blocks: ``(b, block_size)``, at least one.
+        most: The most clusters; there are fewer if fewer blocks differ.
+
+    Returns:
+        Means, float64 ``(c, block_size)``, and numbers, int32 ``(b,)``.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    blocks = blocks.astype(np.float64)
+    means = KMeans(min(most, len(np.unique(blocks, axis=0))), n_init=1, random_state=_SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        labels = means.fit_predict(blocks)
+    return means.cluster_centers_, labels
 
 
 class KmeansMatrixCompressor(MatrixCompressorInterface):
@@ -59,35 +138,22 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
             InputError: The matrix is not of two dimensions or not finite, ``block_size`` does not
                 divide the number of its entries, or ``rank`` leaves no centroid beside zero.
         """
-        from sklearn.cluster import KMeans
-        from sklearn.exceptions import ConvergenceWarning
-
         host, xp = self._checked(a_matrix)
-        num_blocks = self.num_blocks(host.shape)
-        blocks = self._prepared(host).reshape(num_blocks, -1)
+        blocks = host.reshape(self.num_blocks(host.shape), -1)
         zero = ~blocks.any(axis=1)
         centroids = np.zeros((self._spec.rank, blocks.shape[1]))
-        numbers = np.zeros(num_blocks, dtype=self.index_dtype())
-        others = blocks[~zero].astype(np.float64)
+        numbers = np.zeros(len(blocks), dtype=self.index_dtype())
         first = int(zero.any())  # the centroid of zeros, if there is one, comes first
-        most = self._spec.rank - first
-        if len(others) and most < 1:
-            raise InputError("rank is 1 and the matrix has blocks of zeros; wanted at least 2")
-        if len(others):
-            distinct = len(np.unique(others, axis=0))
-            means = KMeans(min(most, distinct), n_init=1, random_state=_SEED)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                labels = means.fit_predict(others)
-            centroids[first : first + means.n_clusters] = means.cluster_centers_
+        if not zero.all():
+            if self._spec.rank == first:
+                raise InputError("rank is 1 and the matrix has blocks of zeros; wanted at least 2")
+            means, labels = clusters(blocks[~zero], self._spec.rank - first)
+            centroids[first : first + len(means)] = means
             numbers[~zero] = labels + first
+        factors = [centroids.astype(host.dtype), numbers, np.array(first, dtype=np.uint8)]
         return self._sized(
-            host, [centroids.astype(host.dtype), numbers, np.array(first, dtype=np.uint8)], xp
+            host, factors, xp, self.make_factors(host.shape, host.dtype).stored_bytes
         )
-
-    def _prepared(self, a: np.ndarray) -> np.ndarray:
-        """Returns the matrix that is quantized."""
-        return a
 
     def num_blocks(self, shape: tuple[int, int]) -> int:
         """Returns how many blocks a matrix has."""
@@ -105,23 +171,6 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         return np.dtype(np.uint8 if rank <= 256 else np.uint16 if rank <= 65_536 else np.int32)
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> KmeansFactors:
-        """Returns a link for centroids, which are trained, and numbers."""
-        centroids = self._spec.rank, self._spec.block_size
-        return KmeansFactors(shape, dtype, centroids, self.num_blocks(shape), self.index_dtype())
-
-
-class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
-    """k-means after the ``pruning_fraction`` of entries of smallest magnitude became zero."""
-
-    def _prepared(self, a: np.ndarray) -> np.ndarray:
-        return _pruned(a, self._spec.pruning_fraction)
-
-
-def _pruned(a: np.ndarray, fraction: float) -> np.ndarray:
-    """Returns a matrix with the entries of smallest magnitude set to zero."""
-    count = int(a.size * fraction)
-    if not count:
-        return a
-    pruned = a.copy().reshape(-1)
-    pruned[np.argsort(np.abs(pruned), kind="stable")[:count]] = 0
-    return pruned.reshape(a.shape)
+        """Returns a link for centroids, which are trained, and packed numbers."""
+        self.num_blocks(shape)  # says what is wanted
+        return KmeansFactors(shape, dtype, self._spec.rank, self._spec.block_size)

@@ -6,14 +6,11 @@ from nncompress.errors import InputError
 from nncompress.matrix.methods.compositional import CompositionalMatrixCompressor
 from nncompress.matrix.methods.dictionary import DLMatrixCompressor
 from nncompress.matrix.methods.interface import MatrixCompressorInterface
-from nncompress.matrix.methods.kmeans import (
-    KmeansMatrixCompressor,
-    KmeansPruningMatrixCompressor,
-)
+from nncompress.matrix.methods.kmeans import KmeansMatrixCompressor
 from nncompress.matrix.methods.low_rank import LowRankDecompMatrixCompressor
+from nncompress.matrix.methods.pruned_kmeans import KmeansPruningMatrixCompressor
 from nncompress.matrix.methods.simhash import SimhashMatrixCompressor
-
-NO_COMPRESSION, INPUT_OUTPUT = 0, 9
+from nncompress.matrix.options import WITHOUT_ALPHA
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ def register_compressor(
 ) -> None:
     """Makes a compressor of your own an option.
 
+    Its op is mixed in by alpha as those of options 1 to 5 are.
+
     Args:
         number: Its ``compression_option``, one that is free.
         name: The method's name in logs and tables.
@@ -52,7 +51,7 @@ def register_compressor(
     Raises:
         InputError: The number is taken, or the class is no compressor.
     """
-    if number in _COMPRESSORS or number in (NO_COMPRESSION, INPUT_OUTPUT):
+    if number in _COMPRESSORS or number in WITHOUT_ALPHA:
         raise InputError(f"compression_option {number} is taken; wanted a number that is free")
     if not (isinstance(compressor, type) and issubclass(compressor, MatrixCompressorInterface)):
         raise InputError(f"{compressor!r} is no subclass of MatrixCompressorInterface")
@@ -65,7 +64,7 @@ def check_option(number: int) -> None:
     Raises:
         InputError: The number is unknown.
     """
-    known = sorted({*_COMPRESSORS, NO_COMPRESSION, INPUT_OUTPUT})
+    known = sorted({*_COMPRESSORS, *map(int, WITHOUT_ALPHA)})
     if number not in known:
         raise InputError(
             f"compression_option is {number}; wanted one of {', '.join(map(str, known))}"
@@ -73,5 +72,5 @@ def check_option(number: int) -> None:
 
 
 def registered(number: int) -> Registered:
-    """Returns the compressor of a number that ``check_option`` takes, 0 and 9 aside."""
+    """Returns the compressor of a number that ``check_option`` takes, those without one aside."""
     return _COMPRESSORS[number]

@@ -1,13 +1,12 @@
 """Simhash: signs of random projections."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.matrix.functions import scaled_columns
 from nncompress.matrix.methods.interface import Factors, MatrixCompressorInterface
-
-F = chainer.functions
 
 _BLOCK_BYTES = 8 << 20
 SEED = 42
@@ -44,31 +43,11 @@ def unpack_signs(packed: np.ndarray, rows: slice, dtype: np.dtype, xp) -> np.nda
     return bits.astype(dtype) * 2 - 1
 
 
-class _Projection(chainer.FunctionNode):
-    """The product of x, signs and projection, of which no block is kept for the gradient."""
-
-    def __init__(self, blocks: Callable[[], Iterator], num_rows: int) -> None:
-        super().__init__()
-        self._blocks, self._num_rows = blocks, num_rows
-
-    def forward(self, inputs):
-        (x,) = inputs
-        xp = chainer.backend.get_array_module(x)
-        total = xp.zeros((len(x), self._num_rows), dtype=x.dtype)
-        for signs, r in self._blocks():
-            total += (x @ signs.T) @ r.T
-        return (total,)
-
-    def backward(self, indexes, grad_outputs):
-        gradient = grad_outputs[0].array
-        total = 0
-        for signs, r in self._blocks():
-            total += (gradient @ r) @ signs
-        return (chainer.as_variable(total),)
-
-
 class SimhashFactors(Factors):
-    """Signs of random projections, and column scales, which are trained."""
+    """Signs of random projections, and column scales, which are trained.
+
+    The product of the projection and the signs is made once, and kept where memory allows.
+    """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype, count: int) -> None:
         super().__init__(shape, dtype)
@@ -79,27 +58,30 @@ class SimhashFactors(Factors):
             self.scales = self._parameter(self.shape[1])
 
     def matrix(self) -> chainer.Variable:
-        return self._rows(slice(None))
+        return scaled_columns.scale(self._projected(), self.scales)
 
-    def matmul(self, x: chainer.Variable) -> chainer.Variable:
-        scaled = x * F.broadcast_to(self.scales, x.shape)
-        return _Projection(self._blocks, self.shape[0]).apply((scaled,))[0]
+    def matmul(
+        self, x: chainer.Variable, bias: chainer.Variable | None = None
+    ) -> chainer.Variable:
+        return scaled_columns.multiply(x, self._projected(), self.scales, bias)
 
     def lookup(self, ids: np.ndarray) -> chainer.Variable:
-        return self._rows(ids)
+        return scaled_columns.scale(self._projected()[ids], self.scales)
 
-    def _rows(self, ids):
-        total = 0
-        for signs, r in self._blocks():
-            total += r[ids] @ signs
-        return total * F.broadcast_to(self.scales, total.shape)
+    def _projected(self) -> np.ndarray:
+        """Returns R S, ``(m, n)``."""
+        return self.derived.get_large(
+            "projected", self.signs, self._project,
+            "simhash: the product of projection and signs {} x {}".format(*self.shape),
+        )  # fmt: skip
 
-    def _blocks(self):
-        """Yields signs ``(width, n)`` and columns of the projection ``(m, width)``."""
+    def _project(self) -> np.ndarray:
         xp = self.xp
+        total = xp.zeros(self.shape, dtype=self.dtype)
         for columns, r in projection_blocks(int(self.seed), self.shape[0], self._count):
             signs = unpack_signs(self.signs, columns, self.dtype, xp)
-            yield signs, xp.ascontiguousarray(xp.asarray(r), dtype=self.dtype)
+            total += xp.asarray(r).astype(self.dtype) @ signs
+        return total
 
     def _stored(self) -> list[np.ndarray]:
         return [self.signs, self.scales.array, self.seed]

@@ -1,0 +1,1 @@
+"""A word-level LSTM language model on the texts that come with Python."""

@@ -1,0 +1,179 @@
+"""A matrix whose blocks of entries are a few centroids, and rows of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.embedding.packing import Packing
+from nncompress.matrix.functions.derived import DerivedArrays, check_numbers
+from nncompress.matrix.functions.gpu_kernels import are_on_a_gpu, kernels_of
+from nncompress.matrix.functions.gradients import row_numbers
+
+GROUP = 8  # numbers in a row of the packing, which are a whole number of bytes
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The number of each block's centroid; blocks follow each other row by row.
+
+    Attributes:
+        packed: The numbers, packed, uint8.
+        bits: Bits of a number.
+        shape: The matrix's shape, ``(m, n)``.
+        block_size: Entries in a block.
+    """
+
+    packed: np.ndarray
+    bits: int
+    shape: tuple[int, int]
+    block_size: int
+
+    def check(self, limit: int, derived: DerivedArrays) -> None:
+        """Refuses numbers that are not below a limit; see ``check_numbers``."""
+        rows = derived.get("rows of numbers", self.packed, lambda: self._rows)
+        check_numbers(rows, Packing(GROUP, self.bits), limit, derived)
+
+    @property
+    def _rows(self) -> np.ndarray:
+        return self.packed.reshape(-1, self.bits)
+
+    def unpacked(self, xp) -> np.ndarray:
+        """Returns all numbers, integers ``(m*n/block_size,)``."""
+        found = Packing(GROUP, self.bits).unpack(self._rows, xp)
+        return found.reshape(-1)[: self.shape[0] * self.shape[1] // self.block_size]
+
+    def of_rows(self, ids: np.ndarray, xp) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where rows ``(L,)`` have their entries: centroids' numbers, and places in them.
+
+        Both are integers ``(L, n)``; nothing but these rows is unpacked.
+        """
+        dim = self.shape[1]
+        entries = ids[:, None] * dim + xp.arange(dim)
+        bit = entries // self.block_size * self.bits
+        byte, found = bit >> 3, 0
+        for offset in range((self.bits + 14) >> 3):
+            # Past the end are no bits of any number: any byte does.
+            more = self.packed[xp.minimum(byte + offset, self.packed.size - 1)]
+            found = found | more.astype(np.int64) << 8 * offset
+        return found >> (bit & 7) & ((1 << self.bits) - 1), entries % self.block_size
+
+
+def pack(numbers: np.ndarray, bits: int) -> np.ndarray:
+    """Packs blocks' numbers ``(b,)`` one after the other: uint8 ``(packed_bytes(b, bits),)``."""
+    padded = np.zeros(-(-len(numbers) // GROUP) * GROUP, dtype=np.uint32)
+    padded[: len(numbers)] = numbers
+    return Packing(GROUP, bits).pack(padded.reshape(-1, GROUP)).reshape(-1)
+
+
+def packed_bytes(count: int, bits: int) -> int:
+    """Returns the bytes that ``pack`` makes of so many numbers."""
+    return -(-count // GROUP) * bits
+
+
+def decode(centroids: np.ndarray, numbers: Numbers) -> np.ndarray:
+    """Returns the matrix ``(m, n)``.
+
+    Args:
+        centroids: NumPy or CuPy ``(c, block_size)``, float32 or float64.
+        numbers: The blocks' numbers.
+    """
+    xp = chainer.backend.get_array_module(centroids)
+    if xp is not np and not are_on_a_gpu(centroids):
+        return centroids[numbers.unpacked(xp)].reshape(numbers.shape)
+    return _decode_rows(centroids, numbers, xp.arange(numbers.shape[0]))
+
+
+def _decode_rows(centroids: np.ndarray, numbers: Numbers, ids: np.ndarray) -> np.ndarray:
+    """Returns rows of the matrix ``(L, n)``."""
+    xp = chainer.backend.get_array_module(centroids)
+    if are_on_a_gpu(centroids):
+        centroids, dim = xp.ascontiguousarray(centroids), numbers.shape[1]
+        return kernels_of(centroids).decode(numbers.packed, numbers.bits, centroids, ids, dim)
+    if xp is not np:
+        return centroids[numbers.of_rows(ids, xp)]
+    from nncompress.cpu import shared_blocks
+
+    rows = np.empty((len(ids), numbers.shape[1]), centroids.dtype)
+    centroids = np.ascontiguousarray(centroids)
+    shared_blocks.decode(numbers.packed, numbers.bits, centroids, ids, rows)
+    return rows
+
+
+def _sum_rows(
+    gradient: np.ndarray, numbers: Numbers, ids: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Returns the gradient of centroids of a shape, from that of rows ``(L, n)``."""
+    xp = chainer.backend.get_array_module(gradient)
+    if are_on_a_gpu(gradient):
+        rows = xp.ascontiguousarray(gradient)
+        return kernels_of(rows).sum_by_number(numbers.packed, numbers.bits, shape, ids, rows)
+    sums = xp.zeros(shape, np.float64)
+    if xp is not np:
+        xp.add.at(sums, numbers.of_rows(ids, xp), gradient.astype(np.float64))
+    else:
+        from nncompress.cpu import shared_blocks
+
+        rows = np.ascontiguousarray(gradient)
+        shared_blocks.add_by_number(numbers.packed, numbers.bits, ids, rows, sums)
+    return sums.astype(gradient.dtype)
+
+
+class _Matrix(chainer.FunctionNode):
+    """The function ``centroids -> matrix``, whose result is known already."""
+
+    def __init__(self, matrix: np.ndarray, numbers: Numbers) -> None:
+        super().__init__()
+        self._matrix, self._numbers = matrix, numbers
+
+    def forward(self, inputs):
+        matrix, self._matrix = self._matrix, None  # the result is kept by those who use it
+        self._shape = inputs[0].shape
+        return (matrix,)
+
+    def backward(self, indexes, grad_outputs):
+        gradient = grad_outputs[0].array
+        xp = chainer.backend.get_array_module(gradient)
+        sums = _sum_rows(gradient, self._numbers, xp.arange(len(gradient)), self._shape)
+        return (chainer.as_variable(sums),)
+
+
+def matrix_of(
+    centroids: chainer.Variable, numbers: Numbers, matrix: np.ndarray
+) -> chainer.Variable:
+    """Returns the matrix as a function of its centroids.
+
+    Args:
+        centroids: ``(c, block_size)``.
+        numbers: The blocks' numbers.
+        matrix: What ``decode`` returns for them.
+    """
+    return _Matrix(matrix, numbers).apply((centroids,))[0]
+
+
+class _LookUp(chainer.FunctionNode):
+    """The function ``centroids -> matrix[ids]``; the numbers have no gradient."""
+
+    def __init__(self, numbers: Numbers, ids: np.ndarray) -> None:
+        super().__init__()
+        self._numbers, self._ids = numbers, ids
+
+    def forward(self, inputs):
+        (centroids,) = inputs
+        self._shape = centroids.shape
+        return (_decode_rows(centroids, self._numbers, self._ids),)
+
+    def backward(self, indexes, grad_outputs):
+        sums = _sum_rows(grad_outputs[0].array, self._numbers, self._ids, self._shape)
+        return (chainer.as_variable(sums),)
+
+
+def look_up(centroids: chainer.Variable, numbers: Numbers, ids: np.ndarray) -> chainer.Variable:
+    """Returns rows of the matrix ``(len(ids), n)``.
+
+    Args:
+        centroids: ``(c, block_size)``.
+        numbers: The blocks' numbers.
+        ids: Numbers of rows, integers ``(L,)``; negative ones count from the end.
+    """
+    return _LookUp(numbers, row_numbers(ids, numbers.shape[0])).apply((centroids,))[0]

@@ -1,0 +1,57 @@
+"""A compression op without an alpha: blocks, and linear combinations of their products."""
+
+import math
+
+import numpy as np
+
+from nncompress.chainer_support.compatibility import chainer
+from nncompress.matrix.functions.block_rows import mixed_rows
+from nncompress.matrix.functions.blockwise import mixed_product
+from nncompress.matrix.scratch_op import ScratchCompressionOp, divided
+
+F = chainer.functions
+
+
+class MixedBlockCompressionOp(ScratchCompressionOp):
+    """``compression_factor`` blocks, of whose products each output block is a combination.
+
+    With k blocks, block j is multiplied by the inputs j, j+k, j+2k...; the i-th of the k output
+    blocks is the sum over j of what comes of it, with the share ``linear_mixer[i, j]``, added up
+    over ``num_bases`` bases.
+
+    Source: ``MixedBlockCompressionOp`` of Google's graph_compression library, with the axes of its
+    ``block_matrices`` in another order, and with its limits of the initial values.
+
+    Attributes:
+        block_matrices: ``(m / k, k, n / k)``.
+        linear_mixer: ``(k, k, num_bases)``.
+
+    Raises:
+        InputError: The number of blocks does not divide the matrix's rows and columns.
+    """
+
+    method = "mixed blocks"
+
+    def _make_parameters(self) -> None:
+        m, n = self.shape
+        count = self._spec.compression_factor
+        rows, columns = divided("compression_factor", count, rows=m, columns=n)
+        limit = math.sqrt(3 / max(1, (m + n) / 2))
+        self.block_matrices = self._uniform(limit, rows, count, columns)
+        limit = math.sqrt(3 / count)
+        self.linear_mixer = self._uniform(limit, count, count, self._spec.num_bases)
+
+    def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
+        return mixed_product(x, self.block_matrices, self._mixer(), bias)
+
+    def get_apply_compression(self) -> chainer.Variable:
+        return self._rows(self.xp.arange(self.shape[0]))
+
+    def _rows(self, ids: np.ndarray) -> chainer.Variable:
+        return mixed_rows(self.block_matrices, self._mixer(), ids)
+
+    def _mixer(self) -> chainer.Variable:
+        """Returns the sum of all bases, ``(k, k)``."""
+        # The gradient of F.sum is a view that hooks of an optimizer cannot write to.
+        ones = self.xp.ones(self.linear_mixer.shape[2], self.dtype)
+        return F.tensordot(self.linear_mixer, ones, axes=1)
