@@ -63,6 +63,8 @@ DIGITS = {
     "pruning and k-means": "compression_option=8,rank=64,block_size=2,pruning_fraction=0.3",
     "input-output": "compression_option=9,input_compression_factor=4,input_block_size=64,"
     "compress_output=True,output_compression_factor=2,output_block_size=64",
+    "block diagonal": "compression_option=10,block_compression_factor=4",
+    "mixed blocks": "compression_option=12,compression_factor=4,num_bases=4",
 }
 
 AT_ONCE = "begin_compression_step=1,compression_frequency=1,alpha_decrement_value=0.5"
@@ -77,6 +79,8 @@ SPEED = {
     "pruning and k-means": "compression_option=8,rank=16,pruning_fraction=0.5",
     "input-output": "compression_option=9,input_compression_factor=2,input_block_size=32,"
     "compress_output=True,output_compression_factor=2,output_block_size=16",
+    "block diagonal": "compression_option=10,block_compression_factor=4",
+    "mixed blocks": "compression_option=12,compression_factor=4,num_bases=4",
 }
 
 
@@ -126,9 +130,9 @@ def language_part(names: list[str]) -> None:
     rows = {}
     for name, option in chosen(OPTIONS, names).items():
         out = RESULTS / "language" / name.replace(" ", "-")
-        spec, resume = hparams_of("", option.hparams), (out / SETTINGS).exists()
+        resume = (out / SETTINGS).exists()
         of_option = replace(settings, factor_rate=option.factor_rate)
-        trained = language.train(corpus, spec, of_option, out, resume=resume)
+        trained = language.train(corpus, option.compression(), of_option, out, resume=resume)
         if trained.num_bytes is None:
             raise InputError(f"alpha of {name} is not 0 after {settings.max_steps:,} steps")
         rows[name] = Row(trained.test, trained.num_bytes, trained.model)

@@ -16,7 +16,14 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 def add_flag(parser: argparse.ArgumentParser, name: str, **options: object) -> None:
     """Adds ``--a_flag``, which ``--a-flag`` is too."""
-    parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", **options)
+    spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+    parser.add_argument(*spellings, **options)
+
+
+def add_directory(parser: argparse.ArgumentParser, name: str, use: str, default: str) -> None:
+    """Adds a flag that names a directory."""
+    add_flag(parser, name, type=_directory, default=Path(default),
+             help=f"directory {use} (default: {default})")  # fmt: skip
 
 
 def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str) -> None:
@@ -37,8 +44,7 @@ def add_data(parser: argparse.ArgumentParser, real: str, default: str | None) ->
     add_flag(parser, "data", choices=(real, "digits"), default=default,
              help=f"{TITLES[real]}, or {TITLES['digits']} "
              f"(default: {default or 'what is trained on'})")  # fmt: skip
-    add_flag(parser, "data_dir", type=Path, default=Path("data"),
-             help=f"directory with {TITLES[real]} (default: data)")  # fmt: skip
+    add_directory(parser, "data_dir", f"with {TITLES[real]}", "data")
 
 
 def add_compression(parser: argparse.ArgumentParser, defaults: Mapping[str, str]) -> None:
@@ -77,8 +83,7 @@ def add_training(
     add_flag(parser, "max_steps", type=int, help=f"steps to train for (default: {steps})")
     add_flag(parser, "batch_size", type=int, default=batch_size,
              help=f"images a step (default: {batch_size})")  # fmt: skip
-    add_flag(parser, "train_dir", type=Path, default=Path(train_dir),
-             help=f"directory for snapshots, log and plots (default: {train_dir})")  # fmt: skip
+    add_directory(parser, "train_dir", "for snapshots, log and plots", train_dir)
     add_flag(parser, "log_frequency", type=int, default=frequency,
              help=f"steps from one printed line to the next (default: {frequency})")  # fmt: skip
     add_continuation(parser)
@@ -119,6 +124,12 @@ def training_options(arguments: argparse.Namespace, max_steps: int) -> dict[str,
         "seed": arguments.seed,
         "gpu": arguments.gpu,
     }
+
+
+def _directory(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; wanted a directory, or . for this one")
+    return Path(text)
 
 
 def _truth(text: str) -> bool:

@@ -17,6 +17,7 @@ Split = tuple[chainer.datasets.TupleDataset, chainer.datasets.TupleDataset]
 _CIFAR_RECORD = 1 + 3 * 32 * 32
 _MOST_RECORDS, _MOST_IMAGES = 10_000, 60_000  # in a file of CIFAR-10, and of MNIST
 _NUM_CLASSES = 10
+_PIECE = 1 << 20  # bytes that are read at a time where they are of no use
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -79,10 +80,10 @@ def _cifar10(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _in_archive(archive: Path, names: list[str]) -> list[bytes]:
-    """Returns the contents of files in an archive, which is read once."""
+    """Returns the contents of files in an archive, which is read to its end for its checksum."""
     found = {}
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for member in tar:
                 if member.name in names and member.isfile():
                     if member.size > _MOST_RECORDS * _CIFAR_RECORD:
@@ -91,8 +92,8 @@ def _in_archive(archive: Path, names: list[str]) -> list[bytes]:
                             f"{_MOST_RECORDS:,} records of {_CIFAR_RECORD:,}"
                         )
                     found[member.name] = tar.extractfile(member).read()
-                if len(found) == len(names):
-                    break
+            while stream.read(_PIECE):
+                pass
     except _DAMAGED as error:
         raise InputError(
             f"{archive} is damaged ({error}); remove it, and get it again with "
@@ -110,6 +111,9 @@ def _mnist(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     labels = _read_idx(directory, f"{stem}-labels-idx1-ubyte", 1)
     if len(images) != len(labels):
         raise InputError(f"{directory}: {len(images)} images and {len(labels)} labels of MNIST")
+    if not len(images) or images.shape[1:] != (28, 28):
+        shape = " x ".join(map(str, images.shape))
+        raise InputError(f"{directory}: MNIST's {part} images are {shape}; wanted some of 28 x 28")
     return images[:, None].astype(np.float32) / 255.0 - 0.13, labels
 
 
@@ -122,12 +126,13 @@ def _read_idx(directory: Path, name: str, dimensions: int) -> np.ndarray:
     if path.is_file():
         data = _limited(path, most)
     elif packed.is_file():
+        path = packed
         try:
-            with gzip.open(packed) as file:
+            with gzip.open(path) as file:
                 data = file.read(most + 1)
         except _DAMAGED as error:
             raise InputError(
-                f"{packed} is damaged ({error}); remove it, and get it again with "
+                f"{path} is damaged ({error}); remove it, and get it again with "
                 "scripts/download_images.sh mnist"
             ) from None
     else:

@@ -21,7 +21,11 @@ from nncompress.runs.interruption import Interruption
 from nncompress.runs.plot_report import ThrottledPlotReport
 from nncompress.runs.run_log_report import RunLogReport
 from nncompress.runs.snapshot_period import SnapshotPeriod
-from nncompress.runs.trainer_snapshots import TrainerSnapshots, newest_trainer_snapshot
+from nncompress.runs.trainer_snapshots import (
+    TrainerSnapshots,
+    newest_trainer_snapshot,
+    remove_later,
+)
 from nncompress.runs.unwritten import Unwritten
 from nncompress.training.triggers import ReportTrigger, ThrottledTrigger, UpdateTrigger
 
@@ -185,6 +189,7 @@ def _begin_or_go_on(
             f"not {max_steps:,}"
         )
     restore(trainer, arrays, path)
+    remove_later(out, steps)  # they are damaged, and would keep new ones from being written
     print(f"Going on from step {steps:,}", flush=True)
 
 

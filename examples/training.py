@@ -1,5 +1,6 @@
 """The part that the image examples share: a classifier that is trained while it is compressed."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from nncompress.matrix import (
     ApplyCompression,
     CompressionHParams,
     CompressionOp,
+    UpdateOptions,
     compress_chain,
     finalize,
 )
@@ -77,7 +79,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     quiet: bool = False,
-) -> tuple[float, str | None]:
+) -> tuple[float, str]:
     """Trains a model while its matrices are compressed, and finalizes it if alpha reaches 0.
 
     Args:
@@ -103,8 +105,8 @@ def train(
         quiet: True to print and keep nothing on the way.
 
     Returns:
-        The accuracy on the test data, and the table of the compressed layers, or None if alpha is
-        not 0.
+        The accuracy on the test data, and the table of the compressed layers, or a line that says
+        why there is none.
 
     Raises:
         InputError: As ``running.run`` and ``compress_chain`` say.
@@ -115,32 +117,23 @@ def train(
         )
     if not 0 <= seed < 1 << 32:
         raise InputError(f"the seed is {seed}; wanted 0 to {(1 << 32) - 1:,}")
-    optimization = optimization or Optimization()
     np.random.seed(seed)
     machine = Machine(gpu)
     machine.use()
     model = make_model()
-    decayed = [(model[name].W, rate) for name, rate in optimization.weight_decay.items()]
-    applied = compress_chain(model, hparams, match)
-    classifier = chainer.links.Classifier(model)
-    classifier.to_device(machine.device)
+    batches = Batches(datasets[0], batch_size, seed, distort)
+    trainer, applied, averages = _trainer(
+        model, hparams, match, optimization or Optimization(), batches, machine.device, max_steps,
+        out,
+    )  # fmt: skip
     if log_device_placement:
         for path, parameter in model.namedparams():
             print(f"{path.lstrip('/')}: {parameter.device}")
-    optimizer = optimization.make_optimizer().setup(classifier)
-    for parameter, rate in decayed:
-        if parameter.update_rule is not None:  # input-output compression does without the matrix
-            parameter.update_rule.add_hook(chainer.optimizer_hooks.WeightDecay(rate))
-    batches = Batches(datasets[0], batch_size, seed, distort)
-    updater = chainer.training.updaters.StandardUpdater(
-        batches, optimizer, converter=to_device, device=machine.device
-    )
-    trainer = chainer.training.Trainer(updater, StopTrigger(max_steps), out=str(out))
-    averages = _extend(trainer, model, applied, optimization, len(datasets[0]))
     if validate and not quiet:
         test = chainer.iterators.SerialIterator(
             datasets[1], batch_size, repeat=False, shuffle=False
         )
+        classifier = trainer.updater.get_optimizer("main").target
         evaluator = extensions.Evaluator(test, classifier, device=machine.device)
         trainer.extend(evaluator, trigger=(1, "epoch"))
     if quiet:
@@ -149,6 +142,7 @@ def train(
         reports = Reports(_PRINTED, _PLOTS, log_frequency, batch_size)
         noted = {
             **(settings or {}),
+            "training_data": _identity(datasets[0]),
             "compression_hparams": changed_values(hparams),
             "batch_size": batch_size,
             "seed": seed,
@@ -156,12 +150,63 @@ def train(
         run(trainer, max_steps, noted, reports, period, resume)
     if averages is not None:
         averages.copy_to_model()
-    table = None
-    if applied.get_compression_ops() and applied.alpha == 0:
-        table = finalize(model)
-        with atomic_path(out / FINAL) as temporary:
-            chainer.serializers.save_npz(str(temporary), model, compression=False)
-    return accuracy(model, datasets[1], machine.device), table
+    outcome = _finalized(model, applied, max_steps, out)
+    return accuracy(model, datasets[1], machine.device), outcome
+
+
+def _trainer(
+    model: chainer.Chain,
+    hparams: CompressionHParams,
+    match: str,
+    optimization: Optimization,
+    batches: Batches,
+    device: chainer.backend.Device,
+    max_steps: int,
+    out: Path,
+) -> tuple[chainer.training.Trainer, ApplyCompression, MovingAverages | None]:
+    """Returns the trainer of a model, which is compressed, in a classifier and on the device.
+
+    Returns:
+        The trainer, what compresses the model, and its moving averages if there are any.
+    """
+    decayed = [(model[name].W, rate) for name, rate in optimization.weight_decay.items()]
+    applied = compress_chain(model, hparams, match)
+    classifier = chainer.links.Classifier(model)
+    classifier.to_device(device)
+    optimizer = optimization.make_optimizer().setup(classifier)
+    for parameter, rate in decayed:
+        if parameter.update_rule is not None:  # input-output compression does without the matrix
+            parameter.update_rule.add_hook(chainer.optimizer_hooks.WeightDecay(rate))
+    updater = chainer.training.updaters.StandardUpdater(
+        batches, optimizer, converter=to_device, device=device
+    )
+    trainer = chainer.training.Trainer(updater, StopTrigger(max_steps), out=str(out))
+    return trainer, applied, _extend(trainer, model, applied, optimization)
+
+
+def _finalized(model: chainer.Chain, applied: ApplyCompression, max_steps: int, out: Path) -> str:
+    """Finalizes and saves a model if alpha is 0; returns what became of it, as ``train`` does."""
+    if not applied.get_compression_ops():
+        return "Nothing is compressed, as compression_option is 0"
+    if applied.alpha > 0:
+        return (
+            f"Alpha is {applied.alpha:g} after step {max_steps:,}, so the matrices are still "
+            f"there and no {FINAL} is written; where its ramp goes on, --resume and more "
+            "--max_steps do too"
+        )
+    outcome = str(finalize(model))
+    with atomic_path(out / FINAL) as temporary:
+        chainer.serializers.save_npz(str(temporary), model, compression=False)
+    return outcome
+
+
+def _identity(dataset: chainer.datasets.TupleDataset) -> str:
+    """Returns what tells a dataset from others, so that a run does not go on with another."""
+    digest = hashlib.sha256()
+    for start in range(0, len(dataset), 1_000):
+        for array in chainer.dataset.concat_examples(dataset[start : start + 1_000]):
+            digest.update(np.ascontiguousarray(array))
+    return f"{len(dataset):,} images, SHA-256 {digest.hexdigest()}"
 
 
 def changed_values(hparams: CompressionHParams) -> dict[str, Value]:
@@ -175,7 +220,6 @@ def _extend(
     model: chainer.Chain,
     applied: ApplyCompression,
     optimization: Optimization,
-    num_images: int,
 ) -> MovingAverages | None:
     """Adds what training consists of beside the optimizer's steps; returns the averages."""
     update = update_of(applied)
@@ -187,7 +231,8 @@ def _extend(
         trainer.extend(averages)
     if optimization.rate_decay is not None:
         factor, epochs = optimization.rate_decay
-        steps = max(1, int(num_images / trainer.updater.get_iterator("main").batch_size * epochs))
+        batches = trainer.updater.get_iterator("main")
+        steps = max(1, int(batches.num_rows / batches.batch_size * epochs))
         shift = extensions.ExponentialShift("lr", factor)
         trainer.extend(shift, trigger=(steps, "iteration"))
     return averages
@@ -196,7 +241,7 @@ def _extend(
 def update_of(applied: ApplyCompression) -> Callable[[chainer.training.Trainer], None]:
     """Returns the extension that updates compression, whichever ``update_option`` there is."""
     update = applied.all_update_op()
-    if applied.get_operator_hparam("update_option") == 0:
+    if applied.get_operator_hparam("update_option") == UpdateOptions.TF_UPDATE:
         return update
 
     @chainer.training.make_extension(

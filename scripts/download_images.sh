@@ -26,7 +26,7 @@ mnist)
     ;;
 esac
 directory=${2:-data}
-mkdir -p "$directory"
+mkdir -p "$directory" || exit 2  # mkdir has said why
 while read -r file bytes sum; do
     [ -n "$file" ] || continue
     if [ -e "$directory/$file" ]; then

@@ -4,16 +4,22 @@
 import argparse
 import sys
 import time
+import warnings
 from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
 from cifar10 import cifar10_compression as network
 from cifar10.cifar10_input import evaluation_data
 from cifar10.evaluation_log import EvaluationLog
-from command_line import add_boolean, add_data, add_flag, add_gpu, hparams_of
+from command_line import add_boolean, add_data, add_directory, add_flag, add_gpu, hparams_of
 from running import read_settings
 from training import FINAL, accuracy, load_snapshot
 
@@ -26,15 +32,19 @@ from nncompress.runs.trainer_snapshots import read_trainer_snapshot, trainer_sna
 
 # The original's names of the parts of the data.
 _PARTS = {"test": "test", "train_eval": "train"}
+_LONGEST_INTERVAL = 365 * 86_400
 
 
 def main(argv: list[str] | None = None) -> float | None:
     """Runs the command and returns the last accuracy."""
     arguments = _parser().parse_args(argv)
-    if arguments.eval_interval_secs < 0:
+    if not 0 <= arguments.eval_interval_secs <= _LONGEST_INTERVAL:
         raise InputError(
-            f"--eval_interval_secs is {arguments.eval_interval_secs:g}; wanted 0 or more"
+            f"--eval_interval_secs is {arguments.eval_interval_secs:g}; wanted 0 to "
+            f"{_LONGEST_INTERVAL:,}"
         )
+    if arguments.global_step is not None and arguments.global_step < 0:
+        raise InputError(f"--global_step is {arguments.global_step}; wanted 0 or more")
     evaluation = Evaluation(arguments)
     if arguments.run_once:
         return evaluation.newest()
@@ -75,17 +85,24 @@ class Evaluation:
         return self._evaluate(models[-1])
 
     def all_new(self) -> None:
-        """Evaluates the models that have not been, the oldest first."""
+        """Evaluates the models that have not been, the oldest first.
+
+        A warning names those that are damaged, which are passed over.
+        """
         for path in self._models():
+            self._open()
             try:
                 version = path, path.stat().st_mtime_ns
                 if version not in self._seen:
                     self._evaluate(path)
                     self._seen.add(version)
-            except (FileNotFoundError, InputError):
-                if path.exists():
+            except (FileNotFoundError, InputError) as error:
+                if not path.exists():
+                    continue  # training keeps the newest alone
+                if not isinstance(error, InputError):
                     raise
-                # Training keeps the newest alone.
+                self._seen.add(version)
+                warnings.warn(f"{error}; it is passed over", stacklevel=2)
 
     def _models(self) -> list[Path]:
         """Returns the snapshots, the oldest first, and the finalized model in its place."""
@@ -111,8 +128,7 @@ class Evaluation:
             step = load_snapshot(read_trainer_snapshot(path), path, model)
         model.to_device(self._machine.device)
         share = accuracy(model, self._dataset, self._machine.device)
-        given = self._arguments.global_step
-        step = given if given is not None and given > 0 else step
+        step = self._arguments.global_step or step
         part, number = self._arguments.eval_data, len(self._dataset)
         now = datetime.now()
         print(
@@ -169,11 +185,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: python examples/cifar10/cifar10_eval.py --run_once",
     )
-    add_flag(parser, "checkpoint_dir", type=Path, default=Path("result/cifar10_train"),
-             help="directory that is trained in (default: result/cifar10_train)")  # fmt: skip
-    add_flag(parser, "eval_dir", type=Path, default=Path("result/cifar10_eval"),
-             help="directory for the log of evaluations and its picture "
-             "(default: result/cifar10_eval)")  # fmt: skip
+    add_directory(parser, "checkpoint_dir", "that is trained in", "result/cifar10_train")
+    add_directory(
+        parser, "eval_dir", "for the log of evaluations and its picture", "result/cifar10_eval"
+    )
     add_flag(parser, "compression_hparams",
              help="those of training, which are taken where nothing is said")  # fmt: skip
     add_data(parser, "cifar10", None)

@@ -8,6 +8,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
 from cifar10 import cifar10_compression as network
 from cifar10.cifar10_input import evaluation_data, training_data
 from command_line import (
@@ -46,13 +51,13 @@ def main(argv: list[str] | None = None) -> float:
         flush=True,
     )
     hparams = hparams_of(network.DEFAULT_HPARAMS[data], arguments.compression_hparams)
-    accuracy, table = train(
+    accuracy, outcome = train(
         lambda: network.network_for(image), (dataset, test), hparams, network.MATCH,
         optimization=network.OPTIMIZATION, distort=distort, validate=False,
         settings={"data": data}, log_device_placement=arguments.log_device_placement,
         **training_options(arguments, MAX_STEPS[data]),
     )  # fmt: skip
-    print(table or "Alpha is not 0: the matrices are still there")
+    print(outcome)
     print(f"Accuracy on the {len(test):,} test images: {accuracy:.4f}")
     return accuracy
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from nncompress.errors import InputError
-from nncompress.formats.files import atomic_paths
+from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.strict_json import strict_json
 
 LOG, PICTURE = "evaluations.json", "evaluations.png"
@@ -22,12 +22,15 @@ class EvaluationLog:
 
     Raises:
         InputError: What is there is not such a log.
+        OutputError: Nothing can be written there.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._entries: list[dict[str, object]] = []
         path = directory / LOG
+        for output in (path, directory / PICTURE):
+            check_output(output)
         if not path.exists():
             return
         try:

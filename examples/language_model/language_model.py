@@ -3,6 +3,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from command_line import add_continuation, add_flag, add_gpu, hparams_of
 from running import SETTINGS
 
 from language_model.comparing import Point, draw, table
-from language_model.options import DEFAULT_HPARAMS, OPTIONS
+from language_model.options import DEFAULT_HPARAMS, OPTIONS, UNCOMPRESSED
 from language_model.text import Corpus, read_corpus
 from language_model.training import Settings, train, uncompressed_bytes
 from nncompress.cli import errors
@@ -40,17 +41,19 @@ def main(argv: list[str] | None = None) -> list[Point]:
     print(f"Words: {corpus}")
     settings = Settings(**{name: getattr(arguments, name) for name in _SETTINGS})
     if arguments.factor_rate is not None:
-        if arguments.compare:
+        if arguments.compare is not None:
             raise InputError("--factor_rate with --compare, where each option has its own")
         settings = replace(settings, factor_rate=arguments.factor_rate)
-    if not arguments.compare:
+    if arguments.compare is None:
         spec = hparams_of(DEFAULT_HPARAMS, arguments.compression_hparams)
-        return [_run(arguments, corpus, settings, spec)]
+        return [_run(arguments, corpus, settings, {arguments.match: spec})]
     points = []
     for name, option in OPTIONS.items():
-        print(f"\n{name}: {option.hparams}")
+        if arguments.compare and name not in {*arguments.compare, UNCOMPRESSED}:
+            continue
+        print(f"\n{name}: {option}")
         of_option = replace(settings, factor_rate=option.factor_rate)
-        points.append(_run(arguments, corpus, of_option, hparams_of("", option.hparams), name))
+        points.append(_run(arguments, corpus, of_option, option.compression(), name))
     print(f"\n{table(points)}")
     draw(arguments.train_dir / TRADE, points)
     return points
@@ -66,9 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     add_flag(what, "compression_hparams", default="",
              help=f"changes to the defaults, {DEFAULT_HPARAMS}; compression_option=0 compresses "
              "nothing")  # fmt: skip
-    add_flag(what, "compare", action="store_true",
-             help="train a model for each option, each in a directory of its own, and draw "
-             "perplexity against bytes")  # fmt: skip
+    add_flag(what, "compare", nargs="*", choices=[*OPTIONS], metavar="OPTION",
+             help="train a model for each option that is named (all, if none is), each in a "
+             "directory of its own, and draw perplexity against bytes; the options are "
+             f"{', '.join(OPTIONS)}")  # fmt: skip
     add_flag(parser, "match", default="*",
              help="pattern of the layers to compress (default: *, all)")  # fmt: skip
     for name, meaning in _SETTINGS.items():
@@ -90,7 +94,7 @@ def _run(
     arguments: argparse.Namespace,
     corpus: Corpus,
     settings: Settings,
-    hparams: CompressionHParams,
+    compression: Mapping[str, CompressionHParams],
     option: str | None = None,
 ) -> Point:
     """Trains a model, and prints what became of it.
@@ -99,12 +103,12 @@ def _run(
         arguments: The command's.
         corpus: The text.
         settings: The run's settings.
-        hparams: The compression's hyperparameters.
+        compression: Hyperparameters by the pattern of the layers that they are for.
         option: The option's name, if several are compared.
     """
     out = arguments.train_dir / option.replace(" ", "-") if option else arguments.train_dir
     trained = train(
-        corpus, hparams, settings, out, match=arguments.match,
+        corpus, compression, settings, out,
         period=arguments.save_every, gpu=arguments.gpu,
         resume=arguments.resume and (option is None or (out / SETTINGS).exists()),
     )  # fmt: skip

@@ -1,6 +1,13 @@
 """Settings of each option under which the language model becomes four times smaller."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from command_line import hparams_of
+
+from nncompress.matrix import CompressionHParams
+
+UNCOMPRESSED = "uncompressed"
 
 
 @dataclass(frozen=True)
@@ -9,30 +16,73 @@ class Option:
 
     Attributes:
         hparams: Hyperparameters.
+        parts: What differs, by the pattern of the layers that it is for; layers that no pattern
+            matches stay as they are.
         factor_rate: See ``training.Settings``.
     """
 
     hparams: str
+    parts: Mapping[str, str] = field(default_factory=lambda: {"*": ""})
     factor_rate: float = 1.0
 
+    def compression(self) -> dict[str, CompressionHParams]:
+        """Returns the hyperparameters of each part."""
+        return {match: hparams_of(self.hparams, changes) for match, changes in self.parts.items()}
 
-# Factors that are trained take the matrix's place early, and have most of the steps to themselves.
-_RAMP = "begin_compression_step=300,compression_frequency=4,alpha_decrement_value=0.02"
-# What hardly changes once it is there does better by a matrix that is trained.
-_LATE_RAMP = "begin_compression_step=1400,compression_frequency=4,alpha_decrement_value=0.02"
-DEFAULT_HPARAMS = f"name=language_model,{_RAMP},compression_option=1,rank=450"
+
+def _ramp(begin: int) -> str:
+    """Returns the hyperparameters of 200 steps in which alpha falls to 0."""
+    return f"begin_compression_step={begin},compression_frequency=4,alpha_decrement_value=0.02"
+
+
+_TABLE, _UPWARD, _LATERAL = "embed", "layers/*/upward", "layers/*/lateral"
+_LSTM = "layers/*"
+# Factors that can learn all that they stand for take the matrix's place early, and have most of
+# the steps to themselves. Where codes are found once, the matrix is trained well before.
+DEFAULT_HPARAMS = f"name=language_model,{_ramp(800)},compression_option=1,rank=450"
 OPTIONS = {
-    "uncompressed": Option("compression_option=0"),
-    "low rank": Option(f"compression_option=1,rank=450,{_RAMP}"),
-    "simhash": Option(f"compression_option=2,rank=1,{_LATE_RAMP}"),
-    "dictionary learning": Option(f"compression_option=3,rank=960,{_RAMP}"),
-    "k-means": Option(f"compression_option=4,rank=128,{_LATE_RAMP}", 0.05),
-    "compositional codes": Option(f"compression_option=5,rank=415,num_codewords=4,{_RAMP}", 0.3),
-    "pruning and k-means": Option(
-        "compression_option=8,rank=256,target_sparsity=0.5,begin_pruning_step=600,"
-        "pruning_frequency=10,sparsity_function_begin_step=600,sparsity_function_end_step=1200,"
-        f"{_LATE_RAMP}",
-        0.05,
+    UNCOMPRESSED: Option("compression_option=0"),
+    "low rank": Option(
+        f"compression_option=1,{_ramp(800)}", {_TABLE: "rank=437", _LSTM: "rank=480"}
     ),
-    "input-output": Option("compression_option=9,input_compression_factor=4,input_block_size=32"),
+    # Its scales are small, and all that is trained: the LSTM learns to live with the table's
+    # errors before it is compressed itself.
+    "simhash": Option(
+        "compression_option=2",
+        {_TABLE: f"rank=1,{_ramp(1100)}", _LSTM: f"rank=2,{_ramp(1700)}"},
+        factor_rate=0.001,
+    ),
+    "dictionary learning": Option(
+        f"compression_option=3,{_ramp(800)}",
+        {_TABLE: "rank=1100", _LSTM: "rank=680"},
+        factor_rate=0.4,
+    ),
+    "k-means": Option(f"compression_option=4,rank=128,{_ramp(1600)}", factor_rate=0.05),
+    "compositional codes": Option(
+        f"compression_option=5,num_codewords=4,{_ramp(800)}",
+        {_TABLE: "num_codebooks=160", _LSTM: "num_codebooks=60"},
+        factor_rate=0.1,
+    ),
+    "pruning and k-means": Option(
+        "compression_option=8,rank=256,target_sparsity=0.3,begin_pruning_step=600,"
+        "pruning_frequency=10,sparsity_function_begin_step=600,sparsity_function_end_step=1200,"
+        f"{_ramp(1600)}",
+        factor_rate=0.05,
+    ),
+    "input-output": Option(
+        "compression_option=9",
+        {
+            _TABLE: "input_compression_factor=4,input_block_size=192",
+            _LSTM: "input_compression_factor=6,input_block_size=96",
+        },
+    ),
+    # A word has an eighth of a vector's dimensions, and an eighth of the units tell its logit. The
+    # matrix between them stays whole: by it a word reaches all units.
+    "block diagonal": Option(
+        "compression_option=10,block_compression_factor=8", {_TABLE: "", _LATERAL: ""}
+    ),
+    "mixed blocks": Option(
+        "compression_option=12,compression_factor=4",
+        {_TABLE: "", _UPWARD: "", _LATERAL: "compression_factor=6"},
+    ),
 }

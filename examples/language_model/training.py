@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
 from nncompress.machine import Machine
-from nncompress.matrix import CompressionHParams, CompressionOp, compress_chain, finalize
+from nncompress.matrix import (
+    ApplyCompression,
+    CompressionHParams,
+    CompressionOp,
+    compress_chain,
+    finalize,
+)
 from nncompress.runs.snapshot_period import SnapshotPeriod
 from nncompress.training.triggers import StopTrigger
 
@@ -49,11 +56,11 @@ class Settings:
     """
 
     max_steps: int = 2_000
-    streams: int = 32
+    streams: int = 20
     window: int = 35
-    width: int = 128
+    width: int = 192
     layers: int = 1
-    dropout: float = 0.3
+    dropout: float = 0.2
     rate: float = 5e-3
     factor_rate: float = 1.0
     seed: int = 0
@@ -134,6 +141,9 @@ class _Updater(chainer.training.updaters.StandardUpdater):
         loss.backward()
         loss.unchain_backward()
         self.get_optimizer("main").update()
+        for factor in self._factors:
+            if factor.grad is None:  # Adam's first steps are short only from its own step 1 on
+                factor.update_rule.t = 0
         if batches.is_new_epoch:
             model.reset_state()
 
@@ -151,11 +161,10 @@ class _Updater(chainer.training.updaters.StandardUpdater):
 
 def train(
     corpus: Corpus,
-    hparams: CompressionHParams,
+    compression: Mapping[str, CompressionHParams],
     settings: Settings,
     out: Path,
     *,
-    match: str = "*",
     period: SnapshotPeriod = DEFAULT_PERIOD,
     resume: bool = False,
     gpu: int = -1,
@@ -165,11 +174,11 @@ def train(
 
     Args:
         corpus: The text.
-        hparams: The compression's hyperparameters; option 0 leaves the model as it is.
+        compression: Hyperparameters by the pattern of the layers that they are for; option 0
+            leaves these as they are.
         settings: The run's settings.
         out: Directory for snapshots, log and plots, and if alpha is 0 in the end for
             ``final.npz``: the factors alone.
-        match: Pattern of the names of the layers to compress.
         period: The time or the steps between two snapshots.
         resume: True to go on from the newest snapshot in ``out``.
         gpu: Number of the GPU, -1 for the CPU.
@@ -181,30 +190,34 @@ def train(
     machine = Machine(gpu)
     machine.use()
     model = settings.model(len(corpus.vocabulary))
-    applied = compress_chain(model, hparams, match)
+    applied = [compress_chain(model, spec, match) for match, spec in compression.items()]
+    ops = [op for each in applied for op in each.get_compression_ops()]
     model.list_once()
     model.to_device(machine.device)
     factors = [
         parameter
-        for op in applied.get_compression_ops() if isinstance(op, CompressionOp)
+        for op in ops if isinstance(op, CompressionOp)
         for parameter in op.factors.params()
     ]  # fmt: skip
     trainer = _trainer(model, corpus, settings, factors, out)
-    trainer.extend(update_of(applied))
+    for each in applied:
+        trainer.extend(update_of(each))
+    trainer.extend(_alpha_of(applied))
     (out / FINAL).unlink(missing_ok=True)  # an older one would be taken for this run's
     if quiet:
         trainer.run(show_loop_exception_msg=False)
     else:
         noted = asdict(settings) | {
-            "compression": applied.get_spec().values(), "match": match, "text": _digest(corpus)
-        }  # fmt: skip
+            "compression": {match: spec.values() for match, spec in compression.items()},
+            "text": _digest(corpus),
+        }
         every = min(_REPORT_EVERY, settings.max_steps)
         trainer.extend(_measuring(model, corpus), trigger=(every, "iteration"))
         reports = Reports(_PRINTED, _PLOTS, every, settings.streams * settings.window)
         run(trainer, settings.max_steps, noted, reports, period, resume)
     table, num_bytes = None, None
-    if applied.alpha == 0:
-        table = finalize(model) if applied.get_compression_ops() else None
+    if all(op.alpha == 0 for op in ops):
+        table = finalize(model) if ops else None
         with atomic_path(out / FINAL) as path:
             chainer.serializers.save_npz(str(path), model, compression=False)
         num_bytes = (out / FINAL).stat().st_size
@@ -241,6 +254,18 @@ def _trainer(
     batches = chainer.iterators.SerialIterator(read, 1, shuffle=False)
     updater = _Updater(batches, optimizer, model.device, settings, factors)
     return chainer.training.Trainer(updater, StopTrigger(settings.max_steps), out=str(out))
+
+
+def _alpha_of(applied: Sequence[ApplyCompression]) -> chainer.training.Extension:
+    """Returns the extension that reports the largest alpha, where each has reported its own."""
+
+    @chainer.training.make_extension(
+        trigger=(1, "iteration"), default_name="alpha", priority=chainer.training.PRIORITY_EDITOR
+    )
+    def report(_: chainer.training.Trainer) -> None:
+        chainer.report({"alpha": max(each.alpha for each in applied)})
+
+    return report
 
 
 def _measuring(model: LanguageModel, corpus: Corpus) -> chainer.training.Extension:

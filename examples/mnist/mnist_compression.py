@@ -11,6 +11,11 @@ from typing import ClassVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
 from command_line import (
     add_boolean,
     add_compression,
@@ -102,12 +107,12 @@ def main(argv: list[str] | None = None) -> float:
     network = LeNet5 if arguments.use_lennet else Perceptron
     print(f"Training on {TITLES[data]}: {len(datasets[0]):,} images, {size} x {size}", flush=True)
     hparams = hparams_of(DEFAULT_HPARAMS[data], arguments.compression_hparams)
-    accuracy, table = train(
+    accuracy, outcome = train(
         lambda: network(size), datasets, hparams, network.match,
         settings={"data": data, "use_lennet": arguments.use_lennet},
         **training_options(arguments, MAX_STEPS[data]),
     )  # fmt: skip
-    print(table or "Alpha is not 0: the matrices are still there")
+    print(outcome)
     print(f"Accuracy on the {len(datasets[1]):,} test images: {accuracy:.4f}")
     return accuracy
 

@@ -51,16 +51,30 @@ class _GatherRows(chainer.FunctionNode):
     def backward(
         self, indexes: tuple[int], grad_outputs: tuple[chainer.Variable]
     ) -> tuple[chainer.Variable]:
-        (num_rows, dim), dtype = self._table
-        gradients = grad_outputs[0].array.reshape(-1, dim)
-        total = sum_by_number(self._numbers.reshape(-1), gradients, num_rows)
-        return (chainer.as_variable(total.astype(dtype, copy=False)),)
+        return _SumByNumber(self._numbers, *self._table).apply(grad_outputs)
+
+
+class _SumByNumber(chainer.FunctionNode):
+    """The reverse of ``_GatherRows``, which adds rows up in a table of a shape and type."""
+
+    def __init__(self, numbers: np.ndarray, shape: tuple[int, int], dtype: np.dtype) -> None:
+        super().__init__()
+        self._numbers, self._shape, self._dtype = numbers, shape, dtype
+
+    def forward(self, inputs: tuple[np.ndarray]) -> tuple[np.ndarray]:
+        num_rows, dim = self._shape
+        rows = inputs[0].reshape(self._numbers.size, dim)
+        total = sum_by_number(self._numbers.reshape(-1), rows, num_rows)
+        return (total.astype(self._dtype, copy=False),)
+
+    def backward(
+        self, indexes: tuple[int], grad_outputs: tuple[chainer.Variable]
+    ) -> tuple[chainer.Variable]:
+        return (gather_rows(grad_outputs[0], self._numbers),)
 
 
 def gather_rows(table: chainer.Variable, numbers: np.ndarray) -> chainer.Variable:
     """Returns rows of a matrix.
-
-    The gradient is not differentiable itself.
 
     Args:
         table: The matrix, ``(n, D)``, float32 or float64.
@@ -82,15 +96,34 @@ class _SpreadColumns(chainer.FunctionNode):
     def forward(self, inputs: tuple[np.ndarray]) -> tuple[np.ndarray]:
         (values,) = inputs
         xp = chainer.backend.get_array_module(values)
-        self._place = xp.arange(len(values))[:, None], self._columns
         total = xp.zeros((len(values), self._width), dtype=values.dtype)
-        total[self._place] = values
+        total[xp.arange(len(values))[:, None], self._columns] = values
         return (total,)
 
     def backward(
         self, indexes: tuple[int], grad_outputs: tuple[chainer.Variable]
     ) -> tuple[chainer.Variable]:
-        return (chainer.as_variable(grad_outputs[0].array[self._place]),)
+        return _ChooseColumns(self._columns, self._width).apply(grad_outputs)
+
+
+class _ChooseColumns(chainer.FunctionNode):
+    """The reverse of ``_SpreadColumns``, which returns the values of columns."""
+
+    def __init__(self, columns: np.ndarray, width: int) -> None:
+        super().__init__()
+        self._columns, self._width = columns, width
+
+    def forward(self, inputs: tuple[np.ndarray]) -> tuple[np.ndarray]:
+        (rows,) = inputs
+        xp = chainer.backend.get_array_module(rows)
+        values = rows[xp.arange(len(rows))[:, None], self._columns]
+        # As parameters lie in memory, whatever the order of the columns.
+        return (xp.ascontiguousarray(values),)
+
+    def backward(
+        self, indexes: tuple[int], grad_outputs: tuple[chainer.Variable]
+    ) -> tuple[chainer.Variable]:
+        return (spread_columns(grad_outputs[0], self._columns, self._width),)
 
 
 def spread_columns(values: chainer.Variable, columns: np.ndarray, width: int) -> chainer.Variable:

@@ -16,10 +16,12 @@ numba.config.CACHE_DIR = cache.DIRECTORY
 try:
     from nncompress.cpu import (
         beam,
+        block_rows,
         chosen_rows,
         icm,
         level_counts,
         lookup,
+        projected_signs,
         pursuit,
         rans,
         run,
@@ -35,10 +37,12 @@ finally:
 __all__ = [
     "announce_compilation",
     "beam",
+    "block_rows",
     "chosen_rows",
     "icm",
     "level_counts",
     "lookup",
+    "projected_signs",
     "pursuit",
     "rans",
     "run",

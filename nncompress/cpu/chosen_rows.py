@@ -2,7 +2,9 @@
 
 Row i of such a matrix ``(m, n)`` is ``sum over j of values[i, j] * table[units[i, j]]``. Without
 values they are all 1. Its units are packed as codes: ``units[i, j]`` is ``j * step`` and the
-integer j of row i; with a step, each j has rows of the table to itself.
+integer j of row i; with a step, each j has rows of the table to itself. Kernels have codes as a
+tuple: the packed codes, uint8 ``(m, row_bytes)``; the bits of a code; the step; and s, the number
+of units in a row.
 """
 
 import numpy as np
@@ -30,8 +32,9 @@ def _room(count):
 
 
 @njit(**INLINE)
-def _read_units(packed, row, bits, step, units, count):
+def _read_units(codes, row, units):
     """Unpacks the units of a row; see ``_room``."""
+    packed, bits, step, count = codes
     row_bytes = packed.shape[1]
     begin = row * row_bytes
     read_numbers(_address(packed) + begin, packed.size - begin, bits, 0, _address(units), count)
@@ -50,29 +53,24 @@ def _add_up(total, start, rows, units, values, place, sizes):
 
 
 @njit(**JIT)
-def look_up(
-    thread, threads, barrier, packed, bits, step, count, values, table, ids, rows
-):  # fmt: skip
+def look_up(thread, threads, barrier, codes, values, table, ids, rows):
     """Adds up some rows of the matrix.
 
     Args:
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: Not used: rows do not depend on each other.
-        packed: Codes, uint8 ``(m, row_bytes)``.
-        bits: Bits of a code.
-        step: What a unit's place in its row adds to it.
-        count: Units in a row.
+        codes: The packed codes, their bits, the step and s.
         values: float32 ``(m, s)``, or None.
         table: float32 ``(k, n)``.
         ids: Numbers of rows, int64, from 0 to m - 1.
         rows: float32 ``(len(ids), n)``, overwritten.
     """
-    dim = table.shape[1]
+    dim, count = table.shape[1], codes[3]
     units, start = _room(count), np.zeros(dim, np.float32)
     sizes = np.int64(count), np.int64(dim), np.int64(dim)
     for i in range(thread * ids.size // threads, (thread + 1) * ids.size // threads):
-        _read_units(packed, ids[i], bits, step, units, count)
+        _read_units(codes, ids[i], units)
         _add_up(
             _address(rows) + 4 * dim * i, _address(start), _address(table), _address(units),
             values, ids[i] * count, sizes,
@@ -80,25 +78,20 @@ def look_up(
 
 
 @njit(**JIT)
-def multiply(
-    thread, threads, barrier, packed, bits, step, count, values, products, bias, out
-):  # fmt: skip
+def multiply(thread, threads, barrier, codes, values, products, bias, out):
     """Multiplies by the matrix, of which the table has been multiplied already.
 
     Args:
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: Not used: rows of the matrix do not depend on each other.
-        packed: Codes, uint8 ``(m, row_bytes)``.
-        bits: Bits of a code.
-        step: What a unit's place in its row adds to it.
-        count: Units in a row.
+        codes: The packed codes, their bits, the step and s.
         values: float32 ``(m, s)``, or None.
         products: The table times what is multiplied, float32 ``(k, N)``.
         bias: float32 ``(m,)``, added to each row of the result.
         out: float32 ``(N, m)``, overwritten.
     """
-    num_rows, num_columns = packed.shape[0], products.shape[1]
+    num_rows, num_columns, count = out.shape[1], products.shape[1], codes[3]
     begin, end = thread * num_rows // threads, (thread + 1) * num_rows // threads
     units, start = _room(count), np.zeros(_STRIP, np.float32)
     tile = np.empty((_TILE_ROWS, _STRIP), np.float32)
@@ -111,7 +104,7 @@ def multiply(
             height = min(_TILE_ROWS, end - first)
             for i in range(height):
                 row = first + i
-                _read_units(packed, row, bits, step, units, count)
+                _read_units(codes, row, units)
                 _add_up(
                     _address(tile) + 4 * _STRIP * i, _address(start), _address(strip),
                     _address(units), values, row * count, sizes,
@@ -119,6 +112,16 @@ def multiply(
             for i in range(width):
                 for j in range(height):
                     out[column + i, first + j] = tile[j, i] + bias[first + j]
+
+
+@njit(**INLINE)
+def _term(products, units, number, values, place, j):
+    """Returns what unit j adds to a sum, times its value if there are any (from a place on)."""
+    nothing = np.float32(0)
+    product = load(nothing, products, np.int64(load(number, units, j)))
+    if values is None:
+        return product
+    return load(nothing, _address(values) + 4 * place, j) * product
 
 
 @njit(**JIT)
@@ -136,76 +139,55 @@ def multiply_vector(thread, threads, barrier, units, values, products, bias, out
         out: float32 ``(m,)``, overwritten.
     """
     num_rows, count = units.shape
-    nothing, number = np.float32(0), units.dtype.type(0)
+    number = units.dtype.type(0)
     product, whole = _address(products), count // 4 * 4
     for row in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
-        own = _address(units) + units.itemsize * count * row
-        one = two = three = four = nothing
+        place = row * count
+        own = _address(units) + units.itemsize * place
+        one = two = three = four = np.float32(0)
         # By hand: compilers gather these numbers with instructions that take longer.
-        if values is None:
-            for j in range(0, whole, 4):
-                one += load(nothing, product, np.int64(load(number, own, j)))
-                two += load(nothing, product, np.int64(load(number, own, j + 1)))
-                three += load(nothing, product, np.int64(load(number, own, j + 2)))
-                four += load(nothing, product, np.int64(load(number, own, j + 3)))
-            for j in range(whole, count):
-                one += load(nothing, product, np.int64(load(number, own, j)))
-        else:
-            value = _address(values) + 4 * count * row
-            for j in range(0, whole, 4):
-                one += load(nothing, value, j) * load(
-                    nothing, product, np.int64(load(number, own, j))
-                )
-                two += load(nothing, value, j + 1) * load(
-                    nothing, product, np.int64(load(number, own, j + 1))
-                )
-                three += load(nothing, value, j + 2) * load(
-                    nothing, product, np.int64(load(number, own, j + 2))
-                )
-                four += load(nothing, value, j + 3) * load(
-                    nothing, product, np.int64(load(number, own, j + 3))
-                )
-            for j in range(whole, count):
-                one += load(nothing, value, j) * load(
-                    nothing, product, np.int64(load(number, own, j))
-                )
+        for j in range(0, whole, 4):
+            one += _term(product, own, number, values, place, j)
+            two += _term(product, own, number, values, place, j + 1)
+            three += _term(product, own, number, values, place, j + 2)
+            four += _term(product, own, number, values, place, j + 3)
+        for j in range(whole, count):
+            one += _term(product, own, number, values, place, j)
         out[row] = (one + two) + (three + four) + bias[row]
 
 
 @njit(**JIT)
-def multiply_vector_by_codes(thread, threads, barrier, codes, step, products, bias, out):
+def multiply_vector_by_codes(thread, threads, barrier, by_place, step, products, bias, out):
     """Does what ``multiply_vector`` does for small codes, without values.
 
     Args:
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: Not used.
-        codes: uint8 ``(s, M)``, below ``TABLE``, with M a multiple of ``TOGETHER``, m or more.
+        by_place: Codes by their place in a row, uint8 ``(s, M)``, below ``TABLE``, with M a
+            multiple of ``TOGETHER``, m or more.
         step: The number of the table's rows that each code chooses from.
         products: The table times the vector, float32 ``(k,)``, and ``TABLE`` more of any kind.
         bias: float32 ``(m,)``, added to the result.
         out: float32 ``(m,)``, overwritten.
     """
-    count, stride = codes.shape
+    count, stride = by_place.shape
     sums = np.empty(TOGETHER, np.float32)
     sizes = np.int64(count), np.int64(step), np.int64(stride)
     steps = stride // TOGETHER
     for place in range(thread * steps // threads, (thread + 1) * steps // threads):
         first = place * TOGETHER
-        sum_by_codes(_address(sums), _address(products), _address(codes) + first, sizes)
+        sum_by_codes(_address(sums), _address(products), _address(by_place) + first, sizes)
         for i in range(min(TOGETHER, out.size - first)):
             out[first + i] = sums[i] + bias[first + i]
 
 
 @njit(**SUM)
-def gradients(packed, bits, step, count, values, table, ids, of_rows, of_table, of_values):
+def gradients(codes, values, table, ids, of_rows, of_table, of_values):
     """Adds up the gradients of a table and of values, from those of rows that were looked up.
 
     Args:
-        packed: Codes, uint8 ``(m, row_bytes)``.
-        bits: Bits of a code.
-        step: What a unit's place in its row adds to it.
-        count: Units in a row.
+        codes: The packed codes, their bits, the step and s.
         values: float32 ``(m, s)``, or None.
         table: float32 ``(k, n)``.
         ids: Numbers of rows, int64, from 0 to m - 1.
@@ -213,10 +195,11 @@ def gradients(packed, bits, step, count, values, table, ids, of_rows, of_table, 
         of_table: float32 ``(k, n)``, added to.
         of_values: float32 ``(m, s)``, added to; None where there are no values.
     """
+    count = codes[3]
     units = _room(count)
     for i in range(ids.size):
         row, given = ids[i], of_rows[i]
-        _read_units(packed, row, bits, step, units, count)
+        _read_units(codes, row, units)
         for j in range(count):
             unit = np.uint32(units[j])
             if values is None:

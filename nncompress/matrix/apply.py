@@ -11,12 +11,14 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.compression_op import CompressionOp
 from nncompress.matrix.hyperparameters import HParams, Value
-from nncompress.matrix.links import CompressedParameter, hold, read_weights_anew
-from nncompress.matrix.making_ops import checked, checked_step, make_op
+from nncompress.matrix.link_classes import hold, read_weights_anew
+from nncompress.matrix.links import CompressedParameter
+from nncompress.matrix.making_ops import make_op
 from nncompress.matrix.matrices import Matrix, own_matrices
 from nncompress.matrix.op_interface import CompressionOpInterface
 from nncompress.matrix.options import CompressionOptions
 from nncompress.matrix.report import CompressionTable, compressed_layer, compression_table
+from nncompress.matrix.specification import check_step, checked, checked_step
 
 
 class ApplyCompression:
@@ -31,7 +33,7 @@ class ApplyCompression:
     def __init__(
         self, compression_spec: HParams, global_step: Callable[[], int] | int | None = None
     ) -> None:
-        self._spec = checked(compression_spec)  # a copy: what becomes of it plays no part
+        self._spec = checked(compression_spec)  # a copy, which later changes do not reach
         self._global_step = checked_step(global_step)
         self._ops: list[CompressionOpInterface] = []
         self._parameters: list[tuple[weakref.ref, CompressionOpInterface]] = []
@@ -154,13 +156,12 @@ class ApplyCompression:
             matrix: The matrix; each link that has it is changed in place.
             op: What ``op_of`` returned for it.
         """
-        elsewhere = op in self._ops
-        for place in matrix.distinct_places():
-            hold(place.link, place.name, op, elsewhere=elsewhere)
-            elsewhere = True
+        is_new = op not in self._ops
+        for number, place in enumerate(matrix.distinct_places()):
+            hold(place.link, place.name, op, elsewhere=number > 0 or not is_new)
             if place.stack is not None:
                 read_weights_anew(place.stack)
-        if op not in self._ops:
+        if is_new:
             self._take(matrix.parameter, op)
 
     def _take(self, parameter: chainer.Parameter, op: CompressionOpInterface) -> None:
@@ -171,7 +172,7 @@ class ApplyCompression:
         if not row.is_smaller:
             logger.warning(
                 "%s: %d x %d takes %s bytes with %s, and %s as it is: nothing is saved; change "
-                "the rank or what else sets the size, or leave this matrix out",
+                "rank or whatever else sets the size, or leave this matrix out",
                 row.layer, *row.shape, f"{row.compressed_size:,}", row.method,
                 f"{row.uncompressed_size:,}",
             )  # fmt: skip
@@ -205,7 +206,7 @@ class ApplyCompression:
                         "no step was given, and there is no global_step to ask for it"
                     )
                 step_number = self._step()
-        _check_step(step_number)
+        check_step(step_number)
         for op in self._ops:
             op.run_update_step(step_number)
 
@@ -248,8 +249,8 @@ class ApplyCompression:
         kind = chainer.training.updaters.MultiprocessParallelUpdater
         if isinstance(trainer.updater, kind) and not all(op.is_final for op in self._ops):
             raise InputError(
-                "the processes of a MultiprocessParallelUpdater would not hear of alpha and the "
-                "factors; wanted a StandardUpdater, a ParallelUpdater, or ChainerMN's optimizer"
+                "the processes of a MultiprocessParallelUpdater would never learn of alpha and "
+                "the factors; wanted a StandardUpdater, a ParallelUpdater or ChainerMN's optimizer"
             )
 
     def _step(self) -> int:
@@ -259,7 +260,7 @@ class ApplyCompression:
             InputError: That is no integer.
         """
         step = self._global_step() if callable(self._global_step) else self._global_step
-        _check_step(step)
+        check_step(step)
         return step
 
     @property
@@ -306,12 +307,12 @@ def get_apply_compression(
     return ApplyCompression(_hparams(hparams), global_step)
 
 
-def _check_step(step: object) -> None:
-    if not isinstance(step, numbers.Integral):
-        raise InputError(f"the step is {step!r}; wanted an integer")
-
-
 def _hparams(hparams: HParams | str) -> HParams:
+    """Returns hyperparameters, which may be given as a string.
+
+    Raises:
+        InputError: They are neither, or one is unknown or does not fit.
+    """
     if isinstance(hparams, str):
         return CompressionOp.get_default_hparams().parse(hparams)
     if not isinstance(hparams, HParams):

@@ -40,9 +40,6 @@ class BlockCompressionOp(ScratchCompressionOp):
     def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
         return diagonal_product(x, self.c_matrix, bias)
 
-    def get_apply_compression(self) -> chainer.Variable:
-        return self._rows(self.xp.arange(self.shape[0]))
-
     def _rows(self, ids: np.ndarray) -> chainer.Variable:
         return diagonal_rows(self.c_matrix, ids)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nncompress.errors import InputError
-from nncompress.matrix.options import WITHOUT_ALPHA, UpdateOptions
+from nncompress.matrix.options import WITHOUT_ALPHA, CompressionOptions, UpdateOptions
 
 # The original's hyperparameters without a meaning here, and why.
 REFUSED = {
@@ -54,7 +54,8 @@ def check(values: Mapping[str, bool | int | float | str]) -> None:
         if begin in values and end in values:
             _check_interval(values, begin, end, no_end)
     option, update_option = values.get("compression_option"), values.get("update_option", 0)
-    if option == 4 and values.get("pruning_fraction"):
+    is_kmeans = option == CompressionOptions.KMEANS_MATRIX_COMPRESSION
+    if is_kmeans and values.get("pruning_fraction"):
         raise InputError(
             f"pruning_fraction is {values['pruning_fraction']} with compression_option 4; wanted "
             "option 8, which prunes before k-means"

@@ -150,7 +150,13 @@ class CompressionOp(CompressionOpInterface):
         if self.is_final:
             return
         if self.num_updates == 0:
-            self._factor()
+            try:
+                self._factor()
+            except InputError as error:
+                raise InputError(
+                    f"{self.scope}: cannot be factored at step {step_number}: {error}"
+                ) from None
+            self._pass_on_update_rule()
         self.num_updates += 1
         self.alpha = alpha_after(self._spec, self.num_updates)
         self.last_alpha_update_step = int(step_number)
@@ -168,17 +174,50 @@ class CompressionOp(CompressionOpInterface):
             f"{self.compressed_size:,}", self.relative_error,
         )  # fmt: skip
 
+    def _pass_on_update_rule(self) -> None:
+        """Has the factors trained as A is: not at all, or by what was set for A alone.
+
+        What was set for a factor stays. An optimizer's hooks of A are not passed on: what they do
+        to its values means something else for the factors.
+        """
+        rule = self.a_matrix.update_rule
+        rules = [p.update_rule for p in self.factors.params() if p.update_rule is not None]
+        if rule is None or not rules:
+            return
+        own = {name: value for name, value in vars(rule.hyperparam).items() if name != "_parent"}
+        for other in rules:
+            other.enabled = other.enabled and rule.enabled
+            for name in own.keys() - vars(other.hyperparam).keys():
+                setattr(other.hyperparam, name, own[name])
+        if own or not rule.enabled:
+            how = ", ".join(f"{name}={value}" for name, value in sorted(own.items()))
+            logger.info(
+                "%s: the factors are %s, as A is", self.scope,
+                f"trained with {how}" if rule.enabled else "not trained",
+            )  # fmt: skip
+
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
+        """Writes or reads the op; what is read may be factored already."""
+        super().serialize(serializer)
+        reads = not isinstance(serializer, chainer.Serializer)
+        if reads and not self.is_final and self.num_updates:
+            self._pass_on_update_rule()
+
     def finalize(self) -> None:
         if self.alpha > 0:
             raise InputError(
-                f"alpha of {self.scope} is {self.alpha:g}; wanted 0, so train on until it is (and "
-                "let end_compression_step leave time for it)"
+                f"{self.scope}: alpha is {self.alpha:g}; wanted 0, so train on until it is, with "
+                "the extension all_update_op() or calls of run_update_step (and let "
+                "end_compression_step leave time for it)"
             )
         self.drop_matrix()
 
     def drop_matrix(self) -> None:
         if not self.is_final:
+            if self.num_updates == 0:
+                self._pass_on_update_rule()
             del self.a_matrix
+            # Only so does Chainer forget that an attribute is to be saved: final models have none.
             for name in self.state_names:
                 value = getattr(self, name)
                 delattr(self, name)
@@ -190,7 +229,7 @@ class CompressionOp(CompressionOpInterface):
         return F.reshape(self.a_matrix, self.shape)
 
     def get_apply_compression(self) -> chainer.Variable:
-        return self._mix(self._plain, lambda: self.factors.matrix())
+        return self._mix(self._plain, self.factors.matrix)
 
     def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
         return self._mix(

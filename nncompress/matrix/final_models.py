@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-from logzero import logger
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
@@ -23,21 +22,16 @@ def finalize(model: chainer.Link) -> CompressionTable:
         model: Changed in place.
 
     Returns:
-        The table of all matrices, as ``report`` returns it; the log has it too.
+        The table of all matrices, as ``report`` returns it.
 
     Raises:
         InputError: There is nothing compressed in the model, or an alpha is above 0. The model is
             as it was then.
     """
     ops = _ops_of(model)
-    for op in ops:
-        if op.alpha > 0:
-            op.finalize()  # says what is wanted
-    for op in ops:
+    for op in sorted(ops, key=lambda op: op.alpha, reverse=True):  # one that refuses comes first
         op.finalize()
-    table = compression_table(ops)
-    logger.info("Compressed:\n%s", table)
-    return table
+    return compression_table(ops)
 
 
 def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:

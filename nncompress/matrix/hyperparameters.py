@@ -59,6 +59,11 @@ class HParams:
             InputError: A name is unknown or given twice, a value is not of its type, or the values
                 do not fit together. Nothing has been set then.
         """
+        if not isinstance(text, str):
+            raise InputError(
+                f"the hyperparameters are of type {type(text).__name__}; wanted a string of "
+                "name=value,name=value"
+            )
         given: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, separator, value = part.partition("=")
@@ -79,13 +84,19 @@ class HParams:
             InputError: It is no JSON object, a name is unknown, a value is not of its type, or the
                 values do not fit together. Nothing has been set then.
         """
+        if not isinstance(text, str):
+            raise InputError(
+                f"the hyperparameters are of type {type(text).__name__}; wanted a string of JSON"
+            )
         try:
-            given = json.loads(text)
-        except ValueError as error:
+            given = json.loads(text, object_pairs_hook=_unique)
+        except InputError:
+            raise
+        except (ValueError, RecursionError) as error:
             raise InputError(f"the hyperparameters are no JSON: {error}") from None
         if not isinstance(given, dict):
             raise InputError(
-                f"the hyperparameters are a JSON {type(given).__name__}; wanted an object of "
+                f"the hyperparameters are a JSON {_JSON_KINDS[type(given)]}; wanted an object of "
                 "names and values"
             )
         return self.update(given)
@@ -97,6 +108,11 @@ class HParams:
             InputError: A name is unknown, a value is not of its type, or the values do not fit
                 together. Nothing has been set then.
         """
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"the hyperparameters are of type {type(given).__name__}; wanted a dictionary of "
+                "names and values"
+            )
         values = self._values | {name: self._typed(name, value) for name, value in given.items()}
         check(values)
         self._values.update(values)
@@ -178,6 +194,22 @@ class HParams:
         return kind(value)
 
 
+_JSON_KINDS = {
+    list: "array", str: "string", int: "number", float: "number", bool: "boolean",
+    type(None): "null",
+}  # fmt: skip
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Returns names and values of a JSON object as a dictionary, if no name is there twice."""
+    given: dict[str, object] = {}
+    for name, value in pairs:
+        if name in given:
+            raise InputError(f"{name} is given twice, as {given[name]!r} and {value!r}")
+        given[name] = value
+    return given
+
+
 def _parsed(name: str, text: str, kind: type) -> Value:
     if kind is bool:
         known = {"true": True, "1": True, "false": False, "0": False}
@@ -204,6 +236,19 @@ class CompressionHParams(HParams):
     def _typed(self, name: str, value: object) -> Value:
         if name in REFUSED and name not in self._values:
             raise InputError(f"{name} has no meaning here: {REFUSED[name]}")
-        if name in _NAMED and isinstance(value, str) and value in _NAMED[name].__members__:
-            value = _NAMED[name][value]
+        if name in _NAMED and isinstance(value, str):
+            value = _number(name, value)
         return super()._typed(name, value)
+
+
+def _number(name: str, text: str) -> int:
+    """Returns the number of an option that is given as a number or by its name."""
+    members = _NAMED[name].__members__
+    if text in members:
+        return members[text]
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"{name} is {text!r}; wanted a number, or one of {', '.join(members)}"
+        ) from None

@@ -17,12 +17,13 @@ F = chainer.functions
 class InputOutputCompressionOp(ScratchCompressionOp):
     """Learned, block-wise projections of a matrix's input and output side, without an alpha.
 
-    The input's blocks of ``input_block_size`` go through one matrix B to 1/``input_compression_``
-    ``factor`` of their size, then through C, and the blocks that come out through one matrix D to
-    ``output_block_size``. A itself is gone from the start, and plays no part.
+    The input's blocks of ``input_block_size`` entries all go through one matrix B, which makes
+    them ``input_compression_factor`` times smaller, then through C; the blocks that come out go
+    through one matrix D, which makes them ``output_block_size`` entries long. A itself is gone
+    from the start, and plays no part.
 
-    With ``output_block_size`` the number of a convolution's filters it is a convolution with fewer
-    filters, and a projection to all of them.
+    Where ``output_block_size`` is the number of a convolution's filters, it is a convolution with
+    fewer filters, and a projection to all of them.
 
     Source: ``InputOutputCompressionOp`` of Google's graph_compression library, with all matrices
     transposed, and with its limits of the initial values.
@@ -79,10 +80,6 @@ class InputOutputCompressionOp(ScratchCompressionOp):
         given = (matrix for matrix in matrices if matrix is not None)
         return blockwise_products(x, *given, bias=bias)
 
-    def _inner_matrix(self) -> chainer.Variable:
-        """Returns C times the blocks of B: ``(m / output's factor, n)``."""
-        return self._times_b(self.c_matrix)
-
     def _times_b(self, rows: chainer.Variable) -> chainer.Variable:
         """Returns rows ``(L, n / input's factor)`` times the blocks of B: ``(L, n)``."""
         if self.b_matrix is None:
@@ -92,7 +89,7 @@ class InputOutputCompressionOp(ScratchCompressionOp):
         return F.reshape(F.matmul(blocks, self.b_matrix), (len(rows), self.shape[1]))
 
     def get_apply_compression(self) -> chainer.Variable:
-        inner = self._inner_matrix()
+        inner = self._times_b(self.c_matrix)
         if self.d_matrix is None:
             return chainer.as_variable(inner)
         blocks = F.reshape(inner, (-1, self.d_matrix.shape[1], self.shape[1]))
@@ -112,7 +109,7 @@ class InputOutputCompressionOp(ScratchCompressionOp):
         b: chainer.Variable | None = None,
         **options: object,
     ) -> chainer.Variable:
-        inner = F.reshape(self._inner_matrix(), (-1, *kernel[1:]))
+        inner = F.reshape(self._times_b(self.c_matrix), (-1, *kernel[1:]))
         if self.d_matrix is None:
             return F.convolution_2d(x, inner, b, **options)
         y = F.convolution_2d(x, inner, **options)

@@ -1,28 +1,16 @@
-"""Links whose matrices are compression ops, and which stay the links that they were.
+"""What a link gains when its matrices become compression ops: its class is in ``link_classes``."""
 
-A link is changed in place, as PyTorch's parametrizations do it: its class becomes a subclass of
-its own, in which the matrix is a property. Whoever holds the link goes on using it.
-"""
-
-import copyreg
-import functools
-import sys
 import threading
-import types
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.matrix.effective_matrix import effective_matrix
 from nncompress.matrix.op_interface import CompressionOpInterface
-from nncompress.matrix.roads import ROADS
 
 F, L = chainer.functions, chainer.links
 NStepRNNBase = L.rnn.n_step_rnn.NStepRNNBase
 
-# Chainer's code that reads a child's W only to see whether it has values yet, at each time step.
-_ASKS_FOR_VALUES = {L.LSTM.forward.__code__, L.StatelessLSTM.forward.__code__}
 _LOCAL = threading.local()
 
 
@@ -45,7 +33,7 @@ class CompressedParameter(chainer.Chain):
 
 
 @dataclass
-class _Held:
+class HeldMatrix:
     """What a link knows of a matrix that is compressed.
 
     Attributes:
@@ -63,7 +51,7 @@ class CompressedLink:
     """What a link's class gains when matrices of it are compressed."""
 
     _made_of: tuple[type, tuple[str, ...]]  # the link's own class, and the names of its matrices
-    _compressed_matrices: dict[str, _Held]
+    _compressed_matrices: dict[str, HeldMatrix]
 
     def compression_op(self, name: str) -> CompressionOpInterface:
         """Returns the op of a matrix.
@@ -113,11 +101,11 @@ class CompressedLink:
         made = super().copy(mode)
         # Chainer parts parameters that are tied in the same way: each copy has its own.
         made._compressed_matrices = {
-            name: _Held(held.shape) for name, held in self._compressed_matrices.items()
+            name: HeldMatrix(held.shape) for name, held in self._compressed_matrices.items()
         }
         for name, held in self._compressed_matrices.items():
             if held.elsewhere is not None:
-                _add_child(made, name, held.elsewhere.copy(mode))
+                add_op(made, name, held.elsewhere.copy(mode))
             if mode == "share":
                 made._compressed_matrices[name].leader = held.leader or self.compression_op(name)
         return made
@@ -184,9 +172,6 @@ class CompressedLink:
             return chainer.Link.__str__(self)
         return super().__str__()
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
-        return _reduced(self, super().__reduce_ex__(max(protocol, 2)))
-
 
 class CompressedNStep:
     """What ``L.NStepLSTM`` and its like gain, which keep a list of the weights of their layers.
@@ -201,7 +186,7 @@ class CompressedNStep:
 
     @ws.setter
     def ws(self, value: object) -> None:
-        raise InputError(_READ_ONLY.format(name="ws"))
+        raise InputError(READ_ONLY.format(name="ws"))
 
     def copy(self, mode: str = "share") -> chainer.Link:
         """Copies the link as ``NStepRNNBase.copy`` does, which would set ``ws``."""
@@ -209,40 +194,11 @@ class CompressedNStep:
         made.bs = [[getattr(layer, f"b{i}") for i in range(made.n_weights)] for layer in made]
         return made
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
-        return _reduced(self, super().__reduce_ex__(max(protocol, 2)))
 
-
-_READ_ONLY = (
+READ_ONLY = (
     "{name} is being compressed and cannot be replaced; set its values before compression, or in "
     "{name}.array[...] while alpha is 1"
 )
-
-
-def hold(link: chainer.Link, name: str, op: CompressionOpInterface, *, elsewhere: bool) -> None:
-    """Puts an op in the place of a link's parameter.
-
-    Args:
-        link: Changed in place.
-        name: The parameter's name.
-        op: The op of that parameter.
-        elsewhere: True where the op is a child of another link already.
-    """
-    base, names = getattr(type(link), "_made_of", (type(link), ()))
-    held = _Held(getattr(link, name).shape, op if elsewhere else None)
-    delattr(link, name)
-    link.__class__ = _class_of(base, tuple(sorted((*names, name))))
-    link.__dict__.setdefault("_children", set())
-    link._compressed_matrices = {**link.__dict__.get("_compressed_matrices", {}), name: held}
-    if not elsewhere:
-        _add_child(link, name, op)
-
-
-def read_weights_anew(link: NStepRNNBase) -> None:
-    """Has an ``L.NStepLSTM`` or its like make the list of its weights when it is asked for it."""
-    if not isinstance(link, CompressedNStep):
-        del link.ws
-        link.__class__ = _class_of(type(link), ())
 
 
 def _kind(op: CompressionOpInterface) -> tuple:
@@ -255,42 +211,10 @@ def op_name(name: str) -> str:
     return f"{name}_op"
 
 
-def _add_child(link: chainer.Chain, name: str, op: CompressionOpInterface) -> None:
+def add_op(link: chainer.Chain, name: str, op: CompressionOpInterface) -> None:
+    """Makes an op the child that takes a parameter's place."""
     with link.init_scope():
         setattr(link, op_name(name), op)
-
-
-@functools.cache
-def _class_of(base: type, names: tuple[str, ...]) -> type:
-    """Returns the class of a link, of which parameters are compressed.
-
-    Args:
-        base: The link's own class.
-        names: The parameters' names; none for ``L.NStepLSTM`` and its like.
-    """
-    roads = [road for kind, road in ROADS.items() if issubclass(base, kind) and "W" in names]
-    bases = [CompressedLink, base, *roads, chainer.Chain] if names else [CompressedNStep, base]
-    bases = [b for b in bases if not any(o is not b and issubclass(o, b) for o in bases)]
-    body = {name: _property(name) for name in names}
-    # It goes by the link's name, by which Chainer's Sequential counts and removes links.
-    body |= {"__module__": base.__module__, "__qualname__": base.__qualname__}
-    body |= {"__doc__": base.__doc__, "_made_of": (base, names)}
-    return types.new_class(base.__name__, tuple(bases), exec_body=lambda space: space.update(body))
-
-
-def _property(name: str) -> property:
-    """Returns the property that reads as the effective matrix."""
-
-    def read(link: CompressedLink) -> chainer.Variable:
-        if sys._getframe(1).f_code in _ASKS_FOR_VALUES:
-            return next(link.compression_op(name).params())  # one that has values
-        return link._read(name)
-
-    def write(link: CompressedLink, value: object = None) -> None:
-        link._params.discard(name)  # Chainer has noted it before it sets it
-        raise InputError(_READ_ONLY.format(name=name))
-
-    return property(read, write, write, "The effective matrix.")
 
 
 def _formed() -> dict[int, dict]:
@@ -298,22 +222,6 @@ def _formed() -> dict[int, dict]:
     if not hasattr(_LOCAL, "formed"):
         _LOCAL.formed = {}
     return _LOCAL.formed
-
-
-def _reduced(link: chainer.Link, reduced: tuple) -> tuple:
-    """Returns how to make a link again, where its class cannot be found by its name."""
-    make: Callable = reduced[0]
-    if make is not copyreg.__newobj__:
-        raise InputError(
-            f"{type(link).__name__} has a __reduce__ of its own, which knows nothing of "
-            "compression; wanted a copy that is made before compression"
-        )
-    return _made_anew, (*link._made_of, *reduced[1][1:]), *reduced[2:]
-
-
-def _made_anew(base: type, names: tuple[str, ...], *arguments: object) -> chainer.Link:
-    made = _class_of(base, names)
-    return made.__new__(made, *arguments)
 
 
 def _follow(op: CompressionOpInterface, leader: CompressionOpInterface) -> None:

@@ -11,8 +11,8 @@ from nncompress.matrix.op_interface import CompressionOpInterface, matrix_shape
 
 L = chainer.links
 
-# Links whose parameters go with the entries of their input one by one, whatever their shape.
-_ENTRY_BY_ENTRY = (
+# Links that apply their parameters elementwise, whatever their shape.
+_ELEMENTWISE = (
     *(L.BatchNormalization, L.LayerNormalization, L.GroupNormalization),
     *(L.Bias, L.Scale, L.PReLU, L.Swish),
 )
@@ -38,14 +38,14 @@ class Place:
 
 @dataclass(eq=False)
 class Matrix:
-    """A parameter of a model, which is a matrix if nothing stands against it.
+    """A parameter of a model, and whether it can be compressed as a matrix.
 
     Attributes:
         parameter: The parameter; None where it is being compressed already.
         places: Where it is: several if it is tied, or if links stand in several places.
         obstacle: Why it cannot be compressed; None if it can.
         is_matrix: Whether it is a matrix to multiply by, or may become one.
-        is_minor: Whether it is none, such as a bias, and its link has one.
+        is_minor: Whether it is a bias or the like, and its link has a matrix beside it.
     """
 
     parameter: chainer.Parameter | None
@@ -94,12 +94,9 @@ def own_matrices(link: chainer.Link, scope: str) -> list[Matrix]:
             f"{scope} is a layer of an NStepLSTM or its like, which would go on with its weights; "
             "wanted that link itself"
         )
-    depth = 2 if isinstance(link, NStepRNNBase) else 1
-    found = _collected(
-        (path, *rest) for path, *rest in _walk(link, f"{scope}/", None, ())
-        if path.removeprefix(f"{scope}/").count("/") < depth
-    )  # fmt: skip
-    found = [matrix for matrix in found if not matrix.is_minor]
+    own = [link, *link] if isinstance(link, NStepRNNBase) else [link]
+    walked = (each for each in _walk(link, f"{scope}/", None, ()) if each[1] in own)
+    found = [matrix for matrix in _collected(walked) if not matrix.is_minor]
     if not found:
         raise InputError(
             f"{scope}: a link of type {type(link).__name__} has no matrix of its own; wanted one "
@@ -151,8 +148,8 @@ def _collected(found: Iterable[tuple[str, chainer.Link, chainer.Link | None]]) -
         for name, parameter in _kept_beside(link):
             if id(parameter) in matrices and matrices[id(parameter)].obstacle is None:
                 matrices[id(parameter)].obstacle = (
-                    f"the attribute {name!r} of a {type(link).__name__} keeps it as well, and "
-                    "would go on with it as it is; read it from its link where it is used"
+                    f"the attribute {name!r} of a {type(link).__name__} holds it as well, and "
+                    "would go on using it uncompressed; read it from its link where it is used"
                 )
     _mark_minor(list(matrices.values()))
     return list(matrices.values())
@@ -162,12 +159,12 @@ def _obstacle(parameter: chainer.Parameter, place: Place) -> str | None:
     """Returns what stands against compressing a parameter in a place."""
     link, name = place.link, place.name
     kind = type(link).__name__
-    if _is_none(place):
-        return f"what is applied entry by entry by a {kind} is no matrix to multiply by"
+    if _is_elementwise(place):
+        return f"a {kind} applies it elementwise, and multiplies by no matrix"
     if isinstance(link, chainer.ChainList):
         return f"a {kind} is a list of links, and has no place for an op beside them"
     if parameter.layout is not None:
-        return "it has a memory layout of cuDNN's; wanted compute_mode other than 'cudnn_fast'"
+        return "it has a memory layout of cuDNN's; wanted a compute_mode other than 'cudnn_fast'"
     hooks = (link._local_link_hooks or {}).values()
     if any(getattr(hook, "weight_name", None) == name for hook in hooks):
         return "a link hook puts another weight in its place; wanted a link without it"
@@ -201,9 +198,10 @@ def _parameters_in(value: object, depth: int) -> Iterator[chainer.Parameter]:
 
 
 def _mark_minor(matrices: list[Matrix]) -> None:
-    """Marks what is no matrix, and biases and the like of links that have one beside them."""
+    """Marks what is no matrix, and biases and the like of links that have a matrix too."""
     for matrix in matrices:
-        matrix.is_matrix = not (_is_vector(matrix.parameter) or any(map(_is_none, matrix.places)))
+        elementwise = any(map(_is_elementwise, matrix.places))
+        matrix.is_matrix = not (elementwise or _is_vector(matrix.parameter))
     have_one = {id(place.link) for m in matrices if m.is_matrix for place in m.places}
     for matrix in matrices:
         of_one = any(id(place.link) in have_one for place in matrix.places)
@@ -214,10 +212,10 @@ def _is_vector(parameter: chainer.Parameter | None) -> bool:
     return parameter is not None and parameter.is_initialized and len(parameter.shape) < 2
 
 
-def _is_none(place: Place) -> bool:
-    """Tells whether a parameter is no matrix to multiply by, whatever its shape."""
+def _is_elementwise(place: Place) -> bool:
+    """Tells whether a parameter is applied elementwise, whatever its shape."""
     is_bias = isinstance(place.link, L.LocalConvolution2D) and place.name == "b"
-    return is_bias or isinstance(place.link, _ENTRY_BY_ENTRY)
+    return is_bias or isinstance(place.link, _ELEMENTWISE)
 
 
 def _within(path: str) -> Iterator[str]:

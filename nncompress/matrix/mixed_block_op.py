@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.errors import InputError
 from nncompress.matrix.functions.block_rows import mixed_rows
 from nncompress.matrix.functions.blockwise import mixed_product
 from nncompress.matrix.scratch_op import ScratchCompressionOp, divided
@@ -27,7 +28,8 @@ class MixedBlockCompressionOp(ScratchCompressionOp):
         linear_mixer: ``(k, k, num_bases)``.
 
     Raises:
-        InputError: The number of blocks does not divide the matrix's rows and columns.
+        InputError: The number of blocks does not divide the matrix's rows and columns, or the
+            mixer would have more entries than the matrix.
     """
 
     method = "mixed blocks"
@@ -36,6 +38,13 @@ class MixedBlockCompressionOp(ScratchCompressionOp):
         m, n = self.shape
         count = self._spec.compression_factor
         rows, columns = divided("compression_factor", count, rows=m, columns=n)
+        most = m * n // count**2
+        if self._spec.num_bases > most:
+            raise InputError(
+                f"num_bases is {self._spec.num_bases}, with which the mixer of {count} x {count} "
+                f"blocks has more entries than the matrix of shape {self.shape}; wanted at most "
+                f"{most}"
+            )
         limit = math.sqrt(3 / max(1, (m + n) / 2))
         self.block_matrices = self._uniform(limit, rows, count, columns)
         limit = math.sqrt(3 / count)
@@ -43,9 +52,6 @@ class MixedBlockCompressionOp(ScratchCompressionOp):
 
     def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
         return mixed_product(x, self.block_matrices, self._mixer(), bias)
-
-    def get_apply_compression(self) -> chainer.Variable:
-        return self._rows(self.xp.arange(self.shape[0]))
 
     def _rows(self, ids: np.ndarray) -> chainer.Variable:
         return mixed_rows(self.block_matrices, self._mixer(), ids)

@@ -58,7 +58,7 @@ def compress_chain(
             except InputError as error:
                 matrix.obstacle = str(error)
     for pattern in patterns:
-        _check(pattern, matrices)
+        _check_pattern(pattern, matrices)
     for matrix in chosen:
         if id(matrix) in ops:
             applied.install(matrix, ops[id(matrix)])
@@ -67,7 +67,7 @@ def compress_chain(
     return applied
 
 
-def _check(pattern: str, matrices: list[Matrix]) -> None:
+def _check_pattern(pattern: str, matrices: list[Matrix]) -> None:
     """Refuses a pattern that matches nothing, or that names what cannot be compressed."""
     found = [matrix for matrix in matrices if matrix.answers_to(pattern)]
     if not found:

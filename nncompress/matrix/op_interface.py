@@ -59,7 +59,7 @@ class CompressionOpInterface(chainer.Chain):
         raise NotImplementedError
 
     def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
-        """Returns rows of the matrix: n longer than the shape of ``ids``, which are integers."""
+        """Returns rows of the matrix, ``(*ids.shape, n)``; ``ids`` are integers."""
         rows = self._rows(ids.reshape(-1))
         return rows if ids.ndim == 1 else F.reshape(rows, (*ids.shape, self.shape[1]))
 
@@ -116,7 +116,8 @@ def matrix_shape(parameter: chainer.Parameter) -> tuple[int, int]:
     """Returns the shape of a parameter as a matrix: its first dimension, and all others together.
 
     Raises:
-        InputError: The parameter has no values yet, or less than two dimensions.
+        InputError: The parameter has no values yet, fewer than two dimensions, or a type other
+            than float32 and float64.
     """
     if parameter.array is None:
         raise InputError(

@@ -46,9 +46,9 @@ class ScratchCompressionOp(CompressionOpInterface):
         raise NotImplementedError
 
     def _uniform(self, limit: float, *shape: int) -> chainer.Parameter:
-        """Returns values between -limit and limit, from NumPy's global random numbers.
+        """Returns values between -limit and limit.
 
-        They are those that Chainer's links begin with.
+        They come from NumPy's global random numbers, as the first values of Chainer's links do.
         """
         values = np.random.uniform(-limit, limit, shape)
         return chainer.Parameter(values.astype(self.dtype))
@@ -64,6 +64,9 @@ class ScratchCompressionOp(CompressionOpInterface):
 
     def drop_matrix(self) -> None:
         """Does nothing: A is gone already."""
+
+    def get_apply_compression(self) -> chainer.Variable:
+        return self._rows(self.xp.arange(self.shape[0]))
 
     def get_apply_convolution(
         self, x: chainer.Variable, kernel: tuple[int, ...], **options: object

@@ -1,14 +1,18 @@
 """What others may have written is never read as a compiled kernel."""
 
+import importlib
 import os
 import pickle
+import pkgutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from numba.core.dispatcher import Dispatcher
 
+import nncompress.cpu
 from nncompress.cpu import cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,3 +130,11 @@ def test_without_a_safe_directory_nothing_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "_bases", lambda: iter([tmp_path / "base", file]))
     with pytest.warns(UserWarning, match=r"compiled every time.*others may write.*File exists"):
         assert cache._choose() == ""
+
+
+def test_all_kernels_are_kept_in_this_directory():
+    for module in pkgutil.iter_modules(nncompress.cpu.__path__):
+        imported = importlib.import_module(f"nncompress.cpu.{module.name}")
+        for name, kernel in vars(imported).items():
+            if isinstance(kernel, Dispatcher) and kernel.stats.cache_path is not None:
+                assert kernel.stats.cache_path.startswith(cache.DIRECTORY), name

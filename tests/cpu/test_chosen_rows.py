@@ -30,7 +30,7 @@ class Case:
         places = np.arange(num_rows)[:, None], self.units
         np.add.at(self.left, places, self.values if weighted else 1.0)
         packed = self.packing.pack(self.codes)
-        self.arguments = packed, self.packing.bits, self.step, count, self.values
+        self.arguments = (packed, self.packing.bits, self.step, count), self.values
 
     @staticmethod
     def draw(random, *shape):

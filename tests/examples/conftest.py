@@ -75,13 +75,13 @@ def mnist(tmp_path, random):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts an example as a process of its own."""
+    """Starts an example as a process of its own; ``modules`` is searched for what it imports."""
 
-    def begin(script, *arguments):
+    def begin(script, *arguments, modules=ROOT):
         return subprocess.Popen(
             [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(modules)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -184,7 +184,10 @@ def test_the_flags_of_the_original_mean_what_they_meant(train, evaluate, tmp_pat
             r"alpha_decrement_value is 0.005 with these .* 0.2 in the run",
         ),
         (["--data=digits"], "trains on cifar10; wanted the same"),
-        (["--eval_interval_secs=-1"], "wanted 0 or more"),
+        (["--eval_interval_secs=-1"], "secs is -1; wanted 0 to"),
+        (["--eval_interval_secs=nan"], "secs is nan; wanted 0 to"),
+        (["--eval_interval_secs=1e300"], r"secs is 1e\+300; wanted 0 to"),
+        (["--global_step=-5"], "--global_step is -5; wanted 0 or more"),
         ([f"--checkpoint_dir={tmp_path}"], "has no snapshot; train with cifar10_train.py first"),
         ([f"--checkpoint_dir={tmp_path / 'none'}"], "has no snapshot"),
     ):
@@ -240,5 +243,31 @@ def test_digits_are_trained_on_where_they_are_asked_for(tmp_path, capsys):
     )
     printed = capsys.readouterr().out
     assert printed.startswith("Training on scikit-learn's digits: 1,400 images, 8 x 8\n")
-    assert "Alpha is not 0: the matrices are still there" in printed
+    assert (
+        "Alpha is 1 after step 2, so the matrices are still there and no final.npz is written; "
+        "where its ramp goes on, --resume and more --max_steps do too\n"
+    ) in printed
     assert not (tmp_path / FINAL).exists()
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_a_model_of_which_nothing_is_compressed_is_trained_and_evaluated(
+    train, evaluate, tmp_path
+):
+    printed = train(2, "--compression_hparams=compression_option=0")
+    assert "Nothing is compressed, as compression_option is 0\n" in printed
+    assert not (tmp_path / "run" / FINAL).exists()
+    accuracy, _ = evaluate()
+    assert printed.splitlines()[-1] == f"Accuracy on the 24 test images: {accuracy:.4f}"
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_a_damaged_snapshot_gives_way_to_that_of_the_run_that_goes_on(train, evaluate, tmp_path):
+    train(3, "--save_every=1")
+    newest = tmp_path / "run" / "trainer_snapshot_3.npz"
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 255
+    newest.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"going on from .*trainer_snapshot_2\.npz"):
+        assert "Going on from step 2\n" in train(3, "--resume")
+    assert int(read_trainer_snapshot(newest)["updater/iteration"]) == 3

@@ -81,7 +81,10 @@ def test_damaged_files_of_cifar10_are_refused(cifar_folder, data, message):
 def test_damaged_archives_of_cifar10_are_refused(cifar_archive):
     path = cifar_archive / "cifar-10-binary.tar.gz"
     whole = path.read_bytes()
-    for damaged in (whole[: len(whole) // 2], b"no archive", whole[:500] + bytes(300)):
+    checksum = whole[:-6] + bytes([whole[-6] ^ 255]) + whole[-5:]
+    for damaged in (
+        whole[: len(whole) // 2], b"no archive", whole[:500] + bytes(300), checksum, whole[:-5],
+    ):  # fmt: skip
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"is damaged .*scripts/download_images.sh cifar10"):
             read_part("cifar10", cifar_archive, "train")
@@ -103,3 +106,13 @@ def test_what_is_missing_is_told_with_the_command_that_gets_it_and_the_alternati
         assert "--data digits" in str(caught.value)
     with pytest.raises(InputError, match=r"scripts/download_images.sh mnist elsewhere, or"):
         read_dataset("mnist", Path("elsewhere"))
+
+
+@pytest.mark.parametrize("shape", [(0, 28, 28), (3, 0, 0), (3, 28, 20), (3, 3, 3)])
+def test_images_of_mnist_of_another_shape_are_refused(tmp_path, shape):
+    images, labels = np.array(shape, ">u4"), np.array(shape[:1], ">u4")
+    for name, sizes in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
+        header = bytes([0, 0, 8, len(sizes)]) + sizes.tobytes()
+        (tmp_path / name).write_bytes(header + bytes(sizes.prod()))
+    with pytest.raises(InputError, match=r"MNIST's train images are .* wanted some of 28 x 28"):
+        read_part("mnist", tmp_path, "train")

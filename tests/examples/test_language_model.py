@@ -110,7 +110,7 @@ def test_windows_cover_each_stream_in_order():
 
 
 def test_tied_weights_are_trained_once_and_are_in_the_file_once(tmp_path, corpus):
-    trained = train(corpus, hparams_of(NOTHING, ""), TINY, tmp_path, quiet=True)
+    trained = train(corpus, {"*": hparams_of(NOTHING, "")}, TINY, tmp_path, quiet=True)
     assert trained.model.output.W is trained.model.embed.W
     listed = list(trained.model.params())
     assert len({id(parameter) for parameter in listed}) == len(listed)
@@ -123,7 +123,7 @@ def test_tied_weights_are_trained_once_and_are_in_the_file_once(tmp_path, corpus
 @pytest.mark.parametrize("hparams", [NOTHING, f"{RAMP},compression_option=1,rank=200"])
 def test_a_run_that_is_resumed_ends_as_it_would_have(tmp_path, corpus, hparams):
     period = SnapshotPeriod.of("5")
-    hparams = hparams_of(hparams, "")
+    hparams = {"*": hparams_of(hparams, "")}
     train(corpus, hparams, TINY, tmp_path / "unbroken", period=period)
     shutil.copytree(tmp_path / "unbroken", tmp_path / "broken")
     for snapshot in trainer_snapshots(tmp_path / "broken"):
@@ -143,7 +143,7 @@ def test_factors_are_trained_at_their_own_rate(tmp_path, corpus):
         )
         spec = hparams_of(ramp, "compression_option=1,rank=200")
         settings = replace(TINY, factor_rate=factor_rate)
-        model = train(corpus, spec, settings, tmp_path, quiet=True).model
+        model = train(corpus, {"*": spec}, settings, tmp_path, quiet=True).model
         (found,) = (
             parameter.array
             for name, parameter in model.namedparams()
@@ -158,7 +158,7 @@ def test_factors_are_trained_at_their_own_rate(tmp_path, corpus):
 
 def test_a_text_that_is_too_short_is_refused(tmp_path, corpus):
     with pytest.raises(InputError, match="wanted fewer streams"):
-        train(corpus, hparams_of(NOTHING, ""), replace(TINY, streams=4_000), tmp_path)
+        train(corpus, {"*": hparams_of(NOTHING, "")}, replace(TINY, streams=4_000), tmp_path)
 
 
 @pytest.mark.parametrize("given", [{"streams": 0}, {"dropout": 1.0}, {"rate": 0.0}, {"seed": -1}])

@@ -7,6 +7,7 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.gpu.factors import FactorKernels
 from nncompress.matrix.functions import chosen_rows, gpu_kernels, shared_blocks
+from nncompress.matrix.functions.choice import Choice
 from nncompress.matrix.functions.derived import DerivedArrays
 
 F = chainer.functions
@@ -32,10 +33,11 @@ def to_host(array):
 
 
 def learned(y, *variables):
-    """Returns a result, and the gradients of variables by a function of it."""
+    """Returns a result, and the gradients of variables by functions of it and of its gradients."""
     for variable in variables:
         variable.cleargrad()
-    F.sum(y**3).backward()
+    gradients = chainer.grad([F.sum(y**3)], variables, enable_double_backprop=True)
+    (F.sum(y**3) + sum(F.sum(gradient**2) for gradient in gradients)).backward()
     return [to_host(array) for array in (y.array, *(variable.grad for variable in variables))]
 
 
@@ -54,9 +56,7 @@ def test_rows_that_are_added_up_compute_and_learn_the_same(on_gpu, has_values, n
         num_units = step * count or 11
         packing = Packing(count, bits_for(step or num_units))
         codes = random.integers(step or num_units, size=(20, count))
-        choice = chosen_rows.Choice(
-            xp.asarray(packing.pack(codes)), packing, step, num_units, DerivedArrays()
-        )
+        choice = Choice(xp.asarray(packing.pack(codes)), packing, step, num_units, DerivedArrays())
 
         def variable(*shape):
             return chainer.Variable(xp.asarray(random.normal(size=shape), dtype=np.float32))

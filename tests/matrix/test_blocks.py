@@ -122,7 +122,7 @@ def test_gradients_are_those_of_the_formula(random, name):
         assert change == pytest.approx(float((param.grad * direction).sum()), abs=1e-8)
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "mixed blocks"])
+@pytest.mark.parametrize("name", OPTIONS)
 def test_gradients_lie_in_memory_as_parameters_do(random, name):
     op = make(name)
     x, images = random.normal(size=(3, 16)), random.normal(size=(2, 4, 5, 4))
@@ -137,6 +137,14 @@ def test_gradients_lie_in_memory_as_parameters_do(random, name):
         for param in op.params():  # ChainerMN loses what it adds up in others
             assert param.grad.flags.c_contiguous, param.name
             assert param.grad.flags.writeable
+
+
+def test_more_bases_than_the_matrix_has_room_for_are_refused_before_they_take_memory():
+    model = chainer.Chain(fc=L.Linear(16, 12))
+    hparams = "compression_option=12,compression_factor=4,num_bases={}"
+    with pytest.raises(ValueError, match=r"fc: num_bases is 10{15}, .* wanted at most 12"):
+        compress_chain(model, hparams.format(10**15))
+    compress_chain(model, hparams.format(12))
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -52,8 +52,7 @@ class Sparse:
     """Sparse codes and a dictionary."""
 
     def __init__(self, random, m, n, dtype, size):
-        k = 2 + size
-        s = 1 + size // 3
+        k, s = self.sizes(size)
         columns = np.argsort(random.random((m, k)), axis=1)[:, :s].astype(np.int32)
         values, dictionary = random.normal(size=(m, s)), random.normal(size=(k, n))
         self.link = SparseFactors((m, n), dtype, k, s)
@@ -61,23 +60,21 @@ class Sparse:
         code = np.zeros((m, k))
         np.put_along_axis(code, columns, values, axis=1)
         self.matrix = code @ dictionary
-        bits = int(np.ceil(np.log2(k)))
+        bits = int(np.ceil(np.log2(k))) if s < k else 0
         self.bytes = np.dtype(dtype).itemsize * (m * s + k * n) + m * -(-s * bits // 8)
 
+    @staticmethod
+    def sizes(size):
+        """Returns the number of the dictionary's rows, and how many of them a row uses."""
+        return 2 + size, 1 + size // 3
 
-class Dense:
+
+class Dense(Sparse):
     """Codes that use all of a dictionary: no columns are stored."""
 
-    def __init__(self, random, m, n, dtype, size):
-        k = 1 + size
-        columns = np.argsort(random.random((m, k)), axis=1).astype(np.int32)
-        values, dictionary = random.normal(size=(m, k)), random.normal(size=(k, n))
-        self.link = SparseFactors((m, n), dtype, k, k)
-        self.link.assign([values, columns, dictionary])
-        code = np.zeros((m, k))
-        np.put_along_axis(code, columns, values, axis=1)
-        self.matrix = code @ dictionary
-        self.bytes = np.dtype(dtype).itemsize * k * (m + n)
+    @staticmethod
+    def sizes(size):
+        return 1 + size, 1 + size
 
 
 class Kmeans:
@@ -191,6 +188,28 @@ def test_gradients_are_those_of_numerical_differentiation(kind, size, batch):
                 np.testing.assert_allclose(param.grad, numerical, rtol=1e-6, atol=1e-6)
     for one, other in zip(*found.values(), strict=True):
         close(other, one)
+
+
+@kinds
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(6, 8), (12, 4)])
+def test_gradients_lie_in_memory_as_parameters_do(random, kind, dtype, size):
+    """ChainerMN loses what it adds up in others."""
+    m, n = size
+    link = kind(random, m, n, dtype, 4).link
+    x, images = (random.normal(size=s).astype(dtype) for s in ((3, n), (2, n, 3, 3)))
+    for make_result in (
+        lambda: link.matmul(x),
+        lambda: link.lookup(np.array([1, 1, 5])),
+        lambda: link.convolve(images, (m, n, 1, 1)),
+        lambda: link.matrix(),
+        lambda: F.transpose(link.matrix()),
+    ):
+        link.cleargrads()
+        F.sum(make_result() ** 2).backward()
+        for param in link.params():
+            assert param.grad.flags.c_contiguous, param.name
+            assert param.grad.flags.writeable
 
 
 @kinds

@@ -123,7 +123,11 @@ def test_json_is_that_of_the_standard_library_and_is_read_again():
     before = hparams.values()
     for text, message in (
         ("{", "are no JSON"),
-        ("[1]", "are a JSON list; wanted an object"),
+        ("[1]", "are a JSON array; wanted an object"),
+        ("null", "are a JSON null; wanted an object"),
+        ('{"rank": 1, "rank": 2}', "rank is given twice, as 1 and 2"),
+        ("[" * 100_000, "are no JSON"),
+        ({"rank": 1}, "are of type dict; wanted a string of JSON"),
         ('{"rank": 3, "rnak": 3}', "no hyperparameter 'rnak'"),
         ('{"rank": 3, "use_tpu": 1}', "use_tpu is 1"),
     ):
@@ -170,8 +174,27 @@ def test_options_are_given_as_numbers_members_or_names():
     assert defaults().parse("update_option=PYTHON_UPDATE").update_option == 1
     assert UpdateOptions.TF_AND_PYTHON_UPDATE == 2
     assert json.loads(defaults().to_json())["compression_option"] == 0
-    with pytest.raises(ValueError, match="compression_option is 'LOWRANK'; wanted a value of"):
-        defaults().parse("compression_option=LOWRANK")
+    for text, message in (
+        (
+            "compression_option=LOWRANK",
+            "'LOWRANK'; wanted a number, or one of NO_MATRIX_.*, LOWRANK_",
+        ),
+        ("compression_option=1.5", "'1.5'; wanted a number, or one of"),
+        ("update_option=PYTHON", "'PYTHON'; wanted a number, or one of TF_UPDATE, PYTHON_UPDATE"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            defaults().parse(text)
+
+
+@pytest.mark.parametrize("given", [None, 3, ["rank=1"], b"rank=1"])
+def test_what_holds_no_hyperparameters_is_refused(given):
+    for method, wanted in (
+        (defaults().parse, "a string of name=value"),
+        (defaults().parse_json, "a string of JSON"),
+        (defaults().override_from_dict, "a dictionary of names and values"),
+    ):
+        with pytest.raises(ValueError, match=f"type {type(given).__name__}; wanted {wanted}"):
+            method(given)
 
 
 def test_a_specification_must_be_whole_and_says_what_has_no_effect(caplog):

@@ -415,5 +415,5 @@ def test_an_updater_whose_processes_do_not_hear_of_alpha_is_refused():
     kind = chainer.training.updaters.MultiprocessParallelUpdater
     trainer = SimpleNamespace(updater=object.__new__(kind))
     _, applied = tied()
-    with pytest.raises(ValueError, match="would not hear of alpha"):
+    with pytest.raises(ValueError, match="would never learn of alpha"):
         applied.all_update_op().initialize(trainer)

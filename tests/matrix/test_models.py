@@ -53,7 +53,7 @@ def test_what_cannot_be_compressed_is_passed_over_with_a_line_for_each_reason(ca
     for line in (
         "passed over: late: the parameter 'W' has no values yet",
         "passed over: half: a parameter of type float16; wanted float32 or float64",
-        "passed over: norm/beta, norm/gamma: what is applied entry by entry by a BatchNormaliza",
+        "passed over: norm/beta, norm/gamma: a BatchNormalization applies it elementwise",
     ):
         assert line in caplog.text
     assert "late/b" not in caplog.text
@@ -64,7 +64,7 @@ def test_what_cannot_be_compressed_is_passed_over_with_a_line_for_each_reason(ca
     [
         ("late", "late: the parameter 'W' has no values yet"),
         ("half", "half: a parameter of type float16"),
-        ("norm/gamma", "norm/gamma: what is applied entry by entry"),
+        ("norm/gamma", "norm/gamma: a BatchNormalization applies it elementwise"),
         ("block/0/b", r"block/0/b: a parameter of shape \(16,\); wanted two"),
         ("n*", "nothing that 'n.' matches can be compressed: norm/beta: .*; norm/gamma: "),
         ("fc", "no matrix has a name like 'fc'; there are: table, bilinear/V1, "),
@@ -160,7 +160,7 @@ def test_a_parameter_that_is_kept_elsewhere_too_is_not_parted_from_it(caplog):
             self.weights = {"layers": [self.fc.W]}
 
     assert scopes("*", Keeping()) == ["out"]
-    assert "passed over: fc: the attribute 'weights' of a Keeping keeps it as well" in caplog.text
+    assert "passed over: fc: the attribute 'weights' of a Keeping holds it as well" in caplog.text
     with pytest.raises(ValueError, match="fc: the attribute 'weights'"):
         compress_chain(Keeping(), LOW_RANK, "fc")
 

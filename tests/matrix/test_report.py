@@ -66,7 +66,7 @@ def test_the_report_prints_a_line_for_each_layer_and_one_for_all():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_layer_that_does_not_become_smaller_is_told_with_its_numbers(method, caplog):
     hparams = get_apply_compression(METHODS[method]).get_spec()
-    hparams.rank = {"k-means": 256, "pruning": 256, "simhash": 1}.get(method, 100)
+    hparams.rank = {"k-means": 96, "pruning": 192, "simhash": 1}.get(method, 100)
     hparams.num_codewords = 256 if method == "compositional" else hparams.num_codewords
     hparams.input_compression_factor = hparams.output_compression_factor = 1
     applied = get_apply_compression(hparams)

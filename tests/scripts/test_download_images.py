@@ -60,3 +60,12 @@ def test_names_that_are_not_known_are_refused():
     assert result.stderr == (
         "download_images.sh: error: no images named ''; wanted cifar10 or mnist\n"
     )
+
+
+def test_a_directory_that_cannot_be_made_is_one_line_and_status_2(tmp_path):
+    (tmp_path / "file").touch()
+    result = subprocess.run(
+        ["bash", str(SCRIPTS / "download_images.sh"), "mnist", str(tmp_path / "file")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)

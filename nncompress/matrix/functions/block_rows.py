@@ -3,11 +3,13 @@
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.chainer_support.gather_rows import sum_by_number
-from nncompress.matrix.functions.gradients import as_variables, row_numbers
+from nncompress.chainer_support.gather_rows import gather_rows, spread_columns, sum_by_number
+from nncompress.matrix.functions.gradients import FusedFunction, row_numbers
+
+F = chainer.functions
 
 
-class _Rows(chainer.FunctionNode):
+class _Rows(FusedFunction):
     """Base of the functions of a matrix's factors that return rows of it.
 
     Args:
@@ -26,18 +28,8 @@ class _Rows(chainer.FunctionNode):
         self.retain_inputs(tuple(range(len(inputs))))
         return (self._look_up(*inputs),)
 
-    def backward(
-        self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
-    ) -> tuple[chainer.Variable, ...]:
-        factors = (variable.array for variable in self.get_retained_inputs())
-        return as_variables(self._gradients(grad_outputs[0].array, *factors), indexes)
-
     def _look_up(self, *factors: np.ndarray) -> np.ndarray:
         """Returns the rows, ``(L, n)``."""
-        raise NotImplementedError
-
-    def _gradients(self, gradient: np.ndarray, *factors: np.ndarray) -> list[np.ndarray]:
-        """Returns the gradients of the factors."""
         raise NotImplementedError
 
 
@@ -58,7 +50,7 @@ class _WeightedRows(_Rows):
         size, inner = weights.shape
         return table.reshape(-1, inner, table.shape[1])[self._ids // size]
 
-    def _gradients(self, gradient, weights, table):
+    def _gradients(self, indexes, gradient, weights, table):
         size, inner = weights.shape
         of_weights = (self._blocks(weights, table) @ gradient[:, :, None])[:, :, 0]
         places = self._ids % size
@@ -66,6 +58,13 @@ class _WeightedRows(_Rows):
         of_blocks = of_blocks.reshape(len(gradient), inner * table.shape[1])
         of_table = sum_by_number(self._ids // size, of_blocks, len(table) // inner)
         return [sum_by_number(places, of_weights, size), of_table.reshape(table.shape)]
+
+    def _by_chainer(self, weights, table):
+        (size, inner), dim = weights.shape, table.shape[1]
+        chosen = gather_rows(F.reshape(table, (-1, inner * dim)), self._ids // size)
+        of_rows = F.expand_dims(gather_rows(weights, self._ids % size), 1)
+        rows = F.matmul(of_rows, F.reshape(chosen, (len(chosen), inner, dim)))
+        return F.reshape(rows, (len(chosen), dim))
 
 
 def weighted_rows(
@@ -95,11 +94,18 @@ class _DiagonalRows(_Rows):
         rows[xp.arange(len(rows)), self._ids // size] = blocks.reshape(-1, width)[self._ids]
         return rows.reshape(len(rows), count * width)
 
-    def _gradients(self, gradient, blocks):
+    def _gradients(self, indexes, gradient, blocks):
         count, size, width = blocks.shape
         places = chainer.backend.get_array_module(gradient).arange(len(gradient))
         chosen = gradient.reshape(len(gradient), count, width)[places, self._ids // size]
         return [sum_by_number(self._ids, chosen, count * size).reshape(blocks.shape)]
+
+    def _by_chainer(self, blocks):
+        count, size, width = blocks.shape
+        chosen = gather_rows(F.reshape(blocks, (-1, width)), self._ids)
+        xp = chainer.backend.get_array_module(self._ids)
+        columns = self._ids[:, None] // size * width + xp.arange(width)
+        return spread_columns(chosen, columns, count * width)
 
 
 def diagonal_rows(blocks: chainer.Variable, ids: np.ndarray) -> chainer.Variable:
@@ -133,7 +139,7 @@ class _MixedRows(_Rows):
     def _chosen(self, blocks, mixer):
         return blocks[self._ids % len(blocks)], mixer[self._ids // len(blocks)]
 
-    def _gradients(self, gradient, blocks, mixer):
+    def _gradients(self, indexes, gradient, blocks, mixer):
         size, count, width = blocks.shape
         entries, shares = self._chosen(blocks, mixer)
         gradient = gradient.reshape(len(gradient), width, count).transpose(0, 2, 1)
@@ -141,6 +147,14 @@ class _MixedRows(_Rows):
         of_blocks = sum_by_number(self._ids % size, of_entries, size).reshape(blocks.shape)
         of_shares = (gradient * entries).sum(axis=2)
         return [of_blocks, sum_by_number(self._ids // size, of_shares, count)]
+
+    def _by_chainer(self, blocks, mixer):
+        size, count, width = blocks.shape
+        entries = gather_rows(F.reshape(blocks, (size, count * width)), self._ids % size)
+        entries = F.reshape(entries, (len(entries), count, width))
+        shares = F.expand_dims(gather_rows(mixer, self._ids // size), 2)
+        rows = F.transpose(entries * F.broadcast_to(shares, entries.shape), (0, 2, 1))
+        return F.reshape(rows, (len(rows), width * count))
 
 
 def mixed_rows(

@@ -3,10 +3,12 @@
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.matrix.functions.gradients import as_variables
+from nncompress.matrix.functions.gradients import FusedFunction
+
+F = chainer.functions
 
 
-class _Product(chainer.FunctionNode):
+class _Product(FusedFunction):
     """Base of the functions of x, factors of a matrix and perhaps a bias.
 
     Args:
@@ -24,20 +26,17 @@ class _Product(chainer.FunctionNode):
             y += inputs[-1]
         return (y,)
 
-    def backward(
-        self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
-    ) -> tuple[chainer.Variable, ...]:
-        gradient = grad_outputs[0].array
-        factors = [variable.array for variable in self.get_retained_inputs()]
-        found = self._gradients(indexes, gradient, *factors)
-        found[self._num_factors] = gradient.sum(axis=0) if self._num_factors in indexes else None
-        return as_variables(found, indexes)
+    def _gradients(self, indexes, gradient, *inputs):
+        found = self._gradients_of_factors(indexes, gradient, *inputs)
+        if self._num_factors in indexes:
+            found[self._num_factors] = gradient.sum(axis=0)
+        return [found.get(index) for index in range(self._num_factors + 1)]
 
     def _multiply(self, x: np.ndarray, *factors: np.ndarray) -> np.ndarray:
         """Returns the product, which is not x itself."""
         raise NotImplementedError
 
-    def _gradients(
+    def _gradients_of_factors(
         self, indexes: tuple[int, ...], gradient: np.ndarray, x: np.ndarray, *factors: np.ndarray
     ) -> dict[int, np.ndarray]:
         """Returns the gradients of x and the factors, by index; of those asked for at least."""
@@ -61,7 +60,7 @@ class _BlockwiseProducts(_Product):
             x = (blocks @ matrix.T).reshape(len(x), width)
         return x
 
-    def _gradients(self, indexes, gradient, x, *factors):
+    def _gradients_of_factors(self, indexes, gradient, x, *factors):
         found = {}
         for number in range(len(factors), 0, -1):
             matrix = factors[number - 1]
@@ -72,6 +71,13 @@ class _BlockwiseProducts(_Product):
                 gradient = blocks.reshape(len(x), blocks.size // max(1, len(x)))
         found[0] = gradient
         return found
+
+    def _by_chainer(self, x, *factors):
+        num_rows = len(x)
+        for matrix in factors:
+            x = F.linear(F.reshape(x, (-1, matrix.shape[1])), matrix)
+            x = F.reshape(x, (num_rows, x.size // max(1, num_rows)))
+        return x
 
 
 def blockwise_products(
@@ -100,13 +106,19 @@ class _DiagonalProduct(_Product):
         y[...] = (_by_block(x, count) @ blocks.transpose(0, 2, 1)).transpose(1, 0, 2)
         return y.reshape(len(x), count * out_size)
 
-    def _gradients(self, indexes, gradient, x, blocks):
+    def _gradients_of_factors(self, indexes, gradient, x, blocks):
         by_block, found = _by_block(gradient, len(blocks)), {}
         if 0 in indexes:
             found[0] = (by_block @ blocks).transpose(1, 0, 2).reshape(x.shape)
         if 1 in indexes:
             found[1] = by_block.transpose(0, 2, 1) @ _by_block(x, len(blocks))
         return found
+
+    def _by_chainer(self, x, blocks):
+        count, out_size, width = blocks.shape
+        by_block = F.transpose(F.reshape(x, (len(x), count, width)), (1, 0, 2))
+        y = F.transpose(F.matmul(by_block, blocks, transb=True), (1, 0, 2))
+        return F.reshape(y, (len(x), count * out_size))
 
 
 def _by_block(x: np.ndarray, count: int) -> np.ndarray:
@@ -140,7 +152,7 @@ class _MixedProduct(_Product):
         mixed = (mixer @ self._products).reshape(count, len(x), out_size)
         return mixed.transpose(1, 0, 2).reshape(len(x), count * out_size)
 
-    def _gradients(self, indexes, gradient, x, blocks, mixer):
+    def _gradients_of_factors(self, indexes, gradient, x, blocks, mixer):
         out_size, count, _ = blocks.shape
         mixed = _by_block(gradient, count).reshape(count, len(x) * out_size)
         of_products, found = (mixer.T @ mixed).reshape(count, len(x), out_size), {}
@@ -153,6 +165,14 @@ class _MixedProduct(_Product):
         if 2 in indexes:
             found[2] = mixed @ self._products.T
         return found
+
+    def _by_chainer(self, x, blocks, mixer):
+        out_size, count, width = blocks.shape
+        interleaved = F.transpose(F.reshape(x, (len(x), width, count)), (2, 0, 1))
+        products = F.matmul(interleaved, F.transpose(blocks, (1, 2, 0)))
+        mixed = F.matmul(mixer, F.reshape(products, (count, len(x) * out_size)))
+        mixed = F.transpose(F.reshape(mixed, (count, len(x), out_size)), (1, 0, 2))
+        return F.reshape(mixed, (len(x), count * out_size))
 
 
 def _interleaved(x: np.ndarray, count: int) -> np.ndarray:

@@ -3,11 +3,13 @@
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.chainer_support.gather_rows import sum_by_number
-from nncompress.matrix.functions.gradients import as_variables, is_training
+from nncompress.chainer_support.gather_rows import gather_rows, sum_by_number
+from nncompress.matrix.functions.gradients import FusedFunction, is_training
+
+F = chainer.functions
 
 
-class _Multiply(chainer.FunctionNode):
+class _Multiply(FusedFunction):
     """The function ``x, B, C, b -> x C' B' + b``."""
 
     def forward(self, inputs):
@@ -21,17 +23,17 @@ class _Multiply(chainer.FunctionNode):
             self._inner = inner
         return (out,)
 
-    def backward(self, indexes, grad_outputs):
-        x, b_matrix, c_matrix = (variable.array for variable in self.get_retained_inputs())
-        gradient = grad_outputs[0].array
+    def _gradients(self, indexes, gradient, x, b_matrix, c_matrix):
         of_inner = gradient @ b_matrix
-        gradients = [
+        return [
             of_inner @ c_matrix if 0 in indexes else None,
             gradient.T @ self._inner if 1 in indexes else None,
             of_inner.T @ x if 2 in indexes else None,
             gradient.sum(axis=0) if 3 in indexes else None,
         ]
-        return as_variables(gradients, indexes)
+
+    def _by_chainer(self, x, b_matrix, c_matrix):
+        return F.linear(F.linear(x, c_matrix), b_matrix)
 
 
 def multiply(
@@ -52,7 +54,7 @@ def multiply(
     return _Multiply().apply(inputs)[0]
 
 
-class _LookUp(chainer.FunctionNode):
+class _LookUp(FusedFunction):
     """The function ``B, C -> (B C)[ids]``; the numbers have no gradient."""
 
     def __init__(self, ids: np.ndarray) -> None:
@@ -63,19 +65,20 @@ class _LookUp(chainer.FunctionNode):
         b_matrix, c_matrix = inputs
         chosen = b_matrix[self._ids]
         if is_training():
-            self.retain_inputs((1,))
-            self._chosen, self._num_rows = chosen, len(b_matrix)
+            self.retain_inputs((0, 1))
+            self._chosen = chosen
         return (chosen @ c_matrix,)
 
-    def backward(self, indexes, grad_outputs):
-        (c_matrix,) = (variable.array for variable in self.get_retained_inputs())
-        gradient = grad_outputs[0].array
+    def _gradients(self, indexes, gradient, b_matrix, c_matrix):
         gradients = [None, None]
         if 0 in indexes:
-            gradients[0] = sum_by_number(self._ids, gradient @ c_matrix.T, self._num_rows)
+            gradients[0] = sum_by_number(self._ids, gradient @ c_matrix.T, len(b_matrix))
         if 1 in indexes:
             gradients[1] = self._chosen.T @ gradient
-        return as_variables(gradients, indexes)
+        return gradients
+
+    def _by_chainer(self, b_matrix, c_matrix):
+        return F.matmul(gather_rows(b_matrix, self._ids), c_matrix)
 
 
 def look_up(

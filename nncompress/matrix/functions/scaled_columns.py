@@ -3,10 +3,12 @@
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
-from nncompress.matrix.functions.gradients import as_variables, is_training
+from nncompress.matrix.functions.gradients import FusedFunction, is_training
+
+F = chainer.functions
 
 
-class _Multiply(chainer.FunctionNode):
+class _Multiply(FusedFunction):
     """The function ``x, scales, b -> (x * scales) fixed' + b``."""
 
     def __init__(self, fixed: np.ndarray) -> None:
@@ -22,12 +24,12 @@ class _Multiply(chainer.FunctionNode):
             self.retain_inputs((0, 1))
         return (out,)
 
-    def backward(self, indexes, grad_outputs):
-        x, scales = (variable.array for variable in self.get_retained_inputs())
-        gradient = grad_outputs[0].array
+    def _gradients(self, indexes, gradient, x, scales):
         of_scaled = gradient @ self._fixed
-        gradients = [of_scaled * scales, (of_scaled * x).sum(axis=0), gradient.sum(axis=0)]
-        return as_variables(gradients, indexes)
+        return [of_scaled * scales, (of_scaled * x).sum(axis=0), gradient.sum(axis=0)]
+
+    def _by_chainer(self, x, scales):
+        return F.linear(F.scale(x, scales), self._fixed)
 
 
 def multiply(
@@ -47,7 +49,7 @@ def multiply(
     return _Multiply(fixed).apply((x, scales) if bias is None else (x, scales, bias))[0]
 
 
-class _Scale(chainer.FunctionNode):
+class _Scale(FusedFunction):
     """The function ``scales -> rows * scales``."""
 
     def __init__(self, rows: np.ndarray) -> None:
@@ -55,10 +57,14 @@ class _Scale(chainer.FunctionNode):
         self._rows = rows
 
     def forward(self, inputs):
+        self.retain_inputs((0,))
         return (self._rows * inputs[0],)
 
-    def backward(self, indexes, grad_outputs):
-        return (chainer.as_variable((grad_outputs[0].array * self._rows).sum(axis=0)),)
+    def _gradients(self, indexes, gradient, scales):
+        return [(gradient * self._rows).sum(axis=0)]
+
+    def _by_chainer(self, scales):
+        return F.scale(self._rows, scales)
 
 
 def scale(rows: np.ndarray, scales: chainer.Variable) -> chainer.Variable:

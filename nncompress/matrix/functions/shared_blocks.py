@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.chainer_support.gather_rows import gather_rows
 from nncompress.embedding.packing import Packing
 from nncompress.matrix.functions.derived import DerivedArrays, check_numbers
 from nncompress.matrix.functions.gpu_kernels import are_on_a_gpu, kernels_of
-from nncompress.matrix.functions.gradients import row_numbers
+from nncompress.matrix.functions.gradients import FusedFunction, row_numbers
+
+F = chainer.functions
 
 GROUP = 8  # numbers in a row of the packing, which are a whole number of bytes
 
@@ -119,23 +122,41 @@ def _sum_rows(
     return sums.astype(gradient.dtype)
 
 
-class _Matrix(chainer.FunctionNode):
+class _Entries(FusedFunction):
+    """Base of the functions of centroids; the numbers have no gradient.
+
+    Args:
+        numbers: The blocks' numbers.
+        ids: Which rows of the matrix the function returns, ``(L,)``.
+    """
+
+    def __init__(self, numbers: Numbers, ids: np.ndarray) -> None:
+        super().__init__()
+        self._numbers, self._ids = numbers, ids
+
+    def _gradients(self, indexes, gradient, centroids):
+        return [_sum_rows(gradient, self._numbers, self._ids, centroids.shape)]
+
+    def _by_chainer(self, centroids):
+        xp = chainer.backend.get_array_module(self._ids)
+        number, place = self._numbers.of_rows(self._ids, xp)
+        entries = F.reshape(centroids, (centroids.size, 1))
+        rows = gather_rows(entries, number * centroids.shape[1] + place)
+        return F.reshape(rows, number.shape)
+
+
+class _Matrix(_Entries):
     """The function ``centroids -> matrix``, whose result is known already."""
 
     def __init__(self, matrix: np.ndarray, numbers: Numbers) -> None:
-        super().__init__()
-        self._matrix, self._numbers = matrix, numbers
+        xp = chainer.backend.get_array_module(matrix)
+        super().__init__(numbers, xp.arange(len(matrix)))
+        self._matrix = matrix
 
     def forward(self, inputs):
         matrix, self._matrix = self._matrix, None  # the result is kept by those who use it
-        self._shape = inputs[0].shape
+        self.retain_inputs((0,))
         return (matrix,)
-
-    def backward(self, indexes, grad_outputs):
-        gradient = grad_outputs[0].array
-        xp = chainer.backend.get_array_module(gradient)
-        sums = _sum_rows(gradient, self._numbers, xp.arange(len(gradient)), self._shape)
-        return (chainer.as_variable(sums),)
 
 
 def matrix_of(
@@ -151,21 +172,12 @@ def matrix_of(
     return _Matrix(matrix, numbers).apply((centroids,))[0]
 
 
-class _LookUp(chainer.FunctionNode):
-    """The function ``centroids -> matrix[ids]``; the numbers have no gradient."""
-
-    def __init__(self, numbers: Numbers, ids: np.ndarray) -> None:
-        super().__init__()
-        self._numbers, self._ids = numbers, ids
+class _LookUp(_Entries):
+    """The function ``centroids -> matrix[ids]``."""
 
     def forward(self, inputs):
-        (centroids,) = inputs
-        self._shape = centroids.shape
-        return (_decode_rows(centroids, self._numbers, self._ids),)
-
-    def backward(self, indexes, grad_outputs):
-        sums = _sum_rows(grad_outputs[0].array, self._numbers, self._ids, self._shape)
-        return (chainer.as_variable(sums),)
+        self.retain_inputs((0,))
+        return (_decode_rows(inputs[0], self._numbers, self._ids),)
 
 
 def look_up(centroids: chainer.Variable, numbers: Numbers, ids: np.ndarray) -> chainer.Variable:

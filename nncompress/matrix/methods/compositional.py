@@ -8,9 +8,11 @@ from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
 from nncompress.machine import Machine
 from nncompress.matrix.functions import chosen_rows
+from nncompress.matrix.functions.choice import Choice, dense
 from nncompress.matrix.functions.derived import check_numbers
 from nncompress.matrix.methods.interface import MatrixCompressorInterface, PairFactors
 from nncompress.refinement.refine import quantize
+from nncompress.refinement.room import require_room
 from nncompress.sources import EmbeddingMatrix
 
 _MOST_CHOSEN = 8_192  # codewords in all, where the number of codebooks is left open
@@ -33,7 +35,7 @@ class CompositionalFactors(PairFactors):
 
     def left(self) -> chainer.Variable:
         """Returns ones for the codewords that rows use, and zeros: ``(m, M*K)``."""
-        return chosen_rows.dense(self._choice(), None, slice(None), self.dtype, self.xp)
+        return dense(self._choice(), None, slice(None), self.dtype, self.xp)
 
     def matmul(
         self, x: chainer.Variable, bias: chainer.Variable | None = None
@@ -43,9 +45,9 @@ class CompositionalFactors(PairFactors):
     def lookup(self, ids: np.ndarray) -> chainer.Variable:
         return chosen_rows.look_up(self._choice(), None, self.codebook, ids)
 
-    def _choice(self) -> chosen_rows.Choice:
+    def _choice(self) -> Choice:
         check_numbers(self.codes, self._packing, self._num_codewords, self.derived)
-        return chosen_rows.Choice(
+        return Choice(
             self.codes, self._packing, self._num_codewords, len(self.codebook), self.derived
         )
 
@@ -92,13 +94,22 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
             while stored(chosen + 1) <= allowed and (chosen + 1) * k <= _MOST_CHOSEN:
                 chosen += 1
         if not chosen:
+            most = int(size * shape[0] * shape[1] * 100 // stored(1))
+            rank = f"rank at most {most}, " if most > 100 else ""
             raise InputError(
-                f"num_codebooks is {chosen} with num_codewords {k} for a matrix of shape {shape} "
-                f"at rank {self._spec.rank}; wanted at least 1 codebook"
+                f"one codebook of num_codewords {k} takes {stored(1):,} bytes with its codes, and "
+                f"rank {self._spec.rank} leaves {int(allowed):,} for a matrix of shape {shape}; "
+                f"wanted {rank}fewer num_codewords, or num_codebooks as you choose it"
             )
         return chosen
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> CompositionalFactors:
-        """Returns a link for the codebook, which is trained, and the codes."""
-        size = self.num_codebooks(shape, dtype), self._spec.num_codewords
-        return CompositionalFactors(shape, dtype, *size)
+        """Returns a link for the codebook, which is trained, and the codes.
+
+        Raises:
+            InputError: Not even one codebook fits, or finding the codewords will take more memory
+                than is free now.
+        """
+        num_codebooks, num_codewords = self.num_codebooks(shape, dtype), self._spec.num_codewords
+        require_room(*shape, num_codebooks * num_codewords, Machine())
+        return CompositionalFactors(shape, dtype, num_codebooks, num_codewords)

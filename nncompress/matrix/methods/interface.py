@@ -273,7 +273,10 @@ class MatrixCompressorInterface:
                 "not empty, in float32 or float64"
             )
         if not np.isfinite(host).all():
-            raise InputError("the matrix has entries that are not finite; wanted finite ones")
+            raise InputError(
+                "the matrix has entries that are not finite; wanted finite ones, so lower the "
+                "learning rate if it is training that led to them"
+            )
         return host, xp
 
     def _sized(
@@ -296,8 +299,3 @@ class MatrixCompressorInterface:
             compressed_size = sum(int(factor.nbytes) for factor in factors)
         self.compressed_size = compressed_size
         return [xp.asarray(factor) for factor in factors]
-
-
-def reduced(number: int, rank: int) -> int:
-    """Returns ``number * 100 / rank``, rounded up, from 1 to ``number``."""
-    return max(1, min(number, -(-number * 100 // rank)))

@@ -135,8 +135,9 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         is 1, uint8; otherwise 0.
 
         Raises:
-            InputError: The matrix is not of two dimensions or not finite, ``block_size`` does not
-                divide the number of its entries, or ``rank`` leaves no centroid beside zero.
+            InputError: The matrix is not of two dimensions or not finite, it has fewer blocks
+                than centroids or does not divide into them, or ``rank`` leaves no centroid beside
+                zero.
         """
         host, xp = self._checked(a_matrix)
         blocks = host.reshape(self.num_blocks(host.shape), -1)
@@ -156,12 +157,22 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         )
 
     def num_blocks(self, shape: tuple[int, int]) -> int:
-        """Returns how many blocks a matrix has."""
+        """Returns how many blocks a matrix has.
+
+        Raises:
+            InputError: ``block_size`` does not divide the number of its entries, or there are
+                fewer blocks than centroids.
+        """
         entries, size = shape[0] * shape[1], self._spec.block_size
         if entries % size:
             raise InputError(
                 f"block_size is {size}, which does not divide the {entries} entries of a matrix "
                 f"of shape {shape}"
+            )
+        if self._spec.rank > entries // size:
+            raise InputError(
+                f"rank is {self._spec.rank}, which is more centroids than the {entries // size} "
+                f"blocks of a matrix of shape {shape}; wanted at most as many"
             )
         return entries // size
 

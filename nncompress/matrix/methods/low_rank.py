@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from nncompress.matrix.methods.interface import (
-    MatrixCompressorInterface,
-    ProductFactors,
-    reduced,
-)
+from nncompress.matrix.methods.interface import MatrixCompressorInterface, ProductFactors
 
 # Below this share of the full rank, the randomized decomposition takes less time.
 _SMALL_SHARE = 0.125
@@ -24,7 +20,7 @@ class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
     def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
         """Returns B ``(m, k)`` and C ``(k, n)``."""
         host, xp = self._checked(a_matrix)
-        k = reduced(min(host.shape), self._spec.rank)
+        k = _reduced(min(host.shape), self._spec.rank)
         u, s, v = _truncated(host.astype(np.float64), k)
         root = np.sqrt(s)
         factors = [(u * root).astype(host.dtype), (root[:, None] * v).astype(host.dtype)]
@@ -32,8 +28,13 @@ class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> ProductFactors:
         """Returns a link for both factors, which are trained."""
-        k = reduced(min(shape), self._spec.rank)
+        k = _reduced(min(shape), self._spec.rank)
         return ProductFactors(shape, dtype, (shape[0], k), (k, shape[1]))
+
+
+def _reduced(full: int, rank: int) -> int:
+    """Returns ``full * 100 / rank``, rounded up, from 1 to ``full``."""
+    return max(1, min(full, -(-full * 100 // rank)))
 
 
 def _truncated(a: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

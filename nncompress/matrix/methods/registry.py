@@ -1,5 +1,6 @@
 """Compressors by the number of their option."""
 
+import numbers
 from dataclasses import dataclass
 
 from nncompress.errors import InputError
@@ -10,7 +11,7 @@ from nncompress.matrix.methods.kmeans import KmeansMatrixCompressor
 from nncompress.matrix.methods.low_rank import LowRankDecompMatrixCompressor
 from nncompress.matrix.methods.pruned_kmeans import KmeansPruningMatrixCompressor
 from nncompress.matrix.methods.simhash import SimhashMatrixCompressor
-from nncompress.matrix.options import WITHOUT_ALPHA
+from nncompress.matrix.options import WITHOUT_ALPHA, CompressionOptions
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,21 @@ class Registered:
     compressor: type[MatrixCompressorInterface]
 
 
-_COMPRESSORS = {
-    1: Registered("low rank", LowRankDecompMatrixCompressor),
-    2: Registered("simhash", SimhashMatrixCompressor),
-    3: Registered("dictionary learning", DLMatrixCompressor),
-    4: Registered("k-means", KmeansMatrixCompressor),
-    5: Registered("compositional codes", CompositionalMatrixCompressor),
-    8: Registered("pruning and k-means", KmeansPruningMatrixCompressor),
+_COMPRESSORS: dict[int, Registered] = {
+    CompressionOptions.LOWRANK_MATRIX_COMPRESSION: Registered(
+        "low rank", LowRankDecompMatrixCompressor
+    ),
+    CompressionOptions.SIMHASH_MATRIX_COMPRESSION: Registered("simhash", SimhashMatrixCompressor),
+    CompressionOptions.DL_MATRIX_COMPRESSION: Registered(
+        "dictionary learning", DLMatrixCompressor
+    ),
+    CompressionOptions.KMEANS_MATRIX_COMPRESSION: Registered("k-means", KmeansMatrixCompressor),
+    CompressionOptions.COMPOSITIONAL_MATRIX_COMPRESSION: Registered(
+        "compositional codes", CompositionalMatrixCompressor
+    ),
+    CompressionOptions.KMEANS_AND_PRUNING_MATRIX_COMPRESSION: Registered(
+        "pruning and k-means", KmeansPruningMatrixCompressor
+    ),
 }
 
 
@@ -49,13 +58,18 @@ def register_compressor(
         compressor: The compressor's class.
 
     Raises:
-        InputError: The number is taken, or the class is no compressor.
+        InputError: The number is no integer or taken, the name no string, or the class no
+            compressor.
     """
+    if not isinstance(number, numbers.Integral) or isinstance(number, bool):
+        raise InputError(f"the number of a compressor is {number!r}; wanted an integer")
+    if not isinstance(name, str):
+        raise InputError(f"the name of compressor {number} is {name!r}; wanted a string")
     if number in _COMPRESSORS or number in WITHOUT_ALPHA:
         raise InputError(f"compression_option {number} is taken; wanted a number that is free")
     if not (isinstance(compressor, type) and issubclass(compressor, MatrixCompressorInterface)):
         raise InputError(f"{compressor!r} is no subclass of MatrixCompressorInterface")
-    _COMPRESSORS[number] = Registered(name, compressor)
+    _COMPRESSORS[int(number)] = Registered(name, compressor)
 
 
 def check_option(number: int) -> None:
@@ -64,7 +78,7 @@ def check_option(number: int) -> None:
     Raises:
         InputError: The number is unknown.
     """
-    known = sorted({*_COMPRESSORS, *map(int, WITHOUT_ALPHA)})
+    known = sorted({*_COMPRESSORS, *WITHOUT_ALPHA})
     if number not in known:
         raise InputError(
             f"compression_option is {number}; wanted one of {', '.join(map(str, known))}"

@@ -1,12 +1,16 @@
 """Simhash: signs of random projections."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
+from nncompress.errors import InputError
+from nncompress.machine import Machine
 from nncompress.matrix.functions import scaled_columns
 from nncompress.matrix.methods.interface import Factors, MatrixCompressorInterface
+from nncompress.matrix.methods.simhash_fit import fit
 
 _BLOCK_BYTES = 8 << 20
 SEED = 42
@@ -14,6 +18,9 @@ SEED = 42
 
 def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Makes the random projection R ``(m, k)`` again, at most 8 MiB of it at a time.
+
+    Its entries have a variance of 1/k, so that sums of k of them, with any signs, have one of 1,
+    and the scales are about as large as the matrix's entries: an optimizer's steps fit both.
 
     Args:
         seed: Seed of the random numbers.
@@ -24,11 +31,13 @@ def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[sl
         The columns' numbers, a slice, and the columns, float32 ``(m, width)``.
     """
     step = max(1, _BLOCK_BYTES // (4 * num_rows))
+    deviation = np.float32(1 / np.sqrt(count))
     for number, first in enumerate(range(0, count, step)):
         random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, number, 0]))
         columns = slice(first, min(first + step, count))
         width = columns.stop - columns.start
-        yield columns, random.standard_normal((width, num_rows), dtype=np.float32).T
+        normal = random.standard_normal((width, num_rows), dtype=np.float32)
+        yield columns, (normal * deviation).T
 
 
 def pack_signs(signs: np.ndarray) -> np.ndarray:
@@ -90,28 +99,41 @@ class SimhashFactors(Factors):
 class SimhashMatrixCompressor(MatrixCompressorInterface):
     """Compresses A to R S D: random projection, signs, and a scale for each column.
 
-    R ``(m, k)`` is normal, from a fixed seed, with ``k = min(m, n) * 100 // rank + 1``; S
-    ``(k, n)`` is the sign of R'A, +1 at zero; D scales each column to the length it has in A.
+    R ``(m, k)`` is normal, of variance 1/k, from a fixed seed, with
+    ``k = min(m, n) * 100 // rank + 1``; S
+    ``(k, n)`` begins as the sign of R'A, +1 at zero, as in the original, and is fitted to A from
+    there; D ``(n,)`` scales columns.
     Stored are the seed, a bit for each sign and a float for each column: ``k*n`` bits and
     ``32*n``, against ``32*m*n``, so that the ratio is about ``0.32 * rank`` where m <= n. (The
     original counts a byte of work for each sign: there, ``rank`` is the ratio times 100 over 8.)
     Source: Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002.
     """
 
-    def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
-        """Returns packed signs, uint8 ``(ceil(k/8), n)``, scales ``(n,)``, and the seed."""
+    def static_matrix_compressor(
+        self, a_matrix: np.ndarray, n_iterations: int = 16
+    ) -> list[np.ndarray]:
+        """Returns signs and scales.
+
+        Args:
+            a_matrix: A, NumPy or CuPy ``(m, n)`` of float32 or float64.
+            n_iterations: How often all signs are fitted to A, in turn with the scales. With 0 they
+                are those of R'A, each of one projection by itself, and scales give each column the
+                length it has in A.
+
+        Returns:
+            Packed signs, uint8 ``(ceil(k/8), n)``, scales ``(n,)``, and the seed.
+
+        Raises:
+            InputError: The matrix is not of two dimensions, or not finite, or ``n_iterations`` is
+                negative.
+        """
         host, xp = self._checked(a_matrix)
-        m, n = host.shape
+        if n_iterations < 0:
+            raise InputError(f"n_iterations is {n_iterations}; wanted 0 or more")
         count = self.num_projections(host.shape)
-        signs = np.empty((count, n), dtype=bool)
-        sums = np.zeros((m, n))
-        for columns, r in projection_blocks(SEED, m, count):
-            signs[columns] = r.T.astype(np.float64) @ host >= 0
-            sums += r.astype(np.float64) @ (2.0 * signs[columns] - 1.0)
-        lengths = np.linalg.norm(sums, axis=0)
-        scales = np.linalg.norm(host.astype(np.float64), axis=0)
-        scales /= np.where(lengths > 0, lengths, 1)
-        factors = [pack_signs(signs), scales.astype(host.dtype), np.array(SEED, dtype=np.int64)]
+        blocks = partial(projection_blocks, SEED, len(host), count)
+        signs, scales = fit(host, blocks, count, n_iterations, Machine().team)
+        factors = [pack_signs(signs), scales, np.array(SEED, dtype=np.int64)]
         return self._sized(host, factors, xp)
 
     def num_projections(self, shape: tuple[int, int]) -> int:

@@ -6,6 +6,7 @@ from nncompress.chainer_support.compatibility import chainer
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.errors import InputError
 from nncompress.matrix.functions import chosen_rows, low_rank
+from nncompress.matrix.functions.choice import Choice, dense
 from nncompress.matrix.functions.derived import check_numbers
 from nncompress.matrix.methods.interface import PairFactors
 
@@ -59,7 +60,7 @@ class SparseFactors(PairFactors):
     def left(self) -> chainer.Variable:
         if self._is_dense:
             return self.values
-        return chosen_rows.dense(self._choice(), self.values, slice(None), self.dtype, self.xp)
+        return dense(self._choice(), self.values, slice(None), self.dtype, self.xp)
 
     def right(self) -> chainer.Variable:
         return self.dictionary
@@ -76,10 +77,10 @@ class SparseFactors(PairFactors):
             return low_rank.look_up(self.values, self.dictionary, ids)
         return chosen_rows.look_up(self._choice(), self.values, self.dictionary, ids)
 
-    def _choice(self) -> chosen_rows.Choice:
+    def _choice(self) -> Choice:
         atoms = len(self.dictionary)
         check_numbers(self.columns, self._packing, atoms, self.derived)
-        return chosen_rows.Choice(self.columns, self._packing, 0, atoms, self.derived)
+        return Choice(self.columns, self._packing, 0, atoms, self.derived)
 
     def _stored(self) -> list[np.ndarray]:
         columns = [] if self._is_dense else [self.columns]

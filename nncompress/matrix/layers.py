@@ -1,7 +1,7 @@
 """Chainer's layers whose result a compression op makes, without forming its matrix.
 
-A subclass of such a layer comes here where it calls its forward by ``super()``; where it has one
-of its own, which reads ``W``, it goes on by the effective matrix.
+A subclass of such a layer gets here where its forward calls ``super().forward``; one whose forward
+reads ``W`` instead goes on with the effective matrix.
 """
 
 import numpy as np
@@ -53,7 +53,7 @@ class CompressedEmbedID(L.EmbedID):
         return F.where(shares, rows, self.xp.zeros_like(rows.array))
 
 
-ROADS = {
+FASTER_LAYERS = {
     L.Linear: CompressedLinear,
     L.Convolution2D: CompressedConvolution2D,
     L.EmbedID: CompressedEmbedID,
