@@ -96,13 +96,14 @@ class Evaluation:
                 if version not in self._seen:
                     self._evaluate(path)
                     self._seen.add(version)
-            except (FileNotFoundError, InputError) as error:
-                if not path.exists():
-                    continue  # training keeps the newest alone
-                if not isinstance(error, InputError):
+            except FileNotFoundError:
+                if path.exists():
                     raise
-                self._seen.add(version)
-                warnings.warn(f"{error}; it is passed over", stacklevel=2)
+                # Training keeps the newest alone.
+            except InputError as error:
+                if path.exists():
+                    self._seen.add(version)
+                    warnings.warn(f"{error}; it is passed over", stacklevel=2)
 
     def _models(self) -> list[Path]:
         """Returns the snapshots, the oldest first, and the finalized model in its place."""

@@ -10,7 +10,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from command_line import add_continuation, add_flag, add_gpu, hparams_of
+from nncompress.cli import signals
+
+if __name__ == "__main__":
+    signals.at_once()
+
+from command_line import add_continuation, add_directory, add_flag, add_gpu, hparams_of
 from running import SETTINGS
 
 from language_model.comparing import Point, draw, table
@@ -82,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add_flag(parser, "factor_rate", type=float,
              help="share of the rate by which factors are trained (default: "
              f"{Settings.factor_rate}; with --compare each option has its own)")  # fmt: skip
-    out = "result/language_model"
-    add_flag(parser, "train_dir", type=Path, default=Path(out),
-             help=f"directory for snapshots, log and plots (default: {out})")  # fmt: skip
+    add_directory(parser, "train_dir", "for snapshots, log and plots", "result/language_model")
     add_continuation(parser)
     add_gpu(parser)
     return parser

@@ -39,7 +39,7 @@ _TABLE, _UPWARD, _LATERAL = "embed", "layers/*/upward", "layers/*/lateral"
 _LSTM = "layers/*"
 # Factors that can learn all that they stand for take the matrix's place early, and have most of
 # the steps to themselves. Where codes are found once, the matrix is trained well before.
-DEFAULT_HPARAMS = f"name=language_model,{_ramp(800)},compression_option=1,rank=450"
+DEFAULT_HPARAMS = f"name=language_model,{_ramp(800)},compression_option=1,rank=460"
 OPTIONS = {
     UNCOMPRESSED: Option("compression_option=0"),
     "low rank": Option(
@@ -49,25 +49,25 @@ OPTIONS = {
     # errors before it is compressed itself.
     "simhash": Option(
         "compression_option=2",
-        {_TABLE: f"rank=1,{_ramp(1100)}", _LSTM: f"rank=2,{_ramp(1700)}"},
+        {_TABLE: f"rank=1,{_ramp(1300)}", _LSTM: f"rank=2,{_ramp(1750)}"},
         factor_rate=0.001,
     ),
     "dictionary learning": Option(
-        f"compression_option=3,{_ramp(800)}",
+        f"compression_option=3,{_ramp(1200)}",
         {_TABLE: "rank=1100", _LSTM: "rank=680"},
-        factor_rate=0.4,
+        factor_rate=0.2,
     ),
-    "k-means": Option(f"compression_option=4,rank=128,{_ramp(1600)}", factor_rate=0.05),
+    "k-means": Option(f"compression_option=4,rank=128,{_ramp(1780)}", factor_rate=0.01),
     "compositional codes": Option(
-        f"compression_option=5,num_codewords=4,{_ramp(800)}",
+        f"compression_option=5,num_codewords=4,{_ramp(1500)}",
         {_TABLE: "num_codebooks=160", _LSTM: "num_codebooks=60"},
-        factor_rate=0.1,
+        factor_rate=0.05,
     ),
     "pruning and k-means": Option(
-        "compression_option=8,rank=256,target_sparsity=0.3,begin_pruning_step=600,"
-        "pruning_frequency=10,sparsity_function_begin_step=600,sparsity_function_end_step=1200,"
-        f"{_ramp(1600)}",
-        factor_rate=0.05,
+        "compression_option=8,rank=256,target_sparsity=0.3,begin_pruning_step=1000,"
+        "pruning_frequency=10,sparsity_function_begin_step=1000,sparsity_function_end_step=1600,"
+        f"{_ramp(1780)}",
+        factor_rate=0.01,
     ),
     "input-output": Option(
         "compression_option=9",

@@ -217,7 +217,7 @@ class CompressionOp(CompressionOpInterface):
             if self.num_updates == 0:
                 self._pass_on_update_rule()
             del self.a_matrix
-            # Only so does Chainer forget that an attribute is to be saved: final models have none.
+            # A value whose attribute is deleted is no longer among those that Chainer saves.
             for name in self.state_names:
                 value = getattr(self, name)
                 delattr(self, name)

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.runs.plot_report import ThrottledPlotReport
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
@@ -23,10 +25,10 @@ def cifar_records(random):
     """The records of CIFAR-10's files by name, with classes that can be told by their colour."""
     records = {}
     for name in [*CIFAR_TRAIN, "test_batch.bin"]:
-        labels = random.integers(10, size=24, dtype=np.uint8)
-        pixels = random.integers(100, size=(24, 3, 1_024)) + 15 * (labels[:, None, None] - 5)
+        labels = random.integers(10, size=8, dtype=np.uint8)
+        pixels = random.integers(100, size=(8, 3, 1_024)) + 15 * (labels[:, None, None] - 5)
         pixels += np.array([0, 20, 40])[:, None] * (labels % 3)[:, None, None]
-        pixels = np.clip(pixels + 80, 0, 255).astype(np.uint8).reshape(24, -1)
+        pixels = np.clip(pixels + 80, 0, 255).astype(np.uint8).reshape(8, -1)
         records[name] = np.concatenate([labels[:, None], pixels], axis=1)
     return records
 
@@ -71,6 +73,12 @@ def mnist(tmp_path, random):
         (directory / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
         parts[part] = images, labels
     return directory, parts
+
+
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Leaves out the drawing of plots, which takes longer than a few steps do."""
+    monkeypatch.setattr(ThrottledPlotReport, "draw", lambda plot, trainer: None)
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from cifar10 import cifar10_compression, cifar10_eval, cifar10_train
 from command_line import hparams_of
 from training import FINAL, load_snapshot
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, OutputError
 from nncompress.matrix import compress_chain
-from nncompress.runs.plot_report import ThrottledPlotReport
 from nncompress.runs.trainer_snapshots import read_trainer_snapshot, trainer_snapshots
 
 QUICK = (
@@ -20,19 +19,13 @@ QUICK = (
 
 
 @pytest.fixture
-def without_plots(monkeypatch):
-    """Leaves out the drawing of plots, which takes longer than a few steps do."""
-    monkeypatch.setattr(ThrottledPlotReport, "draw", lambda plot, trainer: None)
-
-
-@pytest.fixture
 def train(cifar_folder, tmp_path, capsys):
     """Trains on the small files in the format of CIFAR-10, and returns what it printed."""
 
     def run(steps, *arguments, out="run"):
         cifar10_train.main([
             f"--max_steps={steps}", f"--data_dir={cifar_folder}", f"--train_dir={tmp_path / out}",
-            f"--compression_hparams={QUICK}", "--batch_size=8", *arguments,
+            f"--compression_hparams={QUICK}", "--batch_size=4", *arguments,
         ])  # fmt: skip
         return capsys.readouterr().out
 
@@ -53,13 +46,54 @@ def evaluate(cifar_folder, tmp_path, capsys):
     return run
 
 
+@pytest.fixture
+def watch(cifar_folder, tmp_path, capsys, monkeypatch):
+    """Evaluates new models while things are done, and returns what it printed before each."""
+
+    class Enough(Exception):
+        pass
+
+    def run(todo):
+        shown, todo = [], iter(todo)
+
+        def sleep(seconds):
+            assert seconds == 7.0
+            shown.append(capsys.readouterr().out)
+            work = next(todo, None)
+            if work is None:
+                raise Enough
+            work()
+
+        monkeypatch.setattr(cifar10_eval.time, "sleep", sleep)
+        with pytest.raises(Enough):
+            cifar10_eval.main([
+                f"--data_dir={cifar_folder}", f"--checkpoint_dir={tmp_path / 'run'}",
+                f"--eval_dir={tmp_path / 'eval'}", "--eval_interval_secs=7",
+            ])  # fmt: skip
+        return shown
+
+    return run
+
+
+def evaluated(text):
+    """Returns the names of the models that a printed text has the accuracy of."""
+    lines = [line for line in text.splitlines() if "accuracy on" in line]
+    return [line.split(": ")[1].split(",")[0] for line in lines]
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+
+
 def names(directory):
     return sorted(path.name for path in directory.glob("*.npz"))
 
 
 def test_cifar10_is_trained_on_compressed_and_evaluated(train, evaluate, tmp_path):
     printed = train(9, "--log_frequency=2", "--save_every=4")
-    assert printed.startswith("Training on CIFAR-10: 120 images, 24 x 24 cut at random\n")
+    assert printed.startswith("Training on CIFAR-10: 40 images, 24 x 24 cut at random\n")
     assert [line.split("step ")[1].split(",")[0] for line in printed.splitlines()
             if "sec/batch" in line] == ["2", "4", "6", "8", "9"]  # fmt: skip
     assert "alpha = 0.4" in printed
@@ -71,28 +105,28 @@ def test_cifar10_is_trained_on_compressed_and_evaluated(train, evaluate, tmp_pat
     assert [entry["iteration"] for entry in log] == [2, 4, 6, 8, 9]
     assert log[1]["alpha"] == pytest.approx(0.4)
     accuracy, shown = evaluate()
-    assert f"{FINAL}, step 9: accuracy on 24 images (test): {accuracy:.4f}" in shown
-    assert printed.splitlines()[-1] == f"Accuracy on the 24 test images: {accuracy:.4f}"
+    assert f"{FINAL}, step 9: accuracy on 8 images (test): {accuracy:.4f}" in shown
+    assert printed.splitlines()[-1] == f"Accuracy on the 8 test images: {accuracy:.4f}"
 
 
 @pytest.mark.usefixtures("without_plots")
 def test_a_run_that_is_killed_goes_on_as_it_would_have(train, start, cifar_folder, tmp_path):
-    train(14, out="whole")
+    train(8, out="whole")
     killed = start(
-        "cifar10/cifar10_train.py", "--max_steps=14", f"--data_dir={cifar_folder}",
-        f"--train_dir={tmp_path / 'run'}", f"--compression_hparams={QUICK}", "--batch_size=8",
+        "cifar10/cifar10_train.py", "--max_steps=8", f"--data_dir={cifar_folder}",
+        f"--train_dir={tmp_path / 'run'}", f"--compression_hparams={QUICK}", "--batch_size=4",
         "--save_every=1",
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "trainer_snapshot_4.npz").exists():
+    while not (tmp_path / "run" / "trainer_snapshot_3.npz").exists():
         assert time.monotonic() < deadline
         assert killed.poll() is None
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     steps = int(trainer_snapshots(tmp_path / "run")[0].stem.rpartition("_")[2])
-    assert f"Going on from step {steps}\n" in train(14, "--resume")
-    for name in (FINAL, "trainer_snapshot_14.npz"):
+    assert f"Going on from step {steps}\n" in train(8, "--resume")
+    for name in (FINAL, "trainer_snapshot_8.npz"):
         whole, resumed = (dict(np.load(tmp_path / out / name)) for out in ("whole", "run"))
         assert whole.keys() == resumed.keys()
         for key in whole:
@@ -117,44 +151,18 @@ def test_a_model_that_is_evaluated_has_the_moving_averages(train, evaluate, tmp_
 
 
 @pytest.mark.usefixtures("without_plots")
-def test_each_new_model_is_evaluated_as_it_comes(
-    train, tmp_path, cifar_folder, monkeypatch, capsys
-):
-    class Enough(Exception):
-        pass
-
-    todo = iter([
+def test_each_new_model_is_evaluated_as_it_comes(train, watch, tmp_path):
+    shown = watch([
         lambda: None,
         lambda: train(2, "--save_every=1"),
         lambda: None,
         lambda: train(8, "--save_every=3", "--resume"),
         lambda: None,
     ])  # fmt: skip
-    shown, waits = [], []
-
-    def sleep(seconds):
-        waits.append(seconds)
-        shown.append(capsys.readouterr().out)
-        work = next(todo, None)
-        if work is None:
-            raise Enough
-        work()
-
-    monkeypatch.setattr(cifar10_eval.time, "sleep", sleep)
-    with pytest.raises(Enough):
-        cifar10_eval.main([
-            f"--data_dir={cifar_folder}", f"--checkpoint_dir={tmp_path / 'run'}",
-            f"--eval_dir={tmp_path / 'eval'}", "--eval_interval_secs=7",
-        ])  # fmt: skip
-    assert waits == [7.0] * 6
     assert shown[0].startswith("Waiting for models in ")
-    evaluated = [
-        [line.split(": ")[1].split(",")[0] for line in text.splitlines() if "accuracy on" in line]
-        for text in shown
-    ]
     snapshots = [f"trainer_snapshot_{step}.npz" for step in range(9)]
     later = [snapshots[3], snapshots[6], snapshots[8], FINAL]
-    assert evaluated == [[], [], snapshots[:3], [], later, []]
+    assert [evaluated(text) for text in shown] == [[], [], snapshots[:3], [], later, []]
     log = json.loads((tmp_path / "eval" / "evaluations.json").read_text())
     assert [entry["step"] for entry in log] == [0, 1, 2, 3, 6, 8, 8]
     assert log[-1]["accuracy"] == log[-2]["accuracy"]  # the same model, finalized
@@ -169,16 +177,16 @@ def test_the_flags_of_the_original_mean_what_they_meant(train, evaluate, tmp_pat
     with pytest.raises(InputError, match="--use_fp16: matrices are compressed in float32"):
         train(1, "--use_fp16", out="third")
     assert not (tmp_path / "third").exists()
-    _, shown = evaluate("--num_examples=10", "--global_step=77")
-    assert "step 77: accuracy on 10 images (test)" in shown
-    assert "step 1: accuracy on 120 images (train_eval)" in evaluate("--eval_data=train_eval")[1]
+    _, shown = evaluate("--num_examples=5", "--global_step=77")
+    assert "step 77: accuracy on 5 images (test)" in shown
+    assert "step 1: accuracy on 40 images (train_eval)" in evaluate("--eval_data=train_eval")[1]
     log = json.loads((tmp_path / "eval" / "evaluations.json").read_text())
     assert [(entry["step"], entry["num_examples"], entry["eval_data"]) for entry in log] == [
-        (77, 10, "test"), (1, 120, "train_eval"),
+        (77, 5, "test"), (1, 40, "train_eval"),
     ]  # fmt: skip
     evaluate(f"--compression_hparams={QUICK}", "--data=cifar10")
     for arguments, message in (
-        (["--num_examples=25"], "--num_examples is 25; wanted 1 to 24"),
+        (["--num_examples=9"], "--num_examples is 9; wanted 1 to 8"),
         (
             ["--compression_hparams=rank=100"],
             r"alpha_decrement_value is 0.005 with these .* 0.2 in the run",
@@ -209,7 +217,7 @@ def test_a_run_is_neither_overwritten_nor_gone_on_with_as_another(train, tmp_pat
     before = names(tmp_path / "run")
     for steps, arguments, message in (
         (3, [], r"has a run of 2 steps already; go on with it \(--resume\)"),
-        (3, ["--resume", "--batch_size=4"], "batch_size is 4, and the run .* with 8"),
+        (3, ["--resume", "--batch_size=8"], "batch_size is 8, and the run .* with 4"),
         (3, ["--resume", "--seed=1"], "seed is 1, and the run .* with 0"),
         (3, ["--resume", "--data=digits"], "data is 'digits', and the run .* 'cifar10'"),
         (3, ["--resume", "--compression_hparams=rank=9"], "compression_hparams is "),
@@ -258,16 +266,36 @@ def test_a_model_of_which_nothing_is_compressed_is_trained_and_evaluated(
     assert "Nothing is compressed, as compression_option is 0\n" in printed
     assert not (tmp_path / "run" / FINAL).exists()
     accuracy, _ = evaluate()
-    assert printed.splitlines()[-1] == f"Accuracy on the 24 test images: {accuracy:.4f}"
+    assert printed.splitlines()[-1] == f"Accuracy on the 8 test images: {accuracy:.4f}"
 
 
 @pytest.mark.usefixtures("without_plots")
-def test_a_damaged_snapshot_gives_way_to_that_of_the_run_that_goes_on(train, evaluate, tmp_path):
+def test_a_damaged_snapshot_gives_way_to_that_of_the_run_that_goes_on(train, tmp_path):
     train(3, "--save_every=1")
     newest = tmp_path / "run" / "trainer_snapshot_3.npz"
-    data = bytearray(newest.read_bytes())
-    data[len(data) // 2] ^= 255
-    newest.write_bytes(data)
+    damage(newest)
     with pytest.warns(UserWarning, match=r"going on from .*trainer_snapshot_2\.npz"):
         assert "Going on from step 2\n" in train(3, "--resume")
     assert int(read_trainer_snapshot(newest)["updater/iteration"]) == 3
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_a_damaged_snapshot_is_passed_over_with_one_line_where_models_are_waited_for(
+    train, watch, evaluate, tmp_path
+):
+    train(2, "--save_every=1")
+    damage(tmp_path / "run" / "trainer_snapshot_1.npz")
+    with pytest.warns(UserWarning, match=r"trainer_snapshot_1\.npz.* passed over") as warned:
+        shown = watch([lambda: None])
+    assert len(warned) == 1
+    assert evaluated(shown[0]) == ["trainer_snapshot_0.npz", "trainer_snapshot_2.npz"]
+    assert shown[1] == ""
+    damage(tmp_path / "run" / "trainer_snapshot_2.npz")
+    with pytest.raises(InputError, match=r"trainer_snapshot_2\.npz.* undamaged"):
+        evaluate()
+
+
+def test_a_directory_that_evaluations_cannot_be_written_to_is_refused_first(evaluate, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/evaluations\.json cannot be written"):
+        evaluate(f"--eval_dir={tmp_path / 'file'}")

@@ -74,7 +74,7 @@ def test_digits_are_neither_distorted_nor_cut(tmp_path):
     assert train[0][0].shape == test[0][0].shape == (1, 8, 8)
 
 
-@pytest.mark.parametrize(("part", "number"), [("train", 120), ("test", 24)])
+@pytest.mark.parametrize(("part", "number"), [("train", 40), ("test", 8)])
 def test_each_part_of_cifar10_can_be_evaluated_on(cifar_folder, cifar_records, part, number):
     dataset = evaluation_data("cifar10", cifar_folder, part)
     assert len(dataset) == number

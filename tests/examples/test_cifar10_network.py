@@ -30,29 +30,49 @@ def test_weights_and_biases_begin_as_in_the_tutorial(network):
         assert (network[name].b.array == np.float32(bias)).all()
 
 
+def windows(h, size, stride, below):
+    """Returns squares of images with a margin, as TensorFlow's SAME has it.
+
+    An odd row or column of the margin is at the end.
+
+    Args:
+        h: Images, ``(n, c, height, width)``; ``stride`` divides height and width.
+        size: Height and width of a square.
+        stride: From one square to the next.
+        below: What the margin is filled with.
+
+    Returns:
+        ``(n, c, height / stride, width / stride, size, size)``.
+    """
+    before, after = (size - stride) // 2, -((stride - size) // 2)
+    padded = np.pad(h, [(0, 0), (0, 0), (before, after), (before, after)], constant_values=below)
+    every = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))
+    return every[:, :, ::stride, ::stride]
+
+
+def convolved(h, link):
+    products = np.tensordot(windows(h, 5, 1, 0), link.W.array, [(1, 4, 5), (1, 2, 3)])
+    return np.maximum(products + link.b.array, 0).transpose(0, 3, 1, 2)
+
+
+def pooled(h):
+    return windows(h, 3, 2, -np.inf).max(axis=(4, 5))
+
+
+def normalized(h):
+    squares = np.pad(h**2, [(0, 0), (4, 4), (0, 0), (0, 0)])
+    sums = np.lib.stride_tricks.sliding_window_view(squares, 9, axis=1).sum(axis=-1)
+    return h / (1 + 0.001 / 9 * sums) ** 0.75
+
+
 @pytest.mark.parametrize(("channels", "size"), [(3, 24), (1, 8)])
-def test_the_network_is_the_tutorials_in_pytorch(random, channels, size):
-    torch = pytest.importorskip("torch")
-    functional = torch.nn.functional
+def test_the_network_computes_what_the_tutorials_does(random, channels, size):
     network = Cifar10Network(channels, size)
     x = random.normal(size=(2, channels, size, size)).astype(np.float32)
-
-    def parameters(name):
-        return (torch.from_numpy(each.array) for each in (network[name].W, network[name].b))
-
-    def pooled(h):  # TensorFlow's SAME: a row and a column more at the end
-        return functional.max_pool2d(functional.pad(h, (0, 1, 0, 1), value=-torch.inf), 3, 2)
-
-    def normalized(h):  # over a radius of 4; PyTorch divides its alpha by the nine channels
-        return functional.local_response_norm(h, 9, alpha=0.001, beta=0.75, k=1.0)
-
-    weights, bias = parameters("conv1")
-    h = functional.conv2d(torch.from_numpy(x), weights, bias, padding=2).relu()
-    weights, bias = parameters("conv2")
-    h = functional.conv2d(normalized(pooled(h)), weights, bias, padding=2).relu()
-    h = pooled(normalized(h)).flatten(1)
-    for name in ("local3", "local4"):
-        h = functional.linear(h, *parameters(name)).relu()
-    expected = functional.linear(h, *parameters("softmax_linear"))
+    h = normalized(pooled(convolved(x, network.conv1)))
+    h = pooled(normalized(convolved(h, network.conv2))).reshape(2, -1)
+    for link in (network.local3, network.local4):
+        h = np.maximum(h @ link.W.array.T + link.b.array, 0)
+    expected = h @ network.softmax_linear.W.array.T + network.softmax_linear.b.array
     with chainer.no_backprop_mode():
-        np.testing.assert_allclose(network(x).array, expected.numpy(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(network(x).array, expected, rtol=1e-4, atol=1e-5)

@@ -17,6 +17,7 @@ from language_model.options import Option
 from language_model.text import PARTS, UNKNOWN, python_documents, read_corpus, split, words_of
 from language_model.training import FINAL, Settings, train
 
+from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.runs.snapshot_period import SnapshotPeriod
 from nncompress.runs.trainer_snapshots import trainer_snapshots
@@ -156,6 +157,23 @@ def test_factors_are_trained_at_their_own_rate(tmp_path, corpus):
     assert (factors(0.25, 0.2) != factors(0.5, 0.2)).any()
 
 
+def test_adams_count_of_a_factors_steps_begins_with_its_first_gradient(tmp_path, corpus):
+    spec = hparams_of(RAMP, "compression_option=1,rank=200")  # factored after 3 of 12 steps
+    model = train(corpus, {"*": spec}, TINY, tmp_path, quiet=True).model
+    counts = {name: parameter.update_rule.t for name, parameter in model.namedparams()}
+    assert {count for name, count in counts.items() if "factors" in name} == {9}
+    assert {count for name, count in counts.items() if "factors" not in name} == {12}
+
+
+def test_layers_have_hyperparameters_of_their_own_or_none(tmp_path, corpus):
+    option = Option(f"{RAMP},compression_option=1", {"embed": "rank=400", "layers/*/up*": ""})
+    trained = train(corpus, option.compression(), TINY, tmp_path, quiet=True)
+    assert trained.model.embed.compression_op("W").factors.b_matrix.shape[1] == 2
+    assert trained.model.layers[0].upward.compression_op("W").factors.b_matrix.shape[1] == 8
+    assert type(trained.model.layers[0].lateral.W) is chainer.Parameter
+    assert trained.num_bytes is not None
+
+
 def test_a_text_that_is_too_short_is_refused(tmp_path, corpus):
     with pytest.raises(InputError, match="wanted fewer streams"):
         train(corpus, {"*": hparams_of(NOTHING, "")}, replace(TINY, streams=4_000), tmp_path)
@@ -199,6 +217,13 @@ def test_comparing_goes_on_where_it_was_and_draws_the_trade(in_short, tmp_path, 
     (tmp_path / "out" / "trade.png").unlink()
     assert in_short("--compare", "--resume") == points
     assert (tmp_path / "out" / "trade.png").stat().st_size > 1_000
+
+
+def test_options_that_are_named_are_compared_beside_the_uncompressed_model(in_short, monkeypatch):
+    known = {**language_model.OPTIONS, "low rank": Option(f"{RAMP},compression_option=1")}
+    monkeypatch.setattr(language_model, "OPTIONS", known)
+    points = in_short("--compare", "low rank")
+    assert [point.name for point in points] == ["uncompressed", "low rank"]
 
 
 def test_the_rate_of_factors_is_each_options_own_where_options_are_compared(in_short):

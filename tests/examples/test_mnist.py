@@ -9,6 +9,7 @@ QUICK = (
 )
 
 
+@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize(
     ("flags", "layers", "last"),
     [
@@ -21,7 +22,13 @@ def test_both_networks_are_trained_on_mnist_and_compressed(
     mnist, tmp_path, capsys, flags, layers, last
 ):
     directory, _ = mnist
-    arguments = [*flags, QUICK, f"--train_dir={tmp_path / 'run'}", f"--data_dir={directory}"]
+    arguments = [
+        *flags,
+        QUICK,
+        "--batch_size=16",
+        f"--train_dir={tmp_path / 'run'}",
+        f"--data_dir={directory}",
+    ]
     mnist_compression.main(["--max_steps=7", "--log_frequency=3", *arguments])
     printed = capsys.readouterr().out
     assert printed.startswith("Training on MNIST: 70 images, 28 x 28\n")
@@ -34,6 +41,7 @@ def test_both_networks_are_trained_on_mnist_and_compressed(
     assert "Going on from step 7\n" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_one_network_does_not_go_on_with_the_run_of_the_other(tmp_path):
     arguments = ["--data=digits", f"--train_dir={tmp_path}"]
     mnist_compression.main([*arguments, "--max_steps=1", "--nouse_lennet"])
