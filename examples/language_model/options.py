@@ -30,34 +30,36 @@ class Option:
         return {match: hparams_of(self.hparams, changes) for match, changes in self.parts.items()}
 
 
-def _ramp(begin: int) -> str:
-    """Returns the hyperparameters of 200 steps in which alpha falls to 0."""
-    return f"begin_compression_step={begin},compression_frequency=4,alpha_decrement_value=0.02"
+def _ramp(begin: int, frequency: int = 4) -> str:
+    """Returns the hyperparameters of 50 updates by which alpha falls to 0."""
+    return (
+        f"begin_compression_step={begin},compression_frequency={frequency},"
+        "alpha_decrement_value=0.02"
+    )
 
 
 _TABLE, _UPWARD, _LATERAL = "embed", "layers/*/upward", "layers/*/lateral"
 _LSTM = "layers/*"
-# Factors that can learn all that they stand for take the matrix's place early, and have most of
-# the steps to themselves. Where codes are found once, the matrix is trained well before.
+# Factors that can learn all that they stand for have half of the steps to themselves. Where codes
+# are found once, they are so late: the better the matrix is by then, the better they are. What
+# loses hardly anything comes at the very end.
 DEFAULT_HPARAMS = f"name=language_model,{_ramp(800)},compression_option=1,rank=460"
 OPTIONS = {
     UNCOMPRESSED: Option("compression_option=0"),
     "low rank": Option(
         f"compression_option=1,{_ramp(800)}", {_TABLE: "rank=437", _LSTM: "rank=480"}
     ),
-    # Its scales are small, and all that is trained: the LSTM learns to live with the table's
-    # errors before it is compressed itself.
     "simhash": Option(
-        "compression_option=2",
-        {_TABLE: f"rank=1,{_ramp(1300)}", _LSTM: f"rank=2,{_ramp(1750)}"},
-        factor_rate=0.001,
+        f"compression_option=2,{_ramp(1900, 1)}",
+        {_TABLE: "rank=1", _LSTM: "rank=2"},
+        factor_rate=0.1,
     ),
     "dictionary learning": Option(
         f"compression_option=3,{_ramp(1200)}",
         {_TABLE: "rank=1100", _LSTM: "rank=680"},
         factor_rate=0.2,
     ),
-    "k-means": Option(f"compression_option=4,rank=128,{_ramp(1780)}", factor_rate=0.01),
+    "k-means": Option(f"compression_option=4,rank=128,{_ramp(1940, 1)}", factor_rate=0.01),
     "compositional codes": Option(
         f"compression_option=5,num_codewords=4,{_ramp(1500)}",
         {_TABLE: "num_codebooks=160", _LSTM: "num_codebooks=60"},
@@ -66,7 +68,7 @@ OPTIONS = {
     "pruning and k-means": Option(
         "compression_option=8,rank=256,target_sparsity=0.3,begin_pruning_step=1000,"
         "pruning_frequency=10,sparsity_function_begin_step=1000,sparsity_function_end_step=1600,"
-        f"{_ramp(1780)}",
+        f"{_ramp(1940, 1)}",
         factor_rate=0.01,
     ),
     "input-output": Option(

@@ -140,10 +140,7 @@ class _Updater(chainer.training.updaters.StandardUpdater):
         model.cleargrads()
         loss.backward()
         loss.unchain_backward()
-        without = [factor for factor in self._factors if factor.grad is None]
         self.get_optimizer("main").update()
-        for factor in without:  # else its first steps would be several times too long
-            factor.update_rule.t = 0
         if batches.is_new_epoch:
             model.reset_state()
 

@@ -157,6 +157,7 @@ class CompressionOp(CompressionOpInterface):
                     f"{self.scope}: cannot be factored at step {step_number}: {error}"
                 ) from None
             self._pass_on_update_rule()
+            self._begin_counting()
         self.num_updates += 1
         self.alpha = alpha_after(self._spec, self.num_updates)
         self.last_alpha_update_step = int(step_number)
@@ -195,6 +196,17 @@ class CompressionOp(CompressionOpInterface):
                 "%s: the factors are %s, as A is", self.scope,
                 f"trained with {how}" if rule.enabled else "not trained",
             )  # fmt: skip
+
+    def _begin_counting(self) -> None:
+        """Has the factors' steps counted from now on.
+
+        Chainer counts those of parameters without a gradient too. Adam would take the first
+        moments of the factors as if they were as old as the training, and make steps of several
+        times the length.
+        """
+        for parameter in self.factors.params():
+            if parameter.update_rule is not None:
+                parameter.update_rule.t = 0
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Writes or reads the op; what is read may be factored already."""

@@ -95,3 +95,18 @@ def test_a_matrix_without_an_optimizer_is_factored_all_the_same():
     applied = compress_chain(model, f"{METHODS['low rank']},{NOW}")
     applied.run_update_step(1)
     assert applied.alpha == 0.75
+
+
+def test_adams_first_steps_of_factors_are_as_long_as_its_rate_however_late_they_come():
+    model = chainer.Chain(fc=L.Linear(16, 12))
+    applied = compress_chain(model, f"{METHODS['low rank']},{NOW}")
+    optimizer = chainer.optimizers.Adam(0.001).setup(model)
+    for _ in range(50):
+        changed(model, optimizer)
+    applied.run_update_step(1)
+    factors = applied.get_last_compression_op().factors
+    before = factors.b_matrix.array.copy()
+    changed(model, optimizer)
+    # Whatever the gradient, m and v corrected for their age make it a sign.
+    step = np.abs(factors.b_matrix.array - before)
+    np.testing.assert_allclose(step, 0.001, rtol=1e-3)
