@@ -2,11 +2,18 @@
 
 import itertools
 
+import hypothesis
 import numpy as np
 import pytest
 
 from nncompress.cli.main import main
 from nncompress.formats.work import WorkDirectory
+
+# How long a machine takes says nothing of what is tested.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture
