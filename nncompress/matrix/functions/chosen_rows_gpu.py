@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from nncompress.chainer_support.compatibility import chainer
 from nncompress.gpu.factors import Codes
 from nncompress.matrix.functions.choice import Product, Rows
 from nncompress.matrix.functions.gpu_kernels import kernels_of
-from nncompress.matrix.functions.gradients import is_training
+from nncompress.matrix.functions.gradients import contiguous, is_training
 
 Array = Any  # CuPy's
 
@@ -15,7 +14,7 @@ class _OnAGpu:
     """The gradients of sums, by the GPU's kernels."""
 
     def _gradients_of_sums(self, values, table, ids, rows):
-        table, rows, *values = map(_contiguous, (table, rows, *values))
+        table, rows, *values = map(contiguous, (table, rows, *values))
         given = values[0] if values else None
         found = kernels_of(table).gradients(self._codes, given, table, ids, rows)
         return [one for one in found if one is not None]
@@ -30,9 +29,9 @@ class Multiply(_OnAGpu, Product):
 
     def forward(self, inputs: tuple[Array, ...]) -> tuple[Array]:
         """Returns the product."""
-        x, table, *rest = map(_contiguous, inputs)
+        x, table, *rest = map(contiguous, inputs)
         values, bias = rest[0] if self._has_values else None, rest[-1] if self._has_bias else None
-        products = _contiguous(table @ x.T)
+        products = contiguous(table @ x.T)
         self._keep(products)
         return (kernels_of(table).multiply(self._codes, values, products, bias),)
 
@@ -42,12 +41,8 @@ class LookUp(_OnAGpu, Rows):
 
     def forward(self, inputs: tuple[Array, ...]) -> tuple[Array]:
         """Returns the rows."""
-        table, *values = map(_contiguous, inputs)
+        table, *values = map(contiguous, inputs)
         if is_training():
             self.retain_inputs(tuple(range(len(inputs))))
         values = values[0] if values else None
         return (kernels_of(table).look_up(self._codes, values, table, self._ids),)
-
-
-def _contiguous(array: Array) -> Array:
-    return chainer.backend.get_array_module(array).ascontiguousarray(array)

@@ -54,7 +54,7 @@ class _Contiguous(chainer.FunctionNode):
     """The function ``x -> x``; x and its gradient lie in memory as parameters do."""
 
     def forward(self, inputs: tuple[np.ndarray]) -> tuple[np.ndarray]:
-        return (_contiguous(inputs[0]),)
+        return (contiguous(inputs[0]),)
 
     def backward(
         self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
@@ -62,7 +62,8 @@ class _Contiguous(chainer.FunctionNode):
         return _Contiguous().apply(grad_outputs)
 
 
-def _contiguous(array: np.ndarray) -> np.ndarray:
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """Returns an array, NumPy's or CuPy's, as one that lies row by row in memory."""
     return chainer.backend.get_array_module(array).ascontiguousarray(array)
 
 
@@ -76,7 +77,7 @@ def as_variables(gradients: list, indexes: tuple[int, ...]) -> tuple[chainer.Var
 
     They lie in memory as parameters do: ChainerMN loses what it adds up in others.
     """
-    return tuple(chainer.as_variable(_contiguous(gradients[index])) for index in indexes)
+    return tuple(chainer.as_variable(contiguous(gradients[index])) for index in indexes)
 
 
 def row_numbers(ids: np.ndarray, num_rows: int) -> np.ndarray:

@@ -16,8 +16,22 @@ _SEED = 15
 class CentroidFactors(Factors):
     """Base of factors whose blocks of entries are centroids, which are trained.
 
-    The matrix is decoded once for centroids that stay the same, and kept where memory allows.
+    The matrix is decoded once for centroids that stay the same, and kept where memory allows. A
+    subclass stores centroids, packed numbers, and one array more.
     """
+
+    _bits: int  # of a number
+    _num_numbers: int  # that are stored
+
+    def assign(self, factors: list[np.ndarray]) -> None:
+        """Takes over centroids, numbers that are not packed yet, and what goes with them."""
+        centroids, numbers, mark = factors
+        if numbers.shape != (self._num_numbers,):
+            raise InputError(
+                f"the numbers of {numbers.size} blocks where {self._num_numbers} were expected"
+            )
+        packed = shared_blocks.pack(chainer.backends.cuda.to_cpu(numbers), self._bits)
+        super().assign([centroids, self.xp.asarray(packed), mark])
 
     def matrix(self) -> chainer.Variable:
         trained = self._trained_centroids()
@@ -61,21 +75,12 @@ class KmeansFactors(CentroidFactors):
     ) -> None:
         super().__init__(shape, dtype)
         self._bits = bits_for(num_centroids)
-        self._num_blocks = self.shape[0] * self.shape[1] // block_size
-        size = shared_blocks.packed_bytes(self._num_blocks, self._bits)
+        self._num_numbers = self.shape[0] * self.shape[1] // block_size
+        size = shared_blocks.packed_bytes(self._num_numbers, self._bits)
         with self.init_scope():
             self.centroids = self._parameter(num_centroids, block_size)
         self.add_persistent("numbers", np.zeros(size, dtype=np.uint8))
         self.add_persistent("has_zero", np.zeros((), dtype=np.uint8))
-
-    def assign(self, factors: list[np.ndarray]) -> None:
-        centroids, numbers, has_zero = factors
-        if numbers.shape != (self._num_blocks,):
-            raise InputError(
-                f"the numbers of {numbers.size} blocks where {self._num_blocks} were expected"
-            )
-        packed = shared_blocks.pack(chainer.backends.cuda.to_cpu(numbers), self._bits)
-        super().assign([centroids, self.xp.asarray(packed), has_zero])
 
     def _trained_centroids(self) -> chainer.Variable:
         if not int(self.has_zero):

@@ -4,7 +4,7 @@ import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.embedding.packing import bits_for
-from nncompress.errors import FormatError, InputError
+from nncompress.errors import FormatError
 from nncompress.matrix.functions import shared_blocks
 from nncompress.matrix.methods.kmeans import CentroidFactors, KmeansMatrixCompressor, clusters
 from nncompress.matrix.pruning import final_sparsity, kept_blocks, num_kept
@@ -34,22 +34,13 @@ class PrunedKmeansFactors(CentroidFactors):
         num_kept: int,
     ) -> None:
         super().__init__(shape, dtype)
-        self._bits, self._num_kept = bits_for(num_centroids), num_kept
+        self._bits, self._num_numbers = bits_for(num_centroids), num_kept
         self._num_blocks = self.shape[0] * self.shape[1] // block_size
         size = shared_blocks.packed_bytes(num_kept, self._bits)
         with self.init_scope():
             self.centroids = self._parameter(num_centroids, block_size)
         self.add_persistent("numbers", np.zeros(size, dtype=np.uint8))
         self.add_persistent("kept", np.zeros(-(-self._num_blocks // 8), dtype=np.uint8))
-
-    def assign(self, factors: list[np.ndarray]) -> None:
-        centroids, numbers, kept = factors
-        if numbers.shape != (self._num_kept,):
-            raise InputError(
-                f"the numbers of {numbers.size} blocks where {self._num_kept} were expected"
-            )
-        packed = shared_blocks.pack(chainer.backends.cuda.to_cpu(numbers), self._bits)
-        super().assign([centroids, self.xp.asarray(packed), kept])
 
     def _trained_centroids(self) -> chainer.Variable:
         zeros = self.xp.zeros((1, self.centroids.shape[1]), dtype=self.dtype)
@@ -66,14 +57,14 @@ class PrunedKmeansFactors(CentroidFactors):
         """Returns the numbers of all blocks, packed, 0 for those that are zero."""
         to_cpu = chainer.backends.cuda.to_cpu
         kept = np.unpackbits(to_cpu(self.kept))[: self._num_blocks].astype(bool)
-        stored = shared_blocks.Numbers(to_cpu(self.numbers), self._bits, (self._num_kept, 1), 1)
+        stored = shared_blocks.Numbers(to_cpu(self.numbers), self._bits, (self._num_numbers, 1), 1)
         places = np.flatnonzero(kept)
         of_kept = stored.unpacked(np)[: len(places)].astype(np.uint32)
         if len(of_kept) < len(places) or (of_kept >= len(self.centroids)).any():
             raise FormatError(
                 f"{len(places)} blocks are kept, with centroids up to {of_kept.max(initial=0)}; "
-                f"wanted at most {self._num_kept}, and centroids below {len(self.centroids)}: the "
-                "file that they are from is damaged"
+                f"wanted at most {self._num_numbers}, and centroids below {len(self.centroids)}: "
+                "the file that they are from is damaged"
             )
         numbers = np.zeros(self._num_blocks, dtype=np.uint32)
         numbers[places] = of_kept + 1
