@@ -1,14 +1,15 @@
 #!/usr/bin/env python
 """Decode a trained model: ``nncompress decode`` as a script."""
 
-from nncompress.cli import signals
+from nncompress.cli import entry, signals
 
 if __name__ == "__main__":
     signals.at_once()
 
 from functools import partial
 
-from nncompress.cli import alone, decode, errors
+with entry.base_install():
+    from nncompress.cli import alone, decode, errors
 
 main = partial(alone.main, decode)
 

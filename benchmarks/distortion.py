@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Measure how close compressed tables stay to the original, at what size, in what time.
+"""Measure how close compressed tables stay to the original, with their sizes and times.
 
 Needs `pip install faiss-cpu gensim`, and `python scripts/fetch_vectors.py fr300` (and
 `glove.6B.50d`) first. All methods get the same rows and the same cores. This project's seconds
-are those of its commands, from process start to files written, with kernels compiled before;
-faiss's are those of `train` and `compute_codes`. Rows are padded with zeros where a method needs a
-number of columns that M divides.
+are those of its commands, from process start to the files written, with kernels already compiled;
+faiss's are those of `train` and `compute_codes`. Rows are padded with zeros if a method needs the
+number of columns to be a multiple of M.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def call(script: str, *arguments: str) -> None:
 
 
 def ours(path: str, limit: int | None, dim: int) -> Iterator[Result]:
-    """Yields this project's ways."""
+    """Yields the results of this project, with several settings."""
     ways = (
         ("paper recipe, 200 epochs", M, ["--recipe", "paper"], ["--no-refine"]),
         ("fast, training alone", M, [], ["--no-refine"]),
@@ -88,7 +88,7 @@ def ours(path: str, limit: int | None, dim: int) -> Iterator[Result]:
 
 
 def additive(x: np.ndarray) -> Iterator[Result]:
-    """Yields faiss's quantizers, at 128 bits."""
+    """Yields the results of faiss's quantizers, at 128 bits."""
     import faiss
 
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
@@ -141,7 +141,7 @@ def additive(x: np.ndarray) -> Iterator[Result]:
 
 
 def scalar(x: np.ndarray) -> Iterator[Result]:
-    """Yields rows rounded number by number, with a scale for each row."""
+    """Yields the results of rounding numbers one by one, with a scale for each row."""
     dim = x.shape[1]
     largest = np.abs(x).max(axis=1, keepdims=True)
     for bits in (8, 4):
@@ -153,10 +153,10 @@ def scalar(x: np.ndarray) -> Iterator[Result]:
 
 
 def gaussian_bound(x: np.ndarray, bits: float) -> float:
-    """Returns half the mean squared distance that no code of Gaussian rows can go below.
+    """Returns the lower bound on half the mean squared distance for Gaussian rows.
 
-    Rows of the same covariance, at as many bits: reverse water-filling (Cover and Thomas,
-    "Elements of Information Theory", section 10.3.3).
+    The bound is that of rows with the same covariance, at the same number of bits, by reverse
+    water-filling (Cover and Thomas, "Elements of Information Theory", section 10.3.3).
     """
     variances = np.maximum(np.linalg.eigvalsh(np.cov(x.T.astype(np.float64))), 1e-30)
     low, high = 1e-30, variances.max()
@@ -202,7 +202,7 @@ def analogies(words: list[str], vectors: np.ndarray, path: Path, most: int = 30_
 
 
 def line_of(name: str, x: np.ndarray, result: Result | None, words: list[str] | None) -> str:
-    """Returns a line of the table; without a result that of the table itself."""
+    """Returns a line of the table; without a result, the line of the original table."""
     decoded = x if result is None else result.decoded
     size = x.nbytes if result is None else result.row_bytes * len(x) + result.other_bytes
     error = np.linalg.norm(x - decoded, axis=1).astype(np.float64)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""How fast rows are encoded for a codebook that is fixed, and how well, by effort.
+"""Measure the speed and the error of encoding rows with a fixed codebook, for each effort.
 
 A codebook of M=32 and K=16 is found on most rows of each table, and 4,096 other rows are encoded:
-with each of ``refinement.encoding.EFFORTS``, and as a round of refinement through all rows does it
-(beam search with 128 paths and 32 samples), the errors of which are 1. Rates are those of one
+with each of ``refinement.encoding.EFFORTS``, and as in a round of refinement through all rows
+(beam search with 128 paths and 32 samples), whose errors count as 1. Rates are those of one
 thread, by its own processor time: medians of runs that take turns.
 
     python benchmarks/efforts.py data/fr300.npy data/minilm.npy synthetic
@@ -33,7 +33,7 @@ SYNTHETIC_ROWS, SYNTHETIC_DIM, CLUSTERS = 66_000, 160, 2_000
 
 
 def synthetic(num_rows: int = SYNTHETIC_ROWS, seed: int = 7) -> np.ndarray:
-    """Returns clustered rows whose axes are ever shorter, float32 ``(num_rows, 160)``."""
+    """Returns clustered rows with decreasing variances, float32 ``(num_rows, 160)``."""
     random = np.random.default_rng(seed)
     lengths = (1 + np.arange(SYNTHETIC_DIM)) ** -0.5
     turn, _ = np.linalg.qr(random.normal(size=(SYNTHETIC_DIM, SYNTHETIC_DIM)))
@@ -92,7 +92,7 @@ def measure(name: str, repeats: int) -> None:
 
 
 def main() -> None:
-    """Measures the tables that are named."""
+    """Measures the given tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="+", help=".npy files, or 'synthetic'")
     parser.add_argument("--repeats", type=int, default=3)

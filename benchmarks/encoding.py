@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Measure how fast rows are encoded, and codes written.
+"""Measure how fast rows are encoded and codes are written.
 
 The limit of encoding is the rate of `numpy.matmul` on 2048 x 2048 in float32 over the operations
-of the encoder's two products. In turn, medians of seven rounds.
+of the encoder's two products. Both are measured in turn; the figures are medians of seven rounds.
 """
 
 import sys
@@ -43,7 +43,7 @@ def main() -> None:
         times, limits = [], []
         for _ in range(ROUNDS):
             limits.append(product_rate(square, out))
-            time.sleep(0.2)  # the product's threads spin for a while
+            time.sleep(0.2)  # the product's threads keep spinning for a while
             started = time.perf_counter()
             encode(chain, matrix, machine)
             times.append(time.perf_counter() - started)

@@ -1,11 +1,10 @@
 #!/usr/bin/env python
-"""Compare a fastText model's n-grams with compress-fasttext's, and take the memory it needs.
+"""Compare a compressed fastText model with compress-fasttext's, and measure the memory needed.
 
 Needs `pip install ".[bench]" compress-fasttext fasttext-numpy2-wheel`, or Debian's `fasttext`. A
 model of 100 dimensions and 2,000,000 buckets is trained on the docstrings of the standard library
-and of all packages that are installed beside it; words that occur once or twice are left out of
-its vocabulary, and are those that are asked for. What a word's vector was before is taken by
-gensim from the same file.
+and of all installed packages; words that occur once or twice are left out of its vocabulary and
+used as queries. gensim reads the original vectors from the same file.
 """
 
 import argparse
@@ -36,7 +35,7 @@ _TEXT_BYTES = 10 << 20
 def main() -> None:
     """Prints a table of sizes and cosines, and the peak memory of the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--directory", type=Path, help="where to put 3 GB for a while")
+    parser.add_argument("--directory", type=Path, help="directory for 3 GB of temporary files")
     with tempfile.TemporaryDirectory(dir=parser.parse_args().directory) as scratch:
         folder = Path(scratch)
         text, model = folder / "text.txt", folder / "model.bin"
@@ -47,18 +46,19 @@ def main() -> None:
         rare = [w for w, count in counts.items() if count < LEAST and len(w) > 3][:ASKED]
         print(
             f"{text.stat().st_size:,} bytes of docstrings; the model has {size:,} bytes, of "
-            f"{DIM} dimensions and {BUCKETS:,} buckets. {len(rare):,} words that it does not "
-            "have, and as many that it has, are asked for.\n"
+            f"{DIM} dimensions and {BUCKETS:,} buckets. Queries: {len(rare):,} words that it does "
+            "not have, and as many that it has.\n"
         )
         peak = memory(model, folder / "whole.nnc")
         print(
-            f"Peak memory of `nncompress compress`: {peak:,} bytes, {peak / size:.2f} times it\n"
+            f"Peak memory of `nncompress compress`: {peak:,} bytes, {peak / size:.2f} times the "
+            "model's size\n"
         )
         compare(model, rare, folder)
 
 
 def write_text(path: Path) -> Counter:
-    """Writes docstrings, in lower case and split into words; returns how often words occur."""
+    """Writes docstrings in lower case, split into words; returns the counts of words."""
     counts: Counter = Counter()
     folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]
     files = sorted({file for folder in folders for file in Path(folder).rglob("*.py")})
@@ -99,7 +99,7 @@ def train(text: Path, model: Path) -> None:
         return
     import fasttext
 
-    # Each thread sets a tenth of the matrix, and the rest is whatever was in memory.
+    # Each thread initializes a tenth of the matrix; with fewer, the rest would be uninitialized.
     trained = fasttext.train_unsupervised(
         str(text), dim=DIM, minCount=LEAST, thread=max(10, threads), verbose=0
     )
@@ -107,7 +107,7 @@ def train(text: Path, model: Path) -> None:
 
 
 def memory(model: Path, out: Path) -> int:
-    """Returns the most memory of a process that compresses the whole model, mapped pages too."""
+    """Returns the peak memory of compressing the whole model, including mapped pages."""
     command = [sys.executable, "-m", "nncompress", "compress", str(model), str(out)]
     process = subprocess.Popen(
         [*command, "--bits-per-dim", "2"], cwd=ROOT, stdout=subprocess.DEVNULL
@@ -120,7 +120,7 @@ def memory(model: Path, out: Path) -> int:
 
 
 def compare(model: Path, rare: list[str], folder: Path) -> None:
-    """Prints file sizes, and cosines with the vectors before."""
+    """Prints file sizes, and cosines with the original vectors."""
     import compress_fasttext
     from gensim.models.fasttext import load_facebook_vectors
 
@@ -134,7 +134,7 @@ def compare(model: Path, rare: list[str], folder: Path) -> None:
     def tell(name: str, size: int, vectors) -> None:
         means = []
         for which, words in (("rare", rare), ("known", known)):
-            # A word none of whose n-grams has a row counts as one that has nothing in common.
+            # A word without any row for its n-grams counts as a cosine of 0.
             own = [vectors[w] if w in vectors else np.zeros(DIM) for w in words]
             means.append(mean_cosine(before[which], np.array(own)))
         print(f"| {name} | {size:,} | {means[0]:.4f} | {means[1]:.4f} |", flush=True)
@@ -162,7 +162,7 @@ def compare(model: Path, rare: list[str], folder: Path) -> None:
         out = folder / f"ours-{bits}.nnc"
         ours = nncompress.compress(model, out, prune=True, bits_per_dim=bits, report=None)
         tell(f"nncompress, {bits} bits a dimension", out.stat().st_size, ours)
-    print(f"\n{num_words:,} words and {num_kept:,} buckets that they use.")
+    print(f"\n{num_words:,} words, which use {num_kept:,} buckets.")
 
 
 def mean_cosine(one: np.ndarray, other: np.ndarray) -> float:

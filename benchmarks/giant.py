@@ -1,13 +1,14 @@
 #!/usr/bin/env python
 """Learn, encode, interrupt, continue, and read a table that is larger than memory.
 
-Rows are drawn where they are read (``synthetic_rows.py``): clusters with the spectrum of a real
-table's first axes. Each step runs in a process of its own, whose largest resident set is told.
+Rows are generated as they are read (``synthetic_rows.py``): clusters with the spectrum of a real
+table's first axes. Each step runs in its own process, and its largest resident set is printed.
 
     python benchmarks/giant.py --rows 100000000 --dim 160 --spectrum data/wordllama.npy --out DIR
 
-Gathers are timed warm and cold beside the same rows in bfloat16 and in int4 with a scale a row,
-which take 2*D and D/2 + 2 bytes a row of disk. Cold means that the files' pages were dropped.
+Gathers are timed warm and cold, and compared with rows in bfloat16 and in int4 with one scale per
+row, which take 2*D and D/2 + 2 bytes of disk per row. Cold means that the files' pages were
+dropped.
 """
 
 import argparse
@@ -33,7 +34,7 @@ _REPEATS = 5
 
 
 def main() -> None:
-    """Makes the steps that are asked for, or one of them in this process."""
+    """Runs the requested steps, or one of them in this process."""
     arguments = _arguments()
     if arguments.step:
         facts = STEPS[arguments.step](arguments)
@@ -57,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     add("--effort", default="quick")
     add("--M", type=int, default=32)
     add("--K", type=int, default=16)
-    add("--kill-after", type=float, default=0.0, help="seconds of encoding until it is killed")
+    add("--kill-after", type=float, default=0.0, help="seconds after which encoding is killed")
     add("--steps", nargs="+", choices=[*STEPS], default=["learn", "refine", "encode"])
     add("--step", choices=[*STEPS], help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -73,7 +74,7 @@ def _run(step: str, arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _interrupted(step: str, arguments: argparse.Namespace) -> dict[str, object]:
-    """Kills the first process after some time, and has another go on."""
+    """Kills the first process after some time, and continues in another."""
     first = subprocess.Popen(_command(step), stdout=subprocess.DEVNULL)
     time.sleep(arguments.kill_after)
     first.send_signal(signal.SIGKILL)
@@ -104,7 +105,7 @@ def _learn(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _refine(arguments: argparse.Namespace) -> dict[str, object]:
-    """Fits the codebook to the leading rows of the table, once."""
+    """Fits the codebook once to the leading rows of the table."""
     from nncompress.embedding.model_file import write_model
     from nncompress.jobs.models import open_model
     from nncompress.jobs.refining import refine_model
@@ -145,7 +146,7 @@ def _encoded(
 
 
 def _same(arguments: argparse.Namespace) -> dict[str, object]:
-    """Encodes a part of the rows without an interruption, and compares it with the whole."""
+    """Encodes some of the rows without interruption, and compares them with the whole table."""
     from nncompress import CompressedEmbedding
 
     whole = CompressedEmbedding.load(arguments.out / _TABLE).table
@@ -165,10 +166,10 @@ def _same(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _error(arguments: argparse.Namespace) -> dict[str, object]:
-    """Compares some rows, by each effort, with full refinement of them, whose codebook is theirs.
+    """Compares some rows, encoded with each effort, with full refinement of just these rows.
 
-    What a row is encoded to does not depend on the others, so that these are encoded as they would
-    be in a job over all rows.
+    The codes of a row do not depend on other rows, so these are encoded exactly as in a job over
+    all rows.
     """
     from nncompress import CompressedEmbedding, compress
     from nncompress.jobs.block_encoder import BlockEncoder
@@ -206,14 +207,14 @@ def _error(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _gather(arguments: argparse.Namespace) -> dict[str, object]:
-    """Times gathers of random rows, warm and cold, beside bfloat16 and int4 rows."""
+    """Times gathers of random rows, warm and cold, compared with bfloat16 and int4 rows."""
     from nncompress import CompressedEmbedding
 
     others = _others(arguments)
     table = CompressedEmbedding.load(arguments.out / _TABLE, access="random")
     files = {"compressed": sorted((arguments.out / _TABLE).glob("rows-*.nnc"))}
     readers = {"compressed": lambda rows: table.vectors[rows]}
-    table.vectors[np.arange(200_000)]  # compiled kernels are loaded
+    table.vectors[np.arange(200_000)]  # loads compiled kernels
     for name, (path, row_bytes, decode) in others.items():
         mapped = np.memmap(path, np.uint8, "r", shape=(arguments.rows, row_bytes))
         files[name] = [path]
@@ -237,7 +238,7 @@ def _gather(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _others(arguments: argparse.Namespace) -> dict[str, tuple]:
-    """Writes the same number of rows in bfloat16 and int4, of bytes at random."""
+    """Writes files of random bytes for the same number of rows in bfloat16 and int4."""
     dim, random = arguments.dim, np.random.default_rng(1)
     kinds = {
         "bfloat16": (
@@ -259,7 +260,7 @@ def _others(arguments: argparse.Namespace) -> dict[str, tuple]:
 
 
 def _of_int4(rows: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):  # scales at random
+    with np.errstate(all="ignore"):  # scales are random
         scales = np.ascontiguousarray(rows[:, -2:]).view(np.float16).astype(np.float32)
         both = np.stack([rows[:, :-2] & 15, rows[:, :-2] >> 4], axis=2)
         return (both.reshape(len(rows), -1).astype(np.float32) - 8) * scales

@@ -1,20 +1,20 @@
 #!/usr/bin/env python
-"""Measure how fast and how right everything is on a GPU.
+"""Measure the speed and the correctness of everything on a GPU.
 
-One command, less than 8 minutes, on a made-up matrix of 400,000 x 300 (sums of codewords, and
-noise). It prints what ran, and tables for `benchmarks/RESULTS-gpu.md`:
-- loss and gradients against the plain Chain on the CPU, in TF32 and in full precision;
+One command, less than 8 minutes, on a synthetic matrix of 400,000 x 300 (sums of codewords plus
+noise). It prints the versions used, and tables for `benchmarks/RESULTS-gpu.md`:
+- loss and gradients compared with the plain Chain on the CPU, in TF32 and in full precision;
 - optimizer steps a second: the updater alone, plain Chainer on the same GPU, and the same step in
-  CuPy with cuBLAS and, recorded as a CUDA graph, with cuBLASLt where nvmath-python is installed;
+  CuPy with cuBLAS and, recorded as a CUDA graph, with cuBLASLt if nvmath-python is installed;
   and the share of the device's rate of TF32 products;
-- each of a step's products by itself, by the project's kernels and by cuBLAS;
+- each of a step's products on its own, by the project's kernels and by cuBLAS;
 - `train_comp.py` with its extensions;
 - memory after a thousand and after 100,000 steps;
 - encoding;
-- a round of refinement, and the residual stage, on the GPU and on two threads of the CPU;
+- a round of refinement, and the residual stage, on the GPU and on two CPU threads;
 - a whole run: trained, refined and exported.
 
-What fails is said, and the rest goes on; the exit status is then 1.
+If a part fails, the reason is printed and the others still run; the exit status is then 1.
 """
 
 import argparse
@@ -76,7 +76,7 @@ STEP_SECONDS = 0.2
 
 
 def made_up_matrix(rows: int) -> np.ndarray:
-    """Returns rows that codes can stand for in part, float32 ``(rows, DIM)``."""
+    """Returns rows that codes can partly represent, float32 ``(rows, DIM)``."""
     random = np.random.default_rng(0)
     codebook = random.normal(size=(M * K, DIM)).astype(np.float32)
     matrix = random.normal(size=(rows, DIM)).astype(np.float32) * 3
@@ -88,7 +88,7 @@ def made_up_matrix(rows: int) -> np.ndarray:
 def ours(
     matrix: EmbeddingMatrix, machine: Machine, batch: int, **options: object
 ) -> Callable[[], int]:
-    """Returns what makes steps of this project's updater."""
+    """Returns a function that makes steps of this project's updater."""
     settings = TrainingOptions(batch_size=batch, epochs=10_000, **options).resolve(
         len(matrix), M, K
     )
@@ -107,7 +107,7 @@ def ours(
 
 
 def plain(matrix: np.ndarray, device, batch: int) -> Callable[[], int]:
-    """Returns what makes steps of Chainer alone, as the 2018 port had it, on a GPU."""
+    """Returns a function that makes steps of plain Chainer on a GPU, as in the 2018 port."""
     chain = PortedChain(matrix, M, K)
     chain.to_device(device)
     optimizer = chainer.optimizers.Adam(1e-4).setup(chain)
@@ -122,7 +122,7 @@ def plain(matrix: np.ndarray, device, batch: int) -> Callable[[], int]:
 
 
 def correctness(machine: Machine) -> None:
-    """Prints how far loss and gradients are from the plain Chain's in float64 on the CPU."""
+    """Prints the errors of loss and gradients against the plain Chain in float64 on the CPU."""
     random = np.random.default_rng(1)
     x = random.normal(size=(64, DIM)).astype(np.float32)
     noise = random.gumbel(size=(64, M, K)).astype(np.float32)
@@ -150,7 +150,7 @@ def correctness(machine: Machine) -> None:
         print(f"| {name} | {error:.2g} | {gradients:.2g} |")
 
 
-# In a process of its own: the variable would change other products too.
+# In a separate process: the variable would affect other products too.
 PRODUCT_RATE = f"""
 import cupy
 a, b = (cupy.random.standard_normal((8192, 8192), dtype=cupy.float32) for _ in range(2))
@@ -178,14 +178,14 @@ def product_rate(gpu: int) -> float:
 
 @dataclass
 class Contender:
-    """Who makes steps of a batch.
+    """An implementation whose steps are timed.
 
     Attributes:
-        name: Who.
-        batch: Rows of a step.
+        name: Its name.
+        batch: Rows in a step.
         precision: One of ``PRECISIONS``.
-        rates: Steps a second, of each round.
-        reason: Why there are none.
+        rates: Steps a second, for each round.
+        reason: The reason why there are no rates; None if there are.
     """
 
     name: str
@@ -201,18 +201,18 @@ class Contender:
 
     @property
     def group(self) -> tuple[int, str]:
-        """What it is compared within."""
+        """The group of contenders that it is compared with."""
         return self.batch, self.precision
 
 
 def steps(matrix: np.ndarray, machine: Machine, gpu: int) -> None:
-    """Prints steps a second, and how fast their products are."""
+    """Prints steps a second, and the speed of their products."""
     others, products = timed_elsewhere(gpu)
     found = timed_here(matrix, machine) + others
     try:
         limit = product_rate(gpu)
         print(f"\nMatrix products in TF32, 8,192 x 8,192: {limit:.0f} TFLOP/s")
-    except Exception as error:  # the steps are known all the same
+    except Exception as error:  # the steps have been timed anyway
         limit = float("nan")
         print(f"\nThe device's rate of products could not be measured: {first_reason(error)}")
     print_steps(found, limit)
@@ -224,9 +224,9 @@ def steps(matrix: np.ndarray, machine: Machine, gpu: int) -> None:
 
 
 def timed_elsewhere(gpu: int) -> tuple[list[Contender], dict[str, list[dict]]]:
-    """Returns the contenders that have processes of their own, and the products by precision.
+    """Returns the contenders timed in separate processes, and the products by precision.
 
-    Says which processes ended badly, and why.
+    Prints which processes failed, and why.
     """
     found, products = [], {}
     for precision in PRECISIONS:
@@ -270,7 +270,7 @@ def timed_here(matrix: np.ndarray, machine: Machine) -> list[Contender]:
                     if index not in made:
                         made[index] = make()
                     contender.rates.append(rate_of(made[index], synchronize, STEP_SECONDS))
-                except Exception as error:  # the others are measured all the same
+                except Exception as error:  # the others are still measured
                     contender.reason = first_reason(error)
     return [contender for contender, _ in makers]
 
@@ -292,7 +292,7 @@ def print_steps(found: Sequence[Contender], limit: float) -> None:
 
 
 def print_verdicts(found: Sequence[Contender]) -> None:
-    """Prints for each batch who is fastest, and whether the project's own products are."""
+    """Prints the fastest contender for each batch, and how the project's own products compare."""
     print()
     plainly = {c.batch: c.rate for c in found if c.name == CHAINER and c.rates}
     for group in sorted({contender.group for contender in found}):
@@ -312,11 +312,11 @@ def print_verdicts(found: Sequence[Contender]) -> None:
 
 
 def print_products(precision: str, entries: Sequence[dict]) -> None:
-    """Prints how fast each of a step's products is by itself.
+    """Prints the speed of each of a step's products on its own.
 
     Args:
         precision: One of ``PRECISIONS``.
-        entries: The fields of a ``ProductTimes`` each, and ``batch``.
+        entries: Dictionaries with the fields of a ``ProductTimes``, and ``batch``.
     """
     if not entries:
         return
@@ -357,7 +357,7 @@ def print_products(precision: str, entries: Sequence[dict]) -> None:
 
 
 def _ratio(rates: dict[str, float]) -> str:
-    """Returns how fast the project's products are by the fastest of the others."""
+    """Returns the speed of the project's products relative to the fastest of the others."""
     rivals = [rate for name, rate in rates.items() if name != OWN]
     return f"{rates[OWN] / max(rivals):.2f}" if OWN in rates and rivals else "-"
 
@@ -378,7 +378,7 @@ def with_extensions(path: Path, gpu: int) -> None:
 
 
 def memory(matrix: np.ndarray, machine: Machine) -> None:
-    """Prints the memory that is taken after few steps and after many."""
+    """Prints the memory in use after few steps and after many."""
     make = ours(EmbeddingMatrix(matrix), machine, 64)
     xp = machine.xp
     pool, seen = xp.get_default_memory_pool(), {}
@@ -392,7 +392,7 @@ def memory(matrix: np.ndarray, machine: Machine) -> None:
 
 
 def refinement(matrix: np.ndarray, gpu: int) -> None:
-    """Prints the rates of refinement's passes on the GPU and on two threads of the CPU."""
+    """Prints the rates of refinement's passes on the GPU and on two CPU threads."""
     codes = np.zeros((len(matrix), M), np.uint8)
     codebook = np.random.default_rng(2).normal(size=(M * K, DIM)).astype(np.float32)
     sides = {
@@ -424,7 +424,7 @@ def refinement(matrix: np.ndarray, gpu: int) -> None:
 
 
 def residual_stage(matrix: np.ndarray, gpu: int) -> None:
-    """Prints the rates of the residual stage on the GPU and on two threads of the CPU.
+    """Prints the rates of the residual stage on the GPU and on two CPU threads.
 
     The step is for about two bits a dimension. Rows are projected on the CPU for both.
     """
@@ -458,7 +458,7 @@ def residual_stage(matrix: np.ndarray, gpu: int) -> None:
     for name, rate in rates.items():
         ratio = rate["GPU"] / rate["CPU"]
         print(f"| {name} | {rate['GPU']:,.0f} | {rate['CPU']:,.0f} | {ratio:.0f} |")
-    same = "the same" if written["GPU"] == written["CPU"] else "OTHERS"
+    same = "the same" if written["GPU"] == written["CPU"] else "DIFFERENT"
     bits = 8 * len(written["CPU"]) / (CPU_ROWS * DIM)
     print(f"\nThe GPU's bytes of {CPU_ROWS:,} rows, {bits:.2f} bits a dimension: {same}")
 
@@ -476,7 +476,7 @@ def encoding(matrix: np.ndarray, machine: Machine) -> None:
 
 
 def whole_run(path: Path, gpu: int) -> None:
-    """Prints how long a run takes, and how it ends."""
+    """Prints the time of a whole run, and its mean distance."""
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
         run = train_comp.main(["-g", str(gpu), "--input-matrix", str(path), "--out", out])
@@ -490,12 +490,12 @@ def whole_run(path: Path, gpu: int) -> None:
 
 
 def failed(sections: dict[str, Callable[[], None]]) -> list[str]:
-    """Runs sections, says which fail and why, and returns their names."""
+    """Runs sections, prints which fail and why, and returns their names."""
     names = []
     for name, section in sections.items():
         try:
             section()
-        except (Exception, SystemExit):  # the others' figures are wanted all the same
+        except (Exception, SystemExit):  # the others' figures are still wanted
             names.append(name)
             print(f"\n{name} FAILED:\n{traceback.format_exc()}")
         sys.stdout.flush()

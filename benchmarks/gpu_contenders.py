@@ -1,8 +1,8 @@
-"""Steps that the project's step on a GPU is compared with, timed in processes of their own.
+"""Steps that the project's GPU step is compared with, timed in separate processes.
 
-CuPy's precision of products is one for a whole process, and a GPU that has met an error serves its
-process no more: so each library has a process for each precision. What is measured is printed as
-it is found, an entry of JSON a line, so that it is there even if the process ends badly.
+CuPy has one precision of products per process, and after a GPU error a process cannot use the GPU
+again, so there is a process for each library and precision. Measurements are printed as they are
+made, one JSON entry per line, so that they are available even if the process fails.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from nncompress.gpu.verdicts import WrongNumbersError
 ROWS, DIM, M, K = 400_000, 300, 32, 16
 BATCHES = 64, 512, 16_384
 ROUNDS = 5
-# Name, and the most that gradients may be off by, relatively and by norm.
+# Name, and the largest allowed relative error of gradients, by norm.
 PRECISIONS: Mapping[str, float] = {"TF32": 1e-2, "float32": 1e-4}
 CUPY, CUBLASLT = "CuPy with cuBLAS", "CuPy with cuBLASLt"
 RECORDED_CUPY, RECORDED_CUBLASLT = f"{CUPY}, recorded", f"{CUBLASLT}, recorded"
@@ -42,7 +42,7 @@ _LIMIT = 120  # seconds of a process
 
 
 def contenders(gpu: int, precision: str, library: str) -> Iterator[dict]:
-    """Yields what a process of its own has measured.
+    """Yields the measurements of a separate process.
 
     Args:
         gpu: Number of the GPU.
@@ -50,8 +50,8 @@ def contenders(gpu: int, precision: str, library: str) -> Iterator[dict]:
         library: One of ``LIBRARIES``.
 
     Yields:
-        Entries as ``measure`` yields them, and at the end, if the process ended badly, one that
-        has nothing but a ``reason``.
+        Entries as ``measure`` yields them, and at the end, if the process failed, one with just a
+        ``reason``.
     """
     command = [sys.executable, __file__, "--gpu", str(gpu)]
     command += ["--precision", precision, "--library", library]
@@ -78,8 +78,8 @@ def measure(runtime: Runtime, precision: str, library: str) -> Iterator[dict]:
         library: One of ``LIBRARIES``.
 
     Yields:
-        ``batch``, ``contender`` and either its ``rates`` in steps a second or the ``reason`` why
-        it has none; for each product, ``batch`` and the fields of a ``ProductTimes``.
+        ``batch``, ``contender`` and either its ``rates`` in steps a second or the ``reason`` for
+        having none; for each product, ``batch`` and the fields of a ``ProductTimes``.
     """
     tf32 = precision == "TF32"
     multiply, launched, recorded = runtime.xp.dot, CUPY, RECORDED_CUPY
@@ -89,7 +89,7 @@ def measure(runtime: Runtime, precision: str, library: str) -> Iterator[dict]:
             from nvmath import bindings
 
             multiply = CublasLt(runtime, bindings, tf32)
-        except Exception as error:  # whatever is raised where it, or a library, is missing
+        except Exception as error:  # whatever is raised if it or a library is missing
             reason = f"nvmath-python cannot be used here: {first_reason(error)}"
             yield {"contender": CUBLASLT, "reason": reason}
             return
@@ -103,7 +103,7 @@ def measure(runtime: Runtime, precision: str, library: str) -> Iterator[dict]:
         for product in step_products(sizes, batch):
             times = time_product(product, sizes, runtime, kernels, others)
             yield {"batch": batch} | asdict(times)
-    # Last, as CuPy 14 refuses to record cuBLAS, and what fails may leave something behind.
+    # Last, since CuPy 14 refuses to record cuBLAS, and failures may leave something behind.
     for batch in BATCHES:
         yield race.run(batch, recorded, recorded=True)
 
@@ -136,7 +136,7 @@ class _Race:
         return found
 
     def _step(self, batch: int) -> ArrayStep:
-        """Returns a step whose gradients are near those of the same step in float64."""
+        """Returns a step, checking its gradients against those of the same step in float64."""
         xp = self._runtime.xp
         step = ArrayStep(
             xp, self._table, self._order, self.sizes, batch, self._initial, self._multiply
@@ -180,7 +180,7 @@ def _recorded(runtime: Runtime, step: ArrayStep) -> Callable[[], int]:
 
 
 def main() -> None:
-    """Prints what is measured."""
+    """Prints the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpu", type=int, default=0, help="number of the GPU")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="TF32")

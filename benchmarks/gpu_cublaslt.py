@@ -1,7 +1,7 @@
 """Products by cuBLASLt through nvmath-python's bindings, which a CUDA graph can record.
 
-CuPy refuses cuBLAS while it records. Here stream and workspace are named, and what a product needs
-is prepared when it is made for the first time, which therefore has to be before the recording.
+CuPy refuses cuBLAS while recording. Here, stream and workspace are explicit, and a product is
+prepared when it is first made, which therefore has to happen before recording.
 """
 
 import math
@@ -21,7 +21,7 @@ _TRIALS, _REPEATS = 10, 3
 
 
 class _Plan(NamedTuple):
-    """What a call of cuBLASLt takes beside the addresses of operands and result."""
+    """The arguments of a cuBLASLt call besides the addresses of operands and result."""
 
     description: int
     layouts: tuple[int, int, int]
@@ -29,7 +29,7 @@ class _Plan(NamedTuple):
 
 
 class _Operand(NamedTuple):
-    """A matrix whose rows are contiguous, and whether it is the transpose that is meant."""
+    """A matrix with contiguous rows, and whether its transpose is meant."""
 
     array: object
     transposed: bool
@@ -42,7 +42,7 @@ class _Operand(NamedTuple):
 class CublasLt:
     """Makes products of float32 matrices.
 
-    A product's fastest algorithm, of those that cuBLASLt names, is found by trying.
+    The fastest of the algorithms that cuBLASLt suggests for a product is found by trying them.
 
     Args:
         runtime: The GPU.
@@ -64,12 +64,12 @@ class CublasLt:
         """Launches a product on the current stream.
 
         Args:
-            first: ``(m, k)``, contiguous or the transpose of what is.
-            second: ``(k, n)``, the same.
-            out: Where the result goes, contiguous ``(m, n)``.
+            first: ``(m, k)``, contiguous or the transpose of a contiguous matrix.
+            second: ``(k, n)``, likewise.
+            out: The result, contiguous ``(m, n)``.
         """
-        # The library has matrices lie by columns: so this is the transposed product, of the second
-        # and the first as they lie.
+        # The library's matrices are column-major, so this is the transposed product, of the second
+        # and the first in memory order.
         operands = _Operand.of(second), _Operand.of(first)
         addresses = [address_of(array) for array in (operands[0].array, operands[1].array, out)]
         key = (*addresses, first.shape, second.shape, *(o.transposed for o in operands))
@@ -128,12 +128,12 @@ class CublasLt:
         lt.matmul_preference_destroy(preference)
         if not count[0]:
             raise RuntimeError("cuBLASLt has no algorithm for a product")
-        # Copies, of 64 bytes each, which outlive the results.
+        # Copies of 64 bytes each, which outlive the results.
         return [np.array(results[index].algo) for index in range(count[0])]
 
     def _seconds(self, plan: _Plan, addresses: list[int]) -> float:
         try:
-            self._launch(plan, addresses)  # what is loaded only now must not be while recording
+            self._launch(plan, addresses)  # loads modules, which must not happen while recording
         except self._lt.cuBLASLtError:
             return math.inf
 
@@ -141,7 +141,7 @@ class CublasLt:
             for _ in range(_TRIALS):
                 self._launch(plan, addresses)
 
-        # Recorded, as launching from Python takes longer than a small product.
+        # Recorded, because launching from Python takes longer than a small product.
         return seconds_of(self._runtime.record(launch), self._runtime.xp, _REPEATS)
 
 

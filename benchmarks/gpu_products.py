@@ -1,4 +1,4 @@
-"""The products of a training step, each by itself: by the project's kernels and by cuBLAS."""
+"""The products of a training step, timed one by one with the project's kernels and cuBLAS."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class StepProduct:
     """One of a step's products of ``(m, k)`` and ``(k, n)``.
 
     Attributes:
-        name: What comes out.
-        form: How the operands lie.
+        name: The name of the result.
+        form: The memory layout of the operands.
         sizes: ``(m, n, k)``.
     """
 
@@ -32,23 +32,23 @@ class StepProduct:
 
     @property
     def operations(self) -> float:
-        """Floating-point operations."""
+        """The number of floating-point operations."""
         return 2.0 * float(np.prod(self.sizes))
 
     @property
     def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Shapes of the operands as they lie."""
+        """Shapes of the operands in memory."""
         m, n, k = self.sizes
         first = (k, m) if self.form == Form.COLUMNS_BY_COLUMNS else (m, k)
         return first, ((n, k) if self.form == Form.ROWS_BY_ROWS else (k, n))
 
 
 def step_products(sizes: Sizes, batch: int) -> list[StepProduct]:
-    """Returns a step's products, in their order.
+    """Returns a step's products, in order.
 
     Args:
         sizes: Sizes of the network.
-        batch: Rows of the step.
+        batch: Rows in the step.
     """
     dim, hidden, units = sizes.dim, sizes.num_hidden, sizes.num_units
     rows, columns, sums = Form.ROWS_BY_ROWS, Form.ROWS_BY_COLUMNS, Form.COLUMNS_BY_COLUMNS
@@ -67,12 +67,12 @@ def step_products(sizes: Sizes, batch: int) -> list[StepProduct]:
 def own_launches(
     product: StepProduct, first: object, second: object, sizes: Sizes, runtime: Runtime
 ) -> tuple[list[Launch], object]:
-    """Returns the launches that make a product as our step makes it, and where its parts go.
+    """Returns the launches that compute a product as our step does, and the array of its parts.
 
     Args:
         product: The product.
-        first: The first operand, as it lies.
-        second: The second operand, as it lies.
+        first: The first operand, as in memory.
+        second: The second operand, as in memory.
         sizes: Sizes of the network.
         runtime: The GPU.
 
@@ -103,13 +103,13 @@ def own_launches(
 
 @dataclass
 class ProductTimes:
-    """How fast a product is made.
+    """The speed of a product.
 
     Attributes:
         product: The product.
-        rates: TFLOP/s by who makes it.
-        errors: Relative errors, by norm, against float64.
-        reasons: Why somebody has no rate.
+        rates: TFLOP/s by contender.
+        errors: Relative errors compared with float64, by norm.
+        reasons: Reasons for missing rates, by contender.
     """
 
     product: StepProduct
@@ -125,15 +125,15 @@ def time_product(
     kernels: Kernels,
     others: Sequence[tuple[str, Multiply, bool]],
 ) -> ProductTimes:
-    """Measures a product by the project's kernels, recorded as the step is, and by others.
+    """Measures a product by the project's kernels, recorded like the step, and by others.
 
     Args:
         product: The product.
         sizes: Sizes of the network.
         runtime: The GPU.
-        kernels: Those of the module ``step``.
-        others: Name, what makes products, and whether that can be recorded; what cannot is
-            launched from Python each time.
+        kernels: The kernels of the module ``step``.
+        others: For each other contender, its name, a function that makes products, and whether
+            that can be recorded; if not, it is launched from Python each time.
     """
     xp = runtime.xp
     random = np.random.default_rng(5)

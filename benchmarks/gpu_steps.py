@@ -1,8 +1,8 @@
-"""A training step in array code, with cuBLAS's products: what the project's step has to beat.
+"""A training step in array code with cuBLAS's products, which the project's step has to beat.
 
-What is between the products is in CuPy's elementwise and reduction kernels, and everything that a
-step needs is in the GPU's memory, so that it can be recorded as a CUDA graph too. The mathematics
-is that of ``nncompress/autoencoder/chain.py``.
+Everything between the products is done by CuPy's elementwise and reduction kernels, and all data
+of a step is in GPU memory, so that it can also be recorded as a CUDA graph. The mathematics is
+that of ``nncompress/autoencoder/chain.py``.
 """
 
 import re
@@ -16,10 +16,10 @@ from nncompress.gpu.step import Sizes
 
 ADAM = {"ALPHA": 1e-3, "BETA1": 0.9, "BETA2": 0.999, "EPS": 1e-8}
 TAU = 0.5
-# Makes the product of two matrices, either of which may be a transposed view, into a third.
+# Writes the product of two matrices, either of which may be a transposed view, to a third.
 Multiply = Callable[[object, object, object], object]
 
-# Bits from bits: a multiplicative hash.
+# A multiplicative hash of bits.
 _SCRAMBLED = """
 __device__ unsigned int scrambled(unsigned int bits) {
     bits ^= bits >> 16;
@@ -30,7 +30,7 @@ __device__ unsigned int scrambled(unsigned int bits) {
 }
 """
 
-# Name: parameters that are read, those that are written, and what is done for each i.
+# Name: parameters that are read, parameters that are written, and the operation for each i.
 _ELEMENTWISE = {
     "gather": (
         "raw T table, raw int32 order, raw int64 steps",
@@ -41,8 +41,8 @@ _ELEMENTWISE = {
         """,
     ),
     "hidden": ("raw T bias", "raw T h", "h[i] = tanh(h[i] + bias[i % HIDDEN]);"),
-    # A thread has a group of codewords: from the encoder's outputs, which p holds, to the
-    # probabilities; q are the derivatives of the softmax's arguments by the outputs.
+    # Each thread handles a group of codewords, turning the encoder's outputs in p into
+    # probabilities; q are the derivatives of the softmax's arguments with respect to the outputs.
     "softmax": (
         "raw T bias, raw int64 steps",
         "raw T p, raw T q, raw T certain",
@@ -73,7 +73,7 @@ _ELEMENTWISE = {
         """,
     ),
     "residual": ("raw T x", "raw T r", "r[i] = (r[i] - x[i]) / T(BATCH);"),
-    # From the gradients of the probabilities to those of the encoder's outputs.
+    # Turns the gradients of the probabilities into those of the encoder's outputs.
     "softmax_gradient": (
         "raw T p, raw T q",
         "raw T dp",
@@ -101,7 +101,7 @@ _ELEMENTWISE = {
         w[i] -= T(rate[0]) * mean / (sqrt(square) + T(EPS));
         """,
     ),
-    # One step more has been made; the rate is the next one's.
+    # Counts a completed step, and sets the rate for the next one.
     "count": (
         "raw int64 made",
         "raw int64 steps, raw float64 rate",
@@ -116,21 +116,21 @@ _REDUCTIONS = {"add_squares": "(double)a0 * a0", "add": "(double)a0"}
 
 
 class ArrayStep:
-    """Steps of Adam on the autoencoder, of which ``multiply`` makes the products.
+    """Adam steps on the autoencoder, with products computed by ``multiply``.
 
     Args:
-        xp: CuPy, or what has its kernels and arrays.
-        table: Normalized rows, float32 or float64 ``(N, D)``: all is computed in its type.
-        order: Order in which rows are taken, again and again, int32 ``(N,)``.
+        xp: CuPy, or a library with its kernels and arrays.
+        table: Normalized rows, float32 or float64 ``(N, D)``; all computation is in its type.
+        order: Order in which rows are used, repeatedly, int32 ``(N,)``.
         sizes: Sizes of the network.
-        batch: Rows of a step.
+        batch: Rows in a step.
         initial: First weights and bias, second weights and bias, and codebook.
-        multiply: Makes products; ``cupy.dot`` is cuBLAS, with less of Python before it than
-            ``matmul`` has.
+        multiply: A function that makes products; ``cupy.dot`` calls cuBLAS with less Python
+            overhead than ``matmul``.
 
     Attributes:
-        parameters: As ``initial``.
-        gradients: Theirs.
+        parameters: The parameters, in the order of ``initial``.
+        gradients: Their gradients.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class ArrayStep:
         self._kernels["count"](self._steps, self._steps, self._rate, size=1)
 
     def find_gradients(self) -> None:
-        """Goes through the network with the next batch and back, and adds its loss to the rest."""
+        """Runs the next batch forward and backward, and adds up its loss and maxp."""
         kernels, x, h, p, r = self._kernels, self._x, self._h, self._p, self._r
         _, b1, _, b2, _ = self.parameters
         _, db1, _, db2, _ = self.gradients
@@ -226,7 +226,7 @@ class ArrayStep:
 def _kernels_of(
     xp: ModuleType, sizes: Sizes, batch: int, num_rows: int
 ) -> dict[str, Callable[..., object]]:
-    """Returns the kernels, made for these sizes."""
+    """Returns the kernels for these sizes."""
     constants = ADAM | {
         "BATCH": batch,
         "ROWS": num_rows,
@@ -238,7 +238,7 @@ def _kernels_of(
     }
 
     def preamble(operation: str) -> str:
-        # No more than is used, so that kernels that batches share are compiled once.
+        # Only those that are used, so that kernels shared by batches are compiled once.
         used = {
             name: constants[name] for name in re.findall(r"\w+", operation) if name in constants
         }

@@ -1,4 +1,4 @@
-"""How long things take on a GPU."""
+"""Timing work on a GPU."""
 
 import time
 from collections.abc import Callable
@@ -8,15 +8,15 @@ import numpy as np
 
 
 def rate_of(make: Callable[[], int], synchronize: Callable[[], None], seconds: float) -> float:
-    """Returns steps a second, of twice as many calls each time until they last.
+    """Returns steps a second, doubling the number of calls until they take long enough.
 
-    What is launched may take far longer than launching it: so the GPU is waited for after a number
+    Launched work may take far longer than launching it, so the GPU is synchronized after a number
     of calls, not after a time.
 
     Args:
-        make: Makes steps, and returns how many.
-        synchronize: Waits for the GPU.
-        seconds: How long the calls that count have to take at least.
+        make: A function that makes steps, and returns how many.
+        synchronize: A function that waits for the GPU.
+        seconds: The least time that the counted calls have to take.
     """
     calls = 1
     while True:
@@ -31,12 +31,12 @@ def rate_of(make: Callable[[], int], synchronize: Callable[[], None], seconds: f
 
 
 def seconds_of(launch: Callable[[], None], xp: ModuleType, repeats: int) -> float:
-    """Returns the median of the seconds that the GPU takes for what is launched.
+    """Returns the median time that the GPU takes for launched work, in seconds.
 
     Args:
-        launch: Launches it.
+        launch: A function that launches the work.
         xp: CuPy.
-        repeats: How many times to measure, after once that does not count.
+        repeats: The number of measurements, after one that does not count.
     """
     begin, end = xp.cuda.Event(), xp.cuda.Event()
     launch()

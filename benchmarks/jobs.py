@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Compress whole tables by a model of a sample, with each effort, beside the one road.
+"""Compress whole tables by way of a sample, with each effort, compared with the one road.
 
     python benchmarks/jobs.py data/glove.6B.50d.npy pairs
 
-``pairs`` is the table of 341,479 x 100 of ``recipes.py``. M=32, K=16. With ``--workers`` the rows
-are encoded by processes with one thread each of a scheduler on this machine, too.
+``pairs`` is the table of 341,479 x 100 from ``recipes.py``. M=32, K=16. With ``--workers``, rows
+are also encoded by a scheduler's processes on this machine, with one thread each.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PLAN = Plan.of(num_codebooks=32, num_codewords=16)
 
 
 def main() -> None:
-    """Measures the tables that are named."""
+    """Measures the given tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="+")
     parser.add_argument("--workers", type=int, nargs="*", default=[])

@@ -2,8 +2,8 @@
 """Measure how fast a compressed table is opened, looked up and searched.
 
 Needs `pip install ".[bench]"` and `python scripts/fetch_vectors.py glove.6B.50d`. 400,000 words,
-M=32 and K=16. All ways of a table of results take turns in one process, with as many threads as
-there are cores; opening is timed in processes of its own.
+M=32 and K=16. All contenders in a table of results take turns in one process, with as many threads
+as there are cores; opening is timed in separate processes.
 """
 
 import itertools
@@ -89,7 +89,7 @@ def opening(path: Path, word: str) -> None:
 
 
 def single(embedding, gensim, words, vectors, asked: list[str]) -> None:
-    """Times one word after the other."""
+    """Times lookups of single words."""
     half, rows = vectors.astype(np.float16), {word: row for row, word in enumerate(words)}
     vocabulary, quantizer = peers.product_quantized(words, vectors)
     ways = {
@@ -160,8 +160,8 @@ def take_turns(ways: dict[str, tuple[str | None, Callable]], rounds: int = ROUND
     for number in range(rounds + 1):
         for way, (chosen, work) in ways.items():
             engine.use(chosen or "auto")
-            time.sleep(0.05)  # other libraries' threads wait for more work for a while
-            warm = time.perf_counter() + 0.05  # and a core that slept takes a while to be fast
+            time.sleep(0.05)  # other libraries' threads keep waiting for work for a while
+            warm = time.perf_counter() + 0.05  # and an idle core takes a while to speed up
             while time.perf_counter() < warm:
                 work()
             started = time.perf_counter()
@@ -186,8 +186,8 @@ def check(embedding, vectors, random, number: int = 1_000) -> None:
             numbers = [embedding.get_index(word) for word, _ in found]
             best = np.sort(np.partition(exact, -10)[-10:])[::-1]
             same += len(set(numbers)) == 10 and np.abs(exact[numbers] - best).max() <= 1e-6
-    print(f"The ten nearest words of {same} of {number:,} random rows are those of a search ")
-    print("through all decoded rows, but for swaps within 1e-6 of the cosine.\n", flush=True)
+    print(f"For {same} of {number:,} random rows, the ten nearest words are those of a search ")
+    print("through all decoded rows, except for swaps within 1e-6 of the cosine.\n", flush=True)
 
 
 if __name__ == "__main__":

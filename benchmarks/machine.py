@@ -11,7 +11,7 @@ _VECTORS = {64: "AVX-512", 32: "AVX2", 16: "128-bit"}
 
 
 def describe() -> str:
-    """Returns processor, cores, vectors of kernels and BLAS, and Python's and NumPy's versions."""
+    """Returns the processor, cores, vector width of kernels and BLAS, and versions."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     fields = {}

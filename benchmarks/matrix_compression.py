@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-"""Measure what compressing a model's matrices costs and saves: quality, bytes and time.
+"""Measure the cost and benefit of compressing a model's matrices: quality, bytes and time.
 
     python benchmarks/matrix_compression.py digits
     python benchmarks/matrix_compression.py language "low rank" "k-means"
     python benchmarks/matrix_compression.py speed
 
-`language` trains a model of examples/language_model for each option that is named (all, if none
-is), and takes a few minutes for each; it keeps them in result/matrix_compression, and goes on from
+`language` trains a model of examples/language_model for each given option (all if none is given),
+which takes a few minutes each; it keeps them in result/matrix_compression, and continues from
 there. `digits` trains the perceptron of examples/mnist. `speed` times single layers. All times are
-relative to the uncompressed model's, medians of runs in turn.
+relative to the uncompressed model's; they are medians of runs that take turns.
 """
 
 import argparse
@@ -55,7 +55,7 @@ DIGITS_RAMP = "begin_compression_step=400,compression_frequency=10,alpha_decreme
 DIGITS = {
     PLAIN: "compression_option=0",
     "low rank": "compression_option=1,rank=1000",
-    # Of its factors only the scales are trained: it gains by a matrix that is trained already.
+    # Only the scales among its factors are trained, so it benefits from a trained matrix.
     "simhash": "compression_option=2,rank=12,begin_compression_step=900,compression_frequency=5",
     "dictionary learning": "compression_option=3,rank=800",
     "k-means": "compression_option=4,rank=64,block_size=2",
@@ -86,12 +86,12 @@ SPEED = {
 
 @dataclass(frozen=True)
 class Row:
-    """What is said of one model.
+    """A row of the table, for one model.
 
     Attributes:
         quality: Perplexity or accuracy.
         num_bytes: Bytes of the whole file.
-        model: The model, as it is used: final.
+        model: The model in its final form.
     """
 
     quality: float
@@ -100,10 +100,10 @@ class Row:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Prints the tables of the parts that are named."""
+    """Prints the tables of the requested part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=("language", "digits", "speed"))
-    parser.add_argument("options", nargs="*", help="those of the part to measure (default: all)")
+    parser.add_argument("options", nargs="*", help="the part's options to measure (default: all)")
     arguments = parser.parse_args(argv)
     print(f"{describe()}\n")
     {"language": language_part, "digits": digits_part, "speed": speed_part}[arguments.part](
@@ -112,14 +112,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def chosen(known: Mapping[str, T], names: list[str]) -> dict[str, T]:
-    """Returns the options that are named, the plain one first, or all.
+    """Returns the named options, or all, with the uncompressed model first.
 
     Raises:
         InputError: A name is unknown.
     """
     for name in names:
         if name not in known:
-            raise InputError(f"there is no option {name!r}; wanted one of {', '.join(known)}")
+            raise InputError(f"unknown option {name!r}; wanted one of {', '.join(known)}")
     return {name: known[name] for name in known if name == PLAIN or not names or name in names}
 
 
@@ -181,8 +181,9 @@ def print_table(
 
     Args:
         rows: The models by name.
-        works_of: Returns what is timed of a model: a forward pass for each batch, and more.
-        *more: Names of what is timed beside those.
+        works_of: A function that returns the work to time for a model: a forward pass for each
+            batch, and more.
+        *more: Names of the additional work.
     """
     print_row("", *HEADER, *more)
     print_row(*["---"] * (1 + len(HEADER) + len(more)))
@@ -253,7 +254,7 @@ def lookup_time(shape: tuple[int, int], hparams: str, num_ids: int) -> float:
 
 
 def halfway(model: chainer.Chain, hparams: str) -> Callable[[], None]:
-    """Compresses a model to an alpha of 0.5; returns what brings it to its final form."""
+    """Compresses a model to an alpha of 0.5; returns a function that finalizes it."""
     applied = compress_chain(model, f"{AT_ONCE},{hparams}")
     applied.run_update_step(1)
 
@@ -268,12 +269,12 @@ def training_step(model: chainer.Chain, x: np.ndarray) -> Callable[[], None]:
     """Returns a training step."""
     optimizer = chainer.optimizers.SGD(1e-6)
     optimizer.setup(model)
-    inner = chainer.Variable(x)  # within a network: the input has a gradient too
+    inner = chainer.Variable(x)  # as within a network, where the input also has a gradient
     return lambda: optimizer.update(lambda: chainer.functions.sum(model(inner) ** 2))
 
 
 def forward(model: chainer.Chain, x: np.ndarray) -> Callable[[], None]:
-    """Returns a forward pass of a model as it is used."""
+    """Returns a forward pass of a model in inference mode."""
 
     def work() -> None:
         with chainer.using_config("train", False), chainer.no_backprop_mode():
@@ -283,13 +284,13 @@ def forward(model: chainer.Chain, x: np.ndarray) -> Callable[[], None]:
 
 
 def two_words(model: language.LanguageModel, x: np.ndarray) -> Callable[[], None]:
-    """Returns the passes that predict what follows a word, and then what follows it again."""
+    """Returns the passes that predict the word after a word, and the one after the next."""
 
     def work() -> None:
         model.reset_state()
         with chainer.using_config("train", False), chainer.no_backprop_mode():
             model(x)
-            model(x)  # with what is known from the first
+            model(x)  # with the state from the first
 
     return work
 

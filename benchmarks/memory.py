@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Measure the memory that training takes on a matrix larger than memory might be.
+"""Measure the memory that training takes on a matrix that may be larger than memory.
 
-Writes a 6 GiB matrix of 300 columns into a temporary directory (--directory names another place
-for it), trains on it with train_comp.py, and watches the process's anonymous resident memory:
-what is not the matrix's own pages in the page cache.
+Writes a 6 GiB matrix of 300 columns to a temporary directory (--directory sets another place for
+it), trains on it with train_comp.py, and watches the process's anonymous resident memory, which
+excludes the matrix's own pages in the page cache.
 """
 
 import argparse
@@ -46,9 +46,9 @@ def resident(pid: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Prints the most memory that was seen."""
+    """Prints the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--directory", type=Path, help="where to put 6 GiB for a while")
+    parser.add_argument("--directory", type=Path, help="directory for 6 GiB of temporary files")
     with tempfile.TemporaryDirectory(dir=parser.parse_args().directory) as scratch:
         path = Path(scratch) / "large.npy"
         write_matrix(path)

@@ -1,4 +1,4 @@
-"""Models' folders with other tables in them, for `models.py`: what a method makes of a matrix."""
+"""Models' folders with other methods' tables in them, for `models.py`."""
 
 import importlib.metadata
 import json
@@ -19,11 +19,11 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Variant:
-    """A table that a method has been at.
+    """A table compressed by some method.
 
     Attributes:
         name: The method.
-        num_bytes: What the table takes, scales and all.
+        num_bytes: The bytes of the table, including scales.
         rows: The decoded rows, float32 ``(N, D)``.
     """
 
@@ -33,12 +33,12 @@ class Variant:
 
 
 def scalars(matrix: np.ndarray, kinds: tuple[str, ...]) -> Iterator[Variant]:
-    """Yields what others make of a matrix: half precision, and integers with scales in float16.
+    """Yields variants of a matrix: half precision, and integers with float16 scales.
 
     Args:
         matrix: float32 ``(N, D)``.
-        kinds: Which: ``float16``, ``int8`` (a scale a row) or ``int4``, ``int3``, ``int2`` (a
-            scale for 32 numbers).
+        kinds: ``float16``, ``int8`` (one scale per row) or ``int4``, ``int3``, ``int2`` (one
+            scale per 32 numbers).
     """
     num_rows, dim = matrix.shape
     for kind in kinds:

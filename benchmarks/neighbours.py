@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Measure what a run keeps of its rate while another process computes on one of its cores.
+"""Measure how much of its speed a run keeps while another process uses one of its cores.
 
-Training steps and passes of refinement, with as many threads as there are cores: alone, and beside
-a process that is bound to the last of them and never rests, in turn; medians of the rounds. With
-two cores, a run that shared both fairly would keep three quarters, and one that gave up the
-other's core a half.
+It runs training steps and passes of refinement with as many threads as there are cores, in turn
+alone and beside a process that keeps the last core busy; the figures are medians of the rounds.
+With two cores, a run that shared both fairly would keep three quarters of its speed, and one that
+gave up the other's core a half.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The same table as others keep it."""
+"""The same table in the formats of other libraries."""
 
 import gzip
 import os
@@ -20,8 +20,8 @@ def gensim_vectors(words: list[str], vectors: np.ndarray):
 def product_quantized(words: list[str], vectors: np.ndarray):
     """Returns navec's table: product quantization, 16 groups of 256: 128 bits a row.
 
-    Columns are padded with zeros so that 16 divides them; its centroids are random rows' parts,
-    for neither size nor speed depends on how good they are.
+    Columns are padded with zeros to a multiple of 16; its centroids are parts of random rows,
+    since neither size nor speed depends on their quality.
     """
     from navec.pq import PQ
     from navec.vocab import Vocab
@@ -54,7 +54,7 @@ def additive_quantizer(table):
 
 
 def words_bytes(words: list[str]) -> int:
-    """Returns the size of a word list compressed with gzip, which has to be read whole."""
+    """Returns the size of a word list compressed with gzip, which can only be read as a whole."""
     return len(gzip.compress("\n".join(words).encode()))
 
 

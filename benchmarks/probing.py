@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Measure searches by an inverted file, beside exact ones and beside faiss over the same codes.
+"""Measure searches with an inverted file, compared with exact ones and faiss on the same codes.
 
 Tables: clustered rows of length 1 (2,000 centres, a falling spectrum, 16 codes of 4 bits by
-residual quantization), of each number of rows that is asked for, and any table in a file. Queries
-are rows of the table, one at a time; recall is the share of the 10 nearest by cosine, in an exact
-search of the same table, that is found. Times are a processor's. faiss has the same centres and
-lists, and the codes in them. It compares by inner product, or by Euclidean distance with the
-squared length of each row beside its codes, for it has no cosines of additive codes.
+residual quantization) for each requested number of rows, and any table in a file. Queries are rows
+of the table, one at a time; recall is the share that is found of the 10 nearest by cosine, in an
+exact search of the same table. Times are processor times. faiss has the same centres, lists and
+codes. It compares by inner product, or by Euclidean distance with each row's squared length stored
+beside its codes, since it has no cosines for additive codes.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def rows_of(first: int, count: int) -> np.ndarray:
 
 
 def clustered(num_rows: int) -> CompressedEmbedding:
-    """Returns a table of clustered rows, coded greedily."""
+    """Returns a table of clustered rows, encoded greedily."""
     sample = rows_of(0, SAMPLE)
     codebook = []
     for _ in range(M):
@@ -95,19 +95,19 @@ def of_faiss(index: InvertedFile, table: CodeTable, metric: int) -> faiss.Index:
 
 
 def timed(search: Callable[[int], list[int]], queries: list[int]) -> tuple[list[list[int]], float]:
-    """Returns what is found, and searches a second of a processor's time."""
+    """Returns the results, and searches per second of processor time."""
     started = time.process_time()
     found = [search(row) for row in queries]
     return found, len(queries) / (time.process_time() - started)
 
 
 def recall(found: list[list[int]], exact: list[list[int]]) -> float:
-    """Returns the share of the exact neighbours that is found."""
+    """Returns the share of exact neighbours that are found."""
     return float(np.mean([len({*a} & {*b}) / NEAREST for a, b in zip(found, exact, strict=True)]))
 
 
 def measure(name: str, path: Path, lists: int | None) -> None:
-    """Prints the lines of one table."""
+    """Prints the results for one table."""
     embedding = CompressedEmbedding.load(path)
     table = embedding.table
     started = time.process_time()
@@ -119,7 +119,7 @@ def measure(name: str, path: Path, lists: int | None) -> None:
         f"row; {index.num_lists:,} lists, {size:.2f} bytes a row, made in {seconds:.1f} s\n"
     )
     queries = spaced_rows(QUERIES, table.num_rows).tolist()
-    probing = CompressedEmbedding.load(path)  # which has not gone through all rows
+    probing = CompressedEmbedding.load(path)  # which has not read all rows yet
 
     def ours(of: CompressedEmbedding, row: int, probe: int | None) -> list[int]:
         return [key for key, _ in of.most_similar(row, topn=NEAREST, probe=probe)]
@@ -145,7 +145,7 @@ def measure(name: str, path: Path, lists: int | None) -> None:
 def measure_faiss(
     index: InvertedFile, table: CodeTable, queries: list[int], exact: list[list[int]]
 ) -> None:
-    """Prints the lines of faiss."""
+    """Prints the results of faiss."""
     faiss.omp_set_num_threads(1)
     columns, sizes = [], []
     for metric in METRICS:
@@ -178,9 +178,9 @@ def measure_faiss(
 def main() -> None:
     """Prints tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, help="tables to measure too")
+    parser.add_argument("files", nargs="*", type=Path, help="additional tables to measure")
     parser.add_argument("--rows", nargs="*", type=int, default=[1_000_000, 4_000_000])
-    parser.add_argument("--lists", type=int, help="how many (default: as build_index has it)")
+    parser.add_argument("--lists", type=int, help="number of lists (default: that of build_index)")
     arguments = parser.parse_args()
     engine.use("numba")
     print(describe())
@@ -191,7 +191,7 @@ def main() -> None:
             measure("Clustered rows", path, arguments.lists)
         for file in arguments.files:
             path = Path(directory) / file.name
-            # Without words, which would be looked up beside.
+            # Without words, whose lookups would count too.
             CompressedEmbedding.of_table(CompressedEmbedding.load(file).table, None).save(path)
             measure(file.name, path, arguments.lists)
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Measure what training in two processes gains over threads, and whether it learns the same.
+"""Measure the gain of training in two processes over threads, and compare the results.
 
-The same global batch in one process with one thread, in one with two, and in two processes
-(`mpiexec`, one flat buffer) with a thread each, in turn: the median of the rounds, and the best.
-Steps a second are by the clock, without the first fifty; of the extensions there is validation
-alone. Losses are compared at every fiftieth step, parameters at the last: how far those of the
-others are from those of one process with one thread.
+The same global batch is trained in one process with one thread, in one with two threads, and in
+two processes (`mpiexec`, one flat buffer) with one thread each, in turn: the median of the rounds,
+and the best. Steps a second are in wall time, without the first fifty; the only extension is
+validation. Losses are compared at every fiftieth step and parameters at the last, with those of
+one process with one thread.
 """
 
 import argparse
@@ -29,23 +29,23 @@ from nncompress.training.processes import open_processes
 from nncompress.training.session import make_session
 from nncompress.training.settings import TrainingOptions
 
-# Processes, and threads of each.
+# The number of processes, and of threads in each.
 WAYS = [(1, 1), (1, 2), (2, 1)]
-# Rows of a step, and steps.
+# The number of rows in a step, and of steps.
 SIZES = [(64, 1_000), (512, 300), (4_096, 100)]
 INTERVAL = 50
 ROUNDS = 5
 
 
 def train(matrix: str, batch_size: int, steps: int, threads: int, out: str) -> None:
-    """Trains in this process and those started with it; the first one writes what came of it.
+    """Trains in this process and those started with it; the first one writes the results.
 
     Args:
         matrix: Path of the matrix.
-        batch_size: Rows of a step, of all processes together.
+        batch_size: Rows in a step, over all processes.
         steps: Number of steps, a multiple of 50.
         threads: Threads of this process.
-        out: Path of the file: ``rate`` in steps a second, ``losses``, and ``parameters``.
+        out: Path of the results: ``rate`` in steps a second, ``losses``, and ``parameters``.
     """
     processes = open_processes("flat")
     table = EmbeddingMatrix.open(matrix)
@@ -68,7 +68,7 @@ def train(matrix: str, batch_size: int, steps: int, threads: int, out: str) -> N
 
 
 def measured(matrix: str, size: tuple[int, int], way: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Has processes train, and returns what came of it."""
+    """Trains in separate processes, and returns the results."""
     (batch_size, steps), (processes, threads) = size, way
     with tempfile.TemporaryDirectory() as directory:
         out = f"{directory}/result.npz"
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("matrix", nargs="?", default="data/fr300.npy")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--job", nargs=4, help=argparse.SUPPRESS)  # of a process started here
+    parser.add_argument("--job", nargs=4, help=argparse.SUPPRESS)  # for processes started here
     arguments = parser.parse_args()
     if arguments.job is not None:
         batch_size, steps, threads, out = arguments.job

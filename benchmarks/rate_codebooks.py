@@ -1,9 +1,9 @@
 """faiss's methods with codebooks, for `rates.py`.
 
-A method is a function of the shape ``(N, D)`` and of a budget in bytes a row; it returns the
-configurations that are tried, of which the best counts. Codebooks and rotations are rounded to
-float16 before rows are decoded. Rows are padded with zeros where a method needs a number of
-columns that its parts divide.
+A method is a function of the shape ``(N, D)`` and a budget in bytes per row; it returns the
+configurations to try, of which the best counts. Codebooks and rotations are rounded to float16
+before rows are decoded. Rows are padded with zeros if a method needs the number of columns to be a
+multiple of its parts.
 """
 
 import math
@@ -18,11 +18,11 @@ from benchmarks.rate_scalars import FLOAT16
 BITS = (4, 8)  # of a codeword's number, for additive methods
 _BEAMS = (30, 5)  # 5 is faiss's own
 _PRODUCT_TRIES, _ROTATED_TRIES = 3, 2
-_PARTS = ((4, 4), (2, 8))  # codebooks of a part and bits, 16 bits a part
+_PARTS = ((4, 4), (2, 8))  # codebooks in a part, and bits: 16 bits per part
 
 
 def product(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns product quantization, of 1 to 8 bits a part."""
+    """Returns product quantization with 1 to 8 bits per part."""
     found = list(_products(shape, budget, rotated=False))
     return found[:_PRODUCT_TRIES]
 
@@ -34,7 +34,7 @@ def rotated_product(shape: tuple[int, int], budget: float) -> list[Configuration
 
 
 def _products(shape: tuple[int, int], budget: float, *, rotated: bool) -> Iterator[Configuration]:
-    """Yields the most parts that fit for each number of bits, those with most code bits first."""
+    """Yields the most parts that fit for each number of bits, those with the most bits first."""
     num_rows, dim = shape
     found = []
     for bits in range(1, 9):
@@ -75,7 +75,7 @@ def fit_product(x: np.ndarray, *, parts: int, bits: int, rotated: bool) -> Fitte
 
 
 def residual(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns residual quantization, with a narrower beam where the wide one takes too long."""
+    """Returns residual quantization, with a narrower beam if the wide one takes too long."""
     return list(_additive(shape, budget, "ResidualQuantizer", _BEAMS))
 
 
@@ -113,17 +113,17 @@ def _additive_size(codebooks: int, bits: int, dim: int, num_rows: int) -> float:
 
 
 def product_residual(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns residual quantization of parts of the columns."""
+    """Returns residual quantization applied to parts of the columns."""
     return list(_split(shape, budget, "ProductResidualQuantizer"))
 
 
 def product_local_search(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns additive quantization by local search of parts of the columns."""
+    """Returns additive quantization by local search, applied to parts of the columns."""
     return list(_split(shape, budget, "ProductLocalSearchQuantizer"))
 
 
 def _split(shape: tuple[int, int], budget: float, name: str) -> Iterator[Configuration]:
-    """Yields two halves with as many codebooks as fit, and as many parts of 16 bits as fit."""
+    """Yields two halves with the most codebooks that fit, and the most 16-bit parts that fit."""
     num_rows, dim = shape
 
     def size(parts: int, codebooks: int, bits: int) -> float:
@@ -156,7 +156,7 @@ def fit_additive(
     Args:
         x: The rows.
         name: The name of faiss's class.
-        sizes: What it is made with: columns, splits if it has them, codebooks and bits.
+        sizes: Its constructor's arguments: columns, splits if it has them, codebooks and bits.
         beam: Width of the beam; None for faiss's own.
     """
     _, *splits, codebooks, bits = sizes
@@ -178,6 +178,6 @@ def _padded(x: np.ndarray, parts: int) -> np.ndarray:
 
 
 def _round(numbers) -> None:
-    """Rounds a vector of faiss's to float16, in place."""
+    """Rounds a faiss vector to float16, in place."""
     rounded = faiss.vector_to_array(numbers).astype(np.float16).astype(np.float32)
     faiss.copy_array_to_vector(rounded, numbers)

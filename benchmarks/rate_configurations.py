@@ -1,4 +1,4 @@
-"""What the methods of `rates.py` are made of."""
+"""The configurations and results of methods for `rates.py`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a method makes of a matrix.
+    """A method's result for a matrix.
 
     Attributes:
         decoded: The reconstruction, ``(N, D)``.
-        bytes_per_row: All bytes over the rows, where they are known only now.
-        code_bits: Bits of the codes of a row, where they are known only now.
+        bytes_per_row: All bytes divided by the rows, if they are known only after fitting.
+        code_bits: Bits of a row's codes, if they are known only after fitting.
     """
 
     decoded: np.ndarray
@@ -26,13 +26,13 @@ class Configuration:
     """A method with its sizes.
 
     Attributes:
-        label: What the table says of the sizes.
-        bytes_per_row: All bytes, shared ones too, over the rows.
-        fit: A function of a module, of the matrix and the options.
+        label: The description of the sizes in the table.
+        bytes_per_row: All bytes, including shared ones, divided by the rows.
+        fit: A module-level function of the matrix and the options.
         options: Its options.
-        family: Configurations of one family take seconds at least in proportion to ``work``.
+        family: Configurations of one family take time at least in proportion to ``work``.
         work: See ``family``.
-        cheaper: What to try where this one takes too long.
+        cheaper: The configuration to try if this one takes too long.
     """
 
     label: str

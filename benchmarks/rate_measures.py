@@ -1,4 +1,4 @@
-"""What a compressed table keeps of its rows, and what no code of so many bits can go below."""
+"""The quality of a compressed table's rows, and the lower bound for any code of as many bits."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,11 @@ class Quality:
     """Means over rows.
 
     Attributes:
-        error: Mean squared distance over the variance, that is over the mean squared distance of
-            the rows from their mean.
+        error: Mean squared distance divided by the variance, that is by the mean squared distance
+            of the rows from their mean.
         cosine: Mean cosine between a row and its reconstruction.
-        recall: Mean share of a row's ten nearest rows by cosine that are still among its ten.
+        recall: Mean share of a row's ten nearest rows by cosine that are still among its ten
+            nearest.
     """
 
     error: float
@@ -38,7 +39,7 @@ class Original:
         self._neighbours = _nearest(rows, self._queries)
 
     def quality(self, decoded: np.ndarray) -> Quality:
-        """Compares with a reconstruction, ``(N, D)``."""
+        """Returns the quality of a reconstruction, ``(N, D)``."""
         rows = self._rows.astype(np.float64)
         squares = ((rows - decoded) ** 2).sum(axis=1)
         lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(decoded, axis=1)
@@ -51,10 +52,10 @@ class Original:
         )
 
     def gaussian_error(self, bits: float) -> float:
-        """Returns the least error of Gaussian rows of the same covariance.
+        """Returns the least possible error for Gaussian rows with the same covariance.
 
         Args:
-            bits: Bits a row.
+            bits: Bits per row.
         """
         return float(2 * gaussian_bound(self._rows, bits) / self._variance)
 

@@ -1,4 +1,4 @@
-"""What `rates.py` prints and draws."""
+"""The tables and pictures of `rates.py`."""
 
 import os
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ _HEADS = ("budget, bits a dimension", "method", "configuration", "bytes a row", 
 
 
 def markdown(points: Sequence[Point], dim: int, bounds: dict[float, float]) -> str:
-    """Returns the table of a matrix.
+    """Returns the table for a matrix.
 
     Args:
         points: Its lines.
         dim: D.
-        bounds: The Gaussian bound of the error by budgets in bytes a row.
+        bounds: The Gaussian bound on the error, by budget in bytes per row.
     """
     lines = [f"| {' | '.join(_HEADS)} |", f"|{' --- |' * len(_HEADS)}"]
     for budget, bound in sorted(bounds.items()):
@@ -54,14 +54,14 @@ def plot(
     bounds: dict[float, float],
     title: str,
 ) -> None:
-    """Draws error and neighbours kept over the bits a dimension that were used.
+    """Draws error and neighbours kept over the bits per dimension used.
 
     Args:
         path: The picture, a ``.png`` file.
-        points: What is drawn, a line for each method.
+        points: The points to draw, with a line for each method.
         dim: D.
-        bounds: The Gaussian bound of the error by budgets in bytes a row.
-        title: What stands above.
+        bounds: The Gaussian bound on the error, by budget in bytes per row.
+        title: The title.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(14, 6), layout="constrained")

@@ -10,7 +10,7 @@ from benchmarks.rate_configurations import Configuration, Fitted
 
 
 def this_project(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns what `nncompress.compress` makes of a budget in bytes a row."""
+    """Returns the configuration of `nncompress.compress` for a budget in bytes per row."""
     return [Configuration("", budget, fit_this_project, {"bytes_per_row": budget})]
 
 
@@ -35,5 +35,5 @@ def fit_this_project(
 
 
 def code_bits(embedding: nncompress.CompressedEmbedding) -> float:
-    """Returns the bits of the codes of a row, without what all rows share."""
+    """Returns the bits of a row's codes, without data shared by all rows."""
     return 8 * embedding.table.row_bytes

@@ -1,7 +1,6 @@
-"""Fits for `rates.py`, each in a process of its own that ends when it takes too long.
+"""Fits for `rates.py`, each in a separate process that is ended if it takes too long.
 
-Seconds are those of processors, of all threads together: a machine's other work changes them
-little.
+Seconds are processor time over all threads, which other work on the machine changes little.
 """
 
 import math
@@ -29,19 +28,19 @@ class Point:
 
     Attributes:
         method: Its name.
-        budget: Bytes a row that it may take.
+        budget: The bytes per row that it may take.
         configuration: Its sizes.
-        bytes_per_row: Bytes a row that it took; None where there is no result.
-        error: See ``rate_measures.Quality``, and so are the next two.
+        bytes_per_row: The bytes per row that it took; None if there is no result.
+        error: See ``rate_measures.Quality``, also for the next two.
         cosine: Mean cosine.
         recall: Neighbours kept at 10.
         seconds: Processor time of the fit.
-        code_bits: Bits of the codes of a row, where the method tells.
-        code_bound: The Gaussian bound of the error at so many bits.
-        why_not: Why there is no result.
-        limit: Processor seconds that a fit was given; None: as many as it took.
+        code_bits: Bits of a row's codes, if the method reports them.
+        code_bound: The Gaussian bound on the error at that number of bits.
+        why_not: The reason why there is no result.
+        limit: The limit of a fit in processor seconds; None for none.
         over: Configurations that would have taken more.
-        tries: Family, work and seconds (None: over the limit) of what was begun.
+        tries: Family, work and seconds (None if over the limit) of the fits that were started.
     """
 
     method: str
@@ -60,7 +59,7 @@ class Point:
     tries: list[tuple[str, float, float | None]] = field(default_factory=list)
 
     def holds(self, limit: float | None) -> bool:
-        """Tells whether a fit that is given as many seconds would come to the same."""
+        """Tells whether a fit with this limit would give the same result."""
         return not self.over or (limit is not None and self.limit >= limit)
 
 
@@ -69,8 +68,8 @@ class Runner:
 
     Args:
         rows: The matrix, float32 ``(N, D)``.
-        original: What fits are compared with: the same rows.
-        limit: Processor seconds of a fit; None: as many as it takes.
+        original: The same rows, which fits are compared with.
+        limit: The limit of a fit in processor seconds; None for none.
     """
 
     def __init__(self, rows: np.ndarray, original: Original, limit: float | None) -> None:
@@ -83,13 +82,13 @@ class Runner:
         budget: float,
         before: list[Point],
     ) -> Point:
-        """Tries configurations and keeps the one of the smallest error.
+        """Tries configurations, and keeps the one with the smallest error.
 
         Args:
             method: The method's name.
-            configurations: What is tried.
-            budget: Bytes a row.
-            before: What the same method came to at fewer bytes.
+            configurations: The configurations to try.
+            budget: Bytes per row.
+            before: The points of the same method at fewer bytes.
         """
         point = Point(method, budget, limit=self.limit, why_not="" if configurations else SMALL)
         tried = [one for earlier in before for one in earlier.tries]
@@ -114,7 +113,7 @@ class Runner:
         return point
 
     def _expected(self, configuration: Configuration, tried: list) -> bool:
-        """Tells whether a fit may end within the limit, by those of its family before it."""
+        """Tells whether a fit may end within the limit, judging by earlier fits of its family."""
         if self.limit is None:
             return True
         for family, work, seconds in tried:
@@ -139,7 +138,7 @@ class Runner:
             point.code_bound = self._original.gaussian_error(fitted.code_bits)
 
     def _fit(self, configuration: Configuration) -> tuple[Fitted | str, float | None]:
-        """Returns the fit and its seconds, or why there is none."""
+        """Returns the fit and its seconds, or the reason why there is none."""
         context = multiprocessing.get_context("forkserver")
         with tempfile.TemporaryDirectory() as scratch:
             np.save(Path(scratch) / "rows.npy", self._rows)
@@ -149,7 +148,7 @@ class Runner:
             try:
                 child.join()
             finally:
-                child.kill()  # an interruption ends it too
+                child.kill()  # also after an interruption
             if child.exitcode == -signal.SIGXCPU:
                 return OVER, None
             if child.exitcode != 0:

@@ -1,6 +1,6 @@
 """Methods that round numbers one by one, for `rates.py`.
 
-A method is a function of the shape ``(N, D)`` and of a budget in bytes a row; it returns its
+A method is a function of the shape ``(N, D)`` and a budget in bytes per row; it returns its
 largest configuration within the budget, or none.
 """
 
@@ -20,17 +20,17 @@ _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 def _most_bits(
     budget: float, size: Callable[[int], float], choices: range
 ) -> list[tuple[int, float]]:
-    """Returns the most bits a number whose size is within the budget, and the size, if any."""
+    """Returns the most bits per number that fit in the budget, with the size, if any do."""
     return [(bits, size(bits)) for bits in choices if size(bits) <= budget][-1:]
 
 
 def integer_rows(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns integers of 2 to 8 bits with a float16 scale a row."""
+    """Returns integers of 2 to 8 bits with one float16 scale per row."""
     return _integers(shape, budget, shape[1])
 
 
 def integer_groups(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns integers of 2 to 8 bits with a float16 scale for each 32 numbers of a row."""
+    """Returns integers of 2 to 8 bits with one float16 scale per 32 numbers of a row."""
     return _integers(shape, budget, GROUP)
 
 
@@ -49,8 +49,8 @@ def _integers(shape: tuple[int, int], budget: float, group: int) -> list[Configu
 def round_numbers(x: np.ndarray, *, bits: int, group: int) -> Fitted:
     """Rounds groups of a row's numbers to ``-(2**(bits-1) - 1) ... 2**(bits-1) - 1``.
 
-    The scale of a group is the one of the smallest squared error among some that clip the largest
-    numbers.
+    The scale of a group is the one with the smallest squared error, among several that clip the
+    largest numbers.
     """
     decoded = np.empty_like(x)
     top = 2 ** (bits - 1) - 1
@@ -73,10 +73,11 @@ def round_numbers(x: np.ndarray, *, bits: int, group: int) -> Fitted:
 
 
 def rotated(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns a random rotation and Lloyd-Max levels of a Gaussian, 1 to 8 bits.
+    """Returns a random rotation with the Lloyd-Max levels of a Gaussian, 1 to 8 bits.
 
-    The form of TurboQuant (Zandieh et al., 2025). The rotation is drawn from a seed and the levels
-    are those of the normal distribution, so that neither takes bytes; a row has its norm.
+    This is the form of TurboQuant (Zandieh et al., 2025). The rotation is drawn from a seed and
+    the levels are those of the normal distribution, so neither takes bytes; each row stores its
+    norm.
     """
     dim = shape[1]
 
@@ -104,10 +105,10 @@ def rotate_and_round(x: np.ndarray, *, bits: int) -> Fitted:
 
 
 def lloyd_max_levels(bits: int) -> np.ndarray:
-    """Returns the ``2**bits`` levels of least squared error for the normal distribution."""
+    """Returns the ``2**bits`` levels with the least squared error for the normal distribution."""
     from scipy.special import ndtr, ndtri
 
-    # Close to them: the density of levels that is best in the limit of many.
+    # A good start: the density of levels that is optimal in the limit of many levels.
     levels = math.sqrt(3) * ndtri((np.arange(2**bits) + 0.5) / 2**bits)
     moved = 1.0
     while moved > 1e-6:
@@ -119,9 +120,9 @@ def lloyd_max_levels(bits: int) -> np.ndarray:
 
 
 def principal_components(shape: tuple[int, int], budget: float) -> list[Configuration]:
-    """Returns the most principal components that fit, with 8 bits a coefficient.
+    """Returns the most principal components that fit, with 8 bits per coefficient.
 
-    Basis, mean and a scale for each component are float16.
+    The basis, the mean and one scale per component are float16.
     """
     num_rows, dim = shape
     each = 1 + FLOAT16 * (dim + 1) / num_rows
@@ -135,7 +136,7 @@ def principal_components(shape: tuple[int, int], budget: float) -> list[Configur
 
 
 def project(x: np.ndarray, *, components: int) -> Fitted:
-    """Rounds coefficients of principal components to 8 bits."""
+    """Rounds the coefficients of principal components to 8 bits."""
     mean = x.mean(axis=0).astype(np.float16).astype(np.float32)
     centred = x - mean
     _, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred)

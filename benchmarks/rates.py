@@ -1,18 +1,18 @@
 #!/usr/bin/env python
-"""Measure how close methods come to tables of vectors at equal bytes a row, over many rates.
+"""Measure the accuracy of methods on tables of vectors at equal bytes per row, over many rates.
 
 Needs `pip install ".[bench]"`. A TABLE is a name that `scripts/fetch_vectors.py` knows, which is
-fetched into data/, or the path of a `.npy` file; of a larger one `--rows` evenly spaced rows are
-used. Bytes are all there are: codes, and what rows share (codebooks, rotations, scales, tables)
-divided by the rows; words are not counted. What is shared is float16, in this project's file what
-that has. Each method takes its largest configuration within the bytes; the table says what that
-took. Budgets are bits a dimension, and for some tables, unless `--bits` are given, also the bytes
-that a method of 4 bits a number needs.
+fetched into data/, or the path of a `.npy` file; from a larger one, `--rows` evenly spaced rows
+are used. All bytes count: codes, and data shared by rows (codebooks, rotations, scales, tables)
+divided by the rows, but not words. Shared data is float16, or in this project's case as in its
+file. Each method uses its largest configuration within the bytes; the table shows the bytes used.
+Budgets are bits per dimension and, for some tables, unless `--bits` is given, also the bytes that
+a method with 4 bits per number needs.
 
-Each fit is a process of its own, which ends after `--limit` seconds of processor time; where a
-smaller one of the same kind tells that it would, it is not begun. Seconds are processor time, of
-all threads together. This project has no limit. `--json` keeps the figures, and what is
-there already is not measured again, unless something was over a lower limit.
+Each fit runs in a separate process, which is ended after `--limit` seconds of processor time; if a
+smaller fit of the same kind shows that the limit would be exceeded, it is not started. Seconds are
+processor time over all threads. This project has no limit. `--json` keeps the figures; those
+already there are not measured again, unless something was over a lower limit.
 """
 
 import argparse
@@ -56,7 +56,7 @@ METHODS: dict[str, Callable[[tuple[int, int], float], list[Configuration]]] = {
     "8-bit PCA": rate_scalars.principal_components,
 }
 BITS = (0.25, 0.5, 1, 2, 3, 4, 6)
-# 4 bits a number and a scale: float32 for a row of GloVe, float16 for 32 numbers of fr300.
+# 4 bits per number plus scales: float32 per row for GloVe, float16 per 32 numbers for fr300.
 EXTRA_BYTES = {"glove.6B.50d": (29.0,), "fr300": (170.0,)}
 
 
@@ -67,12 +67,12 @@ def main() -> None:
         "tables", nargs="+", metavar="TABLE",
         help=f"{', '.join(VECTOR_PACKAGES)}, or the path of a .npy file",
     )  # fmt: skip
-    parser.add_argument("--bits", nargs="+", type=float, help="bits a dimension")
+    parser.add_argument("--bits", nargs="+", type=float, help="bits per dimension")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--rows", type=int, default=50_000, help="rows at most")
-    parser.add_argument("--limit", type=float, default=120.0, help="processor seconds of a fit")
-    parser.add_argument("--json", type=Path, help="the file that keeps the figures")
-    parser.add_argument("--plot", type=Path, metavar="DIR", help="where a picture of each goes")
+    parser.add_argument("--rows", type=int, default=50_000, help="the most rows to use")
+    parser.add_argument("--limit", type=float, default=120.0, help="processor seconds per fit")
+    parser.add_argument("--json", type=Path, help="the file in which figures are kept")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="directory for the pictures")
     arguments = parser.parse_args()
     for table in arguments.tables:
         name = Path(table).stem if table.endswith(".npy") else table
@@ -93,17 +93,17 @@ def main() -> None:
 def measure(
     name: str, rows: np.ndarray, budgets: list[float], arguments: argparse.Namespace
 ) -> tuple[list[Point], dict[float, float]]:
-    """Measures what the file of figures does not have yet.
+    """Measures the points that the file of figures does not have yet.
 
     Args:
-        name: The table's name there.
+        name: The table's name in the file.
         rows: The matrix, float32 ``(N, D)``.
-        budgets: Bytes a row, in ascending order.
-        arguments: The command line's.
+        budgets: Bytes per row, in ascending order.
+        arguments: The command line's arguments.
 
     Returns:
-        All points of the table that the file and the command line have, by budget and in the
-        order of ``METHODS``, and the Gaussian bound of the error by budget.
+        All points of the table, old and new, by budget and in the order of ``METHODS``, and the
+        Gaussian bound on the error by budget.
     """
     kept = read(arguments.json)
     key = f"{name} {len(rows)} x {rows.shape[1]}"
@@ -135,7 +135,7 @@ def measure(
 
 
 def read(path: Path | None) -> dict[str, list[dict]]:
-    """Returns the points that a file keeps, by matrix."""
+    """Returns the points kept in a file, by matrix."""
     return json.loads(path.read_text()) if path is not None and path.exists() else {}
 
 

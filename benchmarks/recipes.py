@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """Check that the paper recipe learns as it should, and time whole tables.
 
-Decoding includes refinement and export. The table of 341,479 x 100 is made of GloVe's: rows of 50
-columns, and beside each another row, rotated and at 0.7 of its length. Run after
+Decoding includes refinement and export. The table of 341,479 x 100 is made from GloVe's: each row
+of 50 columns is followed by another row, rotated and scaled to 0.7 of its length. Run after
 `python scripts/fetch_vectors.py fr300` and `... glove.6B.50d`. The paper recipe's first
-20 epochs on fr300 are there to compare with other implementations of the same network: its
-validation loss should fall throughout and end near 312.
+20 epochs on fr300 serve to compare other implementations of the same network: its validation
+loss should fall throughout and end near 312.
 """
 
 import itertools
@@ -41,7 +41,7 @@ def write_pairs(path: Path) -> None:
 
 
 def measure(arguments: list[str]) -> dict[str, object]:
-    """Trains and decodes one case in a directory of its own."""
+    """Trains and decodes one case in a separate directory."""
     name, *flags = arguments
     with tempfile.TemporaryDirectory() as out:
         matrix = Path(f"data/{name}.npy")

@@ -1,21 +1,21 @@
 #!/usr/bin/env python
-"""Measure how near refinement's kernels are to what they cannot do without.
+"""Measure how close refinement's kernels are to the cost of the work they cannot avoid.
 
-One process, one thread; each kernel and each part of its limit in turn and again, medians of the
-repeats. The work is counted on the same rows: how many codes a kernel changes, how many costs it
-looks at, how many rows of the Gram matrix it adds up. Each of those is then done by itself, on the
+One process, one thread; each kernel and each part of its limit take turns, and the figures are
+medians of the repeats. The work is counted on the same rows: the codes a kernel changes, the costs
+it looks at, the rows of the Gram matrix it adds up. Each of these is then done on its own, on the
 same numbers in the same order, by a loop that does nothing else:
 
-- products: `numpy.matmul` of rows and codebook, on one thread of the BLAS
+- products: `numpy.matmul` of rows and codebook, on one BLAS thread
 - tables: M rows of the Gram matrix added up for each row, from the nearest cache
 - changes: two rows of the Gram matrix added to a table for each change of a code
-- looks: one comparison of each cost (in sampling with noise that comes from another place)
+- looks: one comparison of each cost (in sampling, with noise from another place)
 - branches: for beam search, one row of K numbers for each node of the tree of paths
 - copies: for beam search, a path for each path that is kept
 - sums, weights: for the tally, a row of D in float64 for each code, and a weight for each pair
 
-ICM is taken to look at each group twice where it changes a code, and to change no code twice: it
-does more. So a limit is less than what can be reached.
+ICM is assumed to look at each group twice if it changes a code, and to change no code twice, but
+it does more. So a limit can never quite be reached.
 """
 
 import argparse
@@ -47,7 +47,7 @@ ROWS = {"relax": 1_024, "improve": 512, "search": 64, "tally": 4_096}
 SWEEPS = np.linspace(1.5, 0.4, 8)  # temperatures, in units of what rows have left
 WARM, TRIALS, ICM_SWEEPS = 1.7, 32, 4
 WIDTH = 128
-COUNTED_ROWS = 8  # whose paths are followed in NumPy
+COUNTED_ROWS = 8  # rows whose paths are followed in NumPy
 ROUNDS = 7
 PLACES = 8_192
 WORD = 64
@@ -55,7 +55,7 @@ WORD = 64
 
 @njit
 def replay_changes(table, gram, new, old):
-    """Changes a table as often as codes were changed."""
+    """Changes a table once for each changed code."""
     first, base = np.int64(table.ctypes.data), np.int64(gram.ctypes.data)
     size = np.int64(table.size)
     for i in range(new.size):
@@ -67,7 +67,7 @@ def replay_changes(table, gram, new, old):
 
 @njit(fastmath={"contract", "nsz", "reassoc"})
 def look(costs, noise, temperature, tables, limit):
-    """Counts costs below a limit after noise, a table of costs at a time."""
+    """Counts costs that are below a limit after adding noise, one table of costs at a time."""
     below = np.float32(0)
     state = np.uint32(0)
     one, nothing = np.float32(1), np.float32(0)
@@ -92,7 +92,7 @@ def look_at_masks(costs, masks, limit):
 
 @njit
 def add_rows(total, rows, units, ends):
-    """Adds up rows that are chosen by number, a run of them at a time."""
+    """Adds up rows given by number, one run of them at a time."""
     address, matrix = np.int64(total.ctypes.data), np.int64(rows.ctypes.data)
     first = 0
     for i in range(ends.size):
@@ -103,7 +103,7 @@ def add_rows(total, rows, units, ends):
 
 @njit
 def copy_paths(longer, paths, times):
-    """Copies one path after the other."""
+    """Copies paths one after another."""
     target, source = np.int64(longer.ctypes.data), np.int64(paths.ctypes.data)
     size = np.int64(paths.shape[1])
     for i in range(times):
@@ -123,13 +123,13 @@ def add_to_sums(sums, x, units):
 
 @njit
 def add_weights(counts, places):
-    """Adds a weight to one number after the other."""
+    """Adds a weight to numbers one after another."""
     for i in range(places.size):
         counts[places[i]] += 1.0
 
 
 class Workload:
-    """Rows with annealed codes, a kernel's way to change them, and what that takes.
+    """Rows with annealed codes, the kernels that change them, and the parts of their work.
 
     Args:
         dim: D.
@@ -139,7 +139,7 @@ class Workload:
 
     def __init__(self, dim: int, num_codebooks: int, num_codewords: int) -> None:
         random = np.random.default_rng(0)
-        spectrum = 1.0 / np.sqrt(1.0 + np.arange(dim) / 8.0)  # as tables of words have
+        spectrum = 1.0 / np.sqrt(1.0 + np.arange(dim) / 8.0)  # similar to tables of words
         x = (random.normal(size=(TRAINED_ROWS, dim)) * spectrum).astype(np.float32)
         x /= x.std()
         units = num_codebooks * num_codewords
@@ -168,7 +168,7 @@ class Workload:
         self.work = self.rows.engine.begin(self.rows)
 
     def codes(self, name: str) -> np.ndarray:
-        """Returns a copy of the codes that a kernel begins with, int32."""
+        """Returns a copy of a kernel's initial codes, int32."""
         return self.rows.codes[: ROWS[name]].astype(np.int32)
 
     def run(self, name: str, codes: np.ndarray) -> None:
@@ -184,7 +184,7 @@ class Workload:
             self.work.tally(x, codes, self.rows.weights[: len(codes)])
 
     def relax(self, codes: np.ndarray, temperatures: np.ndarray, position: int = 0) -> None:
-        """Samples codes at temperatures in units of what rows have left."""
+        """Samples codes at temperatures in units of the rows' current temperature."""
         scaled = (temperatures * self.rows.temperature).astype(np.float32)
         self.work.relax(self.x[: len(codes)], codes, 0, self._draw(position), scaled)
 
@@ -195,7 +195,7 @@ class Workload:
         self.work.improve(x, codes, 0, self._draw(1), temperature, trials, ICM_SWEEPS)
 
     def parts(self, name: str) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
-        """Returns what a kernel cannot do without, as functions, and how often each is done."""
+        """Returns the work that a kernel cannot avoid, as functions, and their repeats."""
         if name == "tally":
             return self._parts_of_tally()
         count, units = ROWS[name], len(self.codebook)
@@ -232,12 +232,12 @@ class Workload:
         return Draw(0, int(Stream.PERTURBATION), position, self.noise)
 
     def _changed(self, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the codewords that took another's place, and those, in the order of rows."""
+        """Returns the new codewords and the ones they replaced, in the order of rows."""
         changed = before != after
         return (after + self.first_units)[changed], (before + self.first_units)[changed]
 
     def _changes_of_relax(self) -> tuple[np.ndarray, np.ndarray]:
-        """Finds what each sweep changes: the first sweeps draw the same without the others."""
+        """Finds the changes of each sweep: the first sweeps draw the same without the others."""
         found, before = [], self.codes("relax")
         for sweeps in range(1, len(SWEEPS) + 1):
             after = self.codes("relax")
@@ -248,7 +248,7 @@ class Workload:
         return self._changed(before, after)
 
     def _changes_of_a_trial(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Finds what one trial changes, and how many rows it changes anything of."""
+        """Finds the changes of one trial, and the number of rows that change at all."""
         settled = self.codes("improve")
         self.improve(settled, TRIALS)
         sampled = settled.copy()
@@ -308,14 +308,14 @@ class Workload:
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Returns the processor's time for one call."""
+    """Returns the processor time of one call."""
     started = time.process_time()
     function()
     return time.process_time() - started
 
 
 def measure(workload: Workload, name: str, rounds: int) -> tuple[float, dict[str, float]]:
-    """Returns the microseconds that a row takes a kernel, and those of each part of its limit."""
+    """Returns a kernel's microseconds per row, and those of each part of its limit."""
     parts, times = workload.parts(name)
     for part in parts.values():
         part()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Measure how fast rows are coded by the residual stage, and read again.
+"""Measure how fast rows are coded by the residual stage, and decoded again.
 
-20,000 rows of Gaussians whose variances fall from axis to axis, each a row in a block of its own.
-Medians of seven rounds, in which all ways take turns; of single rows, of 500.
+The rows are 20,000 Gaussians whose variances fall from axis to axis, each in its own block. The
+figures are medians of seven rounds, in which all contenders take turns; for single rows, of 500.
 """
 
 import sys
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def spectrum(dim: int) -> np.ndarray:
-    """Returns rows of mean square 1 a dimension, float32."""
+    """Returns rows with a mean square of 1 per dimension, float32."""
     random = np.random.default_rng(0)
     sizes = (1 + np.arange(dim)) ** -0.25
     rows = random.normal(size=(ROWS, dim)) * sizes / np.sqrt(np.square(sizes).mean())
@@ -72,7 +72,7 @@ def measured(table: ResidualTable, quantizer, rows: np.ndarray, compute) -> str:
     for number in range(ROUNDS + 1):
         for way, (chosen, _, work) in ways.items():
             engine.use(chosen or "auto")
-            time.sleep(0.1)  # other libraries' threads wait for more work for a while
+            time.sleep(0.1)  # other libraries' threads keep waiting for work for a while
             started = time.perf_counter()
             work()
             if number:
@@ -82,7 +82,7 @@ def measured(table: ResidualTable, quantizer, rows: np.ndarray, compute) -> str:
     for chosen in ("numba", "numpy"):
         engine.use(chosen)
         taken = []
-        for row in many[: 2 * SINGLE].tolist():  # the first half makes tables
+        for row in many[: 2 * SINGLE].tolist():  # the first half builds tables
             started = time.perf_counter()
             table.vector(row)
             taken.append(time.perf_counter() - started)

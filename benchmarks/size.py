@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Measure the bytes that a word takes, all told.
+"""Measure the total bytes per word.
 
-Needs `pip install ".[bench]"` and `python scripts/fetch_vectors.py glove.6B.50d`. All of a table's
-400,000 words; M=32 and K=16 here, 128 bits a row with the methods that quantize. What a whole
-table shares (codebook, centroids) is counted apart.
+Needs `pip install ".[bench]"` and `python scripts/fetch_vectors.py glove.6B.50d`. Tables have
+400,000 words; M=32 and K=16 here, and 128 bits per row in the other methods that quantize. Data
+shared by a whole table (codebook, centroids) is counted separately.
 """
 
 import sys
@@ -22,7 +22,7 @@ from nncompress.embedding.nnc_file import read_nnc
 
 
 def main() -> None:
-    """Prints a table for each of the two, and one of ways to keep words."""
+    """Prints a table for each of the two, and one of ways to store words."""
     print(f"{describe()}\n")
     for name, make in TABLES.items():
         embedding, path = saved(make(), "size.nnc")
@@ -50,7 +50,7 @@ def ours(embedding, path: Path):
 
 
 def others(embedding, words: list[str]):
-    """Yields names and sizes of the files that others write."""
+    """Yields names and sizes of other libraries' files."""
     vectors = embedding.to_numpy()
     with tempfile.TemporaryDirectory() as scratch:
         gensim = peers.gensim_vectors(words, vectors)
@@ -72,7 +72,7 @@ def others(embedding, words: list[str]):
 
 
 def vocabularies(words: list[str]) -> None:
-    """Compares ways to keep words that can be looked up where they lie."""
+    """Compares ways to store words that can be looked up without unpacking."""
     import marisa_trie
 
     from nncompress.embedding.vocabulary import Vocabulary
@@ -82,7 +82,7 @@ def vocabularies(words: list[str]) -> None:
     sections = vocabulary.sections
     blocks = sum(array.nbytes for name, array in sections.items() if name != "rows")
     trie = marisa_trie.Trie(words)
-    print("Words alone, without the order of rows\n")
+    print("Only words, without the order of rows\n")
     print("| | bytes a word | microseconds to find one |\n| --- | --- | --- |")
     for name, size, find in [
         ("front-coded blocks and a symbol table (.nnc)", blocks, vocabulary.find),

@@ -1,4 +1,4 @@
-"""A causal language model with a tied head that is trained in minutes, for `models.py`."""
+"""A causal language model with a tied head, trained in minutes, for `models.py`."""
 
 import ast
 import sysconfig
@@ -15,14 +15,14 @@ _END = "<|end|>"
 
 
 def train(folder: Path, seconds: float) -> tuple[Path, Path]:
-    """Trains a Llama of 4 layers on the docstrings of Python's standard library and of packages.
+    """Trains a Llama with 4 layers on the docstrings of the standard library and packages.
 
     Args:
         folder: The folder to write it to.
-        seconds: For how long.
+        seconds: The duration of training.
 
     Returns:
-        The model's folder, and a text that it has not seen.
+        The model's folder, and a held-out text.
     """
     import transformers
 
@@ -49,7 +49,7 @@ def train(folder: Path, seconds: float) -> tuple[Path, Path]:
 
 
 def docstrings() -> list[str]:
-    """Returns the docstrings of all modules that are installed, each once, in a fixed order."""
+    """Returns the distinct docstrings of all installed modules, in a fixed order."""
     folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]
     found: dict[str, None] = {}
     for file in sorted({file for folder in folders for file in Path(folder).rglob("*.py")}):

@@ -1,4 +1,4 @@
-"""Rows of a table of any size, drawn where they are read: clusters of a measured spectrum."""
+"""Rows of a table of any size, generated as they are read: clusters with a measured spectrum."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from nncompress.trellis.clusters import find_centres, nearest
 
-_CHUNK = 4_096  # rows that are drawn together
+_CHUNK = 4_096  # rows generated together
 _MEASURED_CLUSTERS = 256
 
 
@@ -15,8 +15,8 @@ class Spectrum:
     """The variances of a table along its principal axes.
 
     Attributes:
-        between: Those of the centres of its clusters, float64 ``(D,)``.
-        within: Those of rows about their centres, float64 ``(D,)``.
+        between: The variances of its clusters' centres, float64 ``(D,)``.
+        within: The variances of rows about their centres, float64 ``(D,)``.
     """
 
     between: np.ndarray
@@ -28,7 +28,7 @@ def measured(matrix: np.ndarray, dim: int) -> Spectrum:
 
     Args:
         matrix: float32 ``(n, D)``.
-        dim: How many axes; at most D.
+        dim: The number of axes, at most D.
     """
     centred = matrix.astype(np.float64) - matrix.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)
@@ -39,10 +39,10 @@ def measured(matrix: np.ndarray, dim: int) -> Spectrum:
 
 
 class SyntheticRows:
-    """A table of clustered rows: anything that has a shape, a type and slices opens as one.
+    """A table of clustered rows: any object with a shape, a type and slices can be opened as one.
 
-    Row n belongs to a cluster drawn at random, and differs from its centre by normal numbers; all
-    follow from the seed and the row's number.
+    Row n belongs to a random cluster, and differs from its centre by normal noise; both depend
+    only on the seed and the row's number.
 
     Args:
         num_rows: N.
@@ -63,7 +63,7 @@ class SyntheticRows:
         self._centres = centres * np.sqrt(spectrum.between).astype(np.float32)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Draws rows: float32 ``(n, D)``."""
+        """Generates rows, float32 ``(n, D)``."""
         first, last, _ = rows.indices(self.shape[0])
         parts = [
             self._chunk(chunk)[max(0, first - chunk * _CHUNK) : last - chunk * _CHUNK]

@@ -1,4 +1,4 @@
-"""The two tables that sizes and lookups are measured on, M=32 and K=16."""
+"""The two tables on which sizes and lookups are measured, M=32 and K=16."""
 
 import sys
 import tempfile
@@ -15,7 +15,7 @@ ROWS, DIM = 400_000, 300
 
 
 def glove() -> CompressedEmbedding:
-    """Returns GloVe 6B 50d, compressed in a hurry: its quality plays no part."""
+    """Returns GloVe 6B 50d, compressed quickly, since its quality does not matter here."""
     print("Compressing GloVe 50d ...", file=sys.stderr)
     return compress(
         GLOVE, num_codebooks=M, num_codewords=K, epochs=2, time_budget=5.0, report=None
@@ -23,7 +23,7 @@ def glove() -> CompressedEmbedding:
 
 
 def random_codes() -> CompressedEmbedding:
-    """Returns 400,000 x 300 of random codes, with GloVe's words."""
+    """Returns a table of 400,000 x 300 with random codes and GloVe's words."""
     random = np.random.default_rng(0)
     codes = random.integers(K, size=(ROWS, M))
     codebook = (random.normal(size=(M * K, DIM)) / 6).astype(np.float16)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-"""Measure how near a training step is to what the machine's matrix product allows.
+"""Measure how close a training step comes to the speed of the machine's matrix product.
 
-One process, every contender in turn and again, medians of the repeats: plain Chainer as the 2018
-port had it (the table in an EmbedID, SerialIterator, StandardUpdater), this project's plain Chain,
-PyTorch eager and compiled where torch is installed, and the fused step with all cores and with one
-thread. The limit is the rate of `numpy.matmul` on 2048 x 2048 in float32, measured in the same
-rounds, with all cores and with one.
+All contenders take turns in one process, and the figures are medians of the repeats: plain Chainer
+as in the 2018 port (the table in an EmbedID, SerialIterator, StandardUpdater), this project's
+plain Chain, PyTorch eager and compiled if torch is installed, and the fused step with all cores
+and with one thread. The limit is the rate of `numpy.matmul` on 2048 x 2048 in float32, measured in
+the same rounds, with all cores and with one.
 
-For AVX2's kernels on a processor with AVX-512, set NUMBA_CPU_NAME=haswell, NUMBA_CPU_FEATURES= and
-OPENBLAS_CORETYPE=Haswell. `--one-thread` measures the fused step with one thread alone.
+For AVX2 kernels on a processor with AVX-512, set NUMBA_CPU_NAME=haswell, NUMBA_CPU_FEATURES= and
+OPENBLAS_CORETYPE=Haswell. `--one-thread` measures only the fused step with one thread.
 """
 
 import argparse
@@ -60,7 +60,7 @@ SETTLING_SECONDS = 0.2
 
 
 class PortedChain(chainer.Chain):
-    """The network over word numbers, with the table in an EmbedID that is not updated."""
+    """The network on word numbers, with the table in an EmbedID that is not updated."""
 
     def __init__(self, matrix: np.ndarray, num_codebooks: int, num_codewords: int) -> None:
         super().__init__()
@@ -75,8 +75,8 @@ class PortedChain(chainer.Chain):
         self.embed.disable_update()
 
     def forward(self, rows: np.ndarray) -> chainer.Variable:
-        """Computes the loss of the rows with these numbers."""
-        x = self.embed(rows).array  # data: no gradient, which would be as large as the table
+        """Computes the loss of the rows with the given numbers."""
+        x = self.embed(rows).array  # only the data: a gradient would be as large as the table
         logits = F.log(F.softplus(self.l2(F.tanh(self.l1(x)))) + 1e-8)
         logits = F.reshape(logits, (-1, self.size[1]))
         probabilities = F.gumbel_softmax(logits, tau=0.1)
@@ -88,7 +88,7 @@ class PortedChain(chainer.Chain):
 
 
 def ported(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
-    """Returns a function that makes a step of plain Chainer, as in the port."""
+    """Returns a function that makes a step with plain Chainer, as in the port."""
     chain = PortedChain(matrix, m, k)
     optimizer = chainer.optimizers.Adam(1e-4)
     optimizer.setup(chain)
@@ -106,7 +106,7 @@ def ported(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
 def of_this_project(
     kind: type, update: type, threads: int | None = None
 ) -> Callable[..., Callable[[], int]]:
-    """Returns a maker of functions that make steps of a chain of this project."""
+    """Returns a factory of functions that make steps with a chain of this project."""
 
     def make(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
         settings = TrainingOptions(batch_size=batch, epochs=10_000).resolve(len(matrix), m, k)
@@ -126,7 +126,7 @@ def of_this_project(
 
 
 def with_torch(compiled: bool) -> Callable[..., Callable[[], int]]:
-    """Returns a maker of functions that make a step of PyTorch: forward, backward and Adam."""
+    """Returns a factory of functions that make a PyTorch step: forward, backward and Adam."""
 
     def make(matrix: np.ndarray, m: int, k: int, batch: int) -> Callable[[], int]:
         table = torch.from_numpy(matrix)
@@ -177,7 +177,7 @@ def operations(dim: int, m: int, k: int, batch: int) -> float:
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
-    """Returns steps a second, measured when the last contender's threads have stopped spinning."""
+    """Returns steps a second, measured once the last contender's threads stop spinning."""
     time.sleep(SETTLING_SECONDS)
     step()
     done, started = 0, time.perf_counter()
@@ -196,7 +196,7 @@ def product_rate(a: np.ndarray, out: np.ndarray) -> float:
 def measure(
     contenders: dict, dim: int, m: int, k: int, batch: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Measures contenders at one size, in turn, and the product's rate for them."""
+    """Measures contenders in turn at one size, and the rate of the matrix product."""
     random = np.random.default_rng(0)
     matrix = random.normal(size=(ROWS, dim)).astype(np.float32)
     square = random.normal(size=(2_048, 2_048)).astype(np.float32)
@@ -224,7 +224,7 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only the first two sizes")
-    parser.add_argument("--one-thread", action="store_true", help="only one thread's steps")
+    parser.add_argument("--one-thread", action="store_true", help="only steps with one thread")
     args = parser.parse_args()
     contenders = CONTENDERS
     if args.one_thread:

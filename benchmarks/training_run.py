@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Measure what a whole run costs beyond its steps, and how far the paper recipe gets.
+"""Measure the overhead of a whole run over its steps, and the result of the paper recipe.
 
-Two questions, on fr300 (`python scripts/fetch_vectors.py fr300`):
+It measures on fr300 (`python scripts/fetch_vectors.py fr300`):
 - the steps a second of `train_comp.py` with all its extensions, from its first report to its last,
-  against the same steps made by the updater alone, in turn, medians of three rounds;
+  compared with the same steps by the updater alone, in turn, as medians of three rounds;
 - the paper recipe's 62,500 steps of 64 rows: wall time, validation losses, distance.
 """
 
@@ -57,7 +57,7 @@ def whole_rate(out: str) -> float:
 
 
 def main() -> None:
-    """Prints both answers."""
+    """Prints both results."""
     matrix = EmbeddingMatrix.open(MATRIX)
     with tempfile.TemporaryDirectory() as out:
         raw_rate(matrix)  # compiles

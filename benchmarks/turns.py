@@ -1,24 +1,24 @@
-"""Times of several works relative to a first one, which take turns."""
+"""Relative times of several pieces of work, measured in turns."""
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
-_LEAST_SECONDS = 0.01  # of one timing, so that the clock and a call's cost do not count
+_LEAST_SECONDS = 0.01  # per timing, so that the clock and the cost of a call do not matter
 
 
 def relative_times(works: Sequence[Callable[[], object]], rounds: int = 15) -> list[float]:
-    """Returns how long each of some works takes, relative to the first of them.
+    """Returns the times of several pieces of work, relative to the first.
 
-    In each round each work is timed once, so that what slows the machine down slows down all of
-    them; work that is short is repeated within its timing.
+    Each is timed once per round, so that slowdowns of the machine affect all of them; short work
+    is repeated within its timing.
 
     Args:
-        works: What is timed.
+        works: The functions to time.
         rounds: Number of rounds; one more comes before them and does not count.
 
     Returns:
-        The medians over the rounds of each work's time over the first one's: 1 for the first.
+        The median over the rounds of each one's time divided by the first one's: 1 for the first.
     """
     repeats = [_repeats(work) for work in works]
     ratios: list[list[float]] = []
@@ -30,7 +30,7 @@ def relative_times(works: Sequence[Callable[[], object]], rounds: int = 15) -> l
 
 
 def _repeats(work: Callable[[], object]) -> int:
-    """Returns how often a work is done within one timing."""
+    """Returns the number of times that a piece of work is repeated within one timing."""
     work()
     count = 1
     while _seconds(work, count) < _LEAST_SECONDS:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nncompress.cli import signals
+from nncompress.cli import entry, signals
 
 if __name__ == "__main__":
     signals.at_once()
 
-from nncompress.cli import alone, errors, quantize
+with entry.base_install():
+    from nncompress.cli import alone, errors, quantize
 
 main = partial(alone.main, quantize)
 

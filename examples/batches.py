@@ -1,4 +1,4 @@
-"""Batches of images whose order and distortions follow from their place, and keep no state."""
+"""Batches of images whose order and distortions depend only on their position."""
 
 from collections.abc import Callable
 
@@ -14,20 +14,20 @@ Distort = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Batches(RowIterator):
-    """Hands out arrays of images and labels, in a new random order each epoch, without end.
+    """Yields arrays of images and labels without end, in a new random order each epoch.
 
-    A run that goes on from a snapshot has the batches that it would have had: all that a snapshot
-    keeps is the place.
+    A run that resumes from a snapshot gets the same batches as without interruption; a snapshot
+    only stores the position.
 
     Args:
         dataset: The images and their labels.
-        batch_size: Images a batch.
+        batch_size: Images per batch.
         seed: Seed of order and distortions.
-        distort: Returns what is trained on for a batch's images, given random numbers of the
-            batch's own; by default the images are taken as they are.
+        distort: A function that distorts a batch's images, given a random generator for the
+            batch; by default, images are not changed.
 
     Raises:
-        InputError: There are fewer images than a batch has.
+        InputError: There are fewer images than a batch needs.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class Batches(RowIterator):
     ) -> None:
         if not 1 <= batch_size <= len(dataset):
             raise InputError(
-                f"the batch size is {batch_size}; wanted 1 to {len(dataset):,}, which is how many "
-                "images there are"
+                f"the batch size is {batch_size}; wanted 1 to {len(dataset):,}, the number of "
+                "images"
             )
         self._dataset, self._seed, self._distort = dataset, seed, distort
         images = dataset[:1][0][0]

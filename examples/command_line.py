@@ -1,4 +1,4 @@
-"""Flags that the examples share, spelt as TensorFlow's tutorials and with dashes."""
+"""Flags shared by the examples, spelt as in TensorFlow's tutorials or with dashes."""
 
 import argparse
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 def add_flag(parser: argparse.ArgumentParser, name: str, **options: object) -> None:
-    """Adds ``--a_flag``, which ``--a-flag`` is too."""
+    """Adds ``--a_flag``, which can also be written ``--a-flag``."""
     spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
     parser.add_argument(*spellings, **options)
 
@@ -27,28 +27,28 @@ def add_directory(parser: argparse.ArgumentParser, name: str, use: str, default:
 
 
 def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str) -> None:
-    """Adds a flag that is alone, or has a value, or ``no`` before its name, as in TensorFlow."""
+    """Adds a flag with an optional value, or with ``no`` before its name, as in TensorFlow."""
     add_flag(parser, name, type=_truth, nargs="?", const=True, default=default, metavar="BOOLEAN",
              help=f"{help} (default: {default})")  # fmt: skip
     parser.add_argument(f"--no{name}", dest=name, action="store_false", help=argparse.SUPPRESS)
 
 
 def add_data(parser: argparse.ArgumentParser, real: str, default: str | None) -> None:
-    """Adds the flags that name the data.
+    """Adds the flags for the data.
 
     Args:
-        parser: Gets them.
+        parser: The parser to extend.
         real: The data set that the example is about; digits are the other choice.
-        default: Which of the two is taken where nothing is said; None leaves it to the run.
+        default: The default; None for the data set of the run.
     """
     add_flag(parser, "data", choices=(real, "digits"), default=default,
              help=f"{TITLES[real]}, or {TITLES['digits']} "
-             f"(default: {default or 'what is trained on'})")  # fmt: skip
+             f"(default: {default or 'that of the run'})")  # fmt: skip
     add_directory(parser, "data_dir", f"with {TITLES[real]}", "data")
 
 
 def add_compression(parser: argparse.ArgumentParser, defaults: Mapping[str, str]) -> None:
-    """Adds the flag of the hyperparameters; ``defaults`` has those of each data set."""
+    """Adds the flag for hyperparameters; ``defaults`` has the defaults for each data set."""
     shown = "; ".join(f"for {name} {hparams}" for name, hparams in defaults.items())
     add_flag(parser, "compression_hparams", default="",
              help=f"changes to the defaults, which are {shown}")  # fmt: skip
@@ -58,7 +58,7 @@ def hparams_of(defaults: str, changes: str) -> CompressionHParams:
     """Returns hyperparameters with changes, such as ``"compression_option=4,rank=128"``.
 
     Raises:
-        InputError: A hyperparameter is unknown, or does not fit.
+        InputError: A hyperparameter is unknown or invalid.
     """
     return CompressionOp.get_default_hparams().parse(defaults).parse(changes)
 
@@ -73,19 +73,19 @@ def add_training(
     """Adds the flags that ``training_options`` reads.
 
     Args:
-        parser: Gets them.
-        train_dir: Default of the directory to train in.
-        max_steps: Default of the number of steps for each data set.
-        batch_size: Default of the images a step.
-        frequency: Default of the steps between two lines.
+        parser: The parser to extend.
+        train_dir: Default directory to train in.
+        max_steps: Default number of steps for each data set.
+        batch_size: Default number of images per step.
+        frequency: Default number of steps between two lines.
     """
     steps = ", ".join(f"{number:,} for {name}" for name, number in max_steps.items())
     add_flag(parser, "max_steps", type=int, help=f"steps to train for (default: {steps})")
     add_flag(parser, "batch_size", type=int, default=batch_size,
-             help=f"images a step (default: {batch_size})")  # fmt: skip
+             help=f"images per step (default: {batch_size})")  # fmt: skip
     add_directory(parser, "train_dir", "for snapshots, log and plots", train_dir)
     add_flag(parser, "log_frequency", type=int, default=frequency,
-             help=f"steps from one printed line to the next (default: {frequency})")  # fmt: skip
+             help=f"steps between printed lines (default: {frequency})")  # fmt: skip
     add_continuation(parser)
     add_flag(parser, "seed", type=int, default=0,
              help="seed of weights, order and distortions (default: 0)")  # fmt: skip
@@ -93,26 +93,26 @@ def add_training(
 
 
 def add_continuation(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of snapshots, and of going on from them."""
+    """Adds the flags for snapshots and for resuming from them."""
     add_flag(parser, "save_every", type=_period, default=DEFAULT_PERIOD, metavar="PERIOD",
-             help="time between snapshots, as 30s, 5m or 1h, or steps, as 2000 "
+             help="time between snapshots, such as 30s, 5m or 1h, or steps, such as 2000 "
              f"(default: {DEFAULT_PERIOD.text})")  # fmt: skip
     add_flag(parser, "resume", action="store_true",
-             help="go on with the run in the train_dir, from its newest snapshot")  # fmt: skip
+             help="continue the run in train_dir from its newest snapshot")  # fmt: skip
 
 
 def add_gpu(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that names a GPU."""
     parser.add_argument("-g", "--gpu", type=int, default=-1,
-                        help="number of the GPU; -1, the default: the CPU")  # fmt: skip
+                        help="number of the GPU; -1 for the CPU (default: -1)")  # fmt: skip
 
 
 def training_options(arguments: argparse.Namespace, max_steps: int) -> dict[str, object]:
-    """Returns what ``training.train`` takes of the flags.
+    """Returns the arguments of ``training.train`` that come from flags.
 
     Args:
-        arguments: The flags that ``add_training`` has added.
-        max_steps: The number of steps where nothing is said.
+        arguments: The flags added by ``add_training``.
+        max_steps: The default number of steps.
     """
     return {
         "out": arguments.train_dir,

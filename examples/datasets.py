@@ -10,19 +10,19 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 
-# What each is called in what is printed.
+# The names used in printed text.
 TITLES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "digits": "scikit-learn's digits"}
 PARTS = ("train", "test")
 Split = tuple[chainer.datasets.TupleDataset, chainer.datasets.TupleDataset]
 _CIFAR_RECORD = 1 + 3 * 32 * 32
 _MOST_RECORDS, _MOST_IMAGES = 10_000, 60_000  # in a file of CIFAR-10, and of MNIST
 _NUM_CLASSES = 10
-_PIECE = 1 << 20  # bytes that are read at a time where they are of no use
+_PIECE = 1 << 20  # bytes to skip at a time
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
 def read_dataset(name: str, directory: Path) -> Split:
-    """Returns the training and the test images, as ``read_part`` does, with their labels."""
+    """Returns the training and test images with their labels, as ``read_part`` does."""
     train, test = (read_part(name, directory, part) for part in PARTS)
     return train, test
 
@@ -31,13 +31,13 @@ def read_part(name: str, directory: Path, part: str) -> chainer.datasets.TupleDa
     """Returns images ``(n, channels, height, width)`` and labels, int32 ``(n,)``.
 
     Args:
-        name: One of ``TITLES``. CIFAR-10's images are the bytes that its files hold; the others
-            are float32, about 0.
+        name: One of ``TITLES``. CIFAR-10's images are bytes, as in its files; the others are
+            float32, roughly centred on 0.
         directory: Directory with the files; digits need none.
         part: ``train`` or ``test``.
 
     Raises:
-        InputError: A file is missing or not what it should be.
+        InputError: A file is missing or invalid.
     """
     read = {"cifar10": _cifar10, "mnist": _mnist, "digits": _digits}[name]
     images, labels = read(directory, part)
@@ -72,15 +72,15 @@ def _cifar10(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
         raise _missing(archive, "cifar10")
     if any(not part or len(part) % _CIFAR_RECORD for part in data):
         raise InputError(
-            f"{directory}: CIFAR-10's {part} files end within a record of {_CIFAR_RECORD:,} "
-            "bytes, or have none"
+            f"{directory}: CIFAR-10's {part} files are empty or cut off; wanted whole records of "
+            f"{_CIFAR_RECORD:,} bytes"
         )
     records = np.frombuffer(b"".join(data), np.uint8).reshape(-1, _CIFAR_RECORD)
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
 
 
 def _in_archive(archive: Path, names: list[str]) -> list[bytes]:
-    """Returns the contents of files in an archive, which is read to its end for its checksum."""
+    """Returns the contents of files in an archive, reading it to the end to check its CRC."""
     found = {}
     try:
         with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -96,12 +96,12 @@ def _in_archive(archive: Path, names: list[str]) -> list[bytes]:
                 pass
     except _DAMAGED as error:
         raise InputError(
-            f"{archive} is damaged ({error}); remove it, and get it again with "
+            f"{archive} is damaged ({error}); remove it, and download it again with "
             "scripts/download_images.sh cifar10"
         ) from None
     for name in names:
         if name not in found:
-            raise InputError(f"{archive} holds no {name}; wanted CIFAR-10's binary version")
+            raise InputError(f"{archive} has no {name}; wanted CIFAR-10's binary version")
     return [found[name] for name in names]
 
 
@@ -110,10 +110,15 @@ def _mnist(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     images = _read_idx(directory, f"{stem}-images-idx3-ubyte", 3)
     labels = _read_idx(directory, f"{stem}-labels-idx1-ubyte", 1)
     if len(images) != len(labels):
-        raise InputError(f"{directory}: {len(images)} images and {len(labels)} labels of MNIST")
+        raise InputError(
+            f"{directory}: MNIST has {len(images)} images and {len(labels)} labels; wanted as "
+            "many labels as images"
+        )
     if not len(images) or images.shape[1:] != (28, 28):
         shape = " x ".join(map(str, images.shape))
-        raise InputError(f"{directory}: MNIST's {part} images are {shape}; wanted some of 28 x 28")
+        raise InputError(
+            f"{directory}: MNIST's {part} images are {shape}; wanted images of 28 x 28"
+        )
     return images[:, None].astype(np.float32) / 255.0 - 0.13, labels
 
 
@@ -132,28 +137,28 @@ def _read_idx(directory: Path, name: str, dimensions: int) -> np.ndarray:
                 data = file.read(most + 1)
         except _DAMAGED as error:
             raise InputError(
-                f"{path} is damaged ({error}); remove it, and get it again with "
+                f"{path} is damaged ({error}); remove it, and download it again with "
                 "scripts/download_images.sh mnist"
             ) from None
     else:
         raise _missing(packed, "mnist")
     shape = np.frombuffer(data[4:header], ">u4") if len(data) >= header else ()
     if data[:4] != bytes([0, 0, 8, dimensions]) or len(data) != header + np.prod(shape, dtype=int):
-        raise InputError(f"{path} is not an idx file of {dimensions} dimensions, or not complete")
+        raise InputError(f"{path} is not a complete idx file of {dimensions} dimensions")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
 def _limited(path: Path, most: int) -> bytes:
-    """Returns the contents of a file that is not larger than it may be."""
+    """Returns the contents of a file; refuses a file that is too large."""
     if path.stat().st_size > most:
         raise InputError(f"{path} has {path.stat().st_size:,} bytes; wanted at most {most:,}")
     return path.read_bytes()
 
 
 def _missing(path: Path, name: str) -> InputError:
-    """Returns what to do where a data set is not there."""
+    """Returns an error that says how to get a missing data set."""
     place = "" if path.parent == Path("data") else f" {path.parent}"
     return InputError(
-        f"{path} does not exist; get it with scripts/download_images.sh {name}{place}, or take "
+        f"{path} does not exist; get it with scripts/download_images.sh {name}{place}, or use "
         "scikit-learn's digits, which need no download, with --data digits"
     )

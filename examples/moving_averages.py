@@ -1,4 +1,4 @@
-"""Moving averages of a model's parameters, which are what is evaluated in the end."""
+"""Moving averages of a model's parameters, used for evaluation."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,16 @@ from nncompress.chainer_support.compatibility import chainer
 class MovingAverages(chainer.training.Extension):
     """Keeps an exponentially decaying average of each parameter over the steps of training.
 
-    After step t, with what the optimizer has made of a parameter:
+    After the optimizer has updated a parameter in step t:
     ``average += (1 - min(decay, (1 + t) / (10 + t))) * (parameter - average)``. The updates of
-    compression come after that, and an entry that they set, as when a matrix is factored, begins
-    its average anew: the mean with what it was before has no meaning.
+    compression come after that; if they set an entry, as when a matrix is factored, its average
+    starts again, because averaging with its old value would have no meaning.
 
     Source: TensorFlow's ``ExponentialMovingAverage`` with the global step as ``num_updates``.
 
     Args:
-        model: The model, on its device, and compressed.
-        decay: What stays of an average at a step, in the long run.
+        model: The compressed model, on its device.
+        decay: The share of an average that is kept in each step, in the long run.
         compression: The extension that updates compression.
     """
 
@@ -35,7 +35,7 @@ class MovingAverages(chainer.training.Extension):
         self._averages = {path: each.array.copy() for path, each in model.namedparams()}
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Takes a step of training in, and updates compression."""
+        """Adds a training step to the averages, and updates compression."""
         step = trainer.updater.iteration
         share = 1.0 - min(self._decay, (1.0 + step) / (10.0 + step))
         before = {}
@@ -60,14 +60,14 @@ class MovingAverages(chainer.training.Extension):
 
 
 def load_averages(deserializer: chainer.Deserializer, model: chainer.Chain) -> None:
-    """Sets a model's parameters to the averages that a snapshot has of them.
+    """Sets a model's parameters to their averages in a snapshot.
 
     Args:
-        deserializer: At the place of the extension.
+        deserializer: The deserializer at the extension's place.
         model: Changed in place.
 
     Raises:
-        KeyError, ValueError: It is another model's snapshot.
+        KeyError, ValueError: The snapshot is of another model.
     """
     for path, parameter in model.namedparams():
         deserializer(path.lstrip("/"), parameter.array)

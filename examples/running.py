@@ -1,6 +1,6 @@
-"""A trainer in a directory: what it prints, logs and saves, and how it goes on after a kill.
+"""Running a trainer in a directory: printing, logging, saving, and resuming after a kill.
 
-The directory has ``settings.json``, ``log``, pictures, and snapshots of the trainer. Each of them
+The directory has ``settings.json``, ``log``, pictures, and snapshots of the trainer. Each file
 appears whole or not at all.
 """
 
@@ -30,22 +30,22 @@ from nncompress.runs.unwritten import Unwritten
 from nncompress.training.triggers import ReportTrigger, ThrottledTrigger, UpdateTrigger
 
 SETTINGS, LOG = "settings.json", "log"
-DEFAULT_PERIOD = SnapshotPeriod.of("10m")  # between snapshots, as TensorFlow's sessions have it
+DEFAULT_PERIOD = SnapshotPeriod.of("10m")  # between snapshots, as in TensorFlow's sessions
 _KEPT_SNAPSHOTS = 5  # as many as TensorFlow's savers keep
-_MOST_ENTRIES = 1_000  # in the log, which each snapshot holds
+_MOST_ENTRIES = 1_000  # in the log, which is part of each snapshot
 _MOST_SETTINGS_BYTES = 1 << 20
 _SELDOM = 30.0  # seconds between two drawings of a plot
 
 
 @dataclass(frozen=True)
 class Reports:
-    """What a run reports of what its trainer observes.
+    """The observations of a trainer that a run reports.
 
     Attributes:
-        printed: Names of observations, and what each is called in the lines that are printed.
-        plots: Names of observations by the file of the picture that has them.
-        log_frequency: Steps from one printed line to the next.
-        batch_size: Examples a step, for the examples a second.
+        printed: Names of observations, with their titles in printed lines.
+        plots: Names of observations by the picture file that shows them.
+        log_frequency: Steps between printed lines.
+        batch_size: Examples per step, for printing examples per second.
     """
 
     printed: Mapping[str, str]
@@ -65,20 +65,21 @@ def run(
     """Trains in the trainer's directory, from the beginning or from the newest snapshot there.
 
     Args:
-        trainer: A trainer that ends after ``max_steps``, with all that training needs. Its random
-            numbers follow from the step, so that a run that was killed goes on as it would have.
-        max_steps: The step that training ends with.
-        settings: What the result depends on beside the number of steps, as JSON has it; noted in
-            the directory, and compared with what is noted when a run goes on.
-        reports: What is printed, logged and plotted.
-        period: The time or the steps between two snapshots.
-        resume: True to go on with the run in the directory.
+        trainer: A trainer that ends after ``max_steps``, complete with everything that training
+            needs. Its random numbers must depend only on the step, so that a resumed run gives
+            the same result.
+        max_steps: The last step of training.
+        settings: The settings that the result depends on besides the number of steps, as JSON
+            values; saved in the directory, and checked when a run is resumed.
+        reports: The observations to print, log and plot.
+        period: The time or the number of steps between snapshots.
+        resume: True to continue the run in the directory.
 
     Raises:
-        InputError: There is a run in the directory that is not to be resumed, or none that is; or
-            it is another one, or in use.
-        TrainingInterrupted: A signal came. A snapshot has been written.
-        Diverged: The loss is not finite any more.
+        InputError: The directory has a run but ``resume`` is False, or has none but it is True, or
+            has a run with other settings, or is in use.
+        TrainingInterrupted: A signal was received. A snapshot has been written.
+        Diverged: The loss is no longer finite.
         OutputError: A file could not be written.
     """
     out = Path(trainer.out)
@@ -99,41 +100,39 @@ def run(
         trainer.extend(interruption, trigger=UpdateTrigger())
         try:
             with interruption.listen():
-                trainer.run(show_loop_exception_msg=False)  # whoever called prints it
+                trainer.run(show_loop_exception_msg=False)  # the caller prints it
         except TrainingInterrupted as error:
-            raise TrainingInterrupted(
-                error.signal, f"{error}; --resume goes on from there"
-            ) from None
-        unwritten.check("training is complete", "make room, and go on with --resume")
+            raise TrainingInterrupted(error.signal, f"{error}; use --resume to continue") from None
+        unwritten.check("training is complete", "make room, and continue with --resume")
 
 
 def read_settings(directory: Path) -> dict[str, object] | None:
     """Returns the settings of the run in a directory; None if there is none.
 
     Raises:
-        InputError: They are damaged.
+        InputError: The settings are damaged.
     """
     path = directory / SETTINGS
     try:
         if path.stat().st_size > _MOST_SETTINGS_BYTES:
             raise ValueError("it is too long")
-        settings = json.loads(path.read_text())
+        settings = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(settings, dict):
             raise ValueError("it has no names")
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path} does not hold a run's settings ({error}); train anew, in another directory"
+            f"{path} does not contain a run's settings ({error}); train again in another directory"
         ) from None
     return settings
 
 
 def restore(loadable: object, arrays: Mapping[str, object], source: Path) -> None:
-    """Brings a trainer, or what else has a method ``serialize``, to what a snapshot has.
+    """Restores a trainer, or another object with a ``serialize`` method, from a snapshot.
 
     Raises:
-        InputError: It is a snapshot of something else.
+        InputError: The snapshot is of something else.
     """
     try:
         chainer.serializers.NpzDeserializer(arrays).load(loadable)
@@ -143,11 +142,11 @@ def restore(loadable: object, arrays: Mapping[str, object], source: Path) -> Non
 
 @contextmanager
 def _directory(out: Path) -> Iterator[None]:
-    """Makes a directory, and keeps others from training in it while the block runs."""
+    """Creates a directory, and keeps others from training in it while the block runs."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{out} is no directory; wanted one to train in") from None
+        raise InputError(f"{out} is not a directory; wanted one to train in") from None
     with alone_in(out):
         clear_up(out)
         yield
@@ -165,32 +164,32 @@ def _begin_or_go_on(
         if found is not None:
             steps = int(found[1]["updater/iteration"])
             raise InputError(
-                f"{out} has a run of {steps:,} steps already; go on with it (--resume), name "
+                f"{out} already has a run of {steps:,} steps; continue it (--resume), choose "
                 "another directory, or remove this one"
             )
         with atomic_path(out / SETTINGS) as temporary:
-            temporary.write_text(strict_json(dict(settings), indent=4) + "\n")
+            temporary.write_text(strict_json(dict(settings), indent=4) + "\n", encoding="utf-8")
         return
     if noted is None:
-        raise InputError(f"{out} has no run to go on with; leave --resume out to begin one")
+        raise InputError(f"{out} has no run to continue; leave out --resume to start one")
     for name, value in json.loads(strict_json(dict(settings))).items():
         if noted.get(name) != value:
             raise InputError(
-                f"{name} is {value!r}, and the run in {out} was begun with "
-                f"{noted.get(name)!r}; go on with that, or begin another run elsewhere"
+                f"{name} is {value!r}, but the run in {out} was started with "
+                f"{noted.get(name)!r}; use that, or start another run elsewhere"
             )
     if found is None:
-        return  # it was killed before it had one
+        return  # it was killed before its first snapshot
     path, arrays = found
     steps = int(arrays["updater/iteration"])
     if steps > max_steps:
         raise InputError(
-            f"the run in {out} has made {steps:,} steps already; wanted at least as many, and "
-            f"not {max_steps:,}"
+            f"the run in {out} has already made {steps:,} steps; wanted at least as many, not "
+            f"{max_steps:,}"
         )
     restore(trainer, arrays, path)
-    remove_later(out, steps)  # they are damaged, and would keep new ones from being written
-    print(f"Going on from step {steps:,}", flush=True)
+    remove_later(out, steps)  # these are damaged, and would keep new ones from being written
+    print(f"Continuing from step {steps:,}", flush=True)
 
 
 def _log_and_plot(
@@ -207,17 +206,17 @@ def _log_and_plot(
 
 @chainer.training.make_extension(priority=chainer.training.PRIORITY_WRITER + 1)
 def _end_divergence(trainer: chainer.training.Trainer) -> None:
-    """Ends training before a loss that is not finite gets into averages and snapshots."""
+    """Ends training before a nonfinite loss gets into averages and snapshots."""
     loss = _number(trainer.observation["main/loss"])
     if not math.isfinite(loss):
         raise Diverged(
             f"training has diverged: the loss is {loss} at step {trainer.updater.iteration:,}",
-            "compress more gently: by a smaller alpha_decrement_value, or a rank that keeps more",
+            "compress more gently, with a smaller alpha_decrement_value or a rank that keeps more",
         )
 
 
 def _print_report(reports: Reports, max_steps: int) -> object:
-    """Returns the extension that prints lines, with the newest of what was observed."""
+    """Returns an extension that prints lines with the latest observations."""
     is_due = ReportTrigger(max_steps, iterations=reports.log_frequency)
     newest: dict[str, float] = {}
     last = {"step": 0, "time": 0.0}
@@ -254,5 +253,5 @@ def _print_report(reports: Reports, max_steps: int) -> object:
 
 
 def _number(observed: object) -> float:
-    """Returns an observation, which may be one of Chainer's variables, as a number."""
+    """Returns an observation, which may be a Chainer variable, as a number."""
     return float(getattr(observed, "array", observed))

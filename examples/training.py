@@ -1,4 +1,4 @@
-"""The part that the image examples share: a classifier that is trained while it is compressed."""
+"""The code shared by the image examples: training a classifier while compressing it."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -42,15 +42,14 @@ _PLOTS = {
 
 @dataclass(frozen=True)
 class Optimization:
-    """How weights are found.
+    """The settings of optimization.
 
     Attributes:
-        make_optimizer: Returns the optimizer.
-        weight_decay: Rates of weight decay by the layer, for its W alone.
-        rate_decay: What the learning rate is multiplied by, and after how many epochs each time;
-            None leaves it as it is.
-        moving_average: Decay of the moving averages, which are the model in the end; None for
-            none.
+        make_optimizer: A function that returns the optimizer.
+        weight_decay: Rates of weight decay by layer, applied only to W.
+        rate_decay: The factor by which the learning rate is multiplied, and the number of epochs
+            after which this is repeated; None for a constant rate.
+        moving_average: Decay of the moving averages, which become the final model; None for none.
     """
 
     make_optimizer: Callable[[], chainer.GradientMethod] = chainer.optimizers.Adam
@@ -83,37 +82,37 @@ def train(
     """Trains a model while its matrices are compressed, and finalizes it if alpha reaches 0.
 
     Args:
-        make_model: Returns the network.
+        make_model: A function that returns the network.
         datasets: Training and test data.
         hparams: The compression's hyperparameters.
         match: Pattern of the names of the layers to compress.
-        out: Directory for snapshots, log and plots, and if alpha is 0 in the end for
-            ``final.npz``: the factors alone.
+        out: Directory for snapshots, log and plots, and, if alpha is 0 at the end, for
+            ``final.npz``, which holds only the factors.
         max_steps: Steps to train for.
-        batch_size: Images a step.
-        optimization: How weights are found; by default Adam does, and nothing else.
-        distort: Returns what is trained on for a batch's images; by default they themselves.
+        batch_size: Images per step.
+        optimization: The settings of optimization; by default, Adam without further settings.
+        distort: A function that distorts a batch's images; None for none.
         validate: True to measure loss and accuracy on the test data after each epoch.
-        settings: What the result depends on beside the hyperparameters, the batch size and the
-            seed: the data and the network, as JSON has them.
-        period: The time or the steps between two snapshots.
-        log_frequency: Steps from one printed line to the next.
+        settings: The settings that the result depends on besides the hyperparameters, the batch
+            size and the seed: the data and the network, as JSON values.
+        period: The time or the number of steps between snapshots.
+        log_frequency: Steps between printed lines.
         log_device_placement: True to print the device of each parameter.
         gpu: Number of the GPU, -1 for the CPU.
         seed: Seed of weights, order and distortions.
-        resume: True to go on from the newest snapshot in ``out``.
-        quiet: True to print and keep nothing on the way.
+        resume: True to continue from the newest snapshot in ``out``.
+        quiet: True to print and save nothing during training.
 
     Returns:
         The accuracy on the test data, and the table of the compressed layers, or a line that says
         why there is none.
 
     Raises:
-        InputError: As ``running.run`` and ``compress_chain`` say.
+        InputError: See ``running.run`` and ``compress_chain``.
     """
     if max_steps < 1 or log_frequency < 1:
         raise InputError(
-            f"max_steps is {max_steps} and log_frequency {log_frequency}; wanted at least 1"
+            f"max_steps is {max_steps} and log_frequency is {log_frequency}; wanted at least 1"
         )
     if not 0 <= seed < 1 << 32:
         raise InputError(f"the seed is {seed}; wanted 0 to {(1 << 32) - 1:,}")
@@ -164,10 +163,10 @@ def _trainer(
     max_steps: int,
     out: Path,
 ) -> tuple[chainer.training.Trainer, ApplyCompression, MovingAverages | None]:
-    """Returns the trainer of a model, which is compressed, in a classifier and on the device.
+    """Compresses a model and returns a trainer for it, as a classifier on the device.
 
     Returns:
-        The trainer, what compresses the model, and its moving averages if there are any.
+        The trainer, the object that updates compression, and the moving averages if there are any.
     """
     decayed = [(model[name].W, rate) for name, rate in optimization.weight_decay.items()]
     applied = compress_chain(model, hparams, match)
@@ -185,14 +184,14 @@ def _trainer(
 
 
 def _finalized(model: chainer.Chain, applied: ApplyCompression, max_steps: int, out: Path) -> str:
-    """Finalizes and saves a model if alpha is 0; returns what became of it, as ``train`` does."""
+    """Finalizes and saves a model if alpha is 0; returns the table or the reason for none."""
     if not applied.get_compression_ops():
-        return "Nothing is compressed, as compression_option is 0"
+        return "Nothing is compressed, because compression_option is 0"
     if applied.alpha > 0:
         return (
             f"Alpha is {applied.alpha:g} after step {max_steps:,}, so the matrices are still "
-            f"there and no {FINAL} is written; where its ramp goes on, --resume and more "
-            "--max_steps do too"
+            f"there and {FINAL} is not written; if the ramp goes on, continue with --resume and "
+            "more --max_steps"
         )
     outcome = str(finalize(model))
     with atomic_path(out / FINAL) as temporary:
@@ -201,7 +200,7 @@ def _finalized(model: chainer.Chain, applied: ApplyCompression, max_steps: int, 
 
 
 def _identity(dataset: chainer.datasets.TupleDataset) -> str:
-    """Returns what tells a dataset from others, so that a run does not go on with another."""
+    """Returns a fingerprint of a dataset, so that a run is not resumed with another."""
     digest = hashlib.sha256()
     for start in range(0, len(dataset), 1_000):
         for array in chainer.dataset.concat_examples(dataset[start : start + 1_000]):
@@ -210,7 +209,7 @@ def _identity(dataset: chainer.datasets.TupleDataset) -> str:
 
 
 def changed_values(hparams: CompressionHParams) -> dict[str, Value]:
-    """Returns the hyperparameters that are not as they are by default, for a run's settings."""
+    """Returns the hyperparameters that differ from their defaults, for a run's settings."""
     defaults = CompressionOp.get_default_hparams()
     return {name: value for name, value in hparams.values().items() if value != defaults.get(name)}
 
@@ -221,7 +220,7 @@ def _extend(
     applied: ApplyCompression,
     optimization: Optimization,
 ) -> MovingAverages | None:
-    """Adds what training consists of beside the optimizer's steps; returns the averages."""
+    """Adds the extensions that update the model besides the optimizer; returns the averages."""
     update = update_of(applied)
     averages = None
     if optimization.moving_average is None:
@@ -239,7 +238,7 @@ def _extend(
 
 
 def update_of(applied: ApplyCompression) -> Callable[[chainer.training.Trainer], None]:
-    """Returns the extension that updates compression, whichever ``update_option`` there is."""
+    """Returns the extension that updates compression, for any ``update_option``."""
     update = applied.all_update_op()
     if applied.get_operator_hparam("update_option") == UpdateOptions.TF_UPDATE:
         return update
@@ -255,22 +254,22 @@ def update_of(applied: ApplyCompression) -> Callable[[chainer.training.Trainer],
 
 
 def load_snapshot(arrays: Mapping[str, np.ndarray], source: Path, model: chainer.Chain) -> int:
-    """Sets a model to what a snapshot of ``train`` has: the moving averages, if it has them.
+    """Loads a model from a snapshot of ``train``, using the moving averages if it has them.
 
     Args:
         arrays: The snapshot's contents.
         source: The file, for messages.
-        model: Made by the same ``compress_chain``, on the CPU; changed in place.
+        model: A model made by the same ``compress_chain``, on the CPU; changed in place.
 
     Returns:
         The step of the snapshot.
 
     Raises:
-        InputError: It is another model's snapshot.
+        InputError: The snapshot is of another model.
     """
 
     class Stored:
-        """What is read: weights and state first, and the averages over them."""
+        """Reads weights and state first, and then the averages over them."""
 
         def serialize(self, root: chainer.Deserializer) -> None:
             root["updater"]["model:main"]["predictor"].load(model)

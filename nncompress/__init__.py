@@ -1,7 +1,8 @@
 """Compress embedding tables with deep compositional codes.
 
 The public names are loaded on first use: importing ``nncompress`` loads no Chainer, CuPy or Numba.
-After it, ``import chainer`` works on today's NumPy and Python; ``nncompress.chainer`` is the same.
+After that, ``import chainer`` works on today's NumPy and Python; ``nncompress.chainer`` is the
+same module.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Compressing a table of any size: ``nncompress.compress``.
 
-A table that refinement goes through in reasonable time takes the one road (``pipeline``). For a
-larger one a model is learnt on a sample, and rows are encoded by it (``jobs``).
+A table small enough to be refined in reasonable time takes the one road (``pipeline``). For a
+larger one, a model is learnt on a sample, and the rows are encoded with it (``jobs``).
 """
 
 import os
@@ -27,10 +27,13 @@ from nncompress.opening import (
     refuse_weights,
     weigh_rows,
 )
+from nncompress.phases import phases_of_files, phases_of_table
 from nncompress.pipeline import make_table, save_table
 from nncompress.plan import Plan
+from nncompress.progress import expect, phase
 from nncompress.sources.frequencies import has_frequencies
 from nncompress.sources.row_source import RowSource
+from nncompress.sources.tables import files_of
 
 
 def compress(
@@ -70,80 +73,88 @@ def compress(
 ) -> CompressedEmbedding:
     """Compresses a table of vectors.
 
-    Without M and K, rows are coded by a trellis alone, in seconds, and one number says how large
-    or how good the result is to be: ``residual_bits``, ``bits_per_dim``, ``bytes_per_row``,
+    Without M and K, rows are only coded by a trellis, which takes seconds, and one number sets the
+    size or quality of the result: ``residual_bits``, ``bits_per_dim``, ``bytes_per_row``,
     ``distance``, ``cosine`` or ``recall``. With M or K, rows become additive codes, which are
-    learnt, and ``residual_bits`` may be spent on what they leave.
+    learnt, and ``residual_bits`` may be spent on the remainder.
 
     Args:
         source: Text, word2vec's binary format, fastText's ``.bin``, floret's text, ``.npy``,
             safetensors, a Hugging Face folder, an array or gensim's KeyedVectors; see
-            ``sources.tables.open_table``. The weights that model2vec has for tokens become
-            ``extras`` of the result.
+            ``sources.tables.open_table``. model2vec's token weights become ``extras`` of the
+            result.
         output: The ``.nnc`` file to write; None for none.
-        num_codebooks: M of additive codes; 32 if K alone is given.
-        num_codewords: K of additive codes; 16 if M alone is given.
-        residual_bits: The most bits of a row's residual stage in the mean, tables that all rows
-            share aside.
-        bits_per_dim: The most bits for each number of the table, all counted but words.
-        bytes_per_row: The most bytes for each row, all counted but words.
+        num_codebooks: M of additive codes; 32 if only K is given.
+        num_codewords: K of additive codes; 16 if only M is given.
+        residual_bits: The largest mean number of bits in a row's residual stage, not counting
+            tables shared by all rows.
+        bits_per_dim: The most bits per number of the table, counting everything except words.
+        bytes_per_row: The most bytes per row, counting everything except words.
         distance: The largest mean Euclidean distance between rows and their reconstructions.
         cosine: The smallest mean cosine between them.
-        recall: The smallest share of rows' 10 nearest neighbours to keep. If nothing else is
-            asked for it is 0.9, for tables of 1,000 rows or more; others get a cosine of 0.98.
-        adaptive: Whether rows get bits by their weights: those of larger weight are kept more
-            closely. Without ``weights``, a row's weight is one over its squared length, so that
-            short rows are kept as closely, for their length, as long ones. A cosine or a recall
-            is reached so in any case.
-        words: The words, where the source has none or others are wanted.
+        recall: The smallest share of rows' 10 nearest neighbours to keep. If no target is given,
+            it is 0.9 for tables of 1,000 rows or more; smaller ones get a cosine of 0.98.
+        adaptive: Whether rows get bits by their weights: rows with larger weights are kept more
+            accurately. Without ``weights``, a row's weight is one over its squared length, so that
+            short rows are as accurate, relative to their length, as long ones. A cosine or a
+            recall is always reached in this way.
+        words: The words, if the source has none or to replace them.
         tensor: The tensor's name in safetensors files.
-        limit: Number of leading rows to use; of fastText's and gensim's FastText, of words.
-        prune: Whether to leave out the rows of n-grams that no word has, of tables that have such
-            rows. A word without a row is the mean of the rows that are left of its n-grams.
-        corpus: The path of a text in which words are counted, for want of ``frequencies``: those
-            between white space, or the tokens of the table's ``tokenizer.json``. With ``prune``,
-            the rows of its words' n-grams are not left out. For a classifier of word n-grams it is
+        limit: Number of leading rows to use; for fastText and gensim's FastText, of words.
+        prune: Whether to leave out, in tables with rows of n-grams, the rows whose n-grams occur
+            in no word. A word without a row is the mean of the remaining rows of its n-grams.
+        corpus: The path of a text in which words are counted if there are no ``frequencies``:
+            words separated by white space, or the tokens of the table's ``tokenizer.json``. With
+            ``prune``, the n-grams of its words are kept. For a classifier of word n-grams, it is
             the text that it was trained on.
-        objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
-        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
-        frequencies: How often words occur: counts by word, or the path of text with a word and its
-            count a line. Rows that occur more are kept more closely: a row's weight is the square
-            root of its frequency, and where rows would get bits by their length, that over its
-            squared length. ``adaptive`` is not needed.
+        objective: ``"distance"``, or ``"cosine"`` to keep only the rows' directions.
+        weights: The weight of each row before ``limit``, ``(N,)``; None for equal weights.
+        frequencies: The frequencies of words: counts by word, or the path of a text with a word
+            and its count on each line. Frequent rows are kept more accurately: a row's weight is
+            the square root of its frequency, divided by its squared length if rows would get bits
+            by their length. ``adaptive`` is not needed.
         recipe: For additive codes: ``"fast"``, the default, ``"paper"`` (the Chainer port of 2018)
             or ``"authors"`` (the paper authors' own code).
-        epochs: For additive codes: passes over the rows; the recipe chooses by default.
-        time_budget: For additive codes: seconds to train, encode and refine for, roughly, and
-            results depend on the machine's speed then; None: no limit.
+        epochs: For additive codes: passes over the rows; the default depends on the recipe.
+        time_budget: For additive codes: the approximate number of seconds for training, encoding
+            and refinement together, in which case results depend on the machine's speed; None for
+            no limit.
         codebook_dtype: For additive codes: ``"float16"``, ``"float32"`` or ``"auto"``, the
             default.
-        seed: Seed of everything random. Nothing is where there are no additive codes.
+        seed: Seed of everything random. Without additive codes, nothing is random.
         gpu: Number of the GPU to compute on, -1 for the CPU.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        report: A function that takes a line for each epoch, and for each point of the curve that a
-            residual stage is chosen from; None for silence.
+        threads: Number of CPU threads; None for one per usable core.
+        report: A function that is called with a line for each epoch, and for each point of the
+            curve that a residual stage is chosen from; None for silence.
         curve: A file for that curve: a picture (.png, .pdf or .svg), or its numbers (.json).
-        work: A directory in which what is computed is kept until the end, so that the same call
-            continues one that was interrupted, and comes to the same result; None for none.
-        require: What the result has to reach, or is not written: the largest ``error``, or the
-            smallest ``cosine``, ``cosine_worst``, ``recall`` or change of the score on ``pairs``;
-            see ``evaluate.requirements.Requirement``.
-        find: Whether to search the smallest size that reaches it.
-        pairs: Files of two words and people's similarity a line, on which word similarity is
-            measured before and after.
+        work: A directory in which intermediate results are kept until the end, so that repeating
+            an interrupted call continues it and gives the same result; None for none.
+        require: The requirements that the result has to meet to be written: the largest
+            ``error``, or the smallest ``cosine``, ``cosine_worst``, ``recall`` or change of the
+            score on ``pairs``; see ``evaluate.requirements.Requirement``.
+        find: Whether to search for the smallest size that meets them.
+        pairs: Files with two words and people's similarity score on each line, on which word
+            similarity is measured before and after.
 
     Returns:
         The compressed embedding, opened from the file if one was written.
 
     Raises:
-        InputError: Something given cannot be used. No file has been written then.
-        NotGoodEnough: What is required is not reached. No file has been written then.
+        InputError: An argument cannot be used. No file is written in that case.
+        NotGoodEnough: A requirement is not met. No file is written in that case.
         OutputError: The file cannot be written. The message says where the result is instead.
-        Diverged: A loss or a parameter is not finite. No file has been written then.
+        Diverged: A loss or a parameter is not finite. No file is written in that case.
 
-    .. admonition:: Example
+    Examples:
+        >>> emb = compress("glove.6B.300d.txt", "glove.nnc", recall=0.8, report=None)
+        >>> emb.provenance["recall"] > 0.75
+        True
 
-        >>> nncompress.compress("glove.6B.300d.txt", "glove.nnc", recall=0.8)
+        Nothing that falls short is written:
+
+        >>> compress("glove.6B.300d.txt", bits_per_dim=1, require={"error": 1e-6}, report=None)
+        Traceback (most recent call last):
+        nncompress.errors.NotGoodEnough: ...
     """
     plan = Plan.of(
         num_codebooks=num_codebooks, num_codewords=num_codewords, residual_bits=residual_bits,
@@ -184,49 +195,54 @@ def compress_source(
     work: str | os.PathLike | None = None,
     gate: TableGate | None = None,
 ) -> CompressedEmbedding:
-    """Compresses what ``open_table`` opens, as ``compress`` does.
+    """Compresses the table that ``open_table`` opens, as ``compress`` does.
 
     Args:
         table: The arguments ``source``, ``words``, ``tensor``, ``limit``, ``prune`` and ``corpus``
             of ``open_table``.
         output: The ``.nnc`` file to write; None for none.
-        plan: What the table is to become.
+        plan: The target for the table.
         machine: The machine to compute on.
-        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        weights: The weight of each row before ``limit``, ``(N,)``; None for equal weights.
         weights_name: Their name in messages.
-        frequencies: How often words occur, or the path of a file that says so. With these or a
-            ``corpus``, the plan is to go by them.
+        frequencies: The frequencies of words, or the path of a file with them. With these or a
+            ``corpus``, the plan must have ``by_frequency``.
         extras: Arrays that go with the rows in the file, by name; None for none.
-        report: A function that takes a line for each epoch and each point of the curve.
+        report: A function that is called with a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
-        work: The directory in which the job is kept until its end; None for none.
-        gate: What the result has to reach; what is measured of it is told there. None: nothing.
+        work: The work directory of the job; None for none.
+        gate: The gate that the result has to pass, which records the measurements; None for one
+            without requirements.
 
     Raises:
-        InputError: Something given cannot be used. No file has been written then.
-        NotGoodEnough: What is required is not reached. No file has been written then.
+        InputError: An argument cannot be used. No file is written in that case.
+        NotGoodEnough: A requirement is not met. No file is written in that case.
         OutputError: The file cannot be written. The message says where the result is instead.
-        Diverged: A loss or a parameter is not finite. No file has been written then.
+        Diverged: A loss or a parameter is not finite. No file is written in that case.
     """
     gate = TableGate() if gate is None else gate
     check_files(table, output, plan, curve, frequencies, gate.pairs)
     if gate.find:
         check_search(plan, curve)
+    files = files_of(table["source"])
+    expect(lambda: phases_of_files(files, plan, machine, find=gate.find))
     with opened(table, plan, machine, output, work) as (rows, small, kept):
         if rows is not None:
             refuse_weights(rows, weights, frequencies, table.get("corpus"))
             if extras:
                 raise InputError(
                     f"{rows.name} has {' and '.join(extras)} beside its {rows.num_rows:,} rows, "
-                    "which a table of so many does not keep; compress the model's folder to a "
-                    "folder"
+                    "which a table with so many rows does not keep; compress the model's folder "
+                    "to a folder instead"
                 )
-            if kept is not None:  # with what was converted in it
+            if kept is not None:  # it contains the converted matrix
                 work = f"{kept.path}-rows"
             return _compress_large(
                 rows, output, plan, machine, gate, report=report, curve=curve, work=work
             )
         assert small is not None
+        shape = small.matrix.shape
+        expect(lambda: phases_of_table(shape, plan, machine, find=gate.find))
         weights, found = weigh_rows(table, small, weights, weights_name, frequencies)
         if found is not None and report is not None:
             report(str(found))
@@ -244,13 +260,15 @@ def compress_source(
         if gate.find:
             by_length = by_weight = plan.adaptive or gate.requirements.is_of_directions
             wanted = replace(plan, adaptive=by_weight)
-            embedding = gate.smallest(
-                lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
-                small.matrix, report,
-            )  # fmt: skip
+            with phase("searching the smallest size"):
+                embedding = gate.smallest(
+                    lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
+                    small.matrix, report,
+                )  # fmt: skip
         else:
             embedding = make(plan, report)
-            gate.let_pass(embedding, small.matrix)
+            with phase("measuring"):
+                gate.let_pass(embedding, small.matrix)
         if found is not None:
             bought = measure_bought(
                 embedding.table, small.matrix, found, machine, by_length=by_length
@@ -274,41 +292,41 @@ def _compress_large(
     gate: TableGate,
     **options: Any,
 ) -> CompressedEmbedding:
-    """Compresses a large table, of which some rows are measured."""
-    for given, what in ((gate.find, "--find codes"), (gate.pairs, "--pairs looks words up in")):
+    """Compresses a large table, and measures a sample of its rows."""
+    for given, what in ((gate.find, "--find codes"), (gate.pairs, "--pairs looks up words in")):
         if given:
             raise InputError(
-                f"{what} all of {rows.num_rows:,} rows, which are too many for it; leave it out, "
-                "or use it with fewer rows (--limit)"
+                f"{what} all rows, but {rows.num_rows:,} are too many for that; leave it out, or "
+                "use it with fewer rows (--limit)"
             )
     numbers = sampled_rows(rows.num_rows, min(SAMPLE_ROWS, rows.num_rows))
 
     def approve(embedding: CompressedEmbedding) -> None:
-        gate.let_sample_pass(embedding, rows, numbers)
+        with phase("measuring"):
+            gate.let_sample_pass(embedding, rows, numbers)
 
     embedding = compress_large(rows, output, plan, machine, approve=approve, **options)
-    if gate.report is None:  # an earlier process had written the file
+    if gate.report is None:  # an earlier process has written the file
         approve(embedding)
     return embedding
 
 
 def check_search(plan: Plan, curve: str | os.PathLike | None = None) -> None:
-    """Refuses what does not go with a search for the smallest size.
+    """Refuses settings that do not fit a search for the smallest size.
 
     Raises:
-        InputError: A size or a quality is asked for, additive codes are, or a curve is.
+        InputError: A size or a quality, additive codes, or a curve was requested.
     """
     if plan.size is not None:
         raise InputError(
-            "--find searches the size of a table that is coded by a trellis alone; leave the "
-            "additive codes (-M, -K) out"
+            "--find searches for a size only without additive codes; leave out -M and -K"
         )
     if plan.target is not None:
         raise InputError(
-            f"--find searches the size, and {plan.target} was asked for; leave one of them out"
+            f"--find searches for the size, but {plan.target} was given; leave one of them out"
         )
     if curve is not None:
         raise InputError(
-            "--curve shows the trials of one size, and --find tries several sizes; leave one of "
+            "--curve shows the trials for one size, but --find tries several sizes; leave one of "
             "them out"
         )

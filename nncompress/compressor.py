@@ -11,6 +11,7 @@ import numpy as np
 from nncompress.autoencoder.chain import CompositionalAutoencoder
 from nncompress.autoencoder.encoding import encode, require_same_width
 from nncompress.autoencoder.snapshot import load_model, save_model
+from nncompress.coding import code
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.embedding.compressed import CompressedEmbedding
@@ -20,7 +21,9 @@ from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.npz import NpzFile
 from nncompress.machine import Machine
 from nncompress.making import Coded, make_embedding
-from nncompress.pipeline import code, refines
+from nncompress.needs import refines
+from nncompress.phases import on_machine, phases_of_codes
+from nncompress.progress import expect
 from nncompress.refinement.refine import RefinementSettings, improve_codes
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import check_weights
@@ -35,21 +38,20 @@ Matrix = EmbeddingMatrix | np.ndarray | str | os.PathLike
 
 
 class EmbeddingCompressor:
-    """Compresses an embedding matrix to M codes of K values a row, and a codebook.
+    """Compresses an embedding matrix to M codes of K values per row, and a codebook.
 
     Source: Shu and Nakayama, "Compressing Word Embeddings via Deep Compositional Code Learning",
-    ICLR 2018. The names of the authors' class work beside those of this project.
+    ICLR 2018. The names of the authors' class work as well as those of this project.
 
     Args:
         num_codebooks: M.
         num_codewords: K, from 2 to 65,536.
         model_path: Path of the model without its ending: ``train`` writes ``<model_path>.npz``,
-            and ``evaluate`` and ``export`` read it, in another process too.
-        n_codebooks: The authors' name of ``num_codebooks``.
-        n_centroids: The authors' name of ``num_codewords``.
+            and ``evaluate`` and ``export`` read it, even in another process.
+        n_codebooks: The authors' name for ``num_codebooks``.
+        n_centroids: The authors' name for ``num_codewords``.
         gpu: Number of the GPU to compute on; -1 is the CPU.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores. No
-            result depends on it.
+        threads: Number of CPU threads; None for one per usable core. No result depends on it.
 
     Attributes:
         num_codebooks: M; also ``M``.
@@ -59,12 +61,14 @@ class EmbeddingCompressor:
     Raises:
         InputError: M, K or the number of threads is out of range, or there is no such GPU.
 
-    .. admonition:: Example
-
-        >>> compressor = EmbeddingCompressor(32, 16, "data/mymodel")
-        >>> compressor.train(matrix)
+    Examples:
+        >>> matrix = np.load("data/glove.6B.50d.npy")[:500]
+        >>> compressor = EmbeddingCompressor(8, 16, "data/mymodel")
+        >>> compressor.train(matrix, report=None)
         >>> distance = compressor.evaluate(matrix)
-        >>> compressor.export(matrix, "data/mymodel")
+        >>> compressor.export(matrix, "data/mymodel")  # .codes and .codebook.npy
+        >>> compressor.encode(matrix[:2]).shape
+        (2, 8)
     """
 
     def __init__(
@@ -85,27 +89,27 @@ class EmbeddingCompressor:
             num_codewords, n_centroids, "num_codewords", "n_centroids"
         )
         if model_path is None:
-            raise InputError("model_path is missing; wanted the path that the model is kept under")
+            raise InputError("model_path is missing; wanted the path to save the model under")
         check_code_size(self.num_codebooks, self.num_codewords)
         self.model_path = Path(model_path)
         if not self.model_path.name or self.model_path.is_dir():
             raise InputError(
-                f"model_path is {os.fspath(model_path)!r}, a directory; wanted a path that file "
-                "names begin with"
+                f"model_path is {os.fspath(model_path)!r}, a directory; wanted a path to which "
+                "file endings are added"
             )
         self._machine = Machine(gpu, threads)
         self._model: _Model | None = None
         self._trained_on: EmbeddingMatrix | None = None
-        self._facts: dict[str, object] = {}  # of the training, for an embedding's file
+        self._facts: dict[str, object] = {}  # about the training, for an embedding's file
 
     @property
     def M(self) -> int:
-        """The number of codebooks, as the authors' class calls it."""
+        """The number of codebooks, under the authors' name."""
         return self.num_codebooks
 
     @property
     def K(self) -> int:
-        """The number of codewords in each codebook, as the authors' class calls it."""
+        """The number of codewords in each codebook, under the authors' name."""
         return self.num_codewords
 
     @property
@@ -133,35 +137,34 @@ class EmbeddingCompressor:
         refinement: RefinementSettings | None = None,
         report: Callable[[str], None] | None = print,
     ) -> None:
-        """Trains a model, refines it under the fast recipe, and writes ``<model_path>.npz``.
+        """Trains a model, refines it with the fast recipe, and writes ``<model_path>.npz``.
 
         Args:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file.
-            max_epochs: Passes over the rows; the recipe chooses by default.
-            embed_matrix: The authors' name of ``matrix``.
-            batch_size: Rows a step.
+            max_epochs: Passes over the rows; the default depends on the recipe.
+            embed_matrix: The authors' name for ``matrix``.
+            batch_size: Rows per step.
             recipe: ``"fast"``, ``"paper"`` (the Chainer port of 2018: tau 0.1, no clipping) or
                 ``"authors"`` (the authors' own code: tau 1, gradients clipped to a norm of 0.001).
             seed: Seed of everything random.
-            optimizer: ``"Adam"``, ``"SGD"``, or an optimizer of Chainer's that is set up on no
-                link yet, which then has the say on learning rate and clipping.
-            extensions: Chainer's or your own, with triggers of their own; what they write goes to
-                the directory of ``model_path``.
+            optimizer: ``"Adam"``, ``"SGD"``, or a Chainer optimizer that is not set up on a link
+                yet, which then determines learning rate and clipping.
+            extensions: Chainer's or your own, with their own triggers; their files go to the
+                directory of ``model_path``.
             learning_rate: The highest learning rate.
-            tau: Final temperature; without ``tau_start`` the temperature of every step.
+            tau: Final temperature; without ``tau_start``, the temperature of every step.
             tau_start: Temperature of the first step.
             max_grad_norm: Global norm that gradients are clipped to.
-            full_precision: On a GPU: whether products have all of float32's digits; else those of
-                TF32.
-            matrix_dtype: On a GPU: what the matrix is made of there, ``"float32"`` or
-                ``"float16"``.
-            weights: The weight of each row in the loss, ``(N,)``; None: all the same.
+            full_precision: On a GPU: whether to compute products in full float32 precision
+                instead of TF32.
+            matrix_dtype: On a GPU: the type of the matrix there, ``"float32"`` or ``"float16"``.
+            weights: The weight of each row in the loss, ``(N,)``; None for equal weights.
             refinement: The settings of refinement; None for the defaults.
-            report: A function that takes a line for each epoch; None for silence.
+            report: A function that is called with a line for each epoch; None for silence.
 
         Raises:
-            InputError: The matrix or a setting cannot be used. Nothing has been written then.
+            InputError: The matrix or a setting cannot be used. Nothing is written in that case.
             Diverged: A loss or a parameter is not finite. The file holds the model of the last
                 epoch whose line has a star, if there was one.
         """
@@ -186,7 +189,7 @@ class EmbeddingCompressor:
         settings = options.resolve(len(matrix), self.num_codebooks, self.num_codewords)
         if refinement is not None and recipe != "fast":
             raise InputError(
-                f"refinement was given, and the recipe {recipe} is not refined; leave it out"
+                f"refinement was given, but the recipe {recipe} does not refine; leave it out"
             )
         refinement = refinement or RefinementSettings()
         size = self.num_codebooks, self.num_codewords
@@ -199,6 +202,8 @@ class EmbeddingCompressor:
             save_model(self._snapshot, chain)
             kept = f"the last good model is {self._snapshot}"
 
+        shape, machine = matrix.shape, self._machine
+        expect(lambda: on_machine(phases_of_codes(shape, size, options, refinement), machine))
         progress = EpochReport(settings.iterations, report or (lambda line: None), starred=keep)
         try:
             learned = learn(
@@ -226,9 +231,8 @@ class EmbeddingCompressor:
     def encode(self, matrix: Matrix) -> np.ndarray:
         """Returns the codes of rows, uint8 or uint16 ``(N, M)``.
 
-        After training with the fast recipe, the matrix that was trained on has the codes that
-        refinement ended with. Other rows, which need not have been in training, are encoded by the
-        encoder and then improved against the final codebook.
+        After training with the fast recipe, the training matrix has the codes from refinement.
+        Other rows are encoded by the encoder and then improved against the final codebook.
 
         Args:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
@@ -256,7 +260,7 @@ class EmbeddingCompressor:
         Args:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file.
-            embed_matrix: The authors' name of ``matrix``.
+            embed_matrix: The authors' name for ``matrix``.
 
         Raises:
             InputError: There is no model, or it does not fit the matrix.
@@ -272,13 +276,13 @@ class EmbeddingCompressor:
         *,
         embed_matrix: Matrix | None = None,
     ) -> None:
-        """Writes ``<prefix>.codes``, one row a line, and ``<prefix>.codebook.npy``.
+        """Writes ``<prefix>.codes``, one row per line, and ``<prefix>.codebook.npy``.
 
         Args:
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file.
-            prefix: Beginning of both paths; None: the model's path.
-            embed_matrix: The authors' name of ``matrix``.
+            prefix: Beginning of both paths; None for the model's path.
+            embed_matrix: The authors' name for ``matrix``.
 
         Raises:
             InputError: There is no model, or it does not fit the matrix.
@@ -304,8 +308,8 @@ class EmbeddingCompressor:
             words: The word of each row; see ``CompressedEmbedding.from_codes``.
             matrix: ``(N, D)`` array of float16, float32 or float64, or the path of a ``.npy``
                 file; by default the matrix that this object was trained on.
-            codebook_dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 where that adds
-                less than 0.1% to the loss, and takes less than 0.001 from the mean cosine.
+            codebook_dtype: ``"float16"``, ``"float32"``, or ``"auto"``: float16 if that adds less
+                than 0.1% to the loss and takes less than 0.001 from the mean cosine.
 
         Raises:
             InputError: There is no model or no matrix, or something does not fit.
@@ -313,7 +317,7 @@ class EmbeddingCompressor:
         matrix = self._trained_on if matrix is None else matrix
         if matrix is None:
             raise InputError(
-                "this object has not trained a model; give to_embedding the matrix to encode"
+                "this object has not trained a model; pass the matrix to encode to to_embedding"
             )
         matrix = EmbeddingMatrix.of(matrix)
         codes, model = self.encode(matrix), self._loaded()
@@ -341,7 +345,7 @@ class _Model:
     Attributes:
         chain: The autoencoder.
         codebook: The final codebook, in the units of the matrix.
-        codes: The final codes of the matrix that was trained on, if they were refined.
+        codes: The final codes of the training matrix, if they were refined.
         digest: The fingerprint of that matrix.
     """
 
@@ -351,7 +355,7 @@ class _Model:
     digest: bytes
 
     def refined_arrays(self) -> dict[str, np.ndarray]:
-        """Returns what the model's file holds beside the autoencoder."""
+        """Returns the arrays that the model's file holds besides the autoencoder."""
         if self.codes is None:
             return {}
         return {
@@ -362,14 +366,14 @@ class _Model:
 
 
 def _read_refined(path: Path, chain: CompositionalAutoencoder) -> _Model:
-    """Reads what a model's file holds beside the autoencoder, if it does."""
+    """Reads the refined codes and codebook from a model's file, if it has them."""
     codebook = chain.export_codebook()
     with NpzFile(path, "a model") as file:
         if "refined/codes" not in file:
             return _Model(chain, codebook, None, b"")
         missing = [name for name in ("refined/codebook", "refined/digest") if name not in file]
         if missing:
-            raise InputError(f"{path} lacks {', '.join(missing)}; wanted a model that is complete")
+            raise InputError(f"{path} lacks {', '.join(missing)}; wanted a complete model")
         rows = file.header("refined/codes").shape[:1]
         wanted = {
             "refined/codebook": (codebook.shape, "f"),
@@ -379,23 +383,23 @@ def _read_refined(path: Path, chain: CompositionalAutoencoder) -> _Model:
             header = file.header(name)
             if (header.shape, header.dtype.kind) != (shape, kind):
                 raise InputError(
-                    f"{path}: {name} is {header.dtype} {header.shape}; wanted the shape {shape}"
+                    f"{path}: {name} is {header.dtype} {header.shape}; wanted shape {shape}"
                 )
         refined, codes = (file[name] for name in wanted)
         digest = file["refined/digest"].tobytes()
     if not np.isfinite(refined).all() or codes.max(initial=0) >= chain.num_codewords:
         raise InputError(
-            f"{path} has codes of {chain.num_codewords} or more, or codewords that are not finite"
-            "; wanted a model that is undamaged"
+            f"{path} is damaged: it has codes of {chain.num_codewords} or more, or codewords that "
+            "are not finite; train the model again"
         )
     return _Model(chain, refined, codes, digest)
 
 
 def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:
-    """Returns what was given under one of two names."""
+    """Returns the value that was given under one of two names."""
     if ours is not None and theirs is None:
         return ours
     if theirs is not None and ours is None:
         return theirs
-    seen = "neither is given" if ours is None else "both are given"
-    raise InputError(f"{our_name} and {their_name} are two names of one thing, and {seen}")
+    seen = "neither was given" if ours is None else "both were given"
+    raise InputError(f"{our_name} and {their_name} are two names for one argument, but {seen}")

@@ -1,34 +1,34 @@
-"""The errors that are the user's to mend, and the interruption of work by a signal."""
+"""Errors that the user can fix, and interruption by a signal."""
 
 import signal
 
-# The signals that end a command in good order. Windows has no SIGHUP.
+# The signals that end a command cleanly. Windows has no SIGHUP.
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
 
 class InputError(ValueError):
-    """Input that cannot be used: the message says what was seen and what was wanted.
+    """Input that cannot be used. The message says what was seen and what was wanted.
 
     The command lines print it as one line and exit with status 2.
     """
 
 
 class FormatError(InputError):
-    """A file that is not what it should be: foreign, cut short, altered, or of another version."""
+    """A file of another kind or version, or one that is truncated or altered."""
 
 
 class OutOfReach(InputError):
-    """A target that nothing reaches: a size so small, or a quality so good."""
+    """A target that cannot be reached: too small a size, or too high a quality."""
 
 
 class OutputError(OSError):
-    """A file that cannot be written: the message names it and says why.
+    """A file that cannot be written. The message names it and says why.
 
     Args:
         message: The message.
-        number: The operating system's number of the error, if it was one.
+        number: The operating system's error number, if there is one.
     """
 
     def __init__(self, message: str, number: int | None = None) -> None:
@@ -37,14 +37,14 @@ class OutputError(OSError):
 
 
 class Diverged(ArithmeticError):
-    """Training whose loss or parameters are not finite any more.
+    """Training whose loss or parameters are no longer finite.
 
     The command lines print it as one line and exit with status 3.
 
     Args:
-        seen: What is not finite, and when.
-        advice: What to do about it.
-        kept: What there is to go on with; nothing by default.
+        seen: The quantity that is not finite, and when.
+        advice: Advice on what to do about it.
+        kept: The state that training can be continued from; empty by default.
 
     Attributes:
         seen: As given.
@@ -58,22 +58,22 @@ class Diverged(ArithmeticError):
 
 
 class NotGoodEnough(Exception):
-    """A result that falls short of what is required of it, and has not been written.
+    """A result that falls short of its requirements, and has not been written.
 
-    The command lines print it as one line and exit with status 3. The message tells each figure
-    that falls short: what was seen, and what is wanted.
+    The command lines print it as one line and exit with status 3. The message lists each figure
+    that falls short: what was seen, and what was wanted.
     """
 
 
 class Interrupted(KeyboardInterrupt):
-    """Work that a signal ended, in whatever state it was.
+    """Work ended by a signal, in whatever state it was.
 
-    As with Ctrl-C, whose exception it extends, no handler of ordinary exceptions sees it. The
-    command lines print it as one line and exit with 128 and the signal's number.
+    It extends the exception of Ctrl-C, so handlers of ordinary exceptions do not catch it. The
+    command lines print it as one line and exit with status 128 plus the signal's number.
 
     Args:
         number: The signal: ``signal.SIGINT``, ``signal.SIGTERM`` or ``signal.SIGHUP``.
-        message: The line.
+        message: The line to print.
 
     Attributes:
         signal: The signal.
@@ -85,4 +85,4 @@ class Interrupted(KeyboardInterrupt):
 
 
 class TrainingInterrupted(Interrupted):
-    """Training that a signal ended in good order, so that it can be continued."""
+    """Training ended cleanly by a signal, so that it can be continued."""

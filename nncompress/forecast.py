@@ -1,4 +1,4 @@
-"""A forecast of what compressing a table takes: bytes of the file, seconds and memory."""
+"""Forecasting the cost of compressing a table: the file's bytes, seconds and memory."""
 
 import os
 import time
@@ -18,39 +18,34 @@ from nncompress.jobs.learning import sample_size, sampled_rows
 from nncompress.machine import Machine
 from nncompress.needs import codes_bytes, memory_bytes
 from nncompress.opening import opened, refuse_weights, weigh_rows
-from nncompress.pipeline import refines
 from nncompress.plan import Plan
 from nncompress.refinement.encoding import RowEncoder
-from nncompress.refinement.forecast import forecast_seconds
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import SourceTable
-from nncompress.training.budget import Budget
-from nncompress.training.memory import check_memory
-from nncompress.training.rate import seconds_a_step
 from nncompress.trellis.row_weights import bit_weights
 from nncompress.trellis.stage import SAMPLE_ROWS, Remainder, make_residual
 
 _SAMPLE = SampleSize(fitted=1_024, held_out=1_024, queries=256, trials=2)
 _TIMED_ROWS = 256
-# What is encoded by blocks has about so much in memory; a share of a block is timed.
+# The approximate memory for encoding in blocks; one block divided by the second number is timed.
 _LARGE_BYTES, _TIMED_SHARE = 1 << 30, 16
-# A sample is coded in so many rounds while a quantizer is fitted to it, and all rows are coded
-# about twice.
+# The number of rounds in which a sample is coded while a quantizer is fitted to it, and the
+# approximate number of times that all rows are coded.
 _ROUNDS, _CODINGS = 3, 2
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast, whose file size is exact for additive codes, but for header and codebook's type.
+    """A forecast; for additive codes, the file size is exact except for header and codebook type.
 
     Attributes:
-        file_bytes: Size of the ``.nnc`` file, its codebook in float16.
+        file_bytes: Size of the ``.nnc`` file with its codebook in float16.
         source_bytes: Size of the matrix in float32.
-        seconds: From an open table to the file.
+        seconds: Time from an open table to the file.
         memory_bytes: The most memory in use at once, without the pages of mapped files.
-        choice: What was chosen for the residual stage on a small sample; None without one.
+        choice: The choice for the residual stage on a small sample; None without such a stage.
     """
 
     file_bytes: int
@@ -70,19 +65,19 @@ def forecast_source(
     frequencies: str | os.PathLike | Mapping[str, float] | None = None,
     has_words: bool = True,
 ) -> Forecast:
-    """Forecasts what ``compress_source`` takes, which has the same arguments.
+    """Forecasts the cost of ``compress_source``, which takes the same arguments.
 
     Args:
         table: The arguments of ``open_table``.
-        plan: What the table is to become.
+        plan: The target for the table.
         machine: The machine to compute on.
-        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        weights: The weight of each row before ``limit``, ``(N,)``; None for equal weights.
         weights_name: Their name in messages.
-        frequencies: How often words occur, or the path of a file that says so.
-        has_words: Whether the words are written too.
+        frequencies: The frequencies of words, or the path of a file with them.
+        has_words: Whether the words are also written.
 
     Raises:
-        InputError: Something given cannot be used, or a target cannot be reached.
+        InputError: An argument cannot be used, or a target cannot be reached.
     """
     with opened(table, plan, machine, None, None) as (rows, small, _):
         if rows is not None:
@@ -96,13 +91,13 @@ def forecast_source(
 def forecast(
     table: SourceTable, plan: Plan, machine: Machine, weights: np.ndarray | None = None
 ) -> Forecast:
-    """Times small parts of the work, on some of the rows themselves.
+    """Forecasts the cost of compressing a table by timing small parts of the work on its rows.
 
     Args:
         table: The table.
-        plan: What it is to become.
+        plan: Its target.
         machine: The machine to compute on.
-        weights: The weight of each row, float64 ``(N,)`` of mean 1; None: all the same.
+        weights: The weight of each row, float64 ``(N,)`` of mean 1; None for equal weights.
 
     Raises:
         InputError: A setting cannot be used, or a target cannot be reached.
@@ -111,7 +106,9 @@ def forecast(
     num_rows, dim = matrix.shape
     file_bytes, seconds, refined, choice = 0, 0.0, False, None
     if plan.size is not None:
-        seconds, refined = _codes_seconds(matrix, plan, plan.size, machine)
+        from nncompress.coding import codes_seconds  # the one step that needs Chainer
+
+        seconds, refined = codes_seconds(matrix, plan, plan.size, machine)
         file_bytes = codes_bytes(num_rows, dim, plan.size) + plan.stage_bytes(matrix.shape)
     if plan.has_residual:
         choice, more = _stage_seconds(matrix, plan, machine, weights)
@@ -128,11 +125,11 @@ def forecast(
 
 
 def forecast_large(source: RowSource, plan: Plan, machine: Machine) -> Forecast:
-    """Times small parts of learning a model on a sample, and of encoding all rows by it.
+    """Forecasts the cost of learning a model on a sample and encoding all rows, by timing parts.
 
     Args:
         source: The table.
-        plan: What it is to become.
+        plan: Its target.
         machine: The machine to compute on.
 
     Raises:
@@ -164,7 +161,7 @@ def forecast_large(source: RowSource, plan: Plan, machine: Machine) -> Forecast:
 def _encoding_seconds(
     rows: np.ndarray, matrix: EmbeddingMatrix, size: tuple[int, int], machine: Machine
 ) -> float:
-    """Returns the seconds that rows take to be encoded by a codebook of codewords at random."""
+    """Returns the seconds that encoding rows takes, using a random codebook."""
     random = np.random.default_rng(0)
     normalization = matrix.normalization
     codebook = random.normal(size=(size[0] * size[1], matrix.dim)) / size[0] ** 0.5
@@ -172,38 +169,23 @@ def _encoding_seconds(
     encoder = RowEncoder(
         codebook, size[0], normalization, 0.3 * matrix.mean_row_loss(), machine=machine
     )
-    encoder.encode(rows[:64], 0)  # kernels are loaded
+    encoder.encode(rows[:64], 0)  # loads the kernels
     started = time.perf_counter()
     encoder.encode(rows, 0)
     return time.perf_counter() - started
 
 
-def _codes_seconds(
-    matrix: EmbeddingMatrix, plan: Plan, size: tuple[int, int], machine: Machine
-) -> tuple[float, bool]:
-    """Returns the seconds that additive codes take, and whether they are refined."""
-    budget = plan.refinement.seconds
-    settings = plan.training.resolve(len(matrix), *size)
-    Budget(budget, settings.recipe)
-    check_memory(matrix.dim, *size)
-    refined = refines(settings.recipe, matrix, size, machine, plan.refinement)
-    seconds = settings.iterations * seconds_a_step(matrix, settings, machine)
-    if refined:
-        seconds += forecast_seconds(matrix, *size, plan.refinement, machine)
-    return seconds if budget is None else min(seconds, budget), refined
-
-
 def _stage_seconds(
     matrix: EmbeddingMatrix, plan: Plan, machine: Machine, weights: np.ndarray | None
 ) -> tuple[Choice, float]:
-    """Returns what a small sample chooses for the residual stage, and all rows' seconds."""
+    """Returns the residual stage's choice on a small sample, and the seconds for all rows."""
     started = time.perf_counter()
-    remainder = Remainder(matrix)  # after additive codes there is no less work
+    remainder = Remainder(matrix)  # after additive codes, the work is the same
     by_weight = None
     if plan.has_bits_by_weight:
         by_weight = bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # told when all rows are there
+        warnings.simplefilter("ignore")  # warnings are given when all rows are coded
         choice = Chooser(remainder, plan.target, machine, by_weight, size=_SAMPLE).choose()
     chosen = time.perf_counter() - started
     rows = spaced_rows(_TIMED_ROWS, len(matrix))

@@ -3,8 +3,8 @@
     import nncompress.hf
     model = AutoModel.from_pretrained("smaller")
 
-transformers then opens folders that ``nncompress compress`` wrote as it opens any other, and
-sentence-transformers with it: their ``config.json`` names the quantization method ``nncompress``.
+transformers, and sentence-transformers with it, then opens folders written by ``nncompress
+compress`` like any other: their ``config.json`` names the quantization method ``nncompress``.
 """
 
 import re
@@ -12,10 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
-from transformers.utils.quantization_config import QuantizationConfigMixin
+from nncompress.missing import brought_by
+
+with brought_by("hf"):
+    import torch
+    from torch import nn
+    from transformers.quantizers import (
+        HfQuantizer,
+        register_quantization_config,
+        register_quantizer,
+    )
+    from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from nncompress.embedding.bridges.torch_head import TableHead, TiedHead
 from nncompress.embedding.bridges.torch_module import TRAINED, TableEmbedding
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
 
 @register_quantization_config(METHOD)
 class NncConfig(QuantizationConfigMixin):
-    """What ``config.json`` says of a model's compressed tables.
+    """The entry in ``config.json`` for a model's compressed tables.
 
     Args:
         tables: For each module, by its name in the checkpoint: ``num_bytes``, ``num_embeddings``,
@@ -42,7 +49,7 @@ class NncConfig(QuantizationConfigMixin):
         quant_method: ``"nncompress"``.
 
     Raises:
-        InputError: There is something else.
+        InputError: There are other settings.
     """
 
     def __init__(
@@ -53,7 +60,7 @@ class NncConfig(QuantizationConfigMixin):
     ) -> None:
         if unknown:
             raise InputError(
-                f"quantization_config has {min(unknown)!r}, which this release does not know; "
+                f"quantization_config has {min(unknown)!r}, which is unknown to this release; "
                 "upgrade chainer-nncompress, or compress the folder again"
             )
         self.quant_method = quant_method
@@ -67,7 +74,7 @@ class NncQuantizer(HfQuantizer):
     requires_calibration = False
 
     def validate_environment(self, *args: object, **kwargs: object) -> None:
-        """Refuses to compress while loading, which ``nncompress compress`` does.
+        """Refuses to compress while loading: ``nncompress compress`` does that beforehand.
 
         Raises:
             InputError: The folder's tables are not compressed.
@@ -75,7 +82,7 @@ class NncQuantizer(HfQuantizer):
         if not self.pre_quantized:
             raise InputError(
                 "the folder's tables are not compressed; compress them first, with: nncompress "
-                "compress FOLDER OUT, and load OUT"
+                "compress FOLDER OUT, then load OUT"
             )
 
     def _process_model_before_weight_loading(
@@ -90,10 +97,10 @@ class NncQuantizer(HfQuantizer):
             where = find_module(model, name)
             if where is None:
                 if facts.get("is_head"):
-                    continue  # a model that is made without its head
+                    continue  # a model created without its head
                 raise InputError(
                     f"config.json has a compressed table for {name}, which "
-                    f"{type(model).__name__} has not; wanted the model that was compressed"
+                    f"{type(model).__name__} does not have; wanted the model that was compressed"
                 )
             if f"{name}.nnc" in tensors:
                 check_tensors(name, facts, tensors, "the model's file")
@@ -107,19 +114,19 @@ class NncQuantizer(HfQuantizer):
         for table in _tables(model).values():
             table.open()
         for module in model.modules():
-            # An output layer reads all rows at every step. Additive codes are summed as they are.
+            # An output layer reads all rows at every step. Additive codes are summed undecoded.
             if isinstance(module, (TiedHead, TableHead)):
                 own = module.embedding if isinstance(module, TiedHead) else module
                 if not isinstance(own.table, CodeTable) and not own.is_trained:
                     own.keep_decoded()
-        # All other weights are what they were: they are trained, cast and moved as ever.
+        # All other weights are uncompressed: they can be trained, cast and moved as usual.
         model.is_quantized = False
         return model
 
     def get_state_dict_and_metadata(
         self, model: "PreTrainedModel"
     ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Returns the state to save, with what tells readers that know no compressed tables."""
+        """Returns the state to save, with guards for readers unaware of compressed tables."""
         tables = _tables(model)
         self.quantization_config.tables = {name: facts_of(t) for name, t in tables.items()}
         model.config.quantization_config = self.quantization_config
@@ -137,7 +144,7 @@ class NncQuantizer(HfQuantizer):
         )
 
     def _skip_guards(self, model: "PreTrainedModel") -> None:
-        """Passes over what is in the file for readers that know no compressed tables."""
+        """Ignores the guards in the file, which are for readers unaware of compressed tables."""
         known = set(model._keys_to_ignore_on_load_unexpected or ())
         for name in self.quantization_config.tables:
             known.add(re.escape(guard_of(name)) + "$")
@@ -149,32 +156,32 @@ class NncQuantizer(HfQuantizer):
 
     @property
     def is_trainable(self) -> bool:
-        """True: other weights are not compressed, and codebooks are parameters if asked for."""
+        """True: other weights are not compressed, and codebooks can be made parameters."""
         return True
 
     @property
     def is_qat_trainable(self) -> bool:
-        """True, as ``is_trainable``."""
+        """True, like ``is_trainable``."""
         return True
 
     @property
     def is_compileable(self) -> bool:
-        """True: lookups are operators that ``torch.compile`` takes as they are."""
+        """True: lookups are operators that ``torch.compile`` can handle."""
         return True
 
 
 def guard_of(name: str) -> str:
-    """Returns the name of the empty tensor that keeps others from loading a model without a table.
+    """Returns the name of an empty tensor that stops other readers from loading a model.
 
-    It has the name of the matrix that is compressed. A reader that does not know this project
-    finds a tensor of another shape there and stops, where it would otherwise begin with random
-    rows and a warning.
+    It has the name of the matrix that was compressed. A reader that is unaware of this project
+    finds a tensor of another shape there and stops. Otherwise it would warn and start with random
+    rows.
     """
     return f"{name}.weight"
 
 
 def facts_of(table: TableEmbedding) -> dict[str, Any]:
-    """Returns what ``NncConfig`` has of a table."""
+    """Returns the facts about a table that ``NncConfig`` keeps."""
     facts: dict[str, Any] = {
         "num_bytes": len(table.nnc),
         "num_embeddings": table.num_rows,
@@ -201,19 +208,19 @@ def _tensors_of(files: Sequence[str]) -> dict[str, Tensor]:
 
 
 def _check_place(model: nn.Module, name: str, facts: Mapping[str, Any]) -> None:
-    """Refuses a table in the place of a layer that is none for it."""
+    """Refuses a table for a layer that it cannot replace."""
     layer = model.get_submodule(name)
     shape = facts["num_embeddings"] + facts.get("num_added", 0), facts["embedding_dim"]
     seen = tuple(getattr(layer, "weight", torch.empty(0)).shape)
     if seen != shape or (facts.get("is_head") and not is_linear(layer)):
         raise InputError(
-            f"config.json has a compressed table of shape {shape} for {name}, where the model "
+            f"config.json has a compressed table of shape {shape} for {name}, but the model "
             f"has {type(layer).__name__} of shape {seen}; wanted the model that was compressed"
         )
 
 
 def _module_of(old: nn.Module, name: str, facts: Mapping[str, Any]) -> TableEmbedding:
-    """Makes an empty module for a table in the place of an embedding or an output layer."""
+    """Makes an empty module for a table, to replace an embedding or an output layer."""
     sizes = facts["num_bytes"], facts["num_embeddings"], facts["embedding_dim"]
     shapes = {name: tuple(shape) for name, shape in facts.get("trained", {}).items()}
     place: dict[str, Any] = {"dtype": old.weight.dtype, "device": old.weight.device}
@@ -227,7 +234,7 @@ def _module_of(old: nn.Module, name: str, facts: Mapping[str, Any]) -> TableEmbe
 
 
 def _register_static() -> None:
-    """Tells sentence-transformers of compressed static models, where version 6 is installed."""
+    """Registers compressed static models with sentence-transformers, from version 6 on."""
     try:
         from nncompress.models.static_embedding import register
     except ModuleNotFoundError as error:

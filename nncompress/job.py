@@ -1,4 +1,4 @@
-"""A job of compressing that can be continued: what it depends on, and what is kept of training."""
+"""The work directory of a compression job that can be continued."""
 
 import hashlib
 import os
@@ -13,11 +13,11 @@ from nncompress.errors import InputError
 from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
 from nncompress.plan import Plan
-from nncompress.training.checkpoint import forget
+from nncompress.training.kept import forget_trainer
 from nncompress.version import __version__
 
 _TRAINED = "trained"
-# Raised where jobs go through rows in other passes: one that began with those before cannot go on.
+# Increased when jobs go through rows in different passes, so that old jobs cannot be continued.
 _PASSES = 2
 
 
@@ -29,20 +29,21 @@ def open_work(
     machine: Machine,
     others: Mapping[str, object],
 ) -> Iterator[WorkDirectory | None]:
-    """Opens the directory in which a job of ``make_table`` is kept.
+    """Opens the work directory of a ``make_table`` job.
 
     Args:
         path: The directory; None for none.
-        output: The file that the job is to write, which must not be in it; None for none.
-        plan: What the table is to become.
+        output: The file that the job will write, which must not be in the directory; None for
+            none.
+        plan: The target for the table.
         machine: The machine to compute on.
-        others: Further settings that the result depends on, by name.
+        others: Other settings that the result depends on, by name.
 
     Yields:
         The directory; None for none.
 
     Raises:
-        InputError: It holds the work of another job, or is used by one, or the job has a time
+        InputError: The directory belongs to another job or is in use, or the job has a time
             budget.
     """
     if path is None:
@@ -50,13 +51,13 @@ def open_work(
         return
     if plan.refinement.seconds is not None:
         raise InputError(
-            "a time budget (--time-budget) and a work directory (--work) were given; what a time "
-            "budget reaches is never the same twice, so leave one of them out"
+            "a time budget (--time-budget) and a work directory (--work) were given; with a time "
+            "budget, results cannot be reproduced, so leave one of them out"
         )
     if output is not None and Path(path).resolve() in Path(output).resolve().parents:
         raise InputError(
-            f"the output {output} is in the work directory {path}, which is emptied in the end; "
-            "wanted it elsewhere"
+            f"the output {output} is inside the work directory {path}, which is emptied at the "
+            "end; write it elsewhere"
         )
     with WorkDirectory.open(path) as work:
         work.require({
@@ -68,37 +69,37 @@ def open_work(
 
 
 def require_weights(work: WorkDirectory, weights: np.ndarray | None) -> None:
-    """Requires the weights that the job began with.
+    """Requires that the weights are those that the job began with.
 
     Args:
         work: The job's directory.
-        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+        weights: The weight of each row, float64 ``(N,)``; None for equal weights.
 
     Raises:
-        InputError: They are others.
+        InputError: The weights are different.
     """
     digest = None if weights is None else hashlib.sha256(weights.data).hexdigest()
     work.require({"the weights' SHA-256": digest})
 
 
 def has_trained(work: WorkDirectory) -> bool:
-    """Tells whether training is over, if what it ended with is intact."""
+    """Tells whether training is finished, provided that its result is intact."""
     return work.state_path(_TRAINED).is_file()
 
 
 def trained_once(
     work: WorkDirectory, train: Callable[[], tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns codes and codebook of training, which is done once.
+    """Returns the codes and codebook from training, which runs only once per job.
 
     Args:
         work: The job's directory.
-        train: Returns codes ``(N, M)`` and codebook ``(M*K, D)``.
+        train: A function that returns codes ``(N, M)`` and codebook ``(M*K, D)``.
     """
     state = work.load(_TRAINED)
     if state is not None:
         return state.arrays["codes"], state.arrays["codebook"]
     codes, codebook = train()
     work.save(_TRAINED, {"codes": codes, "codebook": codebook}, {})
-    forget(work)
+    forget_trainer(work)
     return codes, codebook

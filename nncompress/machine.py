@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMORY = Path("/proc/meminfo")
-_CACHED = ("active_file", "inactive_file")  # the kernel takes these back where it has to
+_CACHED = ("active_file", "inactive_file")  # the kernel reclaims these when it needs to
 
 
 class Machine:
-    """The place to compute, made once for a job and handed on.
+    """The place to compute, created once for a job and passed on.
 
     Args:
         gpu: Number of the GPU; -1 is the CPU. The GPU becomes the current one.
-        threads: Threads to compute with on the CPU; None for as many as there are usable cores.
-            No result depends on it.
+        threads: Threads to compute with on the CPU; None for one per usable core. No result
+            depends on it.
 
     Attributes:
         gpu: Number of the GPU, or -1.
@@ -64,7 +64,7 @@ class Machine:
 
     @cached_property
     def device(self) -> "Device":
-        """The same place as Chainer names it.
+        """The same place as a Chainer device.
 
         Raises:
             InputError: Chainer cannot use CuPy.
@@ -78,7 +78,7 @@ class Machine:
             from nncompress.gpu.runtime import first_reason
 
             raise InputError(
-                f"GPU {self.gpu} was asked for, and Chainer cannot use CuPy "
+                f"GPU {self.gpu} was requested, but Chainer cannot use CuPy "
                 f"({first_reason(cuda._resolution_error)}); use the CPU (-g -1; in Python, -1)"
             )
         return chainer.get_device(f"@cupy:{self.gpu}")
@@ -90,7 +90,7 @@ class Machine:
 
 
 def usable_cores() -> int:
-    """Returns how many cores this process may use: by affinity, and by its cgroup's quota."""
+    """Returns the number of cores that this process may use, by its affinity and cgroup quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quota = _cgroup_quota()
     return max(1, cores or 1) if quota is None else max(1, min(cores or 1, int(quota + 0.5)))
@@ -100,7 +100,7 @@ def resolve_threads(threads: int | None) -> int:
     """Returns the number of threads to use.
 
     Args:
-        threads: Number that the user asks for; None for as many as there are usable cores.
+        threads: The number that the user asks for; None for one per usable core.
 
     Raises:
         InputError: The number is not positive.
@@ -113,16 +113,16 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def free_memory() -> int | None:
-    """Returns the bytes of memory that can still be had; None where that is not known.
+    """Returns the bytes of memory that are still available; None if unknown.
 
-    It is the less of what the system has free and what is left of the cgroup's limit, with what
-    either can take back from caches of files.
+    That is the smaller of the system's free memory and what is left of the cgroup's limit, each
+    including file caches that can be reclaimed.
     """
     return _least(_in_system("MemAvailable"), _left_in_cgroup())
 
 
 def total_memory() -> int | None:
-    """Returns the bytes of memory that there are, or that the cgroup allows; None if unknown."""
+    """Returns the total bytes of memory, or the cgroup's limit if lower; None if unknown."""
     return _least(_in_system("MemTotal"), _limit_of_cgroup())
 
 
@@ -132,7 +132,7 @@ def _least(*counts: int | None) -> int | None:
 
 def _in_system(name: str) -> int | None:
     try:
-        lines = _MEMORY.read_text().splitlines()
+        lines = _MEMORY.read_text(encoding="utf-8").splitlines()
         (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
         return int(kilobytes) << 10
     except (OSError, ValueError):
@@ -140,7 +140,7 @@ def _in_system(name: str) -> int | None:
 
 
 def _files_of_cgroup() -> tuple[Path, Path]:
-    """Returns the files with the cgroup's limit and with what it uses."""
+    """Returns the files with the cgroup's memory limit and usage."""
     if (_CGROUP / "memory.max").is_file():  # version 2
         return _CGROUP / "memory.max", _CGROUP / "memory.current"
     directory = _CGROUP / "memory"  # version 1
@@ -149,7 +149,7 @@ def _files_of_cgroup() -> tuple[Path, Path]:
 
 def _limit_of_cgroup() -> int | None:
     try:
-        return int(_files_of_cgroup()[0].read_text())
+        return int(_files_of_cgroup()[0].read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # no limit, which version 2 calls "max"
 
@@ -158,8 +158,9 @@ def _left_in_cgroup() -> int | None:
     limit_file, used_file = _files_of_cgroup()
     directory = limit_file.parent
     try:
-        limit, used = (int(path.read_text()) for path in (limit_file, used_file))
-        fields = (line.split() for line in (directory / "memory.stat").read_text().splitlines())
+        limit, used = (int(path.read_text(encoding="utf-8")) for path in (limit_file, used_file))
+        text = (directory / "memory.stat").read_text(encoding="utf-8")
+        fields = (line.split() for line in text.splitlines())
         cached = sum(int(count) for name, count in fields if name in _CACHED)
     except (OSError, ValueError):
         return None  # no limit, which version 2 calls "max"
@@ -168,11 +169,14 @@ def _left_in_cgroup() -> int | None:
 
 def _cgroup_quota() -> float | None:
     try:
-        fields = (_CGROUP / "cpu.max").read_text().split()  # cgroup version 2
+        fields = (_CGROUP / "cpu.max").read_text(encoding="utf-8").split()  # cgroup version 2
     except OSError:
         try:
             cpu = _CGROUP / "cpu"  # version 1
-            fields = [(cpu / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
+            fields = [
+                (cpu / f"cpu.cfs_{name}_us").read_text(encoding="utf-8")
+                for name in ("quota", "period")
+            ]
         except OSError:
             return None
     try:
@@ -182,13 +186,13 @@ def _cgroup_quota() -> float | None:
     return quota / period if quota > 0 and period > 0 else None
 
 
-# Where a barrier has its parts, in bytes: a counter of those who have come, one of those who
-# sleep, and POSIX's mutex and condition, each with lines of the cache to itself.
+# Offsets of a barrier's parts in bytes: a counter of threads that have arrived, one of threads
+# that sleep, and POSIX's mutex and condition, each on cache lines of its own.
 BARRIER_SLEEPERS, BARRIER_MUTEX, BARRIER_CONDITION, _BARRIER_BYTES = 64, 128, 256, 384
 
 
 def new_barrier() -> np.ndarray:
-    """Makes a barrier for ``cpu.barrier``, int64 ``(48,)``."""
+    """Returns a new barrier for ``cpu.barrier``, int64 ``(48,)``."""
     barrier = np.zeros(_BARRIER_BYTES // 8, np.int64)
     if os.name == "posix":
         library = ctypes.CDLL(None)
@@ -200,8 +204,8 @@ def new_barrier() -> np.ndarray:
 class Team:
     """Threads that run one compiled function together.
 
-    One of them leads. The calling thread only waits: a signal may end it at any moment, and the
-    others would wait for it at a barrier for ever.
+    One of them leads. The calling thread only waits: if it took part and a signal ended it, the
+    others would wait for it at a barrier forever.
 
     Args:
         threads: Size of the team.
@@ -214,7 +218,7 @@ class Team:
         self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="nncompress")
 
     def __reduce__(self) -> tuple[type["Team"], tuple[int]]:
-        """Has a copy make threads of its own."""
+        """Pickles the size only: a copy makes its own threads."""
         return Team, (self.threads,)
 
     def run(self, function: Callable[..., None], threads: int, *arguments: object) -> None:
@@ -223,7 +227,7 @@ class Team:
         Args:
             function: A function compiled to run without the interpreter's lock.
             threads: Number of the team's threads that take part.
-            arguments: Its further arguments, passed on.
+            arguments: Its further arguments.
         """
         if threads == 1:
             function(0, 1, self._barrier, *arguments)

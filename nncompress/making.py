@@ -1,4 +1,4 @@
-"""Making compressed embeddings of coded rows, which know how far they are from the original."""
+"""Making compressed embeddings from coded rows, with their distance from the original."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,7 @@ from nncompress.evaluate.distortion import Distortion, choose_codebook, warn_if_
 from nncompress.machine import Machine
 from nncompress.needs import check_needs
 from nncompress.plan import Plan
+from nncompress.progress import phase
 from nncompress.refinement.refine import Refined
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable, name_of
@@ -33,7 +34,7 @@ class Coded:
     Attributes:
         codes: uint8 or uint16 ``(N, M)``.
         codebook: float32 ``(M*K, D)``, in the units of the matrix.
-        refined: The outcome of refinement; None where there was none.
+        refined: The outcome of refinement; None if there was none.
     """
 
     codes: np.ndarray
@@ -41,11 +42,12 @@ class Coded:
     refined: Refined | None = None
 
     def warn_if_poor(self, matrix: EmbeddingMatrix, weights: np.ndarray | None) -> None:
-        """Warns if the rows' mean is nearer to them than their refined codes are.
+        """Warns if the mean row is closer to the rows than their refined codes are.
 
         Args:
             matrix: The rows, ``(N, D)``.
-            weights: The weight of each row in refinement, float64 ``(N,)``; None: all the same.
+            weights: The weight of each row in refinement, float64 ``(N,)``; None for equal
+                weights.
         """
         if self.refined is not None and self.refined.losses:
             warn_if_poor(self.refined.losses[-1], matrix.mean_row_loss(weights))
@@ -60,14 +62,14 @@ def make_embedding(
     machine: Machine,
     extras: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[CompressedEmbedding, Distortion]:
-    """Makes a compressed embedding of codes, and measures it.
+    """Makes a compressed embedding from codes, and measures it.
 
     Args:
         matrix: The original, ``(N, D)``.
         coded: Its rows as codes.
         words: The word of each row; see ``CompressedEmbedding.from_codes``.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``; see ``choose_codebook``.
-        facts: Facts about how it was made, beside those that any table's file tells.
+        facts: Facts about how it was made, besides those recorded for any table.
         machine: The machine to measure on.
         extras: Arrays that go with the rows, by name.
 
@@ -75,7 +77,7 @@ def make_embedding(
         The compressed embedding, and the distortion of the codebook in float32.
 
     Raises:
-        InputError: The codebook cannot have that type, or a word is no valid string.
+        InputError: The codebook cannot have that type, or a word is not a valid string.
     """
     exact_table = CodeTable.of_codes(coded.codes, coded.codebook)
     table, distortion, exact = choose_codebook(matrix, exact_table, codebook_dtype, machine.xp)
@@ -101,12 +103,12 @@ def make_residual_embedding(
     Args:
         table: The original.
         coded: Its rows as additive codes; None for none.
-        plan: What it is to become.
-        facts: Facts about how it was made, beside those that any table's file tells.
+        plan: Its target.
+        facts: Facts about how it was made, besides those recorded for any table.
         machine: The machine to compute on.
-        output: The ``.nnc`` file to be written; None for none.
-        weights: The weight of each row, float64 ``(N,)``; None: all the same.
-        report: A function that takes a line for each point of the curve.
+        output: The ``.nnc`` file that will be written; None for none.
+        weights: The weight of each row, float64 ``(N,)``; None for equal weights.
+        report: A function that is called with a line for each point of the curve.
         curve: A file for the curve; None for none.
 
     Raises:
@@ -118,20 +120,22 @@ def make_residual_embedding(
     encoding: dict[str, object] = {"seed": plan.training.seed}
     if coded is not None:
         exact = CodeTable.of_codes(coded.codes, coded.codebook)
-        # Levels are fitted to what the stored codebook leaves, and make up for its rounding.
+        # Levels are fitted to the remainder of the stored codebook, and make up for its rounding.
         dtype = "int8" if plan.codebook_dtype == "auto" else plan.codebook_dtype
         additive, left, _ = choose_codebook(matrix, exact, dtype, machine.xp)
         encoding["loss"] = left.loss
         remainder = Remainder(
             matrix, coded.codes, additive.codebook.astype(np.float32), total_rows
         )
-    chooser = Chooser(
-        remainder, plan.target, machine,
-        bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
-        if plan.has_bits_by_weight else None,
-        0 if additive is None else int(additive.row_bytes * total_rows + additive.shared_bytes),
-    )  # fmt: skip
-    choice = chooser.choose(report)
+    with phase("choosing the step"):
+        chooser = Chooser(
+            remainder, plan.target, machine,
+            bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
+            if plan.has_bits_by_weight else None,
+            0 if additive is None
+            else int(additive.row_bytes * total_rows + additive.shared_bytes),
+        )  # fmt: skip
+        choice = chooser.choose(report)
     if curve is not None:
         write_curve(curve, choice.points, choice.point)
     if coded is None:
@@ -139,7 +143,8 @@ def make_residual_embedding(
             table, int(choice.point.bytes_per_row * len(matrix)), None,
             refined=False, output=output, work=None,
         )  # fmt: skip
-    residual, point = chooser.make(choice)
+    with phase("coding rows"):
+        residual, point = chooser.make(choice)
     if report is not None:
         report(f"All rows:\n{point}")
     facts = {
@@ -149,7 +154,7 @@ def make_residual_embedding(
     encoding["step"] = point.step
     if plan.has_bits_by_weight:
         encoding["adaptive"] = True
-        if weights is None:  # those that were given are not known of other rows
+        if weights is None:  # given weights are unknown for other rows
             encoding["weight_unit"] = usual_unit(matrix)
     if point.recall is not None:
         facts["recall"] = point.recall
@@ -161,7 +166,7 @@ def make_residual_embedding(
 
 
 def facts_of_subwords(table: SourceTable) -> dict[str, object]:
-    """Returns what an embedding's file tells of the rows of n-grams."""
+    """Returns the facts about rows of n-grams that are recorded in an embedding's file."""
     rows = table.subwords
     if rows is None:
         return {}
@@ -170,7 +175,7 @@ def facts_of_subwords(table: SourceTable) -> dict[str, object]:
 
 
 def extras_of_table(table: SourceTable) -> dict[str, np.ndarray]:
-    """Returns what goes with a table's rows in its file."""
+    """Returns the arrays that go with a table's rows in its file."""
     return {} if table.subwords is None else to_extras(table.subwords)
 
 
@@ -197,7 +202,7 @@ def _provenance(
 def facts_of(
     recipe: str, seed: int, coded: Coded, weights: np.ndarray | None
 ) -> dict[str, object]:
-    """Returns what an embedding's file tells of its training."""
+    """Returns the facts about training that are recorded in an embedding's file."""
     refined = coded.refined is not None
     return {
         "recipe": recipe, "seed": seed, "refined": refined, "weighted": weights is not None,

@@ -1,29 +1,31 @@
-"""What compressing a table needs of disk and memory, told from its sizes alone."""
+"""The disk space and memory that compressing a table needs, estimated from its sizes."""
 
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from nncompress.autoencoder.chain import num_parameters
+from nncompress.autoencoder.size import num_parameters
 from nncompress.embedding.codes import code_dtype
 from nncompress.embedding.packing import Packing, bits_for
 from nncompress.formats.space import check_space
-from nncompress.machine import free_memory
-from nncompress.refinement.room import refinement_bytes
+from nncompress.machine import Machine, free_memory
+from nncompress.refinement.refine import RefinementSettings
+from nncompress.refinement.room import no_room, refinement_bytes
+from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.tables import SourceTable
 from nncompress.trellis.stage import SAMPLE_ROWS
 
 _LIBRARIES_BYTES = 200 << 20
-_COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed ones, and those of a snapshot
-_WORD_OBJECT_BYTES = 150  # a string, its bytes, and places in lists and a dictionary
-_CODING_BYTES = 256 << 20  # of rows that are being coded by a trellis
-# What is written should take less than this share of what the vectors take.
+_COPIES_OF_PARAMETERS = 10  # gradients, moments, transposed copies, and those in a snapshot
+_WORD_OBJECT_BYTES = 150  # a string, its bytes, and its entries in lists and a dictionary
+_CODING_BYTES = 256 << 20  # for rows that are being coded by a trellis
+# The result should take less than this share of the vectors' bytes.
 _WORTHWHILE = 0.8
-_STATES = 3  # of all rows that are kept at once: two, and one that is being written
+_STATES = 3  # states of all rows on disk at once: two, and one that is being written
 
 
 def codes_bytes(num_rows: int, dim: int, size: tuple[int, int]) -> int:
-    """Returns the bytes of codes and codebook in a ``.nnc`` file, the codebook in float16.
+    """Returns the bytes of codes and codebook in a ``.nnc`` file, with the codebook in float16.
 
     Args:
         num_rows: N.
@@ -38,12 +40,12 @@ def codes_bytes(num_rows: int, dim: int, size: tuple[int, int]) -> int:
 def memory_bytes(
     num_rows: int, dim: int, size: tuple[int, int] | None, num_words: int, *, refined: bool
 ) -> int:
-    """Returns about the most memory in use at once, without the pages of mapped files.
+    """Estimates the most memory in use at once, in bytes, without the pages of mapped files.
 
     Args:
         num_rows: N.
         dim: D.
-        size: M and K; None: there are no additive codes.
+        size: M and K; None without additive codes.
         num_words: The number of words.
         refined: Whether codes are refined.
     """
@@ -68,15 +70,15 @@ def check_needs(
     output: Path | None,
     work: Path | None,
 ) -> None:
-    """Refuses what does not fit on the disk, and warns of what is not worth it or may not fit.
+    """Refuses a job that does not fit on the disk; warns if it saves little or may lack memory.
 
     Args:
         table: The table.
-        num_bytes: Bytes to be written for it, words aside.
-        size: M and K; None: there are no additive codes.
+        num_bytes: Bytes to be written for it, without words.
+        size: M and K; None without additive codes.
         refined: Whether codes are refined.
         output: The ``.nnc`` file to be written; None for none.
-        work: The work directory, if more is to be kept in it; None for none.
+        work: The work directory, if more will be kept in it; None for none.
 
     Raises:
         InputError: There is not enough room on a disk.
@@ -91,7 +93,7 @@ def check_needs(
     check_space(
         needs,
         f"a table of {num_rows:,} rows",
-        "name another place for the output or for work files (--work)",
+        "choose another place for the output or for work files (--work)",
     )
     _warn_of_size(num_bytes, num_rows * matrix.row_bytes, size)
     memory = memory_bytes(num_rows, dim, size, len(words or ()), refined=refined)
@@ -101,37 +103,68 @@ def check_needs(
         if size is not None:
             by, less = f" with M={size[0]} and K={size[1]}", "a smaller M or K (-M, -K) or "
         warnings.warn(
-            f"compressing {num_rows:,} rows{by} takes about {memory:,} bytes of memory, and "
-            f"{free:,} are free; {less}fewer rows (--limit) take less",
+            f"compressing {num_rows:,} rows{by} takes about {memory:,} bytes of memory, but only "
+            f"{free:,} are free; use {less}fewer rows (--limit)",
             stacklevel=3,
         )
+
+
+def refines(
+    recipe: str,
+    matrix: EmbeddingMatrix,
+    size: tuple[int, int],
+    machine: Machine,
+    refinement: RefinementSettings,
+) -> bool:
+    """Tells whether the codes of a recipe are refined by default.
+
+    With the fast recipe they are, unless that would take more memory than is free, or more time
+    than allowed, which a warning reports.
+
+    Args:
+        recipe: The recipe's name.
+        matrix: The rows, ``(N, D)``.
+        size: M and K.
+        machine: The machine to compute on.
+        refinement: The settings of refinement.
+    """
+    if recipe != "fast":
+        return False
+    reason = no_room(*matrix.shape, size[0] * size[1], machine, refinement.seconds)
+    if reason is not None:
+        warnings.warn(
+            f"{reason}: codes and codebook are not refined after training; use a smaller M or K "
+            "to have them refined",
+            stacklevel=3,
+        )
+    return reason is None
 
 
 def _warn_of_size(num_bytes: int, source_bytes: int, size: tuple[int, int] | None) -> None:
     if num_bytes <= _WORTHWHILE * source_bytes:
         return
-    less = "a lower target" if size is None else "a smaller M or K (-M, -K), or neither,"
+    less = "a lower target" if size is None else "a smaller M or K (-M, -K), or neither"
     warnings.warn(
-        f"what is written will take about {num_bytes:,} bytes without its words, and the vectors "
-        f"take {source_bytes:,}; {less} takes less, or the table may stay as it is",
+        f"the result will take about {num_bytes:,} bytes without its words, but the vectors take "
+        f"only {source_bytes:,}; use {less}, or leave the table uncompressed",
         stacklevel=4,
     )
 
 
 def _words_bytes(words: Sequence[str | None] | None, num_rows: int) -> int:
-    """Returns about the bytes of a vocabulary, in which words take half of their characters."""
+    """Estimates the bytes of a vocabulary, in which a word takes half a byte per character."""
     if words is None:
         return 0
     return sum(map(len, filter(None, words))) // 2 + len(words) * bits_for(num_rows) // 8
 
 
 def _work_bytes(num_rows: int, dim: int, size: tuple[int, int], refined: bool) -> int:
-    """Returns the bytes that a work directory comes to, without a converted matrix."""
+    """Returns the bytes that a work directory takes, without a converted matrix."""
     num_codebooks, num_codewords = size
     num_units = num_codebooks * num_codewords
     codes = num_rows * num_codebooks * code_dtype(num_codewords).itemsize
     trainer = 32 * num_parameters(dim, *size)  # twice: parameters, two moments, and the best
     if not refined:
         return codes + trainer
-    # Codebooks and the normal equations are in float64, the latter twice where they are replaced.
+    # Codebooks and the normal equations are in float64, and exist twice while being replaced.
     return max(trainer, _STATES * codes + 16 * num_units * (num_units + 2 * dim))

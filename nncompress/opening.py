@@ -1,4 +1,4 @@
-"""Opening a table that is to be compressed: whole, or by ranges of its rows if it is large."""
+"""Opening a table for compression: whole, or by ranges of its rows if it is large."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def check_files(
     """Refuses files that cannot be written; the arguments are those of ``compress``.
 
     Raises:
-        InputError: One is a directory, or an input.
+        InputError: A file is a directory or an input.
         OutputError: Nothing can be written there.
     """
     inputs = [*files_of(table["source"]), table["words"], table.get("corpus"), frequencies, *pairs]
@@ -55,18 +55,19 @@ def opened(
     output: str | os.PathLike | None,
     work: str | os.PathLike | None,
 ) -> Iterator[tuple[RowSource | None, SourceTable | None, WorkDirectory | None]]:
-    """Opens a table by ranges of its rows, if it is large, or whole, if it is not.
+    """Opens a large table by ranges of its rows, and a smaller one whole.
 
     Yields:
-        The rows of a large table, or None; another table, or None, and its work directory.
+        The rows of a large table, or None; the whole of a smaller one, or None; and the work
+        directory, or None.
     """
     if isinstance(table["source"], CompressedEmbedding):
         raise InputError(
-            f"{table['source']!r} is a compressed embedding already; wanted the original table, "
+            f"{table['source']!r} is already a compressed embedding; wanted the original table, "
             "or its to_numpy() to compress it again"
         )
     unit_rows = plan.objective == "cosine"
-    # What is read by ranges has no rows of n-grams to leave out, which open_table refuses.
+    # Tables read by ranges have no rows of n-grams to prune; open_table refuses that.
     if reads_by_ranges(table["source"]) and not table.get("prune"):
         by_ranges = {name: table[name] for name in ("source", "words", "tensor", "limit")}
         with open_rows(**by_ranges, unit_rows=unit_rows) as rows:
@@ -98,21 +99,21 @@ def weigh_rows(
     weights_name: str,
     frequencies: str | os.PathLike | Mapping[str, float] | None,
 ) -> tuple[np.ndarray | None, Frequencies | None]:
-    """Returns the weights of an open table's rows, and the frequencies that they are made of.
+    """Returns the weights of an open table's rows, and the frequencies they come from.
 
     Args:
         table: The arguments of ``open_table``.
-        small: The table that they opened.
-        weights: The weight of each row before ``limit``, ``(N,)``; None: all the same.
+        small: The table opened with them.
+        weights: The weight of each row before ``limit``, ``(N,)``; None for equal weights.
         weights_name: Their name in messages.
-        frequencies: How often words occur, or the path of a file that says so.
+        frequencies: The frequencies of words, or the path of a file with them.
 
     Returns:
-        The weights, float64 ``(N,)`` of mean 1, or None: all the same; and the frequencies, or
-        None where nothing tells them.
+        The weights, float64 ``(N,)`` of mean 1, or None for equal weights; and the frequencies, or
+        None if there are none.
 
     Raises:
-        InputError: Something given cannot be used, or no row is matched.
+        InputError: An argument cannot be used, or no row is matched.
     """
     if weights is not None:
         weights = check_weights(weights, small.matrix, weights_name)
@@ -127,26 +128,26 @@ def weigh_rows(
 
 
 def extras_of_tokens(table: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns what goes with a static model's rows in the file that its table becomes.
+    """Returns the arrays that go with a static model's rows in its compressed file.
 
     Args:
         table: The arguments of ``open_table``.
 
     Raises:
-        InputError: There is something that a file does not keep.
+        InputError: The model has something that a file cannot hold.
     """
     weights = token_weights(table["source"], table["tensor"])
     return {} if weights is None else {WEIGHTS: weights[: table["limit"]]}
 
 
 def refuse_weights(rows: RowSource, *given: object) -> None:
-    """Refuses weights, and what they are made of, for a large table.
+    """Refuses weights and frequencies for a large table.
 
     Raises:
-        InputError: There are some.
+        InputError: Some were given.
     """
     if any(each is not None for each in given):
         raise InputError(
             f"weights or frequencies were given for {rows.num_rows:,} rows; a model for so many "
-            "is learnt on a sample, where all count the same, so leave them out"
+            "is learnt on a sample with equal weights, so leave them out"
         )

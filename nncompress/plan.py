@@ -1,4 +1,4 @@
-"""What a user asks a table to be compressed to, checked and made definite."""
+"""The plan for compressing a table: a user's wishes, checked and completed with defaults."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from nncompress.refinement.refine import RefinementSettings
 from nncompress.training.settings import OBJECTIVES, TrainingOptions, check_code_size
 
 _M, _K = 32, 16
-# Flags by the names of what they set: targets of the whole table, and settings of additive codes.
+# Flags by the names of their settings: targets for the whole table, and those of additive codes.
 _TARGETS = {
     "bits_per_dim": "--bits-per-dim",
     "bytes_per_row": "--target-bytes-per-row",
@@ -28,19 +28,19 @@ _OF_CODES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What a table is to become: additive codes, a residual stage, or both.
+    """The plan for a table: additive codes, a residual stage, or both.
 
     Attributes:
-        size: M and K of the additive codes; None: there are none.
-        target: What the residual stage is chosen for; None: what is usual, or no such stage where
-            there are additive codes.
-        adaptive: Whether rows get bits by their weights whatever is wanted.
-        training: The settings that training is asked for.
-        refinement: The settings of refinement; its seconds are the budget of training, encoding
+        size: M and K of the additive codes; None for none.
+        target: The target of the residual stage; None for the default or, with additive codes, no
+            such stage.
+        adaptive: Whether rows get bits by their weights whatever the target is.
+        training: The requested settings of training.
+        refinement: The settings of refinement; its seconds are the budget for training, encoding
             and refinement together.
         codebook_dtype: ``"float16"``, ``"float32"`` or ``"auto"``.
-        objective: ``"distance"``, or ``"cosine"`` to keep the rows' directions alone.
-        by_frequency: Whether rows get bits by how often they occur.
+        objective: ``"distance"``, or ``"cosine"`` to keep only the rows' directions.
+        by_frequency: Whether rows get bits by their frequencies.
     """
 
     size: tuple[int, int] | None = None
@@ -74,13 +74,15 @@ class Plan:
         has_weights: bool = False,
         by_frequency: bool = False,
     ) -> "Plan":
-        """Makes a plan of what was asked for; the arguments are those of ``nncompress.compress``.
+        """Makes a plan from the arguments of ``nncompress.compress``.
 
         Raises:
-            InputError: Something is out of range, or does not go with the rest.
+            InputError: An argument is out of range, or does not fit the others.
         """
         if objective not in OBJECTIVES:
-            raise InputError(f"no objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}")
+            raise InputError(
+                f"unknown objective {objective!r}; wanted one of {', '.join(OBJECTIVES)}"
+            )
         values = (bits_per_dim, bytes_per_row, distance, cosine, recall)
         targets = [flag for flag, x in zip(_TARGETS.values(), values, strict=True)
                    if x is not None]  # fmt: skip
@@ -90,31 +92,31 @@ class Plan:
         numbers = targets + ["--residual-bits"] * (residual_bits is not None)
         has_codes = num_codebooks is not None or num_codewords is not None
         if len(numbers) > 1:
-            raise InputError(f"{' and '.join(numbers)} were given; wanted one of them")
+            raise InputError(f"{' and '.join(numbers)} were given; wanted only one of them")
         if has_codes and targets:
             raise InputError(
-                f"{targets[0]} chooses the whole table, and -M or -K was given; leave one of them "
-                "out, or give --residual-bits beside -M and -K"
+                f"{targets[0]} sets a target for the whole table, but -M or -K was given; leave "
+                "one of them out, or use --residual-bits with -M and -K"
             )
         if of_codes and not has_codes:
             raise InputError(
-                f"{of_codes[0]} is for additive codes, and none were asked for; leave it out, or "
-                "ask for them (-M, -K)"
+                f"{of_codes[0]} is for additive codes, but none were requested; leave it out, or "
+                "request them (-M, -K)"
             )
         if adaptive and has_codes and residual_bits is None:
             raise InputError(
-                "--adaptive gives rows bits of a residual stage by their weights, and there is no "
-                "such stage beside -M and -K; add --residual-bits, or leave --adaptive out"
+                "--adaptive distributes the bits of a residual stage by weight, but -M and -K "
+                "have no such stage; add --residual-bits, or leave out --adaptive"
             )
         if has_weights and by_frequency:
             raise InputError(
-                "weights and frequencies were given, and frequencies make weights of their own; "
-                "wanted one of them"
+                "weights and frequencies were given, but frequencies imply their own weights; "
+                "wanted only one of them"
             )
         if has_weights and not has_codes and not adaptive:
             raise InputError(
-                "weights were given, and rows without additive codes have a use for them only as "
-                "bits by weight; add --adaptive, or leave the weights out"
+                "weights were given, but without additive codes they only serve to distribute "
+                "bits; add --adaptive, or leave out the weights"
             )
         target = None
         if numbers:
@@ -146,16 +148,16 @@ class Plan:
 
     @property
     def has_bits_by_weight(self) -> bool:
-        """Whether rows get bits by weight: where that is asked for, or serves what is.
+        """Whether rows get bits by weight, because of a request or because it suits the target.
 
-        Cosines and neighbours ask how near rows are for their length: without other weights, a
-        row's weight is one over its squared length then.
+        For cosines and neighbours, it matters how close rows are for their length: without other
+        weights, a row's weight is then one over its squared length.
         """
         return self.adaptive or self.by_frequency or self._asks_for_directions
 
     @property
     def has_bits_by_length(self) -> bool:
-        """Whether frequencies count beside lengths: where rows get bits by these without them."""
+        """Whether both frequencies and lengths determine bits: if lengths alone would have."""
         return self.by_frequency and (self.adaptive or self._asks_for_directions)
 
     @property
@@ -163,7 +165,7 @@ class Plan:
         return self.size is None and (self.target is None or self.target.is_of_directions)
 
     def stage_bytes(self, shape: tuple[int, int]) -> int:
-        """Returns about the bytes of a residual stage beside additive codes; 0 without one.
+        """Estimates the bytes of a residual stage added to additive codes; 0 without one.
 
         Args:
             shape: N and D.
@@ -174,7 +176,7 @@ class Plan:
         return int(num_rows * self.target.residual_bits / 8 + dim * dim + HEADER_BYTES)
 
     def settings(self) -> dict[str, object]:
-        """Returns what the result depends on by name, beside what training is asked for."""
+        """Returns the settings that the result depends on, by name, except those of training."""
         target = self.target
         return {
             "M": None if self.size is None else self.size[0],

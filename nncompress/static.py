@@ -1,4 +1,4 @@
-"""Compressed static models, as model2vec has them: ``StaticModel.from_pretrained(folder)``."""
+"""Compressed static models like model2vec's: ``StaticModel.from_pretrained(folder)``."""
 
 from nncompress.models.static_model import StaticModel
 

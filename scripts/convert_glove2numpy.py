@@ -25,10 +25,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "path",
         type=Path,
-        help="word vectors, one token and its numbers a "
-        "line; .npy and .word files of other content beside it are not replaced",
+        help="word vectors, one token and its numbers per line; existing .npy and .word files "
+        "with other content are not replaced",
     )
-    parser.add_argument("--dim", type=int, help="numbers in a row; a file with others is refused")
+    parser.add_argument(
+        "--dim", type=int, help="numbers in a row; a file with another number is refused"
+    )
     arguments = parser.parse_args(argv)
     matrix_path, word_path, shape = convert_text(arguments.path, arguments.dim)
     print(f"{matrix_path}: {shape[0]:,} rows of {shape[1]} columns, float32")

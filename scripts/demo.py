@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compress GloVe 6B 50d from beginning to end, and show what came of it (``make demo``)."""
+"""Compress GloVe 6B 50d from beginning to end, and show the result (``make demo``)."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Downloads Stanford's GloVe 6B vectors (862 MB) into data/ and unpacks them.
-# Run it again after an interruption: it goes on where it stopped. It deletes nothing of yours.
+# Run it again after an interruption: it continues where it stopped. It does not delete your files.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/fetch_file.sh"
@@ -18,7 +18,7 @@ mkdir -p "$data"
 
 for file in "${files[@]}"; do
     if [ -e "$data/$file" ]; then
-        printf '%s is there already\n' "data/$file"
+        printf '%s already exists\n' "data/$file"
         continue
     fi
     part=$data/.$file.part

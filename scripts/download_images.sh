@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches CIFAR-10 (binary version) or MNIST for the examples:
 #   scripts/download_images.sh cifar10|mnist [DIRECTORY]        (default: data)
-# Run it again after an interruption: it goes on where it stopped.
+# Run it again after an interruption: it continues where it stopped.
 set -euo pipefail
 . "$(cd "$(dirname "$0")" && pwd)/fetch_file.sh"
 
@@ -22,7 +22,7 @@ mnist)
     "
     ;;
 *)
-    die "no images named '${1-}'; wanted cifar10 or mnist"
+    die "unknown images '${1-}'; wanted cifar10 or mnist"
     ;;
 esac
 directory=${2:-data}
@@ -30,7 +30,7 @@ mkdir -p "$directory" || exit 2  # mkdir has said why
 while read -r file bytes sum; do
     [ -n "$file" ] || continue
     if [ -e "$directory/$file" ]; then
-        echo "$directory/$file is there already"
+        echo "$directory/$file already exists"
     else
         fetch "$base/$file" "$bytes" "$sum" "$directory/$file"
     fi

@@ -1,5 +1,5 @@
-# For the scripts beside: fetches a file whose size and SHA-256 are known. It has its name only
-# when it is complete and the right one; what an interruption leaves is gone on from.
+# For the scripts beside it: fetches a file whose size and SHA-256 are known. The file gets its
+# name only when it is complete and correct; an interrupted download is continued.
 
 die() {
     printf '%s: error: %s\n' "$(basename "$0")" "$1" >&2
@@ -8,7 +8,7 @@ die() {
 
 need() {
     for tool in "$@"; do
-        command -v "$tool" >/dev/null || die "$tool is not installed; install it, with your system's package manager"
+        command -v "$tool" >/dev/null || die "$tool is not installed; install it with your system's package manager"
     done
 }
 
@@ -25,15 +25,15 @@ fetch() {
     command -v sha256sum >/dev/null || need shasum
     if [ "$(size_of "$part")" -ne "$bytes" ]; then
         curl --proto '=https' --tlsv1.2 --fail --location --retry 3 --continue-at - --output "$part" "$url" ||
-            die "the download of $url stopped; run this script again to go on from there"
+            die "the download of $url stopped; run this script again to continue"
     fi
     seen=$(size_of "$part")
     [ "$seen" -ge "$bytes" ] ||
-        die "$part has $seen bytes, wanted $bytes; run this script again to go on from there"
+        die "$part has $seen bytes, wanted $bytes; run this script again to continue"
     seen=$(sha256_of "$part")
     if [ "$seen" != "$wanted" ]; then
         rm "$part"
-        die "$url has SHA-256 $seen, wanted $wanted; what came is removed: run this script again, and if it comes again, the file there is another now"
+        die "$url has SHA-256 $seen, wanted $wanted; the download was removed: run this script again, and if this happens again, the file on the server has changed"
     fi
     mv "$part" "$file"
 }

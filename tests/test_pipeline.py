@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import nncompress
-from nncompress import CompressedEmbedding, InputError, making, needs, pipeline
+from nncompress import CompressedEmbedding, InputError, coding, making, needs
 from nncompress.embedding import storing
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import OutputError
@@ -114,14 +114,14 @@ def test_no_file_that_is_read_is_written_over(text, matrix, tmp_path):
 
 def test_mistakes_are_told_before_anything_is_written(text, tmp_path):
     for options, message in [
-        ({"codebook_dtype": "int3"}, "no codebook type 'int3'"),
-        ({"objective": "l1"}, "no objective 'l1'"),
+        ({"codebook_dtype": "int3"}, "unknown codebook type 'int3'"),
+        ({"objective": "l1"}, "unknown objective 'l1'"),
         ({"words": ["a"] * 301}, "has 300 rows for 301 words"),
         ({"num_codewords": 1}, "1"),
         ({"time_budget": 0}, "the time budget is 0"),
         (
             {"time_budget": 9, "recipe": "paper"},
-            "a time budget shortens training, and the recipe paper",
+            "a time budget shortens training, but the recipe paper",
         ),
     ]:
         with pytest.raises(InputError, match=message):
@@ -202,7 +202,7 @@ def test_a_work_directory_of_a_residual_stage_keeps_the_matrix(text, tmp_path, m
         with pytest.raises(KeyboardInterrupt):
             nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
     assert {path.name for path in work.iterdir()} == {"matrix.state", "table.state", "work.json"}
-    with pytest.raises(InputError, match=r"with target a mean cosine of 0\.95; here it is"):
+    with pytest.raises(InputError, match=r"with target a mean cosine of 0\.95 instead of"):
         nncompress.compress(text, output, work=work, cosine=0.9, **RESIDUAL)
     monkeypatch.setattr(conversion, "read_text", never_read)
     nncompress.compress(text, output, work=work, cosine=0.95, **RESIDUAL)
@@ -220,10 +220,10 @@ def test_a_file_that_is_hardly_smaller_is_told_before_it_is_made(
     options, less, random, monkeypatch
 ):
     rows = random.normal(size=(30, 50)).astype(np.float32)
-    monkeypatch.setattr(pipeline, "learn", raise_interrupt)
+    monkeypatch.setattr(coding, "learn", raise_interrupt)
     monkeypatch.setattr(making.Chooser, "make", raise_interrupt)
     with (
-        pytest.warns(UserWarning, match=rf"will take about [\d,]+ bytes .* take 6,000; {less}"),
+        pytest.warns(UserWarning, match=rf"take about [\d,]+ bytes .* only 6,000; use {less}"),
         pytest.raises(KeyboardInterrupt),
     ):
         nncompress.compress(rows, **RESIDUAL, **options)
@@ -243,12 +243,12 @@ def test_a_dry_run_of_a_residual_stage_foresees_its_size(text, tmp_path):
 def test_what_is_compressed_already_is_refused_by_name(matrix, tmp_path):
     codes = np.arange(20).reshape(10, 2) % 4
     embedding = CompressedEmbedding.from_codes(codes, matrix[:8], list("abcdefghij"))
-    with pytest.raises(InputError, match=r"10 rows.* is a compressed embedding already; .*to_num"):
+    with pytest.raises(InputError, match=r"10 rows.* is already a compressed embedding; .*to_num"):
         nncompress.compress(embedding, tmp_path / "x.nnc")
     write_codes(tmp_path / "x.codes", codes)
     write_codebook(tmp_path / "x.codebook.npy", matrix[:8])
     for name in ("x.codes", "x.codebook.npy"):
-        with pytest.raises(InputError, match=rf"{name} is by its name .* with: nncompress import"):
+        with pytest.raises(InputError, match=rf"{name} is, by its name, .*: nncompress import"):
             nncompress.compress(tmp_path / name, tmp_path / "x.nnc")
     assert not (tmp_path / "x.nnc").exists()
 
@@ -283,7 +283,7 @@ def test_a_job_that_is_stopped_goes_on_to_the_same_file(
 def interrupted(source, work, monkeypatch, **options):
     """Runs a job up to refinement."""
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "refine", raise_interrupt)
+        patch.setattr(coding, "refine", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
             nncompress.compress(source, work=work, **(QUICK | options))
     return {path.name: path.read_bytes() for path in work.iterdir()}
@@ -298,11 +298,11 @@ def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, mo
     before = interrupted(text, work, monkeypatch)
     assert set(before) == {"matrix.state", "table.state", "trained.state", "work.json"}
     for options, message in [
-        ({"seed": 1}, "with seed 0; here it is 1; give that job's command to continue it"),
-        ({"num_codewords": 16}, "with K 8; here it is 16"),
-        ({"limit": 10}, "with limit None; here it is 10"),
-        ({"objective": "cosine"}, "with objective distance; here it is cosine"),
-        ({"weights": np.arange(300)}, "with the weights' SHA-256 None; here it is"),
+        ({"seed": 1}, "with seed 0 instead of 1; give that job's command to continue it"),
+        ({"num_codewords": 16}, "with K 8 instead of 16"),
+        ({"limit": 10}, "with limit None instead of 10"),
+        ({"objective": "cosine"}, "with objective distance instead of cosine"),
+        ({"weights": np.arange(300)}, "with the weights' SHA-256 None instead of"),
         ({"words": ["a"] * 300}, "with the words' SHA-256 "),
         ({"time_budget": 9}, r"a time budget \(--time-budget\) and a work directory"),
     ]:
@@ -321,7 +321,7 @@ def test_the_work_of_another_job_is_refused_and_stays(text, matrix, tmp_path, mo
 def test_what_is_there_is_not_read_or_learnt_again(text, tmp_path, monkeypatch):
     interrupted(text, tmp_path / "w", monkeypatch)
     monkeypatch.setattr(conversion, "read_text", never_read)
-    monkeypatch.setattr(pipeline, "learn", None)
+    monkeypatch.setattr(coding, "learn", None)
     nncompress.compress(text, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
     assert len(CompressedEmbedding.load(tmp_path / "v.nnc")) == 300
 
@@ -332,7 +332,9 @@ def test_a_damaged_matrix_is_read_again(text, tmp_path, monkeypatch):
     damaged = bytearray(path.read_bytes())
     damaged[-5] ^= 1
     path.write_bytes(damaged)
-    with pytest.warns(UserWarning, match=r"matrix\.state is damaged; that part of the work is"):
+    with pytest.warns(
+        UserWarning, match=r"matrix\.state is damaged; that part of the work will be"
+    ):
         nncompress.compress(text, tmp_path / "v.nnc", work=tmp_path / "w", **QUICK)
     nncompress.compress(text, tmp_path / "whole.nnc", **QUICK)
     assert (tmp_path / "v.nnc").read_bytes() == (tmp_path / "whole.nnc").read_bytes()
@@ -365,7 +367,7 @@ def test_a_result_that_cannot_be_written_stays_in_the_work_directory(
     text, tmp_path, full, monkeypatch
 ):
     work = tmp_path / "w"
-    with pytest.raises(OutputError, match=r"full/v\.nnc .*; what was computed is in .*w, so give"):
+    with pytest.raises(OutputError, match=r"full/v\.nnc .*; the finished work is in .*w, so run"):
         nncompress.compress(text, tmp_path / "full" / "v.nnc", work=work, **QUICK)
     for name in ("relax", "improve", "search", "tally"):
         monkeypatch.setattr(cpu._CpuPass, name, None)
@@ -376,7 +378,7 @@ def test_a_result_that_cannot_be_written_stays_in_the_work_directory(
 def test_no_room_is_told_before_anything_is_learnt(text, matrix, tmp_path, monkeypatch):
     usage = SimpleNamespace(free=2_000)
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr(pipeline, "learn", None)
+    monkeypatch.setattr(coding, "learn", None)
     with pytest.raises(
         InputError, match=r"the matrix of .*v\.txt needs 1\d,\d+ bytes in .* 2,000 "
     ):
@@ -392,10 +394,10 @@ def test_no_room_is_told_before_anything_is_learnt(text, matrix, tmp_path, monke
 
 def test_too_little_memory_is_told_before_anything_is_learnt(matrix, monkeypatch):
     monkeypatch.setattr(needs, "free_memory", lambda: 100 << 20)
-    monkeypatch.setattr(pipeline, "learn", raise_interrupt)
+    monkeypatch.setattr(coding, "learn", raise_interrupt)
     with (
         pytest.warns(UserWarning, match=r"M=4 and K=8 takes about 2\d\d,\d+,\d+ bytes of memory, "
-                     r"and 104,857,600 are free; a smaller M or K \(-M, -K\) or fewer rows"),
+                     r"but only 104,857,600 are free; use a smaller M or K \(-M, -K\) or fewer"),
         pytest.raises(KeyboardInterrupt),
     ):  # fmt: skip
         nncompress.compress(matrix, **QUICK)
@@ -404,7 +406,7 @@ def test_too_little_memory_is_told_before_anything_is_learnt(matrix, monkeypatch
 def test_an_output_in_the_work_directory_is_refused(tmp_path):
     rows = np.random.default_rng(0).normal(size=(50, 4))
     for name in ("out.state", "deep/out.nnc"):
-        with pytest.raises(InputError, match="is in the work directory"):
+        with pytest.raises(InputError, match="is inside the work directory"):
             nncompress.compress(rows, tmp_path / "w" / name, work=tmp_path / "w", **QUICK)
 
 
@@ -418,7 +420,7 @@ def test_work_does_not_go_on_with_another_kind_of_source(text, tmp_path, monkeyp
         raise StopError
 
     with monkeypatch.context() as patched:
-        patched.setattr("nncompress.pipeline.refine_codes", stop)
+        patched.setattr("nncompress.coding.refine_codes", stop)
         with pytest.raises(StopError):
             nncompress.compress(text, work=work, **QUICK)
     words = [line.split(" ")[0] for line in text.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The Chain in a trainer of your own, then an extension of your own in the project's trainer."""
+"""The Chain in your own trainer, then your own extension in the project's trainer."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from nncompress import chainer
 
 rows = np.random.default_rng(0).normal(size=(2_000, 50)).astype(np.float32)
 
-# The Chain is one like any other: your iterator, optimizer, hooks, extensions and trainer.
+# The Chain works like any other, with your iterator, optimizer, hooks, extensions and trainer.
 chain = nncompress.CompositionalAutoencoder(50, 8, 16, init="scaled")
 optimizer = chainer.optimizers.Adam(1e-3).setup(chain)
 optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(1e-5))
@@ -21,7 +21,7 @@ embedding = nncompress.CompressedEmbedding.from_codes(chain.encode(rows), chain.
 print("your trainer:", np.linalg.norm(rows - embedding.to_numpy(), axis=1).mean())
 
 
-# The project's trainer makes its steps in compiled kernels, and runs your extension when asked.
+# The project's trainer runs its steps in compiled kernels, and your extension on its trigger.
 @chainer.training.make_extension(trigger=(70, "iteration"))
 def watch(trainer: chainer.training.Trainer) -> None:
     """Prints the loss, every 70 steps."""

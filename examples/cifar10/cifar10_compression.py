@@ -1,4 +1,4 @@
-"""The network of TensorFlow's CIFAR-10 tutorial, and how the tutorial trains it."""
+"""The network of TensorFlow's CIFAR-10 tutorial, with the tutorial's training settings."""
 
 import numpy as np
 from training import Optimization
@@ -7,9 +7,9 @@ from nncompress.chainer_support.compatibility import chainer
 
 F, L = chainer.functions, chainer.links
 
-# What is compressed: the two large matrices, as in the original.
+# The layers to compress: the two large ones, as in the original.
 MATCH = "local*"
-# For CIFAR-10 what the original's README names, and for digits a ramp of some hundred steps.
+# For CIFAR-10, the values in the original's README; for digits, a ramp of some hundred steps.
 DEFAULT_HPARAMS = {
     "cifar10": "name=cifar10_compression,alpha_decrement_value=0.005,begin_compression_step=40000,"
     "end_compression_step=100000,compression_frequency=100,compression_option=1,rank=200",
@@ -26,7 +26,7 @@ OPTIMIZATION = Optimization(
 
 
 class TruncatedNormal(chainer.initializer.Initializer):
-    """Draws weights from a normal distribution, and draws anew what is beyond two deviations.
+    """Draws weights from a normal distribution, redrawing those beyond two standard deviations.
 
     Args:
         deviation: The distribution's standard deviation.
@@ -49,7 +49,7 @@ class Cifar10Network(chainer.Chain):
 
     Args:
         channels: Channels of an image.
-        size: Its height and width, which 4 divides.
+        size: Its height and width, a multiple of 4.
     """
 
     def __init__(self, channels: int, size: int) -> None:
@@ -84,5 +84,5 @@ def _normalized(h: chainer.Variable) -> chainer.Variable:
 
 
 def network_for(image: np.ndarray) -> Cifar10Network:
-    """Returns a network for images like one, ``(channels, size, size)``."""
+    """Returns a network for images with the shape of ``image``, ``(channels, size, size)``."""
     return Cifar10Network(image.shape[0], image.shape[1])

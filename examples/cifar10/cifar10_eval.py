@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Evaluate what cifar10_train.py writes: each new model, or once the newest there is."""
+"""Evaluate the models that cifar10_train.py writes: each new one, or just the newest, once."""
 
 import argparse
 import sys
@@ -48,17 +48,17 @@ def main(argv: list[str] | None = None) -> float | None:
     evaluation = Evaluation(arguments)
     if arguments.run_once:
         return evaluation.newest()
-    print(f"Waiting for models in {arguments.checkpoint_dir}; Ctrl-C ends it", flush=True)
+    print(f"Waiting for models in {arguments.checkpoint_dir}; press Ctrl-C to stop", flush=True)
     while True:
         evaluation.all_new()
         time.sleep(arguments.eval_interval_secs)
 
 
 class Evaluation:
-    """Evaluates models of one directory.
+    """Evaluates the models in one directory.
 
     Args:
-        arguments: The command's.
+        arguments: The command's arguments.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -75,7 +75,7 @@ class Evaluation:
         """Evaluates the newest model.
 
         Raises:
-            InputError: There is none.
+            InputError: There is no model.
         """
         models = self._models()
         if not models:
@@ -85,9 +85,9 @@ class Evaluation:
         return self._evaluate(models[-1])
 
     def all_new(self) -> None:
-        """Evaluates the models that have not been, the oldest first.
+        """Evaluates the models that have not been evaluated yet, oldest first.
 
-        A warning names those that are damaged, which are passed over.
+        Damaged ones are skipped with a warning.
         """
         for path in self._models():
             self._open()
@@ -99,14 +99,14 @@ class Evaluation:
             except FileNotFoundError:
                 if path.exists():
                     raise
-                # Training keeps the newest alone.
+                # Training keeps only the newest ones.
             except InputError as error:
                 if path.exists():
                     self._seen.add(version)
-                    warnings.warn(f"{error}; it is passed over", stacklevel=2)
+                    warnings.warn(f"{error}; it is skipped", stacklevel=2)
 
     def _models(self) -> list[Path]:
-        """Returns the snapshots, the oldest first, and the finalized model in its place."""
+        """Returns the snapshots and the finalized model, oldest first."""
         if not self._directory.is_dir():
             return []
         models = trainer_snapshots(self._directory)[::-1]
@@ -144,7 +144,7 @@ class Evaluation:
         return share
 
     def _open(self) -> None:
-        """Reads the settings of the run and its data, once there is a run."""
+        """Reads the run's settings and data as soon as there is a run."""
         if self._dataset is not None:
             return
         arguments, settings = self._arguments, read_settings(self._directory)
@@ -154,24 +154,24 @@ class Evaluation:
             or not isinstance(settings.get("compression_hparams"), dict)
         ):
             raise InputError(
-                f"{self._directory} has no settings of a run; wanted a directory that "
-                "cifar10_train.py has trained in"
+                f"{self._directory} has no run's settings; wanted a directory in which "
+                "cifar10_train.py has trained"
             )
         data = settings["data"]
         hparams = CompressionOp.get_default_hparams().update(settings["compression_hparams"])
         if arguments.data not in (None, data):
             raise InputError(
-                f"--data is {arguments.data}, and the run in {self._directory} trains on {data}; "
-                "wanted the same, or the command without it"
+                f"--data is {arguments.data}, but the run in {self._directory} trains on {data}; "
+                "wanted the same, or leave it out"
             )
         given = arguments.compression_hparams
         if given is not None:
             for name, value in hparams_of(network.DEFAULT_HPARAMS[data], given).values().items():
                 if value != hparams.get(name):
                     raise InputError(
-                        f"{name} is {value!r} with these --compression_hparams, and "
+                        f"{name} is {value!r} in --compression_hparams, but "
                         f"{hparams.get(name)!r} in the run in {self._directory}; wanted the "
-                        "same, or the command without them"
+                        "same, or leave them out"
                     )
         dataset = evaluation_data(data, arguments.data_dir, _PARTS[arguments.eval_data])
         number = len(dataset) if arguments.num_examples is None else arguments.num_examples
@@ -186,22 +186,22 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: python examples/cifar10/cifar10_eval.py --run_once",
     )
-    add_directory(parser, "checkpoint_dir", "that is trained in", "result/cifar10_train")
+    add_directory(parser, "checkpoint_dir", "of the training run", "result/cifar10_train")
     add_directory(
         parser, "eval_dir", "for the log of evaluations and its picture", "result/cifar10_eval"
     )
     add_flag(parser, "compression_hparams",
-             help="those of training, which are taken where nothing is said")  # fmt: skip
+             help="hyperparameters that the run must have (default: any)")  # fmt: skip
     add_data(parser, "cifar10", None)
     add_flag(parser, "eval_data", choices=tuple(_PARTS), default="test",
-             help="the test images, or those of training (default: test)")  # fmt: skip
+             help="the test images or the training images (default: test)")  # fmt: skip
     add_flag(parser, "num_examples", type=int,
-             help="evaluate on so many images, the first ones (default: all)")  # fmt: skip
+             help="number of images to evaluate on, the first ones (default: all)")  # fmt: skip
     add_flag(parser, "global_step", type=int,
-             help="the step that the log names (default: the snapshot's)")  # fmt: skip
-    add_boolean(parser, "run_once", False, "evaluate the newest model, and end")
+             help="step to write in the log (default: the snapshot's)")  # fmt: skip
+    add_boolean(parser, "run_once", False, "evaluate the newest model and exit")
     add_flag(parser, "eval_interval_secs", type=float, default=300.0,
-             help="seconds between two looks at the directory (default: 300)")  # fmt: skip
+             help="seconds between checks of the directory (default: 300)")  # fmt: skip
     add_gpu(parser)
     return parser
 

@@ -1,4 +1,4 @@
-"""The images that the CIFAR-10 network sees: distorted ones to train on, and plain ones."""
+"""The images for the CIFAR-10 network: distorted for training, and plain for evaluation."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from datasets import read_part
 from nncompress.chainer_support.compatibility import chainer
 
 IMAGE_SIZE = 24
-# The largest change of brightness, in the units of the files' bytes, and the ends of contrast.
+# The largest change of brightness, in the units of the files' bytes, and the range of contrast.
 _BRIGHTNESS, _CONTRAST = 63.0, (0.2, 1.8)
 
 
 def distorted_inputs(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Distorts images as TensorFlow's tutorial does before it trains on them.
+    """Distorts images as TensorFlow's tutorial does before training on them.
 
-    Each is cut to a random square of 24 x 24, flipped from left to right or not, made brighter or
-    darker by up to 63, and of more or less contrast (each channel about its mean, 0.2 to 1.8
-    times); then it is standardized. That takes the change of brightness back, and all of the
-    contrast but what is between the channels; it is so in the tutorial.
+    Each image is cropped to a random square of 24 x 24, randomly flipped from left to right, made
+    brighter or darker by up to 63, and changed in contrast by a factor of 0.2 to 1.8 (each channel
+    about its mean); then it is standardized. As in the tutorial, standardization undoes the change
+    of brightness, and all of the change of contrast except that between channels.
 
     Args:
         images: uint8 ``(n, 3, 32, 32)``.
-        random: Where the random numbers come from.
+        random: The random generator.
 
     Returns:
         float32 ``(n, 3, 24, 24)``.
@@ -45,7 +45,7 @@ def distorted_inputs(images: np.ndarray, random: np.random.Generator) -> np.ndar
 
 
 def inputs(images: np.ndarray) -> np.ndarray:
-    """Cuts images to their central square of 24 x 24, and standardizes them.
+    """Crops images to their central square of 24 x 24, and standardizes them.
 
     Args:
         images: uint8 ``(n, 3, 32, 32)``.
@@ -59,10 +59,10 @@ def inputs(images: np.ndarray) -> np.ndarray:
 
 
 def standardized(images: np.ndarray) -> np.ndarray:
-    """Returns each image less its mean, over its standard deviation.
+    """Returns each image minus its mean, divided by its standard deviation.
 
-    The deviation is taken to be at least ``1 / sqrt(values of an image)``, for images of one
-    colour; as in TensorFlow.
+    As in TensorFlow, the deviation is at least ``1 / sqrt(number of values in an image)``, for
+    images of a single colour.
     """
     least = 1.0 / np.sqrt(np.prod(images.shape[1:]))
     mean = images.mean(axis=(1, 2, 3), keepdims=True)
@@ -73,17 +73,17 @@ def standardized(images: np.ndarray) -> np.ndarray:
 def training_data(
     name: str, directory: Path
 ) -> tuple[chainer.datasets.TupleDataset, Distort | None]:
-    """Returns images and labels to train on, and what distorts a batch of them.
+    """Returns images and labels for training, and the function that distorts a batch of them.
 
     Args:
-        name: ``cifar10`` or ``digits``, which are trained on as they are.
+        name: ``cifar10``, or ``digits``, which are not distorted.
         directory: Directory with CIFAR-10's files.
     """
     return read_part(name, directory, "train"), distorted_inputs if name == "cifar10" else None
 
 
 def evaluation_data(name: str, directory: Path, part: str) -> chainer.datasets.TupleDataset:
-    """Returns images and labels to evaluate on.
+    """Returns images and labels for evaluation.
 
     Args:
         name: ``cifar10`` or ``digits``.

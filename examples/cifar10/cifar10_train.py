@@ -29,7 +29,7 @@ from training import train
 from nncompress.cli import errors
 from nncompress.errors import InputError
 
-# As many as the original's, and enough for the digits.
+# As many as in the original, and enough for the digits.
 MAX_STEPS = {"cifar10": 1_000_000, "digits": 1_000}
 
 
@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> float:
     arguments = _parser().parse_args(argv)
     if arguments.use_fp16:
         raise InputError(
-            "--use_fp16: matrices are compressed in float32, which the network trains in; wanted "
-            "the command without it"
+            "--use_fp16 is not supported: the network is trained, and matrices are compressed, in "
+            "float32; leave it out"
         )
     data = arguments.data
     dataset, distort = training_data(data, arguments.data_dir)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> float:
     image = test[0][0]
     print(
         f"Training on {TITLES[data]}: {len(dataset):,} images, "
-        f"{' x '.join(map(str, image.shape[1:]))}" + (" cut at random" if distort else ""),
+        f"{' x '.join(map(str, image.shape[1:]))}" + (" cropped at random" if distort else ""),
         flush=True,
     )
     hparams = hparams_of(network.DEFAULT_HPARAMS[data], arguments.compression_hparams)
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data(parser, "cifar10", "cifar10")
     add_training(parser, "result/cifar10_train", MAX_STEPS, network.BATCH_SIZE, frequency=10)
     add_boolean(parser, "log_device_placement", False, "print the device of each parameter")
-    add_boolean(parser, "use_fp16", False, "refused: training is in float32")
+    add_boolean(parser, "use_fp16", False, "not supported: training is in float32")
     return parser
 
 

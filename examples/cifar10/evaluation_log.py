@@ -1,4 +1,4 @@
-"""The log of evaluations: a JSON list that grows, and a picture of accuracy by step."""
+"""The log of evaluations: a growing JSON list, and a picture of accuracy by step."""
 
 import json
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _MOST_BYTES = 64 << 20
 
 
 class EvaluationLog:
-    """The evaluations in a directory, those of earlier commands first.
+    """The evaluations in a directory, starting with those of earlier commands.
 
     Args:
-        directory: Made if it is missing.
+        directory: The directory, created if it is missing.
 
     Raises:
-        InputError: What is there is not such a log.
+        InputError: The existing file is not such a log.
         OutputError: Nothing can be written there.
     """
 
@@ -36,24 +36,26 @@ class EvaluationLog:
         try:
             if path.stat().st_size > _MOST_BYTES:
                 raise ValueError("it is too long")
-            self._entries = json.loads(path.read_text())
+            self._entries = json.loads(path.read_text(encoding="utf-8"))
             for entry in self._entries:
                 _ = entry["eval_data"], int(entry["step"]), float(entry["accuracy"])
         except (ValueError, TypeError, LookupError, RecursionError, OSError) as error:
             raise InputError(
-                f"{path} is not a log of evaluations ({error}); remove it, or name another "
+                f"{path} is not a log of evaluations ({error}); remove it, or choose another "
                 "directory (--eval_dir)"
             ) from None
 
     def add(self, entry: Mapping[str, object]) -> None:
-        """Adds an evaluation, with ``step``, ``accuracy`` and ``eval_data``, and draws all.
+        """Adds an evaluation with ``step``, ``accuracy`` and ``eval_data``, and draws all of them.
 
         Raises:
             OutputError: It cannot be written.
         """
         self._entries.append(dict(entry))
         with atomic_paths(self._directory / LOG, self._directory / PICTURE) as (log, picture):
-            log.write_text("[\n" + ",\n".join(map(strict_json, self._entries)) + "\n]\n")
+            log.write_text(
+                "[\n" + ",\n".join(map(strict_json, self._entries)) + "\n]\n", encoding="utf-8"
+            )
             self._draw(picture)
 
     def _draw(self, path: Path) -> None:

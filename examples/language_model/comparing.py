@@ -1,4 +1,4 @@
-"""All options beside one another: a table, and a picture of the trade."""
+"""A comparison of all options: a table, and a picture of the trade-off."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from nncompress.formats.files import atomic_path
 
 @dataclass(frozen=True)
 class Point:
-    """What an option comes to.
+    """The result of an option.
 
     Attributes:
         name: The option's name; the first of several points is the model without compression.
@@ -46,7 +46,7 @@ def draw(path: Path, points: Sequence[Point]) -> None:
     """Draws perplexity against bytes.
 
     Args:
-        path: The picture; its name's ending tells the format.
+        path: The picture; its ending determines the format.
         points: The points, the model without compression first.
     """
     plain = points[0]
@@ -62,7 +62,7 @@ def draw(path: Path, points: Sequence[Point]) -> None:
         )
     axes.set(
         xscale="log", xlabel="bytes of the whole file", ylabel="perplexity on the test words",
-        title="The trade (dotted: a quarter of the bytes, and 10% more perplexity)",
+        title="The trade-off (dotted: a quarter of the bytes, and 10% more perplexity)",
     )  # fmt: skip
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -29,25 +29,28 @@ from nncompress.matrix import CompressionHParams
 TRADE = "trade.png"
 _SETTINGS = {
     "max_steps": "steps to train for",
-    "streams": "streams of text that are read side by side",
-    "window": "words after which gradients end",
+    "streams": "streams of text to read in parallel",
+    "window": "words over which gradients are propagated",
     "width": "size of a word's vector and of a layer's state",
-    "layers": "layers of LSTM",
-    "dropout": "share of what goes from layer to layer that training drops",
-    "rate": "Adam's rate in the first half of the steps",
+    "layers": "number of LSTM layers",
+    "dropout": "share of activations between layers that training drops",
+    "rate": "Adam's learning rate in the first half of the steps",
     "seed": "seed of weights and dropout",
 }
 
 
 def main(argv: list[str] | None = None) -> list[Point]:
-    """Runs the command and returns what was measured."""
+    """Runs the command and returns the measurements."""
     arguments = _parser().parse_args(argv)
     corpus = read_corpus()
     print(f"Words: {corpus}")
     settings = Settings(**{name: getattr(arguments, name) for name in _SETTINGS})
     if arguments.factor_rate is not None:
         if arguments.compare is not None:
-            raise InputError("--factor_rate with --compare, where each option has its own")
+            raise InputError(
+                "--factor_rate was given with --compare, where each option has its own; leave it "
+                "out"
+            )
         settings = replace(settings, factor_rate=arguments.factor_rate)
     if arguments.compare is None:
         spec = hparams_of(DEFAULT_HPARAMS, arguments.compression_hparams)
@@ -75,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
              help=f"changes to the defaults, {DEFAULT_HPARAMS}; compression_option=0 compresses "
              "nothing")  # fmt: skip
     add_flag(what, "compare", nargs="*", choices=[*OPTIONS], metavar="OPTION",
-             help="train a model for each option that is named (all, if none is), each in a "
-             "directory of its own, and draw perplexity against bytes; the options are "
+             help="train a model for each of these options (all if none is named), each in its "
+             "own directory, and plot perplexity against bytes; the options are "
              f"{', '.join(OPTIONS)}")  # fmt: skip
     add_flag(parser, "match", default="*",
              help="pattern of the layers to compress (default: *, all)")  # fmt: skip
@@ -85,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         add_flag(parser, name, type=type(default), default=default,
                  help=f"{meaning} (default: {default})")  # fmt: skip
     add_flag(parser, "factor_rate", type=float,
-             help="share of the rate by which factors are trained (default: "
-             f"{Settings.factor_rate}; with --compare each option has its own)")  # fmt: skip
+             help="share of the learning rate for factors (default: "
+             f"{Settings.factor_rate}; with --compare, each option has its own)")  # fmt: skip
     add_directory(parser, "train_dir", "for snapshots, log and plots", "result/language_model")
     add_continuation(parser)
     add_gpu(parser)
@@ -100,13 +103,13 @@ def _run(
     compression: Mapping[str, CompressionHParams],
     option: str | None = None,
 ) -> Point:
-    """Trains a model, and prints what became of it.
+    """Trains a model, and prints the results.
 
     Args:
-        arguments: The command's.
+        arguments: The command's arguments.
         corpus: The text.
         settings: The run's settings.
-        compression: Hyperparameters by the pattern of the layers that they are for.
+        compression: Hyperparameters by the pattern of the layers that they apply to.
         option: The option's name, if several are compared.
     """
     out = arguments.train_dir / option.replace(" ", "-") if option else arguments.train_dir
@@ -117,9 +120,9 @@ def _run(
     )  # fmt: skip
     plain = uncompressed_bytes(corpus, settings)
     if trained.num_bytes is None:
-        size = "alpha is not 0 yet: the matrices are still there"
+        size = "alpha is not 0 yet, so the matrices are still there"
         if option:
-            raise InputError(f"{option}: {size}; wanted more steps, by --max_steps")
+            raise InputError(f"{option}: {size}; wanted more steps (--max_steps)")
     else:
         size = f"{trained.num_bytes:,} bytes, {plain / trained.num_bytes:.2f} times smaller"
     if trained.table:

@@ -20,8 +20,8 @@ class LanguageModel(chainer.Chain):
     Args:
         num_words: Words of the vocabulary.
         width: Size of a word's vector and of a layer's state.
-        num_layers: Layers of LSTM.
-        dropout: Share of what goes from layer to layer that training drops.
+        num_layers: Number of LSTM layers.
+        dropout: Share of activations between layers that training drops.
     """
 
     def __init__(
@@ -37,22 +37,22 @@ class LanguageModel(chainer.Chain):
             self.output.W = self.embed.W
 
     def list_once(self) -> None:
-        """Leaves the shared matrix to the embedding, if it is to stay as it is.
+        """Registers the shared matrix only in the embedding, unless it is being compressed.
 
-        Chainer lists, updates and saves a parameter as often as links have registered it. One that
-        is being compressed is in one place anyway.
+        Chainer lists, updates and saves a parameter once for each link that has registered it. A
+        matrix that is being compressed is registered only once anyway.
         """
         if any(parameter is self.embed.W for parameter in self.output.params()):
             del self.output.W
             self.output.W = self.embed.W
 
     def reset_state(self) -> None:
-        """Forgets the words before."""
+        """Forgets the previous words."""
         for layer in self.layers:
             layer.reset_state()
 
     def cut_history(self) -> None:
-        """Ends gradients here; what the words before were is still known."""
+        """Stops gradients at this point, but keeps the state from previous words."""
         for layer in self.layers:
             if layer.h is not None:
                 layer.h.unchain()
@@ -60,7 +60,7 @@ class LanguageModel(chainer.Chain):
 
     @contextmanager
     def another_text(self) -> Iterator[None]:
-        """Begins another text, after which the one that was being read goes on."""
+        """Reads another text within the block, and then returns to the current one."""
         states = [(layer.c, layer.h) for layer in self.layers]
         self.reset_state()
         yield
@@ -68,11 +68,11 @@ class LanguageModel(chainer.Chain):
             layer.c, layer.h = c, h
 
     def forward(self, words: np.ndarray) -> chainer.Variable:
-        """Returns the logits of the words that come next.
+        """Returns the logits of the next words.
 
         Args:
-            words: Numbers of words, int32 ``(steps, streams)``: some that come after one another
-                in each of several streams of text, which go on where they were.
+            words: Numbers of words, int32 ``(steps, streams)``: consecutive words in each of
+                several streams of text, which continue from the previous call.
 
         Returns:
             ``(steps * streams, num_words)``.
@@ -83,7 +83,7 @@ class LanguageModel(chainer.Chain):
         return self.output(rows)
 
     def loss(self, window: np.ndarray) -> chainer.Variable:
-        """Returns the mean cross-entropy of all words of a window but the first, in nats.
+        """Returns the mean cross-entropy of all words in a window except the first, in nats.
 
         Args:
             window: int32 ``(steps + 1, streams)``.
@@ -92,15 +92,15 @@ class LanguageModel(chainer.Chain):
 
 
 def _through(layer: L.LSTM, rows: chainer.Variable, steps: int) -> chainer.Variable:
-    """Returns what a layer says to words that come after one another, ``(steps * streams, n)``.
+    """Returns a layer's output for consecutive words, ``(steps * streams, n)``.
 
-    The layer takes them one by one, but multiplies all of them by its first matrix at once, which
-    takes half the time.
+    The layer takes the words one by one, but multiplies all of them by its first matrix at once,
+    which takes half the time.
 
     Args:
-        layer: The layer, whose state goes on.
+        layer: The layer, whose state is updated.
         rows: Vectors of words, ``(steps * streams, n)``.
-        steps: How many words come after one another.
+        steps: The number of consecutive words.
     """
     given = layer.upward(rows)
     said = []
@@ -116,10 +116,10 @@ def _through(layer: L.LSTM, rows: chainer.Variable, steps: int) -> chainer.Varia
 
 
 def windows(words: np.ndarray, streams: int, steps: int) -> np.ndarray:
-    """Cuts a text into streams, and those into windows, of which each begins where one ended.
+    """Splits a text into streams, and these into consecutive windows.
 
     Args:
-        words: Numbers of words, ``(n,)``; what does not fill the last window is left out.
+        words: Numbers of words, ``(n,)``; words that do not fill the last window are left out.
         streams: Number of streams.
         steps: Words to predict in a window.
 
@@ -141,9 +141,9 @@ def perplexity(
     Args:
         model: The model.
         words: Numbers of words, int32 ``(n,)``, at least two.
-        streams: Parts of the text that are read side by side, each from its own beginning; fewer
-            where the text is short.
-        steps: Words in a pass.
+        streams: Parts of the text to read in parallel, each from its own beginning; fewer if the
+            text is short.
+        steps: Words per pass.
     """
     streams = max(1, min(streams, (len(words) - 1) // steps))
     length = (len(words) - 1) // streams

@@ -1,4 +1,4 @@
-"""Settings of each option under which the language model becomes four times smaller."""
+"""Settings with which each option makes the language model four times smaller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ class Option:
 
     Attributes:
         hparams: Hyperparameters.
-        parts: What differs, by the pattern of the layers that it is for; layers that no pattern
-            matches stay as they are.
+        parts: Changes to them, by the pattern of the layers that they apply to; layers that no
+            pattern matches are not compressed.
         factor_rate: See ``training.Settings``.
     """
 
@@ -31,7 +31,7 @@ class Option:
 
 
 def _ramp(begin: int, frequency: int = 4) -> str:
-    """Returns the hyperparameters of 50 updates by which alpha falls to 0."""
+    """Returns the hyperparameters for lowering alpha to 0 in 50 updates."""
     return (
         f"begin_compression_step={begin},compression_frequency={frequency},"
         "alpha_decrement_value=0.02"
@@ -40,9 +40,9 @@ def _ramp(begin: int, frequency: int = 4) -> str:
 
 _TABLE, _UPWARD, _LATERAL = "embed", "layers/*/upward", "layers/*/lateral"
 _LSTM = "layers/*"
-# Factors that can learn all that they stand for have half of the steps to themselves. Where codes
-# are found once, they are so late: the better the matrix is by then, the better they are. What
-# loses hardly anything comes at the very end.
+# Factors that can learn everything they represent get half of the steps to themselves. Codes that
+# are found only once are found late: the better the matrix is by then, the better they are.
+# Options that lose hardly anything come at the very end.
 DEFAULT_HPARAMS = f"name=language_model,{_ramp(800)},compression_option=1,rank=460"
 OPTIONS = {
     UNCOMPRESSED: Option("compression_option=0"),
@@ -78,8 +78,8 @@ OPTIONS = {
             _LSTM: "input_compression_factor=6,input_block_size=96",
         },
     ),
-    # A word has an eighth of a vector's dimensions, and an eighth of the units tell its logit. The
-    # matrix between them stays whole: by it a word reaches all units.
+    # A word uses an eighth of a vector's dimensions, and an eighth of the units determine its
+    # logit. The matrix between them is not compressed, so that a word reaches all units.
     "block diagonal": Option(
         "compression_option=10,block_compression_factor=8", {_TABLE: "", _LATERAL: ""}
     ),

@@ -16,7 +16,7 @@ UNKNOWN, END = "<unk>", "<eos>"
 PARTS = ("training", "validation", "test")
 _NUM_WORDS = 4_096
 _LEAST_WORDS = 100_000
-# What distributions put into packages of their own, so that it may be missing.
+# Modules that some distributions package separately, so they may be missing.
 _LEFT_OUT = frozenset(
     {"antigravity", "distutils", "ensurepip", "idlelib", "lib2to3", "tkinter", "turtle",
      "turtledemo"}
@@ -27,14 +27,14 @@ _LONGEST_RUN = 4
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts as numbers of words.
+    """Texts as word numbers.
 
     Attributes:
         vocabulary: The words, the most frequent first; ``<unk>`` stands for all others, and
             ``<eos>`` ends a text.
-        training: Numbers of words, int32 ``(n,)``: one text after the other.
-        validation: Those of other documents.
-        test: Those of still others.
+        training: Numbers of words, int32 ``(n,)``: all texts in sequence.
+        validation: The same for other documents.
+        test: The same for further documents.
     """
 
     vocabulary: list[str]
@@ -46,18 +46,18 @@ class Corpus:
         sizes = ", ".join(f"{len(getattr(self, part)):,} for {part}" for part in PARTS)
         unknown = np.mean(self.test == self.vocabulary.index(UNKNOWN))
         return (
-            f"{sizes}; a vocabulary of {len(self.vocabulary):,} words, which {unknown:.1%} of the "
-            "test words do not belong to"
+            f"{sizes}; a vocabulary of {len(self.vocabulary):,} words, without {unknown:.1%} of "
+            "the test words"
         )
 
 
 def python_documents() -> dict[str, list[str]]:
-    """Reads the texts of this Python, the same ones in the same order each time.
+    """Reads the texts of this Python installation, in a fixed order.
 
     Returns:
-        Texts by the document that they are from: a topic of the language reference
-        (``pydoc_data.topics``), or a file of the standard library, whose docstrings they are. A
-        text that several documents have is one of the first.
+        Texts by the document that they come from: a topic of the language reference
+        (``pydoc_data.topics``), or the docstrings of a file in the standard library. A text that
+        occurs in several documents belongs to the first.
 
     Raises:
         InputError: This Python comes without its sources.
@@ -79,7 +79,7 @@ def python_documents() -> dict[str, list[str]]:
     if sum(len(text.split()) for texts in documents.values() for text in texts) < _LEAST_WORDS:
         raise InputError(
             f"{library} has fewer than {_LEAST_WORDS:,} words in docstrings; wanted a Python that "
-            "comes with the sources of its library"
+            "includes the sources of its library"
         )
     return documents
 
@@ -92,13 +92,13 @@ def _docstrings(file: Path) -> list[str]:
 
 
 def words_of(text: str) -> list[str]:
-    """Returns a text's words in small letters; a run of one sign is a word, 4 signs at most."""
+    """Returns a text's words in lower case; a run of one symbol is a word of up to 4 symbols."""
     return [match.group().lower() if match.group(1) is None else match.group()[:_LONGEST_RUN]
             for match in _WORDS.finditer(text)]  # fmt: skip
 
 
 def split(documents: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Returns the documents' names by part: of ten in a row eight for training, and two others."""
+    """Returns the documents' names by part; of ten in a row, eight are for training."""
     names: dict[str, list[str]] = {part: [] for part in PARTS}
     for number, name in enumerate(documents):
         names[{4: "validation", 9: "test"}.get(number % 10, "training")].append(name)
@@ -112,14 +112,14 @@ def read_corpus(
 
     Args:
         documents: Texts by document; by default those of ``python_documents``.
-        num_words: Words of the vocabulary at most: the most frequent ones of training.
+        num_words: The largest size of the vocabulary: the most frequent words in training.
 
     Raises:
         InputError: There are fewer than ten documents.
     """
     documents = python_documents() if documents is None else documents
     if len(documents) < 10:
-        raise InputError(f"{len(documents)} documents; wanted at least 10, to split them")
+        raise InputError(f"there are {len(documents)} documents; wanted at least 10 to split")
     words = {
         part: [
             word

@@ -40,18 +40,18 @@ _PLOTS = {"perplexity.png": ("validation/perplexity",), "alpha.png": ("alpha",)}
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is, beside the compression.
+    """The settings of a run, besides those of compression.
 
     Attributes:
         max_steps: Steps to train for.
-        streams: Streams of text that are read side by side.
-        window: Words after which gradients end.
+        streams: Streams of text to read in parallel.
+        window: Words over which gradients are propagated.
         width: Size of a word's vector and of a layer's state.
-        layers: Layers of LSTM.
-        dropout: Share of what goes from layer to layer that training drops.
-        rate: Adam's rate for the first half; from then on it falls to a twentieth of that.
-        factor_rate: Share of the rate by which factors are trained. Codewords and centroids are
-            in many entries of the matrix at once, which moves by the sum of their steps.
+        layers: Number of LSTM layers.
+        dropout: Share of activations between layers that training drops.
+        rate: Adam's learning rate in the first half; then it falls to a twentieth of that.
+        factor_rate: Share of the learning rate for factors. A codeword or centroid appears in many
+            entries of the matrix, so one step moves all of them.
         seed: Seed of weights and dropout.
     """
 
@@ -70,7 +70,7 @@ class Settings:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; wanted at least 1")
         if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}; wanted at least 0, and below 1")
+            raise InputError(f"dropout is {self.dropout}; wanted at least 0 and below 1")
         for name in ("rate", "factor_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; wanted above 0, at most 1")
@@ -78,20 +78,20 @@ class Settings:
             raise InputError(f"seed is {self.seed}; wanted at least 0")
 
     def rate_at(self, step: int) -> float:
-        """Returns Adam's rate at a step, the first of which is 0."""
+        """Returns Adam's learning rate at a step, counted from 0."""
         begin = self.max_steps // 2
         done = max(0.0, (step - begin) / (self.max_steps - begin))
         return self.rate * (1 - (1 - _LAST_RATE) * done)
 
     def model(self, num_words: int) -> LanguageModel:
-        """Returns a model that is not trained."""
+        """Returns an untrained model."""
         np.random.seed(self.seed)
         return LanguageModel(num_words, self.width, self.layers, self.dropout)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
         model: The model, final if alpha has reached 0.
@@ -109,9 +109,9 @@ class Trained:
 
 
 class _Updater(chainer.training.updaters.StandardUpdater):
-    """Truncated backpropagation through time: a window a step, and the state goes on.
+    """Truncated backpropagation through time: one window per step, keeping the state.
 
-    The state is part of snapshots; rates and random numbers follow from the step.
+    The state is part of snapshots; rates and random numbers depend only on the step.
     """
 
     def __init__(
@@ -171,18 +171,18 @@ def train(
 
     Args:
         corpus: The text.
-        compression: Hyperparameters by the pattern of the layers that they are for; option 0
-            leaves these as they are.
+        compression: Hyperparameters by the pattern of the layers that they apply to; with option
+            0, these are not compressed.
         settings: The run's settings.
-        out: Directory for snapshots, log and plots, and if alpha is 0 in the end for
-            ``final.npz``: the factors alone.
-        period: The time or the steps between two snapshots.
-        resume: True to go on from the newest snapshot in ``out``.
+        out: Directory for snapshots, log and plots, and, if alpha is 0 at the end, for
+            ``final.npz``, which holds only the factors.
+        period: The time or the number of steps between snapshots.
+        resume: True to continue from the newest snapshot in ``out``.
         gpu: Number of the GPU, -1 for the CPU.
-        quiet: True to print and keep nothing on the way.
+        quiet: True to print and save nothing during training.
 
     Raises:
-        InputError: As ``running.run`` and ``compress_chain`` say, or the text is too short.
+        InputError: See ``running.run`` and ``compress_chain``; or the text is too short.
     """
     machine = Machine(gpu)
     machine.use()
@@ -200,7 +200,7 @@ def train(
     for each in applied:
         trainer.extend(update_of(each))
     trainer.extend(_alpha_of(applied))
-    (out / FINAL).unlink(missing_ok=True)  # an older one would be taken for this run's
+    (out / FINAL).unlink(missing_ok=True)  # an older one would be mistaken for this run's
     if quiet:
         trainer.run(show_loop_exception_msg=False)
     else:
@@ -223,7 +223,7 @@ def train(
 
 
 def uncompressed_bytes(corpus: Corpus, settings: Settings) -> int:
-    """Returns the bytes of the file of a model that nothing is compressed of."""
+    """Returns the bytes of the file of an uncompressed model."""
     model = settings.model(len(corpus.vocabulary))
     model.list_once()
     file = io.BytesIO()
@@ -254,7 +254,7 @@ def _trainer(
 
 
 def _alpha_of(applied: Sequence[ApplyCompression]) -> chainer.training.Extension:
-    """Returns the extension that reports the largest alpha, where each has reported its own."""
+    """Returns an extension that reports the largest alpha, after each has reported its own."""
 
     @chainer.training.make_extension(
         trigger=(1, "iteration"), default_name="alpha", priority=chainer.training.PRIORITY_EDITOR
@@ -266,7 +266,7 @@ def _alpha_of(applied: Sequence[ApplyCompression]) -> chainer.training.Extension
 
 
 def _measuring(model: LanguageModel, corpus: Corpus) -> chainer.training.Extension:
-    """Returns the extension that measures perplexity on the validation words."""
+    """Returns an extension that measures perplexity on the validation words."""
 
     @chainer.training.make_extension(
         default_name="perplexity", priority=chainer.training.PRIORITY_WRITER
@@ -278,7 +278,7 @@ def _measuring(model: LanguageModel, corpus: Corpus) -> chainer.training.Extensi
 
 
 def _digest(corpus: Corpus) -> str:
-    """Returns the SHA-256 of a text, which is another in another Python."""
+    """Returns the SHA-256 of a text, which differs between Python versions."""
     digest = hashlib.sha256("\n".join(corpus.vocabulary).encode())
     for part in PARTS:
         digest.update(getattr(corpus, part).tobytes())

@@ -32,7 +32,7 @@ from nncompress.cli import errors
 
 F, L = chainer.functions, chainer.links
 
-# The ramp begins and ends within the steps that each trains for: ten epochs of MNIST.
+# The ramp lies within the steps of training, which are ten epochs of MNIST.
 DEFAULT_HPARAMS = {
     "mnist": "name=mnist_compression,alpha_decrement_value=0.02,begin_compression_step=3000,"
     "compression_frequency=80,compression_option=1,rank=400",
@@ -52,7 +52,7 @@ class LeNet5(chainer.Chain):
         size: Height and width of an image.
     """
 
-    match: ClassVar = "[cd]*"  # all but the logits are compressed
+    match: ClassVar = "[cd]*"  # compresses everything except the logits
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Perceptron(chainer.Chain):
 
     Args:
         size: Height and width of an image.
-        hidden: Units of the hidden layers; in the original, there is one of 64.
+        hidden: Units of the hidden layers; the original has one layer of 64.
     """
 
     match: ClassVar = "layer_*"
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: python examples/mnist/mnist_compression.py --data digits --nouse_lennet",
     )
-    add_boolean(parser, "use_lennet", True, "train LeNet-5, and not the perceptron")
+    add_boolean(parser, "use_lennet", True, "train LeNet-5 instead of the perceptron")
     add_compression(parser, DEFAULT_HPARAMS)
     add_data(parser, "mnist", "mnist")
     add_training(parser, "result/mnist_compression", MAX_STEPS, BATCH_SIZE, frequency=100)

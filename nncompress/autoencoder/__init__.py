@@ -1,1 +1,1 @@
-"""The autoencoder with a Gumbel-softmax bottleneck, and reading codes and codebook out of it."""
+"""The autoencoder with a Gumbel-softmax bottleneck, and reading codes and codebook from it."""

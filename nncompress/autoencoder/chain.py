@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
+from nncompress.autoencoder.size import hidden_units
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.random.noise import Stream, generator, gumbel_noise
 from nncompress.sources.normalization import Normalization
@@ -17,39 +18,46 @@ from nncompress.sources.normalization import Normalization
 F = chainer.functions
 L = chainer.links
 
-NOISE_CALLS = "noise_calls"  # its key in a snapshot of the chain
+NOISE_CALLS = "noise_calls"  # the key of the counts in a snapshot of the chain
 _LOG_EPS = 1e-8
 
 
 class CompositionalAutoencoder(chainer.Chain):
-    """Encodes rows as M choices among K codewords each and adds the chosen codewords up.
+    """Encodes rows as M choices among K codewords each, and adds up the chosen codewords.
 
     ``x -> tanh(l1) -> l2 -> log(softplus(.) + 1e-8) -> Gumbel-softmax over each of M groups of K
     -> sum of codewords``. The links ``l1`` and ``l2`` and the parameter ``codebook``, of shape
     ``(M*K, D)``, are trained; ``centre`` and ``scale`` are persistent, so that a snapshot has the
     keys ``l1/W l1/b l2/W l2/b codebook centre scale``, and ``noise_calls``.
 
-    Each call draws noise of its own from the seed. How many calls drew is counted, and saved with
-    the chain: one count for training, and one for evaluation (``chainer.config.train`` is false),
-    so that evaluating changes nothing in training.
+    Each call draws its own noise, by the seed. The calls that drew noise are counted, and the
+    counts are saved with the chain: one for training, and one for evaluation
+    (``chainer.config.train`` is false), so that evaluating changes nothing in training.
 
     Args:
         dim: D, the number of columns of the embedding matrix.
         num_codebooks: M, the number of groups.
         num_codewords: K, the number of codewords in a group.
-        normalization: Map of rows to what the encoder sees; None: rows as they are.
+        normalization: The map applied to rows before the encoder; None: no normalization.
         init: ``"uniform"`` draws all weights and biases from uniform(-0.01, 0.01), as the paper's
             Chainer port does; ``"uniform weights"`` sets the biases to 0, as the authors'
             TensorFlow code does. ``"scaled"`` draws the links' weights from normal distributions
-            with the variance of LeCun et al. 1998 (section 4.6), the codebook so that a
+            with the variance of LeCun et al. 1998 (section 4.6), draws the codebook so that a
             reconstruction has unit variance, and sets the biases to 0; it suits normalized rows.
         seed: Seed of the initial weights and of the noise.
-        tau: Temperature of the Gumbel-softmax to begin with.
+        tau: Initial temperature of the Gumbel-softmax.
         dtype: float32, or float64 for checking gradients.
 
     Attributes:
         tau: Temperature of the Gumbel-softmax, positive.
         pinned_noise: Stream and position of the noise that every call uses; None for fresh noise.
+
+    Examples:
+        >>> rows = np.random.default_rng(0).normal(size=(100, 12)).astype(np.float32)
+        >>> chain = CompositionalAutoencoder(12, 8, 16, init="scaled")
+        >>> loss = chain(rows)
+        >>> chain.encode(rows).shape, chain.export_codebook().shape
+        ((100, 8), (128, 12))
     """
 
     def __init__(
@@ -70,7 +78,7 @@ class CompositionalAutoencoder(chainer.Chain):
         self.seed = seed
         self.tau = tau
         self.pinned_noise: tuple[Stream, int] | None = None
-        self._noise_calls = np.zeros(2, dtype=np.int64)  # in training, and in evaluation
+        self._noise_calls = np.zeros(2, dtype=np.int64)  # in training and in evaluation
         num_units = num_codebooks * num_codewords
         num_hidden = hidden_units(num_codebooks, num_codewords)
         draw = _initial_weights(init, generator(seed, Stream.INITIAL_WEIGHTS), dtype)
@@ -121,9 +129,9 @@ class CompositionalAutoencoder(chainer.Chain):
 
         Args:
             x: Rows of the embedding matrix, ``(n, D)``.
-            noise: Draws from Gumbel(0, 1), ``(n, M, K)``; by default those of the chain's seed,
-                fresh for each call unless ``pinned_noise`` says which.
-            weights: Weights of the rows, ``(n,)``; with them, ``weighted_loss`` is reported too.
+            noise: Draws from Gumbel(0, 1), ``(n, M, K)``; by default drawn by the chain's seed,
+                anew for each call unless ``pinned_noise`` is set.
+            weights: Weights of the rows, ``(n,)``; if given, ``weighted_loss`` is reported too.
 
         Returns:
             The mean over the rows of ``0.5 * ||z - reconstruction of z||^2`` for the normalized
@@ -141,7 +149,7 @@ class CompositionalAutoencoder(chainer.Chain):
         losses = 0.5 * F.sum(F.square(reconstruction - rows), axis=1)
         objective = F.average(losses)
         observed = {
-            # In float64, as float32 ends at the square of 1.8e19.
+            # In float64, as the square of 1.8e19 overflows float32.
             "loss": objective.array.astype(np.float64) * scale**2,
             "maxp": probabilities.array.max(axis=2).mean(),
         }
@@ -152,7 +160,7 @@ class CompositionalAutoencoder(chainer.Chain):
         return objective
 
     def next_noise(self) -> tuple[Stream, int]:
-        """Returns stream and position of a call's noise, and counts it if it is not pinned."""
+        """Returns the stream and position of a call's noise, and counts the call unless pinned."""
         if self.pinned_noise is not None:
             return self.pinned_noise
         mode = 0 if chainer.config.train else 1
@@ -163,7 +171,7 @@ class CompositionalAutoencoder(chainer.Chain):
 
     @contextmanager
     def noise_pinned(self, stream: Stream, position: int) -> Iterator[None]:
-        """Pins the noise of the calls within.
+        """Pins the noise of all calls within the context.
 
         Args:
             stream: Purpose of the noise.
@@ -176,7 +184,7 @@ class CompositionalAutoencoder(chainer.Chain):
             self.pinned_noise = before
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the chain, with how many calls drew noise."""
+        """Saves or restores the chain, with the counts of calls that drew noise."""
         super().serialize(serializer)
         with suppress(KeyError):  # a model's file has no counts, nor had older snapshots
             self._noise_calls = serializer(NOISE_CALLS, self._noise_calls.copy())
@@ -184,8 +192,8 @@ class CompositionalAutoencoder(chainer.Chain):
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Chooses the most probable codeword of each group, without noise.
 
-        The last step of the encoder, ``log(softplus(.) + 1e-8)``, grows with its argument, so that
-        the largest input of it marks the largest logit.
+        The last step of the encoder, ``log(softplus(.) + 1e-8)``, increases monotonically, so its
+        largest input gives the largest logit.
 
         Args:
             x: Rows of the embedding matrix, ``(n, D)``.
@@ -201,31 +209,13 @@ class CompositionalAutoencoder(chainer.Chain):
     def export_codebook(self) -> np.ndarray:
         """Returns the codebook in the units of the embedding matrix, float32 ``(M*K, D)``.
 
-        The scale multiplies every codeword, and each group carries an equal part of the centre, so
-        that a plain sum of codewords reconstructs a row.
+        Every codeword is multiplied by the scale, and each group holds an equal part of the
+        centre, so that a plain sum of codewords reconstructs a row.
         """
         to_cpu = chainer.backends.cuda.to_cpu
         codebook = to_cpu(self.codebook.array).astype(np.float64) * float(self.scale)
         codebook += to_cpu(self.centre).astype(np.float64) / self.num_codebooks
         return codebook.astype(np.float32)
-
-
-def hidden_units(num_codebooks: int, num_codewords: int) -> int:
-    """Returns the number of units of the encoder's hidden layer: ``M*K/2``, at least 1."""
-    return max(1, num_codebooks * num_codewords // 2)
-
-
-def num_parameters(dim: int, num_codebooks: int, num_codewords: int) -> int:
-    """Returns the number of an autoencoder's parameters.
-
-    Args:
-        dim: D.
-        num_codebooks: M.
-        num_codewords: K.
-    """
-    num_hidden = hidden_units(num_codebooks, num_codewords)
-    num_units = num_codebooks * num_codewords
-    return num_hidden * (dim + 1) + num_units * (num_hidden + 1) + num_units * dim
 
 
 def _initial_weights(init, random, dtype):

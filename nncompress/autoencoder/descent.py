@@ -1,4 +1,4 @@
-"""Optimizers that the kernels know: Chainer's Adam and SGD, with weight decay and clipping.
+"""Optimizers that the kernels implement: Chainer's Adam and SGD, with weight decay and clipping.
 
 Source of Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 """
@@ -20,16 +20,16 @@ _ADAM_VARIANTS = {"eta": 1.0, "weight_decay_rate": 0, "amsgrad": False, "adaboun
 
 @dataclass(frozen=True)
 class Descent:
-    """An optimizer's step, but for the learning rate.
+    """An optimizer's step, except for the learning rate.
 
     Attributes:
-        is_adam: Whether it is Adam's; else that of SGD.
+        is_adam: Whether the step is Adam's; if not, it is that of SGD.
         beta1: Adam's decay of the first moment.
         beta2: Adam's decay of the second moment.
         eps: Adam's eps.
-        max_grad_norm: Global norm that gradients are clipped to, or None.
+        max_grad_norm: Global norm to which gradients are clipped, or None.
         decay: Share of the parameters that is added to their gradients; 0 for none.
-        decays_first: Whether that is before clipping.
+        decays_first: Whether the share is added before clipping.
     """
 
     is_adam: bool
@@ -48,7 +48,7 @@ class Descent:
             updates: Number of updates made before.
 
         Returns:
-            float64 ``(steps,)``; SGD's rates are as they were.
+            float64 ``(steps,)``; SGD's rates do not change.
         """
         if not self.is_adam:
             return rates
@@ -57,7 +57,7 @@ class Descent:
 
 
 def descent_of(optimizer: chainer.GradientMethod) -> Descent:
-    """Reads an optimizer that ``reason_against_kernels`` has nothing against, as it is now.
+    """Reads the current settings of an optimizer that ``reason_against_kernels`` accepts.
 
     Args:
         optimizer: Chainer's Adam or SGD, set up.
@@ -82,12 +82,12 @@ def descent_of(optimizer: chainer.GradientMethod) -> Descent:
 
 
 def rate_name(optimizer: chainer.Optimizer) -> str:
-    """Returns what an optimizer calls its learning rate: Adam ``alpha``, after the paper."""
+    """Returns an optimizer's name for its learning rate; Adam's is ``alpha``, as in the paper."""
     return _RATES.get(type(optimizer), "lr")
 
 
 def reason_against_kernels(optimizer: chainer.Optimizer, chain: chainer.Chain) -> str | None:
-    """Returns why a chain's steps have to be made by Chainer itself; None if kernels can.
+    """Returns the reason why only Chainer itself can train a chain; None if kernels can.
 
     Args:
         optimizer: The optimizer, set up.
@@ -113,7 +113,7 @@ def reason_against_kernels(optimizer: chainer.Optimizer, chain: chainer.Chain) -
 def adam_moments(
     parameters: Iterable[chainer.Parameter],
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Returns Adam's m and v of parameters: the arrays of their update rules, made if need be."""
+    """Returns Adam's m and v of parameters, from their update rules; creates them if needed."""
     states = []
     for parameter in parameters:
         if parameter.update_rule.state is None:

@@ -17,11 +17,11 @@ def require_same_width(chain: CompositionalAutoencoder, matrix: EmbeddingMatrix)
     """Refuses a matrix that the chain cannot encode.
 
     Raises:
-        InputError: The matrix has another number of columns than the chain.
+        InputError: The matrix and the chain have different numbers of columns.
     """
     if matrix.dim != chain.dim:
         raise InputError(
-            f"{matrix.name} has {matrix.dim} columns; the model was trained on {chain.dim}"
+            f"{matrix.name} has {matrix.dim} columns, but the model was trained on {chain.dim}"
         )
 
 
@@ -36,14 +36,14 @@ def encode(
     Args:
         chain: The autoencoder, on the machine's device.
         matrix: The embedding matrix, N rows.
-        machine: Where to compute.
-        batch_size: Rows a batch.
+        machine: The machine to compute on.
+        batch_size: Rows in a batch.
 
     Returns:
         Codes ``(N, M)``, uint8 or uint16.
 
     Raises:
-        InputError: The matrix has another number of columns than the chain.
+        InputError: The matrix and the chain have different numbers of columns.
     """
     require_same_width(chain, matrix)
     codes = np.empty((len(matrix), chain.num_codebooks), code_dtype(chain.num_codewords))

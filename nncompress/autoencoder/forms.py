@@ -10,17 +10,17 @@ from nncompress.machine import Machine
 def autoencoder_for(
     machine: Machine, full_precision: bool = False
 ) -> Callable[..., CompositionalAutoencoder]:
-    """Returns a maker of the form of the autoencoder that suits a machine.
+    """Returns a constructor of the form of the autoencoder that suits a machine.
 
-    It is called as ``CompositionalAutoencoder`` is, and the caller moves what it makes to the
-    machine's device. On a GPU that the kernels do not work on it is that plain chain.
+    It is called like ``CompositionalAutoencoder``, and the caller moves the chain to the machine's
+    device. On a GPU on which the kernels do not work, it is that plain chain.
 
     Args:
-        machine: Where to compute.
+        machine: The machine to compute on.
         full_precision: Whether a GPU's products have all of float32's digits.
     """
     if machine.runtime is None:
-        from nncompress.autoencoder.fused import FusedAutoencoder  # a GPU does without Numba
+        from nncompress.autoencoder.fused import FusedAutoencoder  # not needed on a GPU
 
         return partial(FusedAutoencoder, machine=machine)
     if not trains_by_kernels(machine):
@@ -31,10 +31,10 @@ def autoencoder_for(
 
 
 def trains_by_kernels(machine: Machine) -> bool:
-    """Tells whether a machine trains by the project's kernels; else it does by plain Chainer.
+    """Tells whether a machine trains with the project's kernels; if not, it uses plain Chainer.
 
-    A GPU's are tried when this is first asked, once in a process, and a warning says where they
-    do not work.
+    A GPU's kernels are tried on the first call, once in a process; a warning says so if they do
+    not work.
     """
     if machine.runtime is None:
         return True

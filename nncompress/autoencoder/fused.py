@@ -1,4 +1,4 @@
-"""The autoencoder over the CPU's fused kernels: the same Chain, many times faster."""
+"""The autoencoder computed by the CPU's fused kernels: the same Chain, many times faster."""
 
 import math
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from nncompress.cpu.step import TILE_ROWS, UNITS_AT_A_TIME, Buffers, Normalizati
 from nncompress.machine import Machine
 from nncompress.random.noise import Stream, noise_words
 
-# Rows in a tile times parameters from which a step is cut in 4 and in 8 blocks.
+# Rows in a tile times parameters, from which on a step is split into 4 and into 8 blocks.
 _WORK_FOR_4, _WORK_FOR_8 = 4e7, 3e8
 _FEWEST_BLOCKS, _MOST_BLOCKS = 2, 8
 
 
 class Share(NamedTuple):
-    """What one of several processes has of each batch.
+    """The share of each batch that one of several processes has.
 
     Attributes:
-        first: Place in the batch of its first row.
-        batch_size: Rows of the batch.
-        add_up: Replaces an array by the sum of those of all processes.
+        first: Position in the batch of the process's first row.
+        batch_size: Rows in the whole batch.
+        add_up: Replaces an array by the sum of the arrays of all processes.
     """
 
     first: int
@@ -40,7 +40,7 @@ class FusedAutoencoder(KernelAutoencoder):
     """A ``KernelAutoencoder`` for the CPU.
 
     Args:
-        arguments: D, M and K, handed on to ``CompositionalAutoencoder``.
+        arguments: D, M and K, as for ``CompositionalAutoencoder``.
         machine: The CPU's threads; None: as many as there are usable cores. No result depends on
             their number.
         options: Keyword arguments of ``CompositionalAutoencoder``.
@@ -81,7 +81,7 @@ class FusedAutoencoder(KernelAutoencoder):
         weights: np.ndarray | None,
         wanted: bool,
     ) -> tuple[BatchMeans, Weights]:
-        """Computes loss and maxp of a batch, and gradients."""
+        """Computes loss, maxp and gradients of a batch."""
         gradients = self._new_gradients()
         draws, position = self._draws(noise)
         one_weight = np.ones(len(x)) if weights is None else weights.astype(np.float64)
@@ -109,23 +109,23 @@ class FusedAutoencoder(KernelAutoencoder):
         """Makes optimizer steps without leaving the kernels.
 
         Args:
-            descent: The optimizer; Adam's moments are those of the parameters' update rules.
+            descent: The optimizer; Adam's moments are kept in the parameters' update rules.
             source: Array that rows are gathered from, ``(N, D)``, C-contiguous float32 or float64.
             rows: Indices into it, int64 ``(steps, batch_size)``.
             weights: The weights of those rows, float64 of the same shape; None: all 1.
             first_iteration: Number of the first step, from 0.
             rates: Learning rate of each step, Adam's bias corrections included.
             taus: Temperature of each step.
-            share: Where several processes make the steps together: what this one has. The rows
-                are its part of each batch, which may be empty.
+            share: If several processes make the steps together, the share of this one. ``rows`` is
+                then its part of each batch, which may be empty.
 
         Returns:
-            The means over the steps, of whole batches.
+            The means over the steps, for whole batches.
         """
         iterations = np.arange(first_iteration, first_iteration + len(rows), dtype=np.int64)
         if self._gradients is None or not np.may_share_memory(
             self._gradients.codebook,
-            self._flat_gradients,  # copies of the chain have two
+            self._flat_gradients,  # in a copied chain they are separate
         ):
             self._gradients, self._flat_gradients = self._joined_gradients()
         draws, _ = self._draws((Stream.TRAINING_NOISE, 0))
@@ -151,9 +151,9 @@ class FusedAutoencoder(KernelAutoencoder):
         plan: run.Plan,
         share: Share | None,
     ) -> np.ndarray:
-        """Makes steps with something between gradients and descent; returns as ``_train`` does.
+        """Makes steps with work between gradients and descent; returns the same as ``_train``.
 
-        That is the sum over the processes, weight decay, and clipping.
+        The work is the sum over processes, weight decay and clipping.
         """
         hooks = Hooks(descent.max_grad_norm or 0.0, descent.decay, descent.decays_first)
         optimizer = self._optimizer(descent, self._gradients)
@@ -209,13 +209,13 @@ class FusedAutoencoder(KernelAutoencoder):
         return out
 
     def show_gradients(self, descent: Descent) -> None:
-        """Gives the parameters the gradients of the last step, after the optimizer's hooks.
+        """Sets the parameters' gradients to those of the last step, after the optimizer's hooks.
 
         Args:
             descent: The optimizer of that step.
         """
         gradients = self._gradients
-        # Where weights decayed after clipping, both have been done to the gradients themselves.
+        # If weights decayed after clipping, both have already changed the gradients themselves.
         if descent.max_grad_norm is not None and (descent.decays_first or not descent.decay):
             norm = np.sqrt(sum(np.vdot(each, each) for each in gradients))
             if norm > descent.max_grad_norm:
@@ -240,9 +240,9 @@ class FusedAutoencoder(KernelAutoencoder):
         return Weights(**allocate(self._shapes()))
 
     def _joined_gradients(self) -> tuple[Weights, np.ndarray]:
-        """Returns memory for gradients, and the same as one array."""
+        """Returns memory for gradients, also as one array."""
         arrays, memory = allocate_together(self._shapes())
-        memory[...] = 0  # what lies between them is added up too
+        memory[...] = 0  # the padding between them is added up too
         return Weights(**arrays), memory.view(self.codebook.dtype)
 
     def _shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -266,7 +266,7 @@ class FusedAutoencoder(KernelAutoencoder):
         return Optimizer(*flat, descent.beta1, descent.beta2, descent.eps)
 
     def _draws(self, noise: np.ndarray | tuple[Stream, int]) -> tuple[run.Draws, int]:
-        """Returns where noise comes from, and its position there."""
+        """Returns the source of noise, and the position in it."""
         if isinstance(noise, np.ndarray):
             return run.Draws(noise, np.zeros(2, np.uint32), 0), 0
         stream, position = noise
@@ -274,8 +274,8 @@ class FusedAutoencoder(KernelAutoencoder):
         return run.Draws(nothing, noise_words(self.seed, stream, 0)[:2], int(stream)), position
 
     def _shape(self, batch_size: int) -> Shape:
-        # More blocks feed more threads, and make more parts to add up. The number must not depend
-        # on the threads: how a sum is cut decides how it is rounded.
+        # More blocks keep more threads busy but give more parts to add up. The number must not
+        # depend on the threads, because the way a sum is split decides how it is rounded.
         work = min(batch_size, TILE_ROWS) * self.count_params()
         blocks = (
             _FEWEST_BLOCKS if work < _WORK_FOR_4 else 4 if work < _WORK_FOR_8 else _MOST_BLOCKS
@@ -285,19 +285,20 @@ class FusedAutoencoder(KernelAutoencoder):
         )
 
     def _buffers_for(self, batch_size: int) -> tuple[Buffers, Buffers]:
-        """Returns memory for tiles of a batch, and for its last one."""
+        """Returns memory for the tiles of a batch, and for the last one."""
         if self._buffers is None or self._buffers_size != batch_size:
             rows = min(batch_size, TILE_ROWS)
             if self._memory is None or self._memory_rows < rows:
                 self._memory, self._memory_rows = allocate(self._buffer_shapes(rows)), rows
             full, rest = map(self._shaped, (rows, batch_size % TILE_ROWS or rows))
-            # The same array, not one that lies in the same place: copies of the chain have it so.
+            # The same array object, not a view of the same memory, so that copies of the chain
+            # share it too.
             self._buffers = full, rest._replace(certain=full.certain)
             self._buffers_size = batch_size
         return self._buffers
 
     def _shaped(self, rows: int) -> Buffers:
-        """Returns the memory as it is for a tile of so many rows."""
+        """Returns the memory shaped for a tile of this many rows."""
         return Buffers(**{
             name: self._memory[name].reshape(-1)[: math.prod(shape)].reshape(shape)
             for name, (shape, _) in self._buffer_shapes(rows).items()
@@ -308,7 +309,7 @@ class FusedAutoencoder(KernelAutoencoder):
         num_units = self.codebook.shape[0]
         dtype, blocks = self.codebook.dtype, _MOST_BLOCKS
         threads = min(self._threads, blocks)
-        units = -(-self.num_codebooks // _FEWEST_BLOCKS) * self.num_codewords  # of a block
+        units = -(-self.num_codebooks // _FEWEST_BLOCKS) * self.num_codewords  # in a block
         packed = max(
             panel_numbers(max(dim, num_hidden, units), rows, dtype.itemsize),
             panel_numbers(rows, max(dim, num_hidden), dtype.itemsize),
@@ -333,7 +334,7 @@ class FusedAutoencoder(KernelAutoencoder):
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
-    """A view that kernels see the type of a memory map in, so that they are compiled once."""
+    """Returns a view of the type that memory maps have, so that kernels are compiled only once."""
     view = np.ascontiguousarray(array).view(np.ndarray)
     view.flags.writeable = False
     return view

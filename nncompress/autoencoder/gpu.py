@@ -1,4 +1,4 @@
-"""The autoencoder over CUDA kernels of the project's own."""
+"""The autoencoder computed by the project's own CUDA kernels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from nncompress.gpu.step import GpuDescent, NetworkPass, RowSource, Sizes
 from nncompress.random.noise import Stream
 from nncompress.sources.normalization import Normalization
 
-# Steps of the longest recorded sequence, and steps that are planned ahead.
+# Steps in the longest recorded sequence, and steps to plan ahead.
 _BURST = 10
 _PLANNED = 10_000
 
@@ -26,10 +26,10 @@ class GpuAutoencoder(KernelAutoencoder):
     """A ``KernelAutoencoder`` for a GPU.
 
     Args:
-        arguments: D, M and K, handed on to ``CompositionalAutoencoder``.
+        arguments: D, M and K, as for ``CompositionalAutoencoder``.
         runtime: The GPU that the chain is on.
-        full_precision: Whether products have all of float32's digits; else those of TF32, of
-            which the tensor cores make more.
+        full_precision: Whether products have all of float32's digits; if not, they have those of
+            TF32, which tensor cores compute faster.
         options: Keyword arguments of ``CompositionalAutoencoder``.
     """
 
@@ -54,9 +54,9 @@ class GpuAutoencoder(KernelAutoencoder):
         weights: np.ndarray | None,
         wanted: bool,
     ) -> tuple[BatchMeans, list[np.ndarray]]:
-        """Computes loss and maxp of a batch, and gradients."""
+        """Computes loss, maxp and gradients of a batch."""
         xp = self.runtime.xp
-        # Noise that is given is drawn from no stream, and then it does not matter from which.
+        # Given noise is not drawn from a stream, so any stream will do.
         given = None if isinstance(noise, tuple) else noise
         stream, position = (Stream.CALL_NOISE, 0) if given is not None else noise
         kind = len(x), given is not None, weights is not None, wanted, stream
@@ -79,20 +79,20 @@ class GpuAutoencoder(KernelAutoencoder):
         return means, parameters.views_of(gradients, self._sizes.shapes)
 
     def normalized(self, x: np.ndarray) -> np.ndarray:
-        """Returns rows of the matrix as the encoder takes them.
+        """Returns rows of the matrix in the form that the encoder takes.
 
         Args:
             x: float32 ``(n, D)``.
         """
-        # The scale is not brought to the host, which would wait for all that was launched before.
+        # The scale stays on the GPU: fetching it would wait for everything launched before.
         return (x - self.centre) / self.scale.astype(x.dtype)
 
     def normalization(self) -> Normalization:
-        """Returns centre and scale, on the host."""
+        """Returns the centre and scale, on the host."""
         return Normalization(chainer.backends.cuda.to_cpu(self.centre), float(self.scale))
 
     def flat_parameters(self) -> FlatArrays:
-        """Returns the parameters as parts of one array, which they become."""
+        """Returns the parameters as views of one array, into which they are moved."""
         parameters = self.kernel_parameters()
         arrays = [parameter.array for parameter in parameters]
         if self._flat is None or not _are_views(self._flat, arrays):
@@ -102,7 +102,7 @@ class GpuAutoencoder(KernelAutoencoder):
         return self._flat
 
     def flat_moments(self) -> tuple[FlatArrays, FlatArrays]:
-        """Returns Adam's m and v, those of the update rules, as parts of an array each."""
+        """Returns the update rules' m and v of Adam, each as views of one array."""
         parameters = self.kernel_parameters()
         arrays = adam_moments(parameters)
         if self._moments is None or not all(map(_are_views, self._moments, arrays)):
@@ -123,12 +123,12 @@ class GpuAutoencoder(KernelAutoencoder):
         """Returns a maker of optimizer steps.
 
         Args:
-            descent: The optimizer. Adam's moments become parts of one array each.
-            source: Where rows come from.
-            batch_size: Rows of a full batch.
-            short_batches: Whether an epoch ends with a batch of the rows that are left.
-            means: float64 ``(3,)``: where loss, maxp and weighted loss of the steps are added up;
-                None for an array of its own.
+            descent: The optimizer. Adam's moments become views of one array each.
+            source: The source of the rows.
+            batch_size: Rows in a full batch.
+            short_batches: Whether an epoch ends with a smaller batch of the remaining rows.
+            means: float64 ``(3,)``, to which the loss, maxp and weighted loss of each step are
+                added; None: a new array.
         """
         gpu_descent = GpuDescent(
             self.flat_moments() if descent.is_adam else None,
@@ -168,12 +168,12 @@ class GpuAutoencoder(KernelAutoencoder):
 
 
 class StepMaker:
-    """Makes optimizer steps, recorded once and replayed.
+    """Makes optimizer steps, which are recorded once and then replayed.
 
     Args:
         runtime: The GPU.
         steps: A pass that ends with the optimizer's step.
-        make_short: Returns one for batches of fewer rows, which adds to the same means.
+        make_short: Returns such a pass for batches of fewer rows, which adds to the same means.
 
     Attributes:
         means: float64 ``(3,)``: loss, maxp and weighted loss, added up over the steps.
@@ -195,14 +195,14 @@ class StepMaker:
         self.means = steps.means
 
     def forget_plan(self) -> None:
-        """Has learning rates and temperatures asked for again before the next step."""
+        """Discards the planned learning rates and temperatures, to ask for them again."""
         self._planned = range(0)
 
     def make(self, first: int, count: int, numbers: Numbers, ahead: int = _PLANNED) -> None:
-        """Makes steps; what they compute need not be there when this returns.
+        """Launches steps; their results may not be ready when this returns.
 
         Args:
-            first: Number of the first, from 0.
+            first: Number of the first step, from 0.
             count: Number of steps.
             numbers: Returns learning rates, with Adam's bias corrections, and temperatures.
             ahead: Number of steps to plan, at most 10,000.
@@ -222,8 +222,8 @@ class StepMaker:
         """Makes one step on a short batch.
 
         Args:
-            step: Its number.
-            rows: Number of rows of the batch.
+            step: The number of the step.
+            rows: The number of rows in the batch.
             numbers: Returns learning rates, with Adam's bias corrections, and temperatures.
         """
         short = self._make_short(rows)
@@ -232,7 +232,7 @@ class StepMaker:
 
     def _replay(self, count: int) -> None:
         if self._one is None:
-            self._pass.launch()  # compiles the kernels, which recording must not
+            self._pass.launch()  # compiles the kernels, which is not allowed while recording
             count -= 1
             self._one = self._runtime.record(self._pass.launch)
             self._burst = self._runtime.record(partial(_launch_times, self._pass, _BURST))

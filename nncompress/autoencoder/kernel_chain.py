@@ -13,14 +13,14 @@ from nncompress.random.noise import Stream
 
 
 class MeanOfSteps(NamedTuple):
-    """A mean that counts for as many steps as it is of.
+    """A mean over several steps, which counts as that many steps.
 
-    Chainer's summaries take a tuple for a value and its weight. To everybody else it is a number:
-    it converts to ``float``, and is printed and formatted as its value.
+    Chainer's summaries take a tuple as a value and its weight. Everywhere else it acts as a
+    number: it converts to ``float``, and is printed and formatted as its value.
 
     Attributes:
         value: The mean.
-        steps: The number of steps that it is of.
+        steps: The number of steps that it was taken over.
     """
 
     value: float
@@ -60,12 +60,13 @@ for _name in ("neg", "abs", "lt", "le", "gt", "ge"):
 
 
 class BatchMeans(NamedTuple):
-    """Means over a batch or several, for normalized rows.
+    """Means over one or more batches, for normalized rows.
 
     Attributes:
         loss: The loss.
         maxp: The largest Gumbel-softmax probability.
-        weighted_loss: The loss, each row's part times its weight: what training minimizes.
+        weighted_loss: The loss with each row's part multiplied by its weight, which training
+            minimizes.
     """
 
     loss: float
@@ -84,11 +85,11 @@ class KernelAutoencoder(CompositionalAutoencoder):
         weights: np.ndarray | None,
         wanted: bool,
     ) -> tuple[BatchMeans, Sequence[np.ndarray]]:
-        """Computes loss and maxp of a batch, and gradients.
+        """Computes loss, maxp and gradients of a batch.
 
         Args:
             x: ``(n, D)``.
-            noise: The Gumbel noise, ``(n, M, K)``, or stream and position of that to draw.
+            noise: The Gumbel noise, ``(n, M, K)``, or the stream and position to draw it from.
             weights: The rows' weights, ``(n,)``; None: all 1.
             wanted: Whether to compute gradients.
 
@@ -104,8 +105,8 @@ class KernelAutoencoder(CompositionalAutoencoder):
     ) -> chainer.Variable:
         """Computes what training minimizes, as ``CompositionalAutoencoder.forward`` does.
 
-        Where link hooks wait for the calls of ``l1`` and ``l2``, which kernels do not make, and
-        for arrays that kernels do not take, it is computed there.
+        If link hooks wait for calls of ``l1`` and ``l2``, which kernels do not make, or if arrays
+        are of a kind that kernels do not take, that method computes it.
         """
         if self.has_hooked_links() or not self.kernels_take(x, noise, weights):
             return super().forward(x, noise, weights)
@@ -120,7 +121,7 @@ class KernelAutoencoder(CompositionalAutoencoder):
         Args:
             means: The means that the kernels computed.
             weighted: Whether rows have weights.
-            batches: The number of batches that the means are of.
+            batches: The number of batches that the means were taken over.
         """
         square = float(self.scale) ** 2
         observed = {"loss": means.loss * square, "maxp": means.maxp}
@@ -131,7 +132,7 @@ class KernelAutoencoder(CompositionalAutoencoder):
         chainer.report(observed, self)
 
     def has_hooked_links(self) -> bool:
-        """Tells whether a link hook waits for the calls of ``l1`` or ``l2``."""
+        """Tells whether a link hook waits for calls of ``l1`` or ``l2``."""
         return bool(chainer._get_link_hooks()) or any(
             link.local_link_hooks for link in (self.l1, self.l2)
         )
@@ -142,10 +143,10 @@ class KernelAutoencoder(CompositionalAutoencoder):
         noise: np.ndarray | None = None,
         weights: np.ndarray | None = None,
     ) -> bool:
-        """Tells whether arrays, and the parameters, are such as the kernels read.
+        """Tells whether the kernels can read these arrays and the parameters.
 
         Args:
-            x: Rows, or what a user gives for them; like the others.
+            x: The rows; like the other arguments, they may be anything that a user passes.
             noise: The Gumbel noise, or None.
             weights: The rows' weights, or None.
         """
@@ -162,7 +163,7 @@ class KernelAutoencoder(CompositionalAutoencoder):
         return self.tau > 0 and self.reason_of_arrays() is None
 
     def reason_of_arrays(self) -> str | None:
-        """Returns why kernels cannot read the parameters' arrays; None if they can."""
+        """Returns the reason why kernels cannot read the parameters' arrays; None if they can."""
         kind = self.centre.dtype
         for name, parameter in self.namedparams():
             if parameter.array is None or parameter.dtype != kind:
@@ -172,7 +173,7 @@ class KernelAutoencoder(CompositionalAutoencoder):
         return None
 
     def kernel_parameters(self) -> tuple[chainer.Parameter, ...]:
-        """Returns the parameters in the order that the kernels know."""
+        """Returns the parameters in the order that the kernels expect."""
         return self.l1.W, self.l1.b, self.l2.W, self.l2.b, self.codebook
 
 
@@ -204,7 +205,7 @@ class _Objective(chainer.FunctionNode):
         if chainer.config.enable_backprop:
             raise RuntimeError(
                 "the gradient of the kernels' loss cannot be differentiated again; use "
-                "CompositionalAutoencoder, or leave enable_double_backprop out"
+                "CompositionalAutoencoder, or turn enable_double_backprop off"
             )
         (factor,) = grad_outputs
         return tuple(

@@ -1,4 +1,4 @@
-"""A GPU's training kernels against plain Chainer: one step of a small network."""
+"""A check of a GPU's training kernels against plain Chainer, with one step of a small network."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ _ROWS, _DIM, _CODEBOOKS, _CODEWORDS = 16, 8, 2, 4
 _RATE, _TAU = 0.5, 0.5
 _TOLERANCE = 0.02  # tensor cores round to 11 bits
 
-_verdicts = Verdicts("training goes on in plain Chainer on that GPU, which takes longer")
+_verdicts = Verdicts("training uses plain Chainer on this GPU, which takes longer")
 
 
 def training_kernels_work(runtime: Runtime, device: chainer.backend.Device) -> bool:
@@ -26,7 +26,7 @@ def training_kernels_work(runtime: Runtime, device: chainer.backend.Device) -> b
 
     Args:
         runtime: The GPU.
-        device: The same as Chainer names it.
+        device: The same GPU as a Chainer device.
     """
 
     def attempt() -> None:
@@ -50,7 +50,7 @@ def _try_a_step(runtime: Runtime, device: chainer.backend.Device) -> None:
     for make in (CompositionalAutoencoder, partial(GpuAutoencoder, runtime=runtime)):
         chain = make(_DIM, _CODEBOOKS, _CODEWORDS, init="scaled", seed=0, tau=_TAU)
         chain.to_device(device)
-        # So large an eps keeps steps from hanging on the sign of gradients near 0.
+        # With an eps this large, steps do not depend on the sign of gradients near 0.
         optimizer = chainer.optimizers.Adam(_RATE, eps=1.0).setup(chain)
         before = _parameters(chain)
         reporter = chainer.Reporter()
@@ -71,7 +71,7 @@ def _try_a_step(runtime: Runtime, device: chainer.backend.Device) -> None:
         seen.append([np.asarray(_to_host(loss.array)), *gradients, *changes])
     for wanted, found in zip(*seen, strict=True):
         if not np.linalg.norm(found - wanted) <= _TOLERANCE * np.linalg.norm(wanted):
-            raise WrongNumbersError("a step comes out otherwise than in Chainer")
+            raise WrongNumbersError("a step differs from Chainer's")
 
 
 def _parameters(chain: CompositionalAutoencoder) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""The model's file: parameters, centre and scale in an uncompressed ``.npz``."""
+"""The model's file: parameters, centre and scale in an uncompressed ``.npz`` file."""
 
 import os
 from collections.abc import Mapping
@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from nncompress.autoencoder.chain import NOISE_CALLS, CompositionalAutoencoder, hidden_units
+from nncompress.autoencoder.chain import NOISE_CALLS, CompositionalAutoencoder
 from nncompress.autoencoder.forms import autoencoder_for
+from nncompress.autoencoder.size import hidden_units
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_path
@@ -28,12 +29,12 @@ def save_model(
     Args:
         path: The file.
         chain: The autoencoder.
-        beside: Arrays that the file has in place of the chain's, and others, which ``load_model``
-            passes over.
+        beside: Arrays to write in place of the chain's, and further ones, which ``load_model``
+            ignores.
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(chain)
-    serializer.target.pop(NOISE_CALLS, None)  # of a chain that goes on, not of the model
+    serializer.target.pop(NOISE_CALLS, None)  # belongs to a chain in training, not to the model
     with atomic_path(path) as temporary:
         write_npz(temporary, serializer.target | dict(beside))
 
@@ -44,23 +45,23 @@ def load_model(
     num_codewords: int,
     machine: Machine,
 ) -> CompositionalAutoencoder:
-    """Reads a snapshot, also one of the 2018 Chainer port, which has no centre and scale.
+    """Reads a snapshot, including those of the 2018 Chainer port, which have no centre and scale.
 
     Args:
         path: The ``.npz`` file.
-        num_codebooks: M, which the file cannot tell from K.
+        num_codebooks: M, as the file only gives the product of M and K.
         num_codewords: K.
-        machine: Where the chain is to compute.
+        machine: The machine on which the chain will compute.
 
     Returns:
         The chain, on the machine's device.
 
     Raises:
-        InputError: The file is missing or is no snapshot of a model with this M and K.
+        InputError: The file is missing or is not a snapshot of a model with this M and K.
     """
     arrays = read_parameters(path, num_codebooks, num_codewords)
     dim = arrays["codebook"].shape[1]
-    # Encoding on a GPU needs none of its kernels, which are not tried for it.
+    # Encoding on a GPU needs none of the project's kernels, so they are not tried.
     kind = autoencoder_for(machine) if machine.runtime is None else CompositionalAutoencoder
     chain = kind(dim, num_codebooks, num_codewords)
     chain.serialize(chainer.serializers.NpzDeserializer(arrays))
@@ -73,13 +74,13 @@ def read_parameters(
 ) -> dict[str, np.ndarray]:
     """Reads the arrays of a snapshot by name; see ``load_model``.
 
-    No numbers are read before the shapes of all are found to fit M and K.
+    No numbers are read until the shapes of all arrays are known to match M and K.
 
     Returns:
         ``l1/W``, ``l1/b``, ``l2/W``, ``l2/b``, ``codebook``, ``centre`` and ``scale``.
 
     Raises:
-        InputError: The file is missing or is no snapshot of a model with this M and K.
+        InputError: The file is missing or is not a snapshot of a model with this M and K.
     """
     num_units = num_codebooks * num_codewords
     num_hidden = hidden_units(num_codebooks, num_codewords)
@@ -87,8 +88,8 @@ def read_parameters(
         missing = [name for name in _PARAMETERS if name not in file]
         if missing:
             raise InputError(
-                f"{path} is not a snapshot of this model: it lacks {', '.join(missing)}; "
-                f"it has {', '.join(sorted(file)[:8])}"
+                f"{path} is not a snapshot of this model: it lacks {', '.join(missing)} "
+                f"and has {', '.join(sorted(file)[:8])}"
             )
         codebook = file.header("codebook").shape
         dim = codebook[1] if len(codebook) == 2 else 0
@@ -113,8 +114,8 @@ def read_parameters(
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InputError(
-                f"{path}: {name} has numbers that are not finite, as training that has diverged "
-                "leaves them; wanted another snapshot, or train with a lower learning rate (--lr)"
+                f"{path}: {name} has numbers that are not finite, so training has diverged; use "
+                "an earlier snapshot, or train with a lower learning rate (--lr)"
             )
     arrays.setdefault("centre", np.zeros(dim, np.float32))
     arrays.setdefault("scale", np.ones(()))

@@ -1,1 +1,1 @@
-"""Chainer's last release on today's Python, and functions that it lacks."""
+"""Running Chainer's last release on today's Python, and functions that it lacks."""

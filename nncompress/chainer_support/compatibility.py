@@ -1,25 +1,23 @@
-"""Chainer for the other modules, which take ``chainer`` from here; see ``importing.py``."""
+"""Chainer for the other modules, which import ``chainer`` from here; see ``importing.py``."""
 
 from types import ModuleType
 
 from nncompress.chainer_support.importing import KNOWN_CHAINER, install, installed_version
+from nncompress.missing import MissingLibraryError, install_line, missing_message
 
 
 class UnsupportedChainerError(ImportError):
-    """The installed Chainer is missing or is not the release this project knows."""
+    """The installed Chainer is not the release that this project supports."""
 
 
 def _check_version() -> None:
     version = installed_version()
     if version is None:
-        raise UnsupportedChainerError(
-            f"Chainer is not installed; training needs chainer=={KNOWN_CHAINER}, and the README "
-            "says how to install it"
-        )
+        raise MissingLibraryError(missing_message("Chainer", "train"), name="chainer")
     if version != KNOWN_CHAINER:
         raise UnsupportedChainerError(
-            f"Chainer {version} is installed, and nncompress knows Chainer {KNOWN_CHAINER} only; "
-            f"install chainer=={KNOWN_CHAINER}"
+            f"Chainer {version} is installed, but nncompress only supports {KNOWN_CHAINER}; "
+            f"install that one: {install_line('train')}"
         )
 
 

@@ -1,6 +1,6 @@
-"""Choosing rows of a matrix by number, and its reverse, with gradients that are quick on a CPU.
+"""Choosing rows of a matrix by number, and the reverse, with gradients that are fast on a CPU.
 
-Chainer's ``embed_id`` adds gradients up in a loop of Python's, one row at a time.
+Chainer's ``embed_id`` adds up gradients in a Python loop, one row at a time.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from nncompress.chainer_support.compatibility import chainer
 
 
 def sum_by_number(numbers: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """Adds up rows that have the same number: the reverse of choosing rows by number.
+    """Adds up rows that have the same number, which is the reverse of choosing rows by number.
 
     Args:
         numbers: Integers below ``count``, ``(n,)``; negative ones count from the end.
@@ -17,9 +17,9 @@ def sum_by_number(numbers: np.ndarray, rows: np.ndarray, count: int) -> np.ndarr
         count: Number of sums.
 
     Returns:
-        The sums, ``(count, D)``, of the rows' type.
+        The sums, ``(count, D)``, in the rows' type.
     """
-    # A small type need not hold the number of rows.
+    # A small integer type may not be able to hold the number of rows.
     numbers = numbers.astype(np.int64) % count
     xp = chainer.backend.get_array_module(rows)
     dim = rows.shape[1]
@@ -29,7 +29,7 @@ def sum_by_number(numbers: np.ndarray, rows: np.ndarray, count: int) -> np.ndarr
     elif count <= len(numbers):  # few rows, each chosen often: sums in float64
         for column in range(dim):
             total[:, column] = np.bincount(numbers, rows[:, column], count)
-    elif len(numbers):  # many rows: no pass over all of them for each column
+    elif len(numbers):  # many rows: avoids a pass over all of them for each column
         order = np.argsort(numbers, kind="stable")
         chosen, first = np.unique(numbers[order], return_index=True)
         total[chosen] = np.add.reduceat(rows[order], first, axis=0)
@@ -55,7 +55,7 @@ class _GatherRows(chainer.FunctionNode):
 
 
 class _SumByNumber(chainer.FunctionNode):
-    """The reverse of ``_GatherRows``, which adds rows up in a table of a shape and type."""
+    """The reverse of ``_GatherRows``, which adds up rows in a table of a given shape and type."""
 
     def __init__(self, numbers: np.ndarray, shape: tuple[int, int], dtype: np.dtype) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def gather_rows(table: chainer.Variable, numbers: np.ndarray) -> chainer.Variabl
         numbers: Integers below n, of any shape; negative ones count from the end.
 
     Returns:
-        The rows: D longer than the shape of ``numbers``.
+        The rows, of the shape of ``numbers`` with D appended.
     """
     return _GatherRows(numbers).apply((table,))[0]
 
@@ -117,7 +117,7 @@ class _ChooseColumns(chainer.FunctionNode):
         (rows,) = inputs
         xp = chainer.backend.get_array_module(rows)
         values = rows[xp.arange(len(rows))[:, None], self._columns]
-        # As parameters lie in memory, whatever the order of the columns.
+        # In the memory order of parameters, whatever the order of the columns.
         return (xp.ascontiguousarray(values),)
 
     def backward(
@@ -131,7 +131,7 @@ def spread_columns(values: chainer.Variable, columns: np.ndarray, width: int) ->
 
     Args:
         values: The values, ``(n, s)``, float32 or float64.
-        columns: Integers below the width, ``(n, s)``, each once in a row.
+        columns: Integers below the width, ``(n, s)``, none twice in a row.
         width: Number of columns.
     """
     return _SpreadColumns(columns, width).apply((values,))[0]

@@ -1,24 +1,23 @@
 """Importing Chainer 7.8.1 on today's NumPy, CuPy and Python.
 
-What stands between Chainer's last release (2022) and a current installation is this:
+Chainer's last release (2022) has these problems with a current installation:
 
 * ``chainer._environment_check`` imports ``numpy.distutils`` and ``pkg_resources``, which today's
-  NumPy and setuptools have dropped, only to warn about versions. An empty stand-in takes its
-  place.
+  NumPy and setuptools have dropped, only to warn about versions. An empty module replaces it.
 * ``functions/array/as_strided.py`` reads ``numpy.sctypes`` (gone in NumPy 2.0), on import and in
-  its gradient. NumPy has ``sctypes`` while Chainer is being imported and not a moment longer;
-  afterwards that one module sees NumPy through a small view that adds the name.
-* CuPy 14 has no cuDNN module. Chainer notices by itself (``cuda.available`` stays true and
+  its gradient. NumPy gets ``sctypes`` only while Chainer is being imported; afterwards that one
+  module sees NumPy through a small view that adds the name.
+* CuPy 14 has no cuDNN module. Chainer copes with that itself (``cuda.available`` stays true and
   ``cuda.cudnn_enabled`` is false); only its advice to reinstall CuPy is silenced.
 
 One function stays broken: ``F.resize_images`` uses ``numpy.float`` (gone in NumPy 1.24) and
-compares modules by identity, so that it has no place to mend but NumPy itself.
+compares modules by identity, so it could only be fixed in NumPy itself.
 
 Checked by running on Python 3.11 with NumPy 2.4, and by comparing each ``numpy`` name that Chainer
 uses with what NumPy 1.26 to 2.5 offers.
 
 ``import nncompress`` puts a finder on ``sys.meta_path``, so that a plain ``import chainer`` works
-after it. It loads nothing before Chainer is imported.
+after it. The finder loads nothing until Chainer is imported.
 """
 
 import importlib.machinery
@@ -31,12 +30,12 @@ KNOWN_CHAINER = "7.8.1"
 
 
 class ChainerFinder:
-    """Finds Chainer's known release where Python does, and has it imported with what it lacks."""
+    """Finds Chainer's supported release where Python does, and imports it with what it lacks."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Returns Chainer's spec with a loader of this module, and None for all else."""
+        """Returns Chainer's spec with a loader of this module, and None for any other module."""
         if name != "chainer" or installed_version() != KNOWN_CHAINER:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
@@ -52,8 +51,8 @@ def install() -> None:
 
 
 def installed_version() -> str | None:
-    """Returns the version of Chainer that is installed, or None."""
-    import importlib.metadata  # it takes longer to load than all else that ``nncompress`` loads
+    """Returns the installed version of Chainer, or None."""
+    import importlib.metadata  # this takes longer to load than everything else in ``nncompress``
 
     try:
         return importlib.metadata.version("chainer")
@@ -62,12 +61,12 @@ def installed_version() -> str | None:
 
 
 class _ChainerLoader(importlib.machinery.SourceFileLoader):
-    """Executes Chainer's package while NumPy and the environment check are as it knows them."""
+    """Executes Chainer's package while NumPy and the environment check look as it expects."""
 
     def exec_module(self, module: types.ModuleType) -> None:
         import numpy
 
-        for name in list(sys.modules):  # what an import that failed has left
+        for name in list(sys.modules):  # leftovers of a failed import
             if name.startswith("chainer."):
                 del sys.modules[name]
         environment_check = types.ModuleType("chainer._environment_check")

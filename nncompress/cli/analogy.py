@@ -1,8 +1,8 @@
-"""Answer: a is to b as c is to what?"""
+"""Answer an analogy: a is to b as c is to what?"""
 
 import argparse
-from pathlib import Path
 
+from nncompress.cli.paths import readable, word
 from nncompress.cli.printing import (
     add_json,
     check_topn,
@@ -11,7 +11,8 @@ from nncompress.cli.printing import (
     print_facts,
     print_rows,
 )
-from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.cli.tables import load_table
+from nncompress.cli.words import MissingWords, missing_words
 
 EXAMPLE = "glove.nnc man king woman"
 
@@ -20,21 +21,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add_json(parser)
-    add("file", type=Path)
+    add("file", type=readable, help="the compressed table; - for standard input")
     for name in "abc":
-        add(name, metavar=name.upper())
-    add("-n", "--topn", type=int, default=5, help="how many (default: 5)")
+        add(
+            name, type=word, metavar=name.upper(),
+            help="a word; in a table without words, a row's number",
+        )  # fmt: skip
+    add("-n", "--topn", type=int, default=5, help="number of answers (default: 5)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
     """
     check_topn(arguments.topn)
-    embedding = CompressedEmbedding.load(arguments.file)
+    embedding = load_table(arguments.file)
     a, b, c = (key_of(embedding, word) for word in (arguments.a, arguments.b, arguments.c))
+    if missing := missing_words(embedding, (a, b, c)):
+        raise MissingWords(missing)
     near = embedding.most_similar([b, c], [a], arguments.topn)
     if arguments.json:
         print_facts(arguments, {"answers": near})

@@ -13,9 +13,12 @@ from nncompress.cli.compress_model import (
 from nncompress.cli.continuation import continuable
 from nncompress.cli.gate_arguments import add_gate, table_gate_of
 from nncompress.cli.info import print_info
+from nncompress.cli.next_steps import after_table
+from nncompress.cli.paths import add_output, readable, source, writable
 from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_of
 from nncompress.cli.printing import add_json, add_source, format_bytes, format_seconds, print_facts
 from nncompress.errors import InputError
+from nncompress.progress import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,20 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "input",
         "text, word2vec or fastText .bin, floret text, .npy, .safetensors, Hugging Face folder, "
-        "Zarr or Parquet, here or at a URL",
+        "Zarr or Parquet, here or at a URL; - for standard input",
+        type=source,
     )
-    add("output", type=Path, help="the .nnc file to write, which replaces one that is there; for "
-        "a model's folder another name, of the folder to write")  # fmt: skip
+    add_output(parser, "output", type=writable,
+        help="the .nnc file to write, which replaces an existing one, or - for standard output; "
+        "for a model's folder, the folder to write")  # fmt: skip
     add_plan(parser)
-    add("--limit", type=int, help="use only the first n rows; of fastText models, words")
+    add("--limit", type=int, help="use only the first n rows, or n words of a fastText model")
     add("--prune", action="store_true",
-        help="of fastText models: leave out the rows of n-grams that no word has")  # fmt: skip
-    add("--corpus", type=Path, metavar="TEXT",
-        help="count words or tokens in a text: rows that occur more are kept more closely; with "
-        "--prune, the rows of its words' n-grams stay")  # fmt: skip
-    add("--frequencies", type=Path, metavar="FILE",
-        help="a word and its count a line, in place of a text")  # fmt: skip
-    add("--weights", type=Path, help="weights of the rows: .npy, or text with a number a line")
+        help="for fastText models: leave out rows of n-grams that occur in no word")  # fmt: skip
+    add("--corpus", type=readable, metavar="TEXT",
+        help="a text in which words or tokens are counted: the more frequent a row, the more "
+        "closely it is kept; with --prune, the n-grams of its words are kept, too")  # fmt: skip
+    add("--frequencies", type=readable, metavar="FILE",
+        help="a word and its count on each line, instead of a text")  # fmt: skip
+    add("--weights", type=readable, help="weights of the rows: .npy, or a number on each line")
     add_gate(parser)
     add_model_arguments(parser)
     add_machine(parser)
@@ -60,8 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: Something given cannot be used.
-        NotGoodEnough: What is required is not reached.
+        InputError: An argument cannot be used.
+        NotGoodEnough: The result falls short of the requirements.
         OutputError: The file cannot be written.
     """
     from nncompress.compressing import compress_source
@@ -94,10 +99,13 @@ def run(arguments: argparse.Namespace) -> None:
             table, arguments.output, plan, machine,
             weights=weights, weights_name=str(arguments.weights),
             frequencies=arguments.frequencies, extras=extras_of_tokens(table),
-            report=None if arguments.json else print, curve=arguments.curve, work=arguments.work,
+            report=None if arguments.json else say, curve=arguments.curve, work=arguments.work,
             gate=gate,
         )  # fmt: skip
-    print_info(arguments, arguments.output, embedding, gate.report)
+    flags = ((f"--{name}", getattr(arguments, name)) for name in ("words", "tensor"))
+    given = [part for flag, value in flags if value is not None for part in (flag, value)]
+    next_lines = after_table(arguments.output, embedding, arguments.input, *given)
+    print_info(arguments, arguments.output, embedding, gate.report, next_lines)
 
 
 def _tell(
@@ -107,16 +115,16 @@ def _tell(
     machine: "Machine",
     weights: "np.ndarray | None",
 ) -> None:
-    """Prints what compressing would take."""
+    """Prints the expected size, time and memory."""
     from nncompress.evaluate.curve_file import write_curve
     from nncompress.forecast import forecast_source
     from nncompress.opening import check_files
 
     if arguments.work is not None:
-        raise InputError("a dry run keeps no work; leave --dry-run or --work out")
+        raise InputError("a dry run has no work to keep; leave out --dry-run or --work")
     if arguments.require is not None or arguments.pairs:
         raise InputError(
-            "a dry run measures nothing; leave --dry-run out, or --require, --find and --pairs"
+            "a dry run measures nothing; leave out --dry-run, or --require, --find and --pairs"
         )
     there = arguments.output.parent.is_dir()  # a dry run makes no directory
     check_files(

@@ -5,9 +5,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nncompress.cli.next_steps import after_folder
 from nncompress.cli.plan_arguments import plan_of
 from nncompress.cli.printing import format_bytes, format_seconds, print_facts
 from nncompress.errors import InputError
+from nncompress.progress import say
 
 if TYPE_CHECKING:
     from nncompress.machine import Machine
@@ -15,28 +17,28 @@ if TYPE_CHECKING:
     from nncompress.models.model_gate import ModelGate
     from nncompress.plan import Plan
 
-# What is for a table alone, and what the flag is where nothing was given.
+# Arguments that only a table has, and their values when they are not given.
 _OF_TABLES = {
     "words": None, "tensor": None, "limit": None, "prune": False, "work": None, "curve": None,
 }  # fmt: skip
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that are for a model's folder alone."""
+    """Adds the arguments that only a model's folder has."""
     add = parser.add_argument
     add("--head", action="append", default=[], metavar="TENSOR",
-        help="of a model's folder: an output layer to compress too, by the name of its tensor; "
-        "one that shares the input embeddings goes on sharing them without")  # fmt: skip
+        help="for a model's folder: the name of an output layer's tensor to compress, too; "
+        "one that shares the input embeddings needs no flag, and goes on sharing them")  # fmt: skip
     add("--untie", action="store_true",
-        help="of a model's folder: leave an output layer that shares the input embeddings as it "
-        "was, which adds a matrix")  # fmt: skip
+        help="for a model's folder: keep an output layer that shares the input embeddings "
+        "uncompressed, which adds a matrix")  # fmt: skip
 
 
 def refuse_model_arguments(arguments: argparse.Namespace) -> None:
-    """Refuses arguments that are for a model's folder alone.
+    """Refuses arguments that only a model's folder has.
 
     Raises:
-        InputError: There are some.
+        InputError: Some were given.
     """
     for name in ("head", "untie"):
         if getattr(arguments, name):
@@ -47,7 +49,7 @@ def refuse_model_arguments(arguments: argparse.Namespace) -> None:
 
 
 def is_for_model(arguments: argparse.Namespace) -> bool:
-    """Tells whether a model's folder is to become a folder, and not a table of it a file."""
+    """Returns whether to compress a model's folder to a folder, instead of one table to a file."""
     from nncompress.models.folder import is_model_folder
 
     return arguments.output.suffix != ".nnc" and is_model_folder(arguments.input)
@@ -57,8 +59,8 @@ def run_model(arguments: argparse.Namespace) -> None:
     """Compresses a model's folder.
 
     Raises:
-        InputError: Something given cannot be used.
-        NotGoodEnough: What is required is not reached.
+        InputError: An argument cannot be used.
+        NotGoodEnough: The result falls short of the requirements.
         OutputError: The folder cannot be written.
     """
     from nncompress.evaluate.requirements import Requirements
@@ -73,7 +75,7 @@ def run_model(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) != unset:
             raise InputError(
                 f"--{name} is for a table, and {arguments.input} is a model's folder; leave it "
-                "out, or write one table of it to a file that ends in .nnc"
+                "out, or write one of its tables to a file that ends in .nnc"
             )
     tasks = Tasks(tuple(arguments.pairs or ()), arguments.sts, arguments.text)
     gate = ModelGate(Requirements.parse(arguments.require), arguments.find, tasks)
@@ -90,14 +92,12 @@ def run_model(arguments: argparse.Namespace) -> None:
         heads=tuple(arguments.head), untie=arguments.untie,
         weights=None if arguments.weights is None else load_weights(arguments.weights),
         frequencies=arguments.frequencies, corpus=arguments.corpus,
-        report=None if arguments.json else print,
+        report=None if arguments.json else say,
     )  # fmt: skip
     _print(arguments, model)
 
 
 def _print(arguments: argparse.Namespace, model: "CompressedModel") -> None:
-    from nncompress.models.model2vec_folder import is_model2vec
-
     (table_before, table_after), (before, after) = model.table_bytes, model.folder_bytes
     if after > before:
         warnings.warn(
@@ -126,22 +126,19 @@ def _print(arguments: argparse.Namespace, model: "CompressedModel") -> None:
     lines |= model.report.lines
     lines["tables"] = f"{format_bytes(table_after)} of {format_bytes(table_before)}"
     lines["folder"] = f"{format_bytes(after)} of {format_bytes(before)}"
-    lines["next"] = "import nncompress.hf, and load the folder as ever"
-    if is_model2vec(Path(arguments.output)):
-        lines["next"] = "open the folder with nncompress.static.StaticModel.from_pretrained"
-    print_facts(arguments, facts, lines)
+    print_facts(arguments, facts, lines, after_folder(arguments.output))
 
 
 def _tell(
     arguments: argparse.Namespace, plan: "Plan", machine: "Machine", gate: "ModelGate"
 ) -> None:
-    """Prints what compressing would take."""
+    """Prints the expected size, time and memory."""
     from nncompress.models.forecast import forecast_model
     from nncompress.sources.weights import load_weights
 
     if gate.requirements or gate.tasks.flags:
         raise InputError(
-            "a dry run measures nothing; leave --dry-run out, or --require, --find, --pairs, "
+            "a dry run measures nothing; leave out --dry-run, or --require, --find, --pairs, "
             "--sts and --text"
         )
     weights = None if arguments.weights is None else load_weights(arguments.weights)

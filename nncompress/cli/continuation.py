@@ -1,4 +1,4 @@
-"""What an interrupted command says of how its work goes on."""
+"""Telling how to continue the work of an interrupted command."""
 
 import shlex
 import signal
@@ -12,10 +12,10 @@ from nncompress.errors import Interrupted
 
 @contextmanager
 def continuable(work: Path | None) -> Iterator[None]:
-    """Has an interruption say how the work goes on.
+    """Adds to an interruption the command that continues the work.
 
     Args:
-        work: The directory in which it is kept, if there is something to keep; None for none.
+        work: The directory where the work is kept, which may not exist; None for none.
     """
     try:
         yield

@@ -2,7 +2,11 @@
 
 import argparse
 from datetime import datetime
-from pathlib import Path
+
+from nncompress.cli.next_steps import command_line
+from nncompress.cli.paths import named
+from nncompress.cli.terminal import tell_next
+from nncompress.progress import say
 
 EXAMPLE = "--model result/RUN --vocab-path data/glove.word"
 
@@ -13,14 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
     add(
         "--model",
-        type=Path,
+        type=named,
         required=True,
-        help="snapshot iter_<n>.npz, or a run directory: its best snapshot",
+        help="a snapshot iter_<n>.npz, or a run directory, whose best snapshot is taken",
     )
     add("-M", "--M", type=int, help="number of codebooks, for a snapshot outside of its run")
     add("-K", "--K", type=int, help="codewords in each, for a snapshot outside of its run")
-    add("--vocab-path", type=Path, help="vocabulary, one token a line (default: no tokens)")
-    add("--matrix", type=Path, help="matrix to encode (default: the one trained on)")
+    add(
+        "--vocab-path",
+        type=named,
+        help="the vocabulary, a token on each line (default: no tokens)",
+    )
+    add("--matrix", type=named, help="matrix to encode (default: the one trained on)")
     add("--limit", type=int, help="encode only the first n rows")
     add(
         "-b",
@@ -36,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="refine codes and codebook (default: for runs of the fast recipe)",
     )
-    add("--weights", type=Path, help="weights of the rows in refinement (default: the run's)")
+    add("--weights", type=named, help="weights of the rows in refinement (default: the run's)")
     add(
         "--time-budget",
         type=float,
-        help="seconds to refine for, roughly (default: no limit)",
+        help="approximate number of seconds to refine for (default: no limit)",
     )
     add(
         "--codebook-dtype",
@@ -56,7 +64,7 @@ def run(arguments: argparse.Namespace) -> float:
     """Runs the command, and returns the mean Euclidean distance.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
         OutputError: A file cannot be written.
     """
     started = datetime.now()
@@ -78,6 +86,8 @@ def run(arguments: argparse.Namespace) -> float:
         codebook_dtype=arguments.codebook_dtype,
     )
     machine = Machine(arguments.gpu, arguments.threads)
-    distance = decode(arguments.model, started, machine, choices)
-    print(f"Mean euclidean distance: {distance:.9g}")
-    return distance
+    decoded = decode(arguments.model, started, machine, choices)
+    say(f"Mean euclidean distance: {decoded.distance:.9g}")
+    word = "ROW" if choices.vocabulary is None else "WORD"
+    tell_next([command_line("similar", decoded.embedding, word)])
+    return decoded.distance

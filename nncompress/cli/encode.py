@@ -1,4 +1,4 @@
-"""Encode a table's rows by a model, into a directory of shards."""
+"""Encode a table's rows with a model, into a directory of shards."""
 
 import argparse
 from functools import partial
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from nncompress.cli.continuation import continuable
 from nncompress.cli.info import print_info
+from nncompress.cli.next_steps import after_table, command_line
+from nncompress.cli.paths import add_output, named, named_source
 from nncompress.cli.plan_arguments import add_effort, add_machine, add_scheduler
 from nncompress.cli.printing import add_json, add_rows, add_words
 
@@ -16,17 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add_json(parser)
-    add("model", type=Path, help="what nncompress learn wrote, or a .nnc file or directory")
+    add("model", type=named, help="what nncompress learn wrote, or a .nnc file or directory")
     add_rows(parser)
-    add_words(parser)
-    add("output", type=Path, help="the directory to write")
+    add_words(parser, kind=named_source)
+    add_output(parser, "output", help="the directory to write")
     add_effort(parser, "default")
-    add("--rows", type=_range, metavar="FIRST:END", help="encode this part of the rows alone")
+    add("--rows", type=_range, metavar="FIRST:END", help="encode only this part of the rows")
     add("--shard-rows", type=int, metavar="ROWS",
-        help="rows of a file (default: what memory has room for)")  # fmt: skip
-    add("--append", action="store_true", help="add the rows to a directory that is there")
-    add("--work", type=Path, metavar="DIR",
-        help="where blocks are kept until the end (default: OUTPUT.work)")  # fmt: skip
+        help="number of rows in a file (default: as many as memory has room for)")  # fmt: skip
+    add("--append", action="store_true", help="add the rows to an existing directory")
+    add("--work", type=named, metavar="DIR",
+        help="where to keep blocks until the end (default: OUTPUT.work)")  # fmt: skip
     add_machine(parser)
     add_scheduler(parser)
 
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
         OutputError: Something cannot be written.
     """
     from nncompress.jobs.encoding import EncodingSettings, encode_rows
@@ -68,7 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
             model, source, arguments.output, settings, machine, work=arguments.work,
             runner=None if helpers is None else partial(helpers.encode, model),
         )  # fmt: skip
-    print_info(arguments, arguments.output, embedding)
+    place = arguments.output
+    next_lines = [command_line("index", place), *after_table(place, embedding)]
+    print_info(arguments, place, embedding, next_lines=next_lines)
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -1,11 +1,11 @@
 """Compare a compressed table or model with the original one."""
 
 import argparse
-from pathlib import Path
 
 from nncompress.cli.gate_arguments import add_tasks, refuse_model_tasks
+from nncompress.cli.paths import add_output, readable, source
 from nncompress.cli.printing import add_json, add_source, print_facts
-from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.cli.tables import load_table
 from nncompress.embedding.table_directory import is_table_directory
 from nncompress.errors import InputError
 from nncompress.formats.files import check_output
@@ -17,22 +17,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_json(parser)
     add_source(parser, "original", "the original table, as nncompress compress takes it, or the "
-               "original model's folder")  # fmt: skip
+               "original model's folder; - for standard input", type=source)  # fmt: skip
     add = parser.add_argument
-    add("compressed", type=Path, help="the .nnc file, directory of shards, or model's folder")
+    add("compressed", type=readable, help="the .nnc file, directory of shards, or model's folder; "
+        "- for standard input")  # fmt: skip
     add_tasks(parser, " (default: WordSim-353 and SimLex-999, if gensim is installed)")
-    add("--frequencies", type=Path, metavar="FILE",
+    add("--frequencies", type=readable, metavar="FILE",
         help="a word and its count a line, for the page (default: rows are in order of "
         "frequency)")  # fmt: skip
-    add("--plot", type=Path, help="picture to draw (.png, .pdf or .svg)")
-    add("--page", type=Path, metavar="FILE.html", help="write a page with figures and pictures")
+    add_output(parser, "--plot", help="picture to draw (.png, .pdf or .svg)")
+    add_output(
+        parser, "--page", metavar="FILE.html", help="write a page with figures and pictures"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
     """
     _check_outputs(arguments)
     compressed = arguments.compressed
@@ -52,7 +55,7 @@ def _evaluate_table(arguments: argparse.Namespace) -> None:
     from nncompress.sources.tables import open_table
 
     refuse_model_tasks(arguments)
-    embedding = CompressedEmbedding.load(arguments.compressed)
+    embedding = load_table(arguments.compressed)
     unit_rows = embedding.provenance.get("objective") == "cosine"
     num_rows, shares = embedding.table.num_rows, None
     with open_table(
@@ -61,7 +64,7 @@ def _evaluate_table(arguments: argparse.Namespace) -> None:
     ) as original:  # fmt: skip
         if arguments.frequencies is not None:
             shares = table_frequencies(original, arguments.frequencies, None).shares
-        result = evaluate(embedding, original.matrix, arguments.pairs)
+        result = evaluate(embedding, original.matrix, arguments.pairs, words=original.words)
     report, distortion = result.report, result.rows.distortion
     measured: dict[str, object] = {
         "loss": distortion.loss,

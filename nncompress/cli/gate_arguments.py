@@ -1,9 +1,9 @@
-"""Arguments that say what a result has to reach, and on what that is measured."""
+"""Arguments that set what a result has to reach, and on which data that is measured."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nncompress.cli.paths import named
 from nncompress.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the quality gate."""
     parser.add_argument(
         "--require", metavar="NAME=NUMBER,...",
-        help="write nothing unless the result reaches this: error, cosine, cosine_worst, recall, "
+        help="write nothing unless the result meets this: error, cosine, cosine_worst, recall, "
         "pairs, sts, perplexity or kl",
     )  # fmt: skip
     parser.add_argument(
-        "--find", action="store_true", help="search the smallest size that reaches --require"
+        "--find", action="store_true", help="find the smallest size that meets --require"
     )
     add_tasks(parser)
 
@@ -26,21 +26,21 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
 def add_tasks(parser: argparse.ArgumentParser, more: str = "") -> None:
     """Adds the arguments that name the data of tasks."""
     parser.add_argument(
-        "--pairs", type=Path, action="append", metavar="FILE",
-        help=f"word similarity: two words and a number a line, with tabs between them{more}",
+        "--pairs", type=named, action="append", metavar="FILE",
+        help=f"word similarity: two words and a number on each line, separated by tabs{more}",
     )  # fmt: skip
     parser.add_argument(
-        "--sts", type=Path, metavar="FILE.csv",
-        help="sentence similarity of a model's folder: two sentences and a score a line",
+        "--sts", type=named, metavar="FILE.csv",
+        help="sentence similarity, for a model's folder: two sentences and a score on each line",
     )  # fmt: skip
     parser.add_argument(
-        "--text", type=Path, metavar="FILE",
-        help="perplexity and KL divergence of a language model's folder on a text",
+        "--text", type=named, metavar="FILE",
+        help="a text for the perplexity and KL divergence of a language model's folder",
     )  # fmt: skip
 
 
 def table_gate_of(arguments: argparse.Namespace) -> "TableGate":
-    """Returns the gate of a table that arguments ask for.
+    """Returns the gate for a table that the arguments ask for.
 
     Raises:
         InputError: Something cannot be measured of a table, or is out of its range.
@@ -54,10 +54,10 @@ def table_gate_of(arguments: argparse.Namespace) -> "TableGate":
 
 
 def refuse_model_tasks(arguments: argparse.Namespace) -> None:
-    """Refuses data of tasks that a table of vectors cannot be put to.
+    """Refuses the data of tasks that only models can do.
 
     Raises:
-        InputError: There is some.
+        InputError: Some was given.
     """
     for flag in ("sts", "text"):
         if getattr(arguments, flag) is not None:

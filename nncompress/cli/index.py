@@ -1,13 +1,15 @@
-"""Make the index of a table, by which similar --probe looks at few of its rows."""
+"""Make the index of a table, with which similar --probe searches only a few of its rows."""
 
 import argparse
 import time
-from pathlib import Path
 
+from nncompress.cli.next_steps import command_line
+from nncompress.cli.paths import named
 from nncompress.cli.printing import add_json, format_bytes, format_seconds, print_facts
-from nncompress.embedding.compressed import CompressedEmbedding
+from nncompress.cli.tables import load_table
 from nncompress.embedding.index_file import beside
 
+_PROBE = 16  # lists for the user to begin with
 EXAMPLE = "glove.nnc"
 
 
@@ -15,18 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add_json(parser)
-    add("file", type=Path, help="the table; its index is written beside it, into FILE.ivf")
+    add("file", type=named, help="the table; its index is written beside it, into FILE.ivf")
     add("--lists", type=int, metavar="C",
-        help="lists of rows (default: 4 times the square root of their number)")  # fmt: skip
+        help="number of lists (default: 4 times the square root of the rows)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: There is no such table, or there cannot be that many lists.
+        InputError: There is no such table, or the number of lists is out of range.
     """
-    embedding = CompressedEmbedding.load(arguments.file)
+    embedding = load_table(arguments.file)
     started = time.perf_counter()
     index = embedding.build_index(lists=arguments.lists)
     seconds = time.perf_counter() - started
@@ -44,4 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         "lists": f"{index.num_lists:,}, of {num_rows / index.num_lists:,.0f} rows on average",
         "time": format_seconds(seconds),
     }
-    print_facts(arguments, facts, lines)
+    word = "WORD" if embedding.has_words else "ROW"
+    probe = min(_PROBE, index.num_lists)
+    next_line = command_line("similar", arguments.file, word, "--probe", probe)
+    print_facts(arguments, facts, lines, [next_line])

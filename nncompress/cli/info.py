@@ -1,10 +1,13 @@
-"""Tell what a file holds, and how it was made."""
+"""Show what a file holds, and how it was made."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nncompress.cli.paths import readable
 from nncompress.cli.printing import add_json, print_facts
+from nncompress.cli.tables import load_table, refuse_other_files
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.embedding.model import Model
@@ -23,13 +26,17 @@ _OF_RESIDUALS = (
     *("residual_bytes_per_row", "rows_per_block", "axes", "clusters"),
     "trellis_states",
 )
-_OF_SOME = {*_OF_CODES, *_OF_RESIDUALS, "verified"}  # what not all tables have
+_OF_SOME = {*_OF_CODES, *_OF_RESIDUALS, "verified"}  # facts that only some tables have
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_json(parser)
-    parser.add_argument("file", type=Path)
+    parser.add_argument(
+        "file", type=readable,
+        help="a .nnc file, a directory of shards, or a model that rows are encoded by; - for "
+        "standard input",
+    )  # fmt: skip
     parser.add_argument(
         "--verify", action="store_true", help="read all of it and check its SHA-256 sums"
     )
@@ -37,10 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
+    refuse_other_files(arguments.file)
     if arguments.file.is_file() and is_model_file(arguments.file):
         print_model(arguments, arguments.file, read_model(arguments.file)[0])
         return
-    embedding = CompressedEmbedding.load(arguments.file, verify=arguments.verify)
+    embedding = load_table(arguments.file, verify=arguments.verify)
     print_info(arguments, arguments.file, embedding)
 
 
@@ -49,12 +57,13 @@ def print_info(
     path: Path,
     embedding: CompressedEmbedding,
     report: "Report | None" = None,
+    next_lines: Sequence[str] = (),
 ) -> None:
-    """Prints what a file holds, and what was measured of it."""
+    """Prints what a file holds and the measurements of it, and what to type next."""
     table = embedding.table
     first = shards_of(table)[0]
     size = size_of(path)
-    # What the file says of itself; what is measured wins.
+    # What the file says about itself; measurements take precedence.
     said = {name: fact for name, fact in embedding.provenance.items() if name not in _OF_SOME}
     facts: dict[str, object] = {
         **said,
@@ -70,17 +79,19 @@ def print_info(
         "row_bits": round(8 * table.row_bytes, 2),
         "shared_bytes": table.shared_bytes,
     }
-    if getattr(arguments, "verify", False):  # a file that is not right has been refused
+    if getattr(arguments, "verify", False):  # a damaged file has been refused
         facts["verified"] = True
-    # The curve that a residual stage was chosen from is for programs.
+    # Only programs need the curve from which a residual stage was chosen.
     shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
     if report is not None:
         facts["quality"] = report.facts
         shown |= report.lines
-    print_facts(arguments, facts, shown)
+    print_facts(arguments, facts, shown, next_lines)
 
 
-def print_model(arguments: argparse.Namespace, path: Path, model: Model) -> None:
+def print_model(
+    arguments: argparse.Namespace, path: Path, model: Model, next_lines: Sequence[str] = ()
+) -> None:
     """Prints what a model's file holds."""
     dtype = getattr(model.codebook, "dtype", "few bits")
     of_codes = {"M": model.num_codebooks, "K": model.num_codewords, "codebook_dtype": str(dtype)}
@@ -93,7 +104,7 @@ def print_model(arguments: argparse.Namespace, path: Path, model: Model) -> None
         **({} if model.residual is None else {"axes": model.residual.num_axes}),
     }
     shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
-    print_facts(arguments, facts, shown)
+    print_facts(arguments, facts, shown, next_lines)
 
 
 def _additive_facts(table: CodeTable | None) -> dict[str, object]:
@@ -115,6 +126,6 @@ def _residual_facts(residual: Residual) -> dict[str, object]:
 def _shown(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         text = " x ".join(map(str, value)) if isinstance(value, list) else str(value)
-        # What a file says of itself may hold control characters for the terminal.
+        # A file's own text may hold control characters for the terminal.
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

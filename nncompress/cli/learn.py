@@ -1,14 +1,16 @@
-"""Learn a model on a sample of a table's rows, to encode all of them by."""
+"""Learn a model from a sample of a table's rows, with which all of them can be encoded."""
 
 import argparse
-from pathlib import Path
 
 from nncompress.cli.continuation import continuable
 from nncompress.cli.info import print_model
+from nncompress.cli.next_steps import command_line
+from nncompress.cli.paths import add_output
 from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_of
 from nncompress.cli.printing import add_json, add_rows
 from nncompress.formats.files import check_output
 from nncompress.formats.rescue import write_or_rescue
+from nncompress.progress import expect, phase, say
 
 EXAMPLE = "vectors.npy vectors.model -M 32 -K 16"
 
@@ -17,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_json(parser)
     add_rows(parser)
-    parser.add_argument("model", type=Path, help="the model's file to write, which is replaced")
+    add_output(parser, "model", help="the model's file to write, which replaces an existing one")
     parser.add_argument(
         "--sample", type=int, metavar="ROWS",
-        help="rows to learn on, evenly spaced (default: 262,144, or all if there are fewer)",
+        help="number of rows to learn from, evenly spaced (default: 262,144, or all if there are "
+        "fewer)",
     )  # fmt: skip
     add_plan(parser)
     add_machine(parser)
@@ -31,15 +34,16 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
         OutputError: The file cannot be written.
     """
     from nncompress.embedding.model_file import write_model
     from nncompress.embedding.table_directory import refuse_part_of_table
     from nncompress.evaluate.curve_file import check_curve
     from nncompress.job import open_work
-    from nncompress.jobs.learning import learn_model
+    from nncompress.jobs.learning import learn_model, sample_size
     from nncompress.machine import Machine
+    from nncompress.phases import phases_of_model
     from nncompress.sources.open_rows import open_rows
     from nncompress.sources.tables import files_of
 
@@ -58,12 +62,17 @@ def run(arguments: argparse.Namespace) -> None:
             unit_rows=plan.objective == "cosine",
         ) as source,
     ):  # fmt: skip
+        shape = source.num_rows, source.dim
+        sample = arguments.sample or sample_size(*shape)
+        expect(lambda: phases_of_model(shape, plan, machine, sample))
         model = learn_model(
             source, plan, machine, num_rows=arguments.sample,
-            report=None if arguments.json else print, curve=arguments.curve, work=work,
+            report=None if arguments.json else say, curve=arguments.curve, work=work,
         )  # fmt: skip
         place = arguments.model
-        write_or_rescue(place.parent, lambda into: write_model(into / place.name, model))
+        with phase("writing"):
+            write_or_rescue(place.parent, lambda into: write_model(into / place.name, model))
         if work is not None:
             work.finish()
-    print_model(arguments, arguments.model, model)
+    next_line = command_line("encode", arguments.model, *arguments.table, "OUTPUT")
+    print_model(arguments, arguments.model, model, [next_line])

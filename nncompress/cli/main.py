@@ -9,6 +9,7 @@ from nncompress.cli import (
     encode,
     evaluate,
     export,
+    fetch,
     import_codes,
     index,
     info,
@@ -20,11 +21,16 @@ from nncompress.cli import (
     similar,
     train,
 )
-from nncompress.cli.together import Parser
+from nncompress.cli.completion import add_completion
+from nncompress.cli.paths import made_directories
+from nncompress.cli.standard_streams import standard_streams
+from nncompress.cli.together import Parser, add_version
 from nncompress.errors import InputError
-from nncompress.version import __version__
+from nncompress.progress import overall
 
+PROGRAM = "nncompress"
 COMMANDS = {
+    "fetch": fetch,
     "compress": compress,
     "learn": learn,
     "refine": refine,
@@ -41,36 +47,31 @@ COMMANDS = {
     "export": export,
     "import": import_codes,
 }
-_NEED_TRAIN = (
-    *("compress", "learn", "refine", "encode", "merge", "index"),
-    *("train", "decode", "quantize"),
-)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs the command."""
+    """Runs the command line ``nncompress``."""
     arguments = _parser().parse_args(argv)
     try:
-        with memory.advising(COMMANDS[arguments.command]):
+        with (
+            memory.advising(COMMANDS[arguments.command]),
+            made_directories(arguments, PROGRAM),
+            standard_streams(arguments),
+            overall(),
+        ):
             arguments.run(arguments)
     except KeyError as error:  # a word that is not there
-        raise InputError(error.args[0]) from None
-    except ImportError as error:
-        if arguments.command not in _NEED_TRAIN:
-            raise
-        raise InputError(
-            f"{error}: nncompress {arguments.command} needs more than is installed; "
-            "pip install 'chainer-nncompress[train]'"
-        ) from None
+        raise InputError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="nncompress",
+        prog=PROGRAM,
         description="Compress a table of vectors, and look into the result.",
         epilog="example: nncompress compress glove.6B.300d.txt glove.nnc",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    add_version(parser)
+    add_completion(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, module in COMMANDS.items():
         what = module.__doc__.strip()

@@ -1,4 +1,4 @@
-"""What to do about a lack of memory, for each command."""
+"""Advice for each command when memory runs out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _ADVICE = {
 
 @contextmanager
 def advising(command: ModuleType) -> Iterator[None]:
-    """Turns a lack of memory into a line with what was asked for and the flags that need less.
+    """Turns a lack of memory into a line that names the flags with which less is needed.
 
     Args:
         command: The module of the command that runs in the block.
@@ -29,6 +29,6 @@ def advising(command: ModuleType) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        advice = _ADVICE.get(command.__name__.rpartition(".")[2], "it takes a machine with more")
-        asked = str(error).rstrip(".") or "the system has none left to give"
+        advice = _ADVICE.get(command.__name__.rpartition(".")[2], "it needs a machine with more")
+        asked = str(error).rstrip(".") or "the system has none left"
         raise InputError(f"not enough memory: {asked}; {advice}") from None

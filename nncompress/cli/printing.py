@@ -1,16 +1,19 @@
 """Common parts of commands: the printing of results, and some arguments."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from nncompress.cli.paths import named_source, source
+from nncompress.cli.terminal import print_table, tell_next
 from nncompress.embedding.compressed import CompressedEmbedding
 from nncompress.errors import InputError
 from nncompress.formats.strict_json import strict_json
+from nncompress.progress import say
 
 
 def format_bytes(count: int) -> str:
-    """Returns a number of bytes in the unit that suits it."""
+    """Returns a number of bytes as text, in a suitable unit."""
     size = float(count)
     for unit in ("bytes", "kB", "MB"):
         if size < 999.5:
@@ -20,38 +23,44 @@ def format_bytes(count: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Returns a time in seconds, or in minutes if it is long."""
+    """Returns a time as text: in seconds or, if it is long, in minutes."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def print_rows(rows: Sequence[tuple[str, str]], right: bool = True) -> None:
-    """Prints two columns, the second one flush right or left."""
-    widths = [max(len(row[i]) for row in rows) for i in range(2)]
-    for first, second in rows:
-        second = second.rjust(widths[1]) if right else second
-        print(f"{first.ljust(widths[0])}  {second}")
+def print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """Prints words and numbers as two columns, under the first row as their heading."""
+    print_table(rows, has_heading=True)
 
 
 def print_facts(
     arguments: argparse.Namespace,
     facts: Mapping[str, object],
     lines: Mapping[str, str] = MappingProxyType({}),
+    next_lines: Sequence[str] = (),
 ) -> None:
-    """Prints facts as a JSON object if that is asked for, or as lines."""
+    """Prints facts: as a JSON object if that was asked for, otherwise as lines.
+
+    Args:
+        arguments: The command line.
+        facts: The facts for programs.
+        lines: The same for people: names and what they are.
+        next_lines: Command lines to go on with, told at a terminal alone.
+    """
     if arguments.json:
-        print(strict_json(facts))
+        say(strict_json(facts))
     else:
-        print_rows(list(lines.items()), right=False)
+        print_table(list(lines.items()), has_heading=False)
+        tell_next(next_lines)
 
 
 def cosines_of(near: Sequence[tuple[str | int, float]]) -> list[tuple[str, str]]:
-    """Returns keys and cosines as ``print_rows`` takes them."""
+    """Returns keys and cosines as rows for ``print_rows``."""
     return [(str(key), f"{cosine:.4f}") for key, cosine in near]
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that asks for JSON."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options: object) -> None:
@@ -60,33 +69,41 @@ def add_source(parser: argparse.ArgumentParser, name: str, what: str, **options:
     add_words(parser)
 
 
-def add_words(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument that names the words of a table."""
+def add_words(parser: argparse.ArgumentParser, *, kind: Callable = source) -> None:
+    """Adds the argument that names the words of a table.
+
+    Args:
+        parser: The command's parser.
+        kind: What the argument may be: a kind of ``nncompress.cli.paths``.
+    """
     parser.add_argument(
         "--words",
-        help="its words: a token a line, a tokenizer.json, or the column that has them in Parquet",
+        type=kind,
+        help="the words of its rows: a file with one token per line, a tokenizer.json, or the "
+        "name of the column in Parquet",
     )
 
 
 def _add_vectors(parser: argparse.ArgumentParser, name: str, what: str, **options: object) -> None:
     parser.add_argument(name, help=what, **options)
     parser.add_argument(
-        "--tensor", help="the name of the tensor in safetensors, the array in Zarr, the column in "
-        "Parquet; in safetensors * joins the parts of one",
+        "--tensor", help="name of the tensor (safetensors), array (Zarr) or column (Parquet); in "
+        "safetensors, a name with * joins the parts of one tensor",
     )  # fmt: skip
 
 
 def add_rows(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that name the rows of a table of any size."""
     _add_vectors(
-        parser, "table", "a table, or its shards: .npy, .safetensors, Zarr, Parquet, a URL, or "
-        "what nncompress compress takes", nargs="+",
+        parser, "table", "a table of any size, in one file or several: .npy, .safetensors, Zarr, "
+        "Parquet, a URL, or any format that nncompress compress reads",
+        nargs="+", type=named_source,
     )  # fmt: skip
     parser.add_argument("--limit", type=int, help="use only the first n rows")
 
 
 def check_topn(topn: int) -> None:
-    """Refuses to look for no words at all.
+    """Checks the number of words to list.
 
     Raises:
         InputError: The number of words is below 1.
@@ -96,6 +113,6 @@ def check_topn(topn: int) -> None:
 
 
 def key_of(embedding: CompressedEmbedding, word: str) -> str | int:
-    """Returns the key that a word on the command line means: without words, a row's number."""
+    """Returns the key for a word on the command line: a row's number if the table has no words."""
     is_number = word.isascii() and word.isdigit() and len(word) <= 18
     return int(word) if is_number and not embedding.has_words else word

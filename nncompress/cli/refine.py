@@ -2,10 +2,11 @@
 
 import argparse
 from contextlib import nullcontext
-from pathlib import Path
 
 from nncompress.cli.continuation import continuable
 from nncompress.cli.info import print_model
+from nncompress.cli.next_steps import command_line
+from nncompress.cli.paths import add_output, named
 from nncompress.cli.plan_arguments import add_effort, add_machine, add_scheduler, add_work
 from nncompress.cli.printing import add_json, add_rows
 from nncompress.formats.files import check_output
@@ -18,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add_json(parser)
-    add("model", type=Path, help="a model of additive codes alone")
+    add("model", type=named, help="a model with additive codes and no residual stage")
     add_rows(parser)
-    add("output", type=Path, help="the model's file to write, which is replaced")
+    add_output(parser, "output", help="the model's file to write, which replaces an existing one")
     add("--rounds", type=int, default=1,
-        help="how often all rows are encoded and the codebook is fitted (default: 1)")  # fmt: skip
+        help="number of times to encode all rows and fit the codebook (default: 1)")  # fmt: skip
     add_effort(parser, "quick")
     add_work(parser)
     add_machine(parser)
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
         OutputError: The file cannot be written.
     """
     from nncompress.embedding.model_file import write_model
@@ -75,4 +76,5 @@ def run(arguments: argparse.Namespace) -> None:
         write_or_rescue(place.parent, lambda into: write_model(into / place.name, refined))
         if work is not None:
             work.finish()
-    print_model(arguments, place, refined)
+    next_line = command_line("encode", place, *arguments.table, "OUTPUT")
+    print_model(arguments, place, refined, [next_line])

@@ -1,4 +1,4 @@
-"""What a signal does to a command: it ends in one line, with 128 and the signal's number.
+"""Ending a command on a signal: with one line, and status 128 plus the signal's number.
 
 This file is imported and ``at_once`` called before all else, so that a signal finds it while the
 rest is imported: hence the few imports.
@@ -8,6 +8,7 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from nncompress.errors import SIGNALS, Interrupted
@@ -16,7 +17,7 @@ _AGAIN = 0.02  # seconds until a signal that came at a bad moment comes again
 
 
 def at_once(program: str | None = None) -> None:
-    """Has signals end the process where it stands: for the time when there is nothing to tidy up.
+    """Makes signals end the process immediately, for as long as there is nothing to tidy up.
 
     Args:
         program: Name that the line begins with; by default the script's.
@@ -30,7 +31,7 @@ def at_once(program: str | None = None) -> None:
 
 
 def in_order() -> None:
-    """Has signals raise ``Interrupted``, so that what is under way is tidied up.
+    """Makes signals raise ``Interrupted``, so that unfinished work is tidied up.
 
     A module that is being imported is let finish before: what is imported may turn an exception
     into another, or drop it. Where Python drops one, in a destructor or a callback, the signal
@@ -64,7 +65,8 @@ def end_line(program: str | None, line: str) -> None:
     """Prints the line that an interrupted command ends with."""
     program = program or os.path.basename(sys.argv[0])
     start = "\n" if os.isatty(2) else ""  # the end of the line with ^C on a terminal
-    os.write(2, f"{start}{program}: {line}\n".encode(errors="backslashreplace"))
+    with suppress(OSError):  # nobody reads it any more
+        os.write(2, f"{start}{program}: {line}\n".encode(errors="backslashreplace"))
 
 
 def _handle(handler: object) -> None:

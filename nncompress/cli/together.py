@@ -1,17 +1,20 @@
-"""A command in many processes: one of them speaks, and none outlives the others."""
+"""Running a command in many processes: one of them prints, and they end together."""
 
 import argparse
 import atexit
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from nncompress.cli.errors import status_of
+from nncompress.cli import terminal
+from nncompress.cli.errors import USAGE, status_of, tell_in_json
 from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.launched import launched_rank
+from nncompress.version import __version__
 
 if TYPE_CHECKING:
     from nncompress.training.processes import Processes
@@ -22,11 +25,27 @@ _PATIENCE = 2.0
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that prints in the first process alone."""
+    """A parser that prints in the first process alone, and its errors as JSON where asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and what is wrong, and exits with status 2."""
+        if launched_rank() == 0:
+            tell_in_json(USAGE, message, 2)
+            self.print_usage(sys.stderr)
+            terminal.tell(self.prog, "error", message)
+        self.exit(2)
 
     def _print_message(self, message: str, file: object = None) -> None:
         if launched_rank() == 0:
             super()._print_message(message, file)
+
+
+def add_version(parser: Parser) -> None:
+    """Adds the flag that prints the program's name and the package's version."""
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s (chainer-nncompress) {__version__}",
+        help="print the version and exit",
+    )  # fmt: skip
 
 
 def open_processes(communicator: str | None) -> "Processes":
@@ -50,7 +69,7 @@ def open_processes(communicator: str | None) -> "Processes":
 
 @contextmanager
 def one_speaks(processes: "Processes") -> Iterator[None]:
-    """Has what the block prints printed once, and all processes end where one of them fails.
+    """Prints what the block prints once, and ends all processes when one of them fails.
 
     Where all fail, as with a user's mistake that all of them see, the first one that has a reason
     of its own tells it, and they end in good order. Where others are still at work after two
@@ -64,7 +83,7 @@ def one_speaks(processes: "Processes") -> Iterator[None]:
             yield
         else:
             with (
-                Path(os.devnull).open("w") as nowhere,
+                Path(os.devnull).open("w", encoding="utf-8") as nowhere,
                 redirect_stdout(nowhere),
                 redirect_stderr(nowhere),
             ):
@@ -75,7 +94,7 @@ def one_speaks(processes: "Processes") -> Iterator[None]:
 
 
 def _end(processes: "Processes", error: BaseException) -> None:
-    """Ends the process, or returns where it is to tell the error."""
+    """Ends the process, or returns if it is the one that reports the error."""
     from nncompress.training.processes import EndedElsewhereError
 
     is_elsewhere = isinstance(error, EndedElsewhereError)
@@ -97,6 +116,6 @@ def _end(processes: "Processes", error: BaseException) -> None:
 
 
 def _await_the_end(status: int) -> NoReturn:
-    """Waits until the process that speaks has done so and ends, which ends this one."""
+    """Waits until the process that reports the error ends, which ends this one."""
     time.sleep(_PATIENCE)
     os._exit(status)

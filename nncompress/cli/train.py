@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nncompress.cli import together
+from nncompress.cli.next_steps import after_training
+from nncompress.cli.terminal import tell_next
 from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.settings import (
     COMMUNICATORS,
@@ -34,7 +36,7 @@ _OPTIONS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments; None marks what is not given."""
+    """Adds the command's arguments; those that are not given are None."""
     add = parser.add_argument
     add(
         "-b",
@@ -42,70 +44,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         dest="batch_size",
         metavar="BATCHSIZE",
-        help="rows a step, of each process (fast: 32, others: 64)",
+        help="rows per step in each process (fast: 32, other recipes: 64)",
     )
     add("-e", "--epoch", type=int, dest="epochs", metavar="EPOCH",
-        help="passes over the rows (fast: chosen, paper and authors: 200)")  # fmt: skip
-    add("-g", "--gpu", type=int, help="number of the GPU; -1, the default, is the CPU")
+        help="passes over the rows (fast: chosen by their number, paper and authors: "
+        "200)")  # fmt: skip
+    add("-g", "--gpu", type=int, help="number of the GPU to use; -1, the default, means the CPU")
     add(
         "--fp32",
         action="store_const",
         const=True,
         dest="full_precision",
-        help="on a GPU: products with all of float32's digits (default: TF32's)",
+        help="on a GPU: multiply in full float32 precision (default: TF32)",
     )
     add(
         "--matrix-dtype",
         choices=MATRIX_DTYPES,
-        help="on a GPU: type of the matrix there (default: float32)",
+        help="on a GPU: type in which the matrix is kept there (default: float32)",
     )
     add(
         "-r",
         "--resume",
         type=Path,
         metavar="RUN",
-        help="run directory to continue, or its trainer_snapshot_<n>.npz",
+        help="run directory to continue, or one of its files trainer_snapshot_<n>.npz",
     )
     add(
         "--snapshot-every",
         metavar="PERIOD",
-        help="save what --resume needs every 30s, 5m or 1h, or so many iterations (default: 30s)",
+        help="save what --resume needs every 30s, 5m or 1h, or after a number of iterations "
+        "(default: 30s)",
     )
-    add("-O", "--optimizer", choices=OPTIMIZERS, help="(default: Adam)")
-    add("--learning-rate", "--lr", type=float, help="(fast: 5e-3 at its peak, others: 1e-4)")
+    add("-O", "--optimizer", choices=OPTIMIZERS, help="optimizer (default: Adam)")
+    add(
+        "--learning-rate",
+        "--lr",
+        type=float,
+        help="learning rate (fast: 5e-3 at its peak, other recipes: 1e-4)",
+    )
     add("-M", "--M", type=int, dest="num_codebooks", help="number of codebooks (default: 32)")
-    add("-K", "--K", type=int, dest="num_codewords", help="codewords in each (default: 16)")
-    add("--tau", type=float, help="final temperature; alone, the temperature of every step")
+    add(
+        "-K",
+        "--K",
+        type=int,
+        dest="num_codewords",
+        help="codewords in each codebook (default: 16)",
+    )
+    add("--tau", type=float, help="final temperature; without --tau-start, that of every step")
     add("--tau-start", type=float, help="temperature of the first step")
     add("--max-grad-norm", type=float, help="clip gradients to this global norm")
     add("--input-matrix", type=Path, help=f"matrix in a .npy file (default: {DEFAULT_MATRIX})")
     add("--limit", type=int, help="use only the first n rows")
-    add("--weights", type=Path, help="weights of the rows: .npy, or text with a number a line")
+    add(
+        "--weights",
+        type=Path,
+        help="weights of the rows: a .npy file, or text with one number per line",
+    )
     add(
         "--objective",
         choices=OBJECTIVES,
-        help="what to keep small; cosine keeps the rows' directions alone (default: distance)",
+        help="what to minimize; cosine preserves only the directions of rows (default: distance)",
     )
     for name, what in (
-        ("bytes-per-row", "choose M and K: most bytes a row, codes and codebook together"),
-        ("distance", "choose M and K: largest mean Euclidean distance"),
-        ("cosine", "choose M and K: smallest mean cosine"),
+        ("bytes-per-row", "choose M and K for at most so many bytes per row, codebook included"),
+        ("distance", "choose M and K for at most this mean Euclidean distance"),
+        ("cosine", "choose M and K for at least this mean cosine"),
     ):
         add(f"--target-{name}", type=float, help=what)
-    add("--seed", type=int, help="seed of everything random (default: 0)")
-    add("-o", "--out", type=Path, help="where run directories go (default: result)")
+    add("--seed", type=int, help="random seed (default: 0)")
+    add("-o", "--out", type=Path, help="directory for run directories (default: result)")
     add("--dir-prefix", help="a word in the run directory's name (default: model)")
     add(
         "--threads",
         type=int,
-        help="threads of each process on the CPU (default: its share of the usable cores)",
+        help="CPU threads of each process (default: its share of the usable cores)",
     )
     add(
         "--communicator",
         choices=COMMUNICATORS,
-        help="train in the processes that mpiexec has started; pure_nccl is for GPUs",
+        help="train in all processes started by mpiexec; pure_nccl is for GPUs",
     )
-    add("--recipe", choices=list(RECIPES), help="(default: fast)")
+    add("--recipe", choices=list(RECIPES), help="set of defaults (default: fast)")
 
 
 def run(
@@ -114,18 +133,17 @@ def run(
     """Runs the command.
 
     Args:
-        arguments: The command line's.
-        optimizer: An optimizer of Chainer's in place of the one that is named, set up on no link
-            yet.
-        extensions: Chainer's or your own, with triggers of their own.
+        arguments: The parsed command line.
+        optimizer: A Chainer optimizer to use instead of the one named, not yet set up on a link.
+        extensions: Further trainer extensions, with their own triggers.
 
     Returns:
         The run directory.
 
     Raises:
-        InputError: Something given cannot be used.
-        OutputError: Something could not be written.
-        TrainingInterrupted: A signal came while training; the message tells how to go on.
+        InputError: An argument cannot be used.
+        OutputError: A file could not be written.
+        TrainingInterrupted: A signal interrupted training; the message says how to continue.
     """
     with together.one_speaks(processes := together.open_processes(arguments.communicator)):
         return _run(arguments, processes, optimizer, extensions)
@@ -187,7 +205,7 @@ def _train(
     started: datetime,
     choices: "RunChoices",
 ) -> Path:
-    """Trains to the end, and says how to go on if that is interrupted."""
+    """Trains to the end; if interrupted, says how to continue."""
     try:
         training.train(started)
     except TrainingInterrupted as error:
@@ -199,12 +217,13 @@ def _train(
         )
         message = f"{error}; continue with: {command}{own}"
         raise TrainingInterrupted(error.signal, message) from None
+    tell_next(after_training(getattr(arguments, "command", None), training.directory))
     return training.directory
 
 
 def _continuing(arguments: argparse.Namespace, directory: Path, processes: "Processes") -> str:
-    """Returns the command line that goes on with a run."""
-    # The command nncompress knows its commands' names; a script has one.
+    """Returns the command line that continues a run."""
+    # Under ``nncompress`` the arguments name the command; a script is its only command.
     name = getattr(arguments, "command", None)
     words = ["nncompress", name] if name else ["python", sys.argv[0]]
     if processes.name is not None:
@@ -217,19 +236,19 @@ def _tell_of_tau(arguments: argparse.Namespace) -> None:
     if alone and arguments.recipe in (None, "fast"):
         warnings.warn(
             f"--tau alone keeps the temperature at {arguments.tau:g} in every step: the fast "
-            "recipe's annealing is off; add --tau-start for the temperature to fall from there",
+            "recipe's annealing is off; add --tau-start to let the temperature fall from there",
             stacklevel=2,
         )
 
 
 def require_default_matrix(flag: str) -> None:
-    """Refuses to begin without the matrix that is read if none is named.
+    """Checks that the default matrix exists.
 
     Args:
-        flag: The one that names another.
+        flag: The flag that names another matrix.
 
     Raises:
-        InputError: It is not there.
+        InputError: It does not exist.
     """
     if not DEFAULT_MATRIX.exists():
         raise InputError(

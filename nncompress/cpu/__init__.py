@@ -1,15 +1,19 @@
 """The CPU's kernels: Numba code, run by a team of threads.
 
-Numba compiles them on their first use, which takes some twenty seconds, and keeps the result where
-``cache`` says.
+Numba compiles them on their first use, which takes about twenty seconds, and keeps the result in
+the directory that ``cache`` chooses.
 """
 
 import sys
 from pathlib import Path
 
-import numba
+from nncompress.missing import brought_by
+
+with brought_by("compress"):
+    import numba
 
 from nncompress.cpu import cache
+from nncompress.progress import say
 
 _configured = numba.config.CACHE_DIR
 numba.config.CACHE_DIR = cache.DIRECTORY
@@ -55,6 +59,6 @@ __all__ = [
 
 
 def announce_compilation() -> None:
-    """Tells the user why nothing happens for a while, if kernels have to be compiled and kept."""
+    """Tells the user about the delay if kernels have to be compiled and kept."""
     if cache.DIRECTORY and not any(Path(cache.DIRECTORY).rglob("*.nbi")):
-        print("Compiling kernels for their first use (some twenty seconds, once)", file=sys.stderr)
+        say("Compiling kernels for their first use (about twenty seconds, once)", file=sys.stderr)

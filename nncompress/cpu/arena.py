@@ -1,4 +1,4 @@
-"""Arrays that kernels work in, which begin on lines of the cache."""
+"""Working memory for kernels: arrays that are aligned to cache lines."""
 
 import math
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from numba import njit
 from nncompress.cpu.elementary import INLINE
 
 LINE_BYTES = 64
-# Arrays that begin at the same place of a page are the same lines of a cache.
+# Arrays that begin at the same offset in a page compete for the same lines of a cache.
 _STAGGER = 5
 
 
 def allocate(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str, np.ndarray]:
-    """Makes arrays that begin on lines of the cache.
+    """Creates arrays that are aligned to cache lines.
 
     Args:
         arrays: Shape and type of each, by name.
 
     Returns:
-        The arrays by name, not initialized.
+        The arrays by name, uninitialized.
     """
     return allocate_together(arrays)[0]
 
@@ -28,14 +28,14 @@ def allocate(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str
 def allocate_together(
     arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]],
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Makes such arrays, and shows the memory that they are in.
+    """Creates such arrays, and returns the memory that they lie in as well.
 
     Args:
         arrays: Shape and type of each, by name.
 
     Returns:
-        The arrays by name, and uint8 ``(bytes,)``: all of them with what lies between them, which
-        is not initialized either.
+        The arrays by name, and uint8 ``(bytes,)``: all of them and the padding between them, all
+        of it uninitialized.
     """
     places, end = {}, 0
     for name, (shape, dtype) in arrays.items():
@@ -52,13 +52,13 @@ def allocate_together(
 
 
 def on_a_line(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Returns an array that begins on a line: a vector that reaches into two is read in two."""
+    """Returns an array aligned to a cache line, as vectors across two lines take two reads."""
     return allocate({"array": (shape, dtype)})["array"]
 
 
 @njit(**INLINE)
 def empty_rows(num_rows, length):
-    """Returns float32 ``(num_rows, length)`` that begins on a line; for kernels."""
+    """Returns float32 ``(num_rows, length)``, aligned to a cache line; for use in kernels."""
     size = num_rows * length
     room = np.empty(size + LINE_BYTES // 4, np.float32)
     skipped = (-room.ctypes.data % LINE_BYTES) // 4

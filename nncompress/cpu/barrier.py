@@ -1,8 +1,8 @@
-"""A barrier between the threads of a team: they wait for each other, briefly awake, then asleep.
+"""A barrier between the threads of a team: they wait for each other, first spinning, then asleep.
 
-Usually the last one comes within microseconds, for there are no more threads than cores. But it
-may share its core with somebody else, and be set aside for milliseconds: then a core whose thread
-sleeps is free, and the system moves what waits elsewhere to it.
+Usually the last thread arrives within microseconds, as there are no more threads than cores. But
+its core may be shared with another process, which can delay it for milliseconds: then a core whose
+thread sleeps is free, and the system moves the delayed thread there.
 """
 
 import sys
@@ -15,13 +15,13 @@ from numba.extending import intrinsic
 from nncompress.cpu import cache
 from nncompress.machine import BARRIER_CONDITION, BARRIER_MUTEX, BARRIER_SLEEPERS
 
-# Looks at the barrier before a thread falls asleep: some tens of microseconds.
+# Polls of the barrier before a thread falls asleep: some tens of microseconds.
 _LOOKS = 20_000
 
 
 @intrinsic
 def _atomic_add(typingctx, pointer, value):
-    """Adds to an int64 in memory and returns what it held."""
+    """Adds to an int64 in memory and returns its previous value."""
 
     def codegen(context, builder, signature, arguments):
         pointer, value = arguments
@@ -43,8 +43,8 @@ def _atomic_load(typingctx, pointer):
 
 
 _SLEEPS = sys.platform != "win32"
-# LLVM finds them among what the process has loaded: POSIX's in libc, and Windows' in kernel32,
-# which every process there has. Windows' has never been tested.
+# LLVM finds them in the libraries that the process has loaded: libc on POSIX, and kernel32, which
+# every process has, on Windows. The latter has never been tested.
 if _SLEEPS:
     _lock = types.ExternalFunction("pthread_mutex_lock", types.int32(types.int64))
     _unlock = types.ExternalFunction("pthread_mutex_unlock", types.int32(types.int64))
@@ -56,7 +56,7 @@ else:
 
 @njit(nogil=True)
 def _wait_asleep(barrier, wanted):
-    """Waits until as many have come as are wanted."""
+    """Waits, asleep, until the wanted number of threads has arrived."""
     if not _SLEEPS:
         while _atomic_load(barrier) < wanted:
             _yield_processor()
@@ -71,7 +71,7 @@ def _wait_asleep(barrier, wanted):
 
 @njit(nogil=True)
 def _wake(barrier):
-    """Wakes those who sleep. Who falls asleep meanwhile sees before that all have come."""
+    """Wakes sleeping threads. A thread checks whether all have arrived before it falls asleep."""
     if _SLEEPS and _atomic_load(barrier + BARRIER_SLEEPERS) > 0:
         _lock(barrier + BARRIER_MUTEX)
         _wake_all(barrier + BARRIER_CONDITION)

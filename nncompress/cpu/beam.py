@@ -1,4 +1,4 @@
-"""Codes for a fixed codebook, one group after the other along many paths: beam search.
+"""Beam search: finding codes for a fixed codebook, one group after the other on many paths.
 
 Source: Babenko and Lempitsky, "Additive Quantization for Extreme Vector Compression", CVPR 2014,
 section 3 (encoding); the order of groups and the look-up of inner products are those of residual
@@ -22,21 +22,21 @@ from nncompress.cpu.vectors import (
     up_to,
 )
 
-# How often the range in which a limit lies is halved; equal costs may end it no sooner.
+# The most times that the range of a limit is halved, as equal costs may never end the search.
 _BISECTIONS = 24
-# Rows that go from group to group together, so that what a group needs of the Gram matrix is read
-# from the nearest cache.
+# Rows that go from group to group together, so that a group's part of the Gram matrix is read from
+# the nearest cache.
 _TILE_ROWS = 16
-BLOCK = 16  # what lengths of rows are multiples of, in numbers: a line of the caches
-_WORD = 64  # costs that are compared with a limit together
-# Costs are divided into classes of which the least costs are known: rows of classes.
+BLOCK = 16  # numbers in a cache line, of which lengths of rows are multiples
+_WORD = 64  # costs to compare with a limit at a time
+# Costs are divided into classes whose lowest costs are known: rows of classes.
 _CLASSES = 32
 _LARGEST = np.finfo(np.float32).max
 
 
 @njit(**JIT)
 def _count_up_to(values, limit):
-    """Counts values up to a limit; their number is a multiple of 64."""
+    """Counts the values up to a limit; the number of values is a multiple of 64."""
     first = np.int64(values.ctypes.data)
     count = 0
     for word in range(values.size // _WORD):
@@ -46,7 +46,7 @@ def _count_up_to(values, limit):
 
 @njit(**JIT)
 def _limit(values, wanted, most):
-    """Returns a limit that at least ``wanted`` values keep to, and hardly more than ``most``.
+    """Returns a limit that ``wanted`` values or more, but rarely over ``most``, do not exceed.
 
     Args:
         values: float32, some of them infinite; their number is a multiple of 64.
@@ -54,7 +54,7 @@ def _limit(values, wanted, most):
         most: At least ``wanted``.
 
     Returns:
-        The largest finite number if there are too few finite values.
+        The limit; the largest finite number if there are too few finite values.
     """
     if _count_up_to(values, _LARGEST) < wanted:
         return _LARGEST
@@ -74,22 +74,21 @@ def _limit(values, wanted, most):
 
 @njit(**JIT)
 def _choose(costs, count, lows, width, chosen, kept):
-    """Finds the best ``width`` of some costs.
+    """Finds the ``width`` lowest of some costs.
 
-    Whatever is among the best ``width`` of all is no worse than the ``width`` best of the classes'
-    least costs. So a look at the classes finds a limit that few costs keep to, and those are
-    looked at closely.
+    These are no higher than the ``width`` lowest of the classes' lowest costs. So the classes give
+    a limit that few costs do not exceed, and only those are examined.
 
     Args:
         costs: float32, some of them infinite; room for 64 more.
-        count: How many they are.
-        lows: The classes' least costs, float32; their number is a multiple of 64.
+        count: The number of costs.
+        lows: The classes' lowest costs, float32; their number is a multiple of 64.
         width: Number of costs wanted.
-        chosen: int32, the places of the best costs in their order; as much room as costs have.
-        kept: float32, the same for the costs themselves.
+        chosen: int32, the places of the lowest costs, in order; as much room as for costs.
+        kept: float32, the lowest costs themselves; as much room as for costs.
 
     Returns:
-        How many there are.
+        The number of costs found.
     """
     limit = _limit(lows, width, width + width // 8)
     first = np.int64(costs.ctypes.data)
@@ -107,7 +106,7 @@ def _choose(costs, count, lows, width, chosen, kept):
         kept[found : found + _WORD] = np.inf
         limit = _limit(kept[: (found + _WORD - 1) // _WORD * _WORD], width, width)
         among, found = found, 0
-        for i in range(among):  # without a branch, which could not be foreseen
+        for i in range(among):  # without a branch, which would be unpredictable
             cost, place = kept[i], chosen[i]
             kept[found], chosen[found] = cost, place
             found += cost <= limit
@@ -116,26 +115,27 @@ def _choose(costs, count, lows, width, chosen, kept):
 
 @njit(**JIT)
 def _add_up(paths, totals, count, step, terms, block, sums, costs, lows):
-    """Computes what a row's paths would cost with each codeword of the next group.
+    """Computes the cost of a row's paths with each codeword of the next group.
 
-    Paths are in the order of a tree whose branches they are, so that what a path has in common
-    with the one before it has been added up.
+    Paths are in the order of the tree that they form, so that the part that a path shares with the
+    one before it has already been added up.
 
     Args:
-        paths: int32 ``(width, M and more)``, the codewords of each path.
-        totals: float32 ``(width,)``, what paths cost so far.
+        paths: int32 ``(width, M or more)``, the codewords of each path.
+        totals: float32 ``(width,)``, the cost of each path so far.
         count: Number of paths.
         step: Number of codewords in each path.
-        terms: float32, what each codeword costs by itself.
-        block: float32, the group's part of the Gram matrix, of as many columns.
-        sums: float32 ``(M + 1, K and more)``, scratch: sums of more and more of a path.
+        terms: float32, the cost of each codeword by itself.
+        block: float32, the group's part of the Gram matrix, with as many columns.
+        sums: float32 ``(M + 1, K or more)``, scratch: partial sums along a path.
         costs: float32, one path after the other.
-        lows: float32, the least costs of each class.
+        lows: float32, the lowest cost of each class.
     """
     length = np.int64(block.shape[1])
-    together = np.int64(TOGETHER if length == BLOCK else 1)  # as ``add_branch`` has it
+    together = np.int64(TOGETHER if length == BLOCK else 1)  # as in ``add_branch``
     levels = np.int64(max(step - 1, 0)) // together
-    # Of short rows one sum is made for each path, known or not, so that most take the same way.
+    # For short rows, one sum is computed for each path even if it is known, so that most paths
+    # take the same branches.
     most = max(levels - np.int64(together > 1), np.int64(0))
     compared = np.int64((step + BLOCK - 1) // BLOCK * BLOCK)
     matrix, begin = np.int64(block.ctypes.data), np.int64(sums.ctypes.data)
@@ -171,7 +171,7 @@ def _follow(paths, chosen, kept, found, step, first, length, longer, totals):
 
 @njit(**JIT)
 def _cost(codes, order, unary, pairs, num_codewords):
-    """Returns what codes cost, but for the row's own squares."""
+    """Returns the cost of codes, without the row's own squares."""
     cost = unary.dtype.type(0)
     for step in range(order.size):
         group = order[step]
@@ -187,7 +187,7 @@ def _cost(codes, order, unary, pairs, num_codewords):
 def search(thread, threads, barrier, x, codewords, norms, pairs, codes, order, width):
     """Replaces the codes of rows where beam search finds better ones.
 
-    Groups are decided in a given order. The best ``width`` partial choices are kept each time.
+    Groups are decided in a given order, and the best ``width`` partial choices are kept each time.
 
     Args:
         thread: Number of this thread in the team.
@@ -196,21 +196,21 @@ def search(thread, threads, barrier, x, codewords, norms, pairs, codes, order, w
         x: float32 ``(n, D)``, C-contiguous.
         codewords: The codebook's transpose, ``(D, L)``, packed by ``panels.py``.
         norms: Squared norms of the codewords, ``(L,)``.
-        pairs: Twice the inner products of the codewords of a group with all codewords, and
-            anything up to a multiple of ``BLOCK``, ``(M, L, K and more)``.
+        pairs: Twice the inner products of the codewords of a group with all codewords, padded with
+            anything to a multiple of ``BLOCK``, ``(M, L, K or more)``.
         codes: int32 ``(n, M)``, improved in place.
-        order: int64 ``(M,)``: the groups, in the order in which they are decided.
+        order: int64 ``(M,)``, the groups in the order in which they are decided.
         width: Number of paths that are kept, at least 1.
     """
     num_rows, num_codebooks = codes.shape
     num_codewords, length = norms.size // num_codebooks, pairs.shape[2]
     height = min(_TILE_ROWS, num_rows)
     unary = empty_rows(height, norms.size)
-    # The same, with codewords that are never chosen up to a multiple of ``BLOCK``.
+    # The same, padded to a multiple of ``BLOCK`` with codewords that are never chosen.
     terms = empty_rows(height, num_codebooks * length).reshape(height, num_codebooks, length)
     terms[:, :, num_codewords:] = np.inf
-    # Codewords of each path, in the order of the groups, and each path's cost so far; both twice,
-    # before and after a step.
+    # The codewords of each path, in the order of the groups, and each path's cost so far; both
+    # twice, for before and after a step.
     room = (num_codebooks + BLOCK - 1) // BLOCK * BLOCK
     paths = np.zeros((2, height, width, room), np.int32)
     totals = np.zeros((2, height, width), np.float32)

@@ -7,13 +7,13 @@ from nncompress.cpu.elementary import JIT
 
 @njit(**JIT)
 def weighted_rows(weights, table, ids, rows):
-    """Writes rows of the product of blocks of weights, on a diagonal, and a table.
+    """Writes rows of the product of a block-diagonal matrix and a table.
 
     Args:
-        weights: float32 or float64 ``(a, b)``; they are those of each b rows of the table.
-        table: Of the same type, ``(k*b, n)``.
+        weights: float32 or float64 ``(a, b)``, the block that each b rows of the table share.
+        table: ``(k*b, n)``, of the same type.
         ids: Numbers of rows, int64, from 0 to ``k*a - 1``.
-        rows: Of the same type, ``(len(ids), n)``, overwritten.
+        rows: ``(len(ids), n)``, of the same type, overwritten.
     """
     size, inner = weights.shape
     for place in range(ids.size):
@@ -29,13 +29,13 @@ def weighted_rows(weights, table, ids, rows):
 
 @njit(**JIT)
 def mixed_rows(blocks, mixer, ids, rows):
-    """Writes rows of a matrix of mixed blocks: interleaved entries of blocks, times their shares.
+    """Writes rows of a matrix of mixed blocks: interleaved entries of blocks, times the mixer.
 
     Args:
         blocks: float32 or float64 ``(a, k, b)``.
-        mixer: Of the same type, ``(k, k)``.
+        mixer: ``(k, k)``, of the same type.
         ids: Numbers of rows, int64, from 0 to ``k*a - 1``.
-        rows: Of the same type, ``(len(ids), b*k)``, overwritten.
+        rows: ``(len(ids), b*k)``, of the same type, overwritten.
     """
     size, count, width = blocks.shape
     for place in range(ids.size):

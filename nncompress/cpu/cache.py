@@ -1,13 +1,13 @@
-"""The directory that keeps compiled kernels, which nobody else can have written to.
+"""The directory that keeps compiled kernels, to which nobody else can have written.
 
-Numba keeps what it compiles as pickles, and whoever writes a pickle has code run where it is read.
-So the directory and all in it belong to this user, and so does the way there: each directory above
-it belongs to this user, to root or to the owner of this package, and lets nobody else write,
-unless, as in ``/tmp``, only a name's owner may take it away again.
+Numba keeps compiled code as pickles, and whoever writes a pickle can run code where it is read. So
+the directory and everything in it must belong to this user, and the path to it must be safe: each
+directory above it belongs to this user, to root or to the owner of this package, and nobody else
+may write to it, unless, as in ``/tmp``, only the owner of an entry may remove it.
 
-Numba looks for changes in the file of the outermost function alone, so that the others' changes
-would go unnoticed: the directory is named after the contents of all files here. Those of other
-versions stay beside it until they have not been used for a month.
+Numba only notices changes in the file of the outermost function. So that changes in other files
+count too, the directory is named after the contents of all files here. The directories of other
+versions are kept until they have not been used for a month.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ from pathlib import Path
 import numba
 
 _HERE = Path(__file__).parent
-_LEAST_FREE = 32 << 20  # bytes; the kernels of a processor take 8 MB
+_LEAST_FREE = 32 << 20  # bytes; the kernels for one processor take 8 MB
 _MINUTE = 60.0
 _DAY = 86_400.0
 _UNUSED_DAYS = 30
 
 
 class _UnsafeError(Exception):
-    """A directory that is not to be used."""
+    """A directory that must not be used."""
 
 
 def _choose() -> str:
-    """Returns the directory; empty if there is none, which a warning says."""
+    """Returns the directory; an empty string, with a warning, if there is none."""
     digest = hashlib.sha256()
     for path in sorted(_HERE.glob("*.py")):
         digest.update(path.read_bytes())
@@ -54,8 +54,8 @@ def _choose() -> str:
             )
         return directory
     warnings.warn(
-        "kernels are compiled every time, which takes some twenty seconds, as no directory is "
-        f"safe to keep them in ({'; '.join(reasons)}); set NUMBA_CACHE_DIR to one of your own",
+        "kernels are compiled every time, which takes about twenty seconds, because no directory "
+        f"is safe to keep them in ({'; '.join(reasons)}); set NUMBA_CACHE_DIR to one of your own",
         stacklevel=2,
     )
     return ""
@@ -65,12 +65,12 @@ def _bases() -> Iterator[Path]:
     if numba.config.CACHE_DIR:
         yield Path(numba.config.CACHE_DIR)
     yield _HERE / "__pycache__"
-    with suppress(RuntimeError):  # nobody knows a home
+    with suppress(RuntimeError):  # there is no home directory
         yield Path.home() / ".cache"
 
 
 def _claim(base: Path, name: str) -> str:
-    """Makes a directory below another one, or takes what is there if it is this user's alone."""
+    """Creates a directory below another one, or accepts an existing one of this user's own."""
     base.mkdir(parents=True, exist_ok=True)
     ours = Path(os.path.realpath(base)) / "nncompress-kernels"
     directory = ours / name
@@ -80,7 +80,7 @@ def _claim(base: Path, name: str) -> str:
         _check_own(path)
     _check_way(ours)
     if os.name == "posix" and directory.stat().st_mode & 0o077:
-        raise _UnsafeError(f"{directory} is open to others")
+        raise _UnsafeError(f"{directory} is accessible to others")
     for parent, directories, files in os.walk(directory):
         for entry in directories:
             _check_own(Path(parent, entry))
@@ -88,7 +88,7 @@ def _claim(base: Path, name: str) -> str:
             _check_file(Path(parent, entry))
     free = shutil.disk_usage(directory).free
     if free < _LEAST_FREE:
-        raise _UnsafeError(f"{free:,} bytes are free")
+        raise _UnsafeError(f"only {free:,} bytes are free")
     tempfile.TemporaryFile(dir=directory).close()
     os.utime(directory)
     _remove_unused(ours)
@@ -96,7 +96,7 @@ def _claim(base: Path, name: str) -> str:
 
 
 def _check_way(path: Path) -> None:
-    """Refuses a path where somebody else may put another directory in the place of one in it."""
+    """Refuses a path in which somebody else could replace a directory."""
     if os.name != "posix":
         return
     trusted = (os.geteuid(), 0, _HERE.stat().st_uid)
@@ -112,7 +112,7 @@ def _check_way(path: Path) -> None:
 
 
 def _is_own_group(number: int) -> bool:
-    """Tells whether a group has this user alone, as where each user has a group of that name."""
+    """Tells whether this user is a group's only member, as with a group for each user."""
     import grp
     import pwd
 
@@ -127,21 +127,21 @@ def _is_own_group(number: int) -> bool:
 def _check_own(path: Path) -> None:
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        raise _UnsafeError(f"{path} is no directory")
+        raise _UnsafeError(f"{path} is not a directory")
     _check_owner(path, status)
 
 
 def _check_file(path: Path) -> None:
-    """Refuses a file of somebody else, and removes one that a process died over."""
+    """Refuses a file of somebody else, and removes one that a process left incomplete."""
     try:
         status = path.lstat()
     except FileNotFoundError:
-        return  # another process has given it its name
+        return  # another process has renamed it to its final name
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        raise _UnsafeError(f"{path} is a link, or no file")
+        raise _UnsafeError(f"{path} is a link or not a file")
     _check_owner(path, status)
     age = time.time() - status.st_mtime
-    # A file that another process is just writing is empty too.
+    # A file that another process has just begun to write is empty too.
     forgotten = age > _DAY if ".tmp." in path.name else status.st_size == 0 and age > _MINUTE
     if forgotten:
         path.unlink(missing_ok=True)
@@ -153,7 +153,7 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 
 
 def _remove_unused(ours: Path) -> None:
-    """Removes the kernels of versions that were not used for long."""
+    """Removes the kernels of versions that have not been used for a long time."""
     for other in ours.iterdir():
         with suppress(OSError):
             if other.lstat().st_mtime < time.time() - _UNUSED_DAYS * _DAY:

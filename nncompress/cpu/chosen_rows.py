@@ -1,8 +1,8 @@
 """Products with a matrix whose rows are sums of a few rows of a table.
 
 Row i of such a matrix ``(m, n)`` is ``sum over j of values[i, j] * table[units[i, j]]``. Without
-values they are all 1. Its units are packed as codes: ``units[i, j]`` is ``j * step`` and the
-integer j of row i; with a step, each j has rows of the table to itself. Kernels have codes as a
+values, all of them are 1. Units are packed as codes: ``units[i, j]`` is ``j * step`` plus integer
+j of row i, so that with a step each j has rows of the table to itself. Kernels take codes as a
 tuple: the packed codes, uint8 ``(m, row_bytes)``; the bits of a code; the step; and s, the number
 of units in a row.
 """
@@ -16,8 +16,8 @@ from nncompress.cpu.packed_numbers import read_numbers
 from nncompress.cpu.permutes import TOGETHER, sum_by_codes
 from nncompress.cpu.vectors import gather_sum, weighted_sum
 
-_STRIP = 64  # columns that are added up at once
-_TILE_ROWS = 16  # of sums that are turned to columns of the result at once
+_STRIP = 64  # columns to add up at a time
+_TILE_ROWS = 16  # rows of sums to transpose into the result at a time
 
 
 @njit(**INLINE)
@@ -27,7 +27,7 @@ def _address(array):
 
 @njit(**INLINE)
 def _room(count):
-    """Returns where ``_read_units`` may write so many units."""
+    """Returns room for ``_read_units`` to write this many units."""
     return np.empty(count + 7, np.int32)
 
 
@@ -45,7 +45,7 @@ def _read_units(codes, row, units):
 
 @njit(**INLINE)
 def _add_up(total, start, rows, units, values, place, sizes):
-    """Adds up rows, times their values (from a place on) if there are any; see ``gather_sum``."""
+    """Adds up rows, times their values from ``place`` on if there are any; see ``gather_sum``."""
     if values is None:
         gather_sum(total, start, rows, units, sizes)
     else:
@@ -79,7 +79,7 @@ def look_up(thread, threads, barrier, codes, values, table, ids, rows):
 
 @njit(**JIT)
 def multiply(thread, threads, barrier, codes, values, products, bias, out):
-    """Multiplies by the matrix, of which the table has been multiplied already.
+    """Multiplies by the matrix, given the products with its table.
 
     Args:
         thread: Number of this thread in the team.
@@ -87,7 +87,7 @@ def multiply(thread, threads, barrier, codes, values, products, bias, out):
         barrier: Not used: rows of the matrix do not depend on each other.
         codes: The packed codes, their bits, the step and s.
         values: float32 ``(m, s)``, or None.
-        products: The table times what is multiplied, float32 ``(k, N)``.
+        products: The table times the vectors to multiply, float32 ``(k, N)``.
         bias: float32 ``(m,)``, added to each row of the result.
         out: float32 ``(N, m)``, overwritten.
     """
@@ -97,7 +97,7 @@ def multiply(thread, threads, barrier, codes, values, products, bias, out):
     tile = np.empty((_TILE_ROWS, _STRIP), np.float32)
     for column in range(0, num_columns, _STRIP):
         width = min(_STRIP, num_columns - column)
-        # Apart from the others, columns stay in the cache.
+        # Copied to adjacent memory, columns stay in the cache.
         strip = np.ascontiguousarray(products[:, column : column + width])
         sizes = np.int64(count), np.int64(width), np.int64(width)
         for first in range(begin, end, _TILE_ROWS):
@@ -116,7 +116,7 @@ def multiply(thread, threads, barrier, codes, values, products, bias, out):
 
 @njit(**INLINE)
 def _term(products, units, number, values, place, j):
-    """Returns what unit j adds to a sum, times its value if there are any (from a place on)."""
+    """Returns unit j's term in a sum, times its value (from ``place`` on) if there are any."""
     nothing = np.float32(0)
     product = load(nothing, products, np.int64(load(number, units, j)))
     if values is None:
@@ -126,7 +126,7 @@ def _term(products, units, number, values, place, j):
 
 @njit(**JIT)
 def multiply_vector(thread, threads, barrier, units, values, products, bias, out):
-    """Does what ``multiply`` does for a single vector.
+    """Does the same as ``multiply`` for a single vector.
 
     Args:
         thread: Number of this thread in the team.
@@ -145,7 +145,7 @@ def multiply_vector(thread, threads, barrier, units, values, products, bias, out
         place = row * count
         own = _address(units) + units.itemsize * place
         one = two = three = four = np.float32(0)
-        # By hand: compilers gather these numbers with instructions that take longer.
+        # Unrolled by hand: compilers gather these numbers with slower instructions.
         for j in range(0, whole, 4):
             one += _term(product, own, number, values, place, j)
             two += _term(product, own, number, values, place, j + 1)
@@ -158,16 +158,17 @@ def multiply_vector(thread, threads, barrier, units, values, products, bias, out
 
 @njit(**JIT)
 def multiply_vector_by_codes(thread, threads, barrier, by_place, step, products, bias, out):
-    """Does what ``multiply_vector`` does for small codes, without values.
+    """Does the same as ``multiply_vector`` for small codes without values.
 
     Args:
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: Not used.
-        by_place: Codes by their place in a row, uint8 ``(s, M)``, below ``TABLE``, with M a
-            multiple of ``TOGETHER``, m or more.
+        by_place: Codes by their place in a row, uint8 ``(s, M)``, below ``TABLE``, where M is at
+            least m and a multiple of ``TOGETHER``.
         step: The number of the table's rows that each code chooses from.
-        products: The table times the vector, float32 ``(k,)``, and ``TABLE`` more of any kind.
+        products: The table times the vector, float32 ``(k,)``, followed by ``TABLE`` arbitrary
+            numbers.
         bias: float32 ``(m,)``, added to the result.
         out: float32 ``(m,)``, overwritten.
     """
@@ -193,7 +194,7 @@ def gradients(codes, values, table, ids, of_rows, of_table, of_values):
         ids: Numbers of rows, int64, from 0 to m - 1.
         of_rows: Gradients of the rows, float32 ``(len(ids), n)``.
         of_table: float32 ``(k, n)``, added to.
-        of_values: float32 ``(m, s)``, added to; None where there are no values.
+        of_values: float32 ``(m, s)``, added to; None if there are no values.
     """
     count = codes[3]
     units = _room(count)

@@ -1,4 +1,4 @@
-"""Optimizer steps on the weights of blocks: Adam, or SGD, with decay and clipping."""
+"""Optimizer steps on the weights of blocks: Adam or SGD, with decay and clipping."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from nncompress.cpu.elementary import JIT, PART, SUM, inverse
 
 
 class Weights(NamedTuple):
-    """The parameters, or as many gradients or moments; also with all dimensions in one."""
+    """The parameters, their gradients or their moments; sometimes flattened to one dimension."""
 
     w1: np.ndarray  # (H, D)
     b1: np.ndarray  # (H,)
@@ -20,7 +20,7 @@ class Weights(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """Sizes of the network, and how the work is cut."""
+    """Sizes of the network, and the division of the work."""
 
     dim: int  # D
     num_hidden: int  # H
@@ -30,7 +30,7 @@ class Shape(NamedTuple):
 
 
 class Optimizer(NamedTuple):
-    """An optimizer and what it works on, all arrays of one dimension."""
+    """An optimizer and the arrays that it works on, all flattened to one dimension."""
 
     weights: Weights
     gradients: Weights
@@ -42,16 +42,16 @@ class Optimizer(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """What is done to gradients before a step."""
+    """Changes to gradients before a step."""
 
-    max_norm: float  # global norm that they are clipped to; 0 for no clipping
+    max_norm: float  # global norm to which they are clipped; 0 for no clipping
     decay: float  # share of the parameters that is added; 0 for none
-    decays_first: bool  # whether that is before clipping
+    decays_first: bool  # whether it is added before clipping
 
 
 @njit(**PART)
 def block_of(size, block, blocks):
-    """Returns where a block begins and ends."""
+    """Returns the beginning and the end of a block."""
     return size * block // blocks, size * (block + 1) // blocks
 
 
@@ -64,10 +64,10 @@ def _move(weights, gradients, first, second, begin, end, optimizer, change):
         gradients: Their gradients.
         first: Adam's m, or nothing.
         second: Adam's v, or nothing.
-        begin: The first of the weights.
-        end: The end of them.
+        begin: Index of the first weight.
+        end: Index after the last weight.
         optimizer: beta1, beta2 and eps.
-        change: Learning rate, and what gradients are multiplied by.
+        change: The learning rate, and the factor of the gradients.
     """
     kind = weights.dtype.type
     rate, factor = kind(change[0]), kind(change[1])
@@ -119,7 +119,7 @@ def _sum_of_squares(values):
 
 @njit(**JIT)
 def _norm(gradients):
-    """Returns the length of all gradients together."""
+    """Returns the norm of all gradients together."""
     return np.sqrt(
         _sum_of_squares(gradients.w1)
         + _sum_of_squares(gradients.b1)
@@ -150,13 +150,13 @@ def _add_decays(weights, gradients, factor, decay):
 
 @njit(**JIT)
 def descend(thread, threads, barrier, shape, optimizer, hooks, rate):
-    """Makes a step with decay and clipping, when all gradients are there.
+    """Makes a step with decay and clipping, once all gradients are complete.
 
     Args:
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: The team's barrier.
-        shape: How the work is cut.
+        shape: The division of the work.
         optimizer: The optimizer, weights and gradients; decay is added to these.
         hooks: Decay and clipping.
         rate: Learning rate, Adam's bias corrections included.

@@ -1,9 +1,9 @@
 """Elementary functions that compilers turn into vector code.
 
-In float32, polynomials on the numbers' bits, accurate to a few units in the last place; in
-float64, the library's functions. Sources: Cephes (Moshier), ``logf.c``, ``expf.c``, ``tanhf.c``,
-with the polynomials in Estrin's order: what a processor can begin of the numbers that follow is
-bounded by how long it waits for the ones before.
+In float32 they are polynomials and operations on the numbers' bits, accurate to a few units in the
+last place; in float64, the library's functions. Sources: Cephes (Moshier), ``logf.c``, ``expf.c``,
+``tanhf.c``, with the polynomials in Estrin's order, which shortens the chain of operations that
+wait for each other.
 """
 
 import math
@@ -21,14 +21,14 @@ JIT = {
     "error_model": "numpy",
     "fastmath": {"contract", "nsz"},
 }
-# For sums, whose order the compiler may choose (and keeps).
+# For sums, in an order that the compiler chooses once and keeps.
 SUM = {**JIT, "fastmath": {"contract", "nsz", "reassoc"}}
-# For the least and the largest of numbers that are none of them NaN.
+# For the smallest and the largest of numbers without NaN.
 EXTREMES = {**JIT, "fastmath": {"contract", "nsz", "nnan", "reassoc"}}
-# For what loops call: compilers vectorize a loop only if all it calls is part of it.
+# For functions called in loops: compilers only vectorize a loop if all calls in it are inlined.
 INLINE = {**JIT, "cache": False, "forceinline": True}
-# For parts of one kernel: they become part of it before anything is compiled, which takes a third
-# of the time.
+# For parts of one kernel: they are inlined before anything is compiled, which takes a third of the
+# time.
 PART = {**JIT, "cache": False, "inline": "always"}
 
 _F = np.float32
@@ -71,12 +71,12 @@ def log_of_one_and(x):
 
 
 def exp(x):
-    """Computes the exponential function; 0 below what float32 can hold."""
+    """Computes the exponential function; 0 if the result is too small for float32."""
     raise NotImplementedError
 
 
 def inverse(x):
-    """Computes 1 / x for a positive, normal number; above 2^125 what it is for that."""
+    """Computes 1 / x for a positive, normal number; numbers above 2^125 count as 2^125."""
     raise NotImplementedError
 
 
@@ -132,7 +132,7 @@ def _exp(x):
     def exp32(x):
         given = x
         x = larger(smaller(x, _F(88.0)), _F(-87.0))
-        # Numbers of this size have no bits after the point, and their last ones are the integer.
+        # Numbers of this size have no fractional bits, and their last bits are the integer.
         shifted = x * _LOG2E + _INTEGERS
         n = shifted - _INTEGERS
         r = x - n * _LN2_HIGH - n * _LN2_LOW
@@ -170,8 +170,8 @@ def _inverse(x):
         return lambda x: 1.0 / x
 
     def inverse32(x):
-        # Newton's method, from a number that the bits tell to an eighth: a division waits for the
-        # one divider that a root next to it needs too.
+        # Newton's method, starting from the bits, which give the result to an eighth. A division
+        # would wait for the only divider, which a nearby square root needs too.
         x = smaller(x, _LARGEST_INVERTED)
         y = bits_to_float(np.int32(_INVERSE_BITS - float_to_bits(x)))
         y += y * (_F(1) - x * y)

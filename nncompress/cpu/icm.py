@@ -1,4 +1,4 @@
-"""Better codes for a fixed codebook, one group at a time: Gibbs sampling, and ICM after it.
+"""Improving codes for a fixed codebook, one group at a time, by Gibbs sampling followed by ICM.
 
 Source: Martinez et al., "Revisiting additive quantization", ECCV 2016, section 3 (iterated
 conditional modes, and the perturbation between its runs); Geman and Geman, "Stochastic Relaxation,
@@ -8,9 +8,9 @@ annealing).
 For a row x with codes k_1 ... k_M the objective is ``||x - sum c||^2``, which is, up to
 ``||x||^2``, the sum over groups of ``||c||^2 - 2 x.c`` and over pairs of groups of ``2 c.c'``: the
 unary terms come from the product of rows and codebook, the pairwise ones from the codebook's Gram
-matrix. For each row a table is kept of what each codeword would cost in its group, the other
-groups' codes being as they are. A change of one code changes the table by two rows of the Gram
-matrix, so that looking costs little and only changes cost much.
+matrix. Each row has a table of the cost of each codeword in its group, given the other groups'
+codes. A change of one code changes the table by two rows of the Gram matrix, so that only changes
+are expensive, and reading is cheap.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from nncompress.cpu.philox import philox
 from nncompress.cpu.product import product
 from nncompress.cpu.vectors import add, better, exchange, gather_sum
 
-_TABLE_NUMBERS = 131_072  # in the tables of a tile of rows, so that those stay in cache
+_TABLE_NUMBERS = 131_072  # in the tables of a tile of rows, so that they stay in the cache
 _FILL_COLUMNS = 64
 _U = np.uint32
 
@@ -36,7 +36,7 @@ def _random_below(bits, size):
 
 @njit(**INLINE)
 def _tile_rows(length):
-    """Returns how many rows make a tile."""
+    """Returns the number of rows in a tile."""
     return min(max(_TABLE_NUMBERS // length, 16), 256)
 
 
@@ -52,7 +52,7 @@ def unary_terms(unary, x, codewords, norms):
 
 @njit(**INLINE)
 def rounding_margin(row):
-    """Returns what a row's codes have to gain: less may be rounding, and is no improvement."""
+    """Returns the least gain that is an improvement of a row's codes and not rounding."""
     size = row.dtype.type(0)
     for j in range(row.size):
         size += row[j] * row[j]
@@ -63,8 +63,8 @@ def rounding_margin(row):
 def _fill(tables, gram, codes, units):
     """Turns unary terms, ``(n, L)``, into tables of costs; ``units`` is scratch, int32 ``(n, M)``.
 
-    All rows take a few columns of the Gram matrix, then the next ones, so that those are read from
-    the nearest caches.
+    All rows use a few columns of the Gram matrix before the next ones, so that columns are read
+    from the nearest caches.
     """
     num_codebooks, length = codes.shape[1], gram.shape[0]
     num_codewords = length // num_codebooks
@@ -84,7 +84,7 @@ def _fill(tables, gram, codes, units):
 
 @njit(**INLINE)
 def _set(total, table, gram, codes, group, num_codewords, code):
-    """Changes a code and writes the table that follows; returns what that gains."""
+    """Changes a code and writes the new table; returns the gain."""
     first = group * num_codewords
     old, new = first + codes[group], first + code
     zero = np.float32(0)
@@ -97,16 +97,16 @@ def _set(total, table, gram, codes, group, num_codewords, code):
 
 @njit(**INLINE)
 def _copy(source, target):
-    """Copies an array; an assignment would compile what it says of shapes that do not fit."""
+    """Copies an array; an assignment would also compile its error for mismatched shapes."""
     for i in range(source.size):
         target[i] = source[i]
 
 
 @njit(**JIT)
 def _sample(total, table, gram, codes, noise, temperature, words):
-    """Draws each group's code anew, given the others.
+    """Draws a new code for each group, given the others.
 
-    A code has probability proportional to ``exp(-cost / temperature)``: the least of the costs
+    A code has a probability proportional to ``exp(-cost / temperature)``: it has the smallest cost
     minus temperature times Gumbel noise (Maddison et al., "A* Sampling", NIPS 2014, section 2).
 
     Args:
@@ -119,7 +119,7 @@ def _sample(total, table, gram, codes, noise, temperature, words):
         words: Four random words.
 
     Returns:
-        What that gains, and the address of the table that belongs to the codes now.
+        The gain, and the address of the table of the new codes.
     """
     num_codebooks = codes.size
     num_codewords = gram.shape[0] // num_codebooks
@@ -131,7 +131,7 @@ def _sample(total, table, gram, codes, noise, temperature, words):
     state = words[0]
     group = _random_below(words[1], num_codebooks)
     for _ in range(num_codebooks):
-        # Numerical Recipes' congruential generator: its upper bits choose where noise is taken.
+        # Numerical Recipes' congruential generator, whose upper bits choose a place in the noise.
         state = _U(state * _U(1664525) + _U(1013904223))
         drawn = draws + 4 * _random_below(state, places)
         costs = table + 4 * group * num_codewords
@@ -154,12 +154,12 @@ def _descend(total, table, gram, codes, margin, sweeps):
         table: Address of the table of costs before it; may be the same.
         gram: Twice the inner products of the codewords, ``(L, L)``.
         codes: int32 ``(M,)``, replaced.
-        margin: What a change has to gain.
+        margin: The least gain of a change.
         sweeps: The most sweeps.
 
     Returns:
-        What that gains, the address of the table that belongs to the codes now, and whether
-        no change of one code is left that would gain more.
+        The gain, the address of the table of the new codes, and whether no change of a single code
+        would gain more.
     """
     num_codebooks = codes.size
     num_codewords = gram.shape[0] // num_codebooks
@@ -185,13 +185,13 @@ def _descend(total, table, gram, codes, margin, sweeps):
 
 @njit(**JIT)
 def _choose_greedily(table, gram, codes, order):
-    """Gives each group the codeword that costs least with those of the groups before.
+    """Gives each group the codeword that costs least, given those of the groups before.
 
     Args:
         table: Address of the unary terms; they become the table of costs.
         gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
         codes: int32 ``(M,)``, replaced.
-        order: ``(M,)``: the groups, in the order in which they are decided.
+        order: ``(M,)``, the groups in the order in which they are decided.
     """
     length = np.int64(gram.shape[0])
     num_codewords = np.int64(length // codes.size)
@@ -209,26 +209,25 @@ def _try_samples(
     kept_table, changed_table, gram, current, trial_codes, numbers, seed_words, noise, temperature,
     margin, trials, sweeps,
 ):  # fmt: skip
-    """Improves a row's codes by ICM, from where they are and from samples of them.
+    """Improves a row's codes by ICM, starting from the codes as they are and from samples of them.
 
     Args:
-        kept_table: float32 ``(L,)``: the table of costs of the codes; it becomes that of the
-            better ones.
+        kept_table: float32 ``(L,)``: the table of costs of the codes, updated with them.
         changed_table: float32 ``(L,)``, scratch.
         gram: Twice the inner products of the codewords, ``(L, L)``, and 0 within a group.
         current: int32 ``(M,)``: the codes, improved.
         trial_codes: int32 ``(M,)``, scratch.
-        numbers: For the random numbers: the row, the position of the draw, and its stream.
+        numbers: Counter of the random numbers: the row, the position of the draw, and its stream.
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         noise: Gumbel(0, 1) draws, float32.
         temperature: Temperature of the sampling.
-        margin: What a change has to gain.
+        margin: The least gain of a change.
         trials: Number of samples.
         sweeps: Largest number of sweeps of ICM in a trial.
     """
     row, position, stream = numbers
     kept, total = np.int64(kept_table.ctypes.data), np.int64(changed_table.ctypes.data)
-    settled = False  # whether ICM has nothing left to do with the codes as they are
+    settled = False  # whether ICM has nothing left to improve in the current codes
     _copy(current, trial_codes)
     for trial in range(trials + 1):
         table, gain = kept, np.float32(0)
@@ -253,7 +252,7 @@ def relax(
     thread, threads, barrier, x, codewords, norms, gram, codes, first_row, seed_words, stream,
     position, noise, temperatures,
 ):  # fmt: skip
-    """Samples the codes of rows, a sweep over the groups for each temperature.
+    """Samples the codes of rows, with one sweep over the groups for each temperature.
 
     Args:
         thread: Number of this thread in the team.
@@ -268,7 +267,7 @@ def relax(
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         stream: Stream of the random numbers, one of ``random.noise.Stream``.
         position: Number of the draw within the stream.
-        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+        noise: Gumbel(0, 1) draws, float32; reading may begin anywhere before the last K numbers.
         temperatures: float32, in units of squared distance.
     """
     num_rows = codes.shape[0]
@@ -312,7 +311,7 @@ def improve(
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         stream: Stream of the random numbers, one of ``random.noise.Stream``.
         position: Number of the draw within the stream.
-        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+        noise: Gumbel(0, 1) draws, float32; reading may begin anywhere before the last K numbers.
         temperature: Temperature of the sampling, in units of squared distance.
         trials: Number of samples tried for each row.
         sweeps: Largest number of sweeps of ICM in a trial.
@@ -343,9 +342,9 @@ def find(
 ):  # fmt: skip
     """Finds the codes of rows: those of a greedy choice, improved as ``improve`` does.
 
-    The greedy choice is that of beam search with one path. The table is that of no codes at
-    first, and each choice adds one row of the Gram matrix to it, so that it is the table of all
-    codes in the end.
+    The greedy choice is that of beam search with one path. The table starts as that of no codes,
+    and each choice adds one row of the Gram matrix to it, so that in the end it is the table of
+    all codes.
 
     Args:
         thread: Number of this thread in the team.
@@ -360,8 +359,8 @@ def find(
         seed_words: uint32 ``(2,)``: low and high half of the seed.
         stream: Stream of the random numbers, one of ``random.noise.Stream``.
         position: Number of the draw within the stream.
-        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
-        order: ``(M,)``: the groups, in the order in which they are decided.
+        noise: Gumbel(0, 1) draws, float32; reading may begin anywhere before the last K numbers.
+        order: ``(M,)``, the groups in the order in which they are decided.
         temperature: Temperature of the sampling, in units of squared distance.
         trials: Number of samples tried for each row.
         sweeps: Largest number of sweeps of ICM in a trial.

@@ -1,4 +1,4 @@
-"""Intrinsics that Numba lacks: bits of floats, numbers by address, choices without a branch."""
+"""Intrinsics that Numba lacks: bits of floats, numbers at addresses, choices without a branch."""
 
 import llvmlite.ir as ir
 from numba import types
@@ -27,7 +27,7 @@ def bits_to_float(typingctx, value):
 
 
 def _place(context, builder, kind, address, index):
-    """Returns a pointer to a number of a kind."""
+    """Returns a pointer to a number of some type."""
     size = ir.IntType(64)(kind.bitwidth // 8)
     place = builder.add(address, builder.mul(index, size))
     return builder.inttoptr(place, context.get_value_type(kind).as_pointer())
@@ -35,7 +35,7 @@ def _place(context, builder, kind, address, index):
 
 @intrinsic
 def load(typingctx, zero, address, index):
-    """Reads a number of the type of ``zero``, ``index`` numbers after an address (int64)."""
+    """Reads a number of the type of ``zero``, ``index`` numbers after an address (an int64)."""
 
     def codegen(context, builder, signature, arguments):
         _, address, index = arguments
@@ -46,7 +46,7 @@ def load(typingctx, zero, address, index):
 
 @intrinsic
 def store(typingctx, value, address, index):
-    """Writes a number ``index`` numbers of its type after an address (int64)."""
+    """Writes a number ``index`` numbers of its type after an address (an int64)."""
 
     def codegen(context, builder, signature, arguments):
         number, address, index = arguments
@@ -58,7 +58,7 @@ def store(typingctx, value, address, index):
 
 @intrinsic
 def choose(typingctx, condition, one, other):
-    """Returns one number or the other of the same type, without a branch."""
+    """Returns one of two numbers of the same type, without a branch."""
 
     def codegen(context, builder, signature, arguments):
         result = builder.select(*arguments)
@@ -69,7 +69,7 @@ def choose(typingctx, condition, one, other):
 
 
 def _extreme(name):
-    """Makes an intrinsic of the larger or smaller of two floats, neither of which is NaN."""
+    """Returns an intrinsic for the larger or smaller of two floats, neither of which is NaN."""
 
     @intrinsic
     def extreme(typingctx, one, other):
@@ -86,6 +86,6 @@ def _extreme(name):
     return extreme
 
 
-# With ``max`` or a condition, compilers store the result only where it has changed, which on
-# AMD's AVX2 takes as long as computing it; see ``product.py``.
+# With ``max`` or a condition, compilers store the result only if it has changed, which takes as
+# long as computing it on AMD's AVX2; see ``product.py``.
 larger, smaller = _extreme("maxnum"), _extreme("minnum")

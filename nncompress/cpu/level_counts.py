@@ -1,4 +1,4 @@
-"""What levels come to: how often each occurs, the values that would fit best, errors and bits."""
+"""Statistics of levels: their counts, the values that would fit best, their errors and bits."""
 
 import numpy as np
 from numba import njit
@@ -8,8 +8,8 @@ from nncompress.cpu.trellis import POINTS, SYMBOLS, bits_of, value_of
 from nncompress.machine import Team
 
 _TOGETHER = 8  # classes in a vector
-CHUNK = 512  # rows that are counted together
-# Sums of sizes are in whole parts of a step, so that they are the same in any order.
+CHUNK = 512  # rows to count together
+# Sums of sizes are integers in a fraction of a step, so that they are the same in any order.
 SUM_UNITS = 2.0**32
 _EXACT = {**JIT, "fastmath": False}
 
@@ -27,15 +27,15 @@ def count_levels(
         barrier: Not used.
         rows: Coordinates in steps, float32 ``(n, T)``.
         levels: int16 ``(n, T)``.
-        offsets: What the row's class adds to the scales of axes, int32 ``(n,)``.
+        offsets: The number that each row's class adds to the scales of axes, int32 ``(n,)``.
         errors: The squared error of each row, in squared steps, float64 ``(n,)``, written.
-        spent: The bits of each row by the tables given, float64 ``(n,)``, written.
+        spent: The bits of each row according to the tables, float64 ``(n,)``, written.
         counts: Symbols by scale and quantizer, int64 ``(chunks, scales, 2, 16)``, added to.
-        sums: Sums of sizes whose level is below 4, in 2**-32ths of a step, int64
+        sums: The sums of the sizes at each level below 4, in units of 2**-32 steps, int64
             ``(chunks, scales, 2, 4)``, added to.
-        numbers: How many those are, int64, added to.
+        numbers: The number of sizes in each sum, int64, added to.
         axis_scales: int32 ``(T,)``.
-        tables: ``points``, ``bits`` and ``shifts``, as ``trellis.walk`` has them.
+        tables: ``points``, ``bits`` and ``shifts``, as for ``trellis.find_levels``.
         code: ``next_states`` and ``quantizers`` of the trellis.
     """
     points, bits, shifts = tables
@@ -67,7 +67,7 @@ def count_levels(
 
 @njit(**_EXACT)
 def _choose(thread, threads, barrier, rows, chosen, firsts, fees, costs):
-    """Chooses each row's class: for all classes at once, whose costs lie side by side.
+    """Chooses each row's class, for all classes at once, as their costs are adjacent.
 
     Args:
         thread: The thread's number.
@@ -75,9 +75,10 @@ def _choose(thread, threads, barrier, rows, chosen, firsts, fees, costs):
         barrier: Not used.
         rows: Coordinates in steps, float32 ``(n, T)``.
         chosen: Number of the class, int64 ``(n,)``, written.
-        firsts: The column of costs that the first class has for each axis, int64 ``(T,)``.
-        fees: The cost of telling each class, float32 ``(R,)``.
-        costs: The cost of a size by scale, float32 ``(sizes, scales)``; sizes go by quarters.
+        firsts: The first class's column of costs for each axis, int64 ``(T,)``.
+        fees: The cost of coding each class, float32 ``(R,)``.
+        costs: The cost of a size by scale, float32 ``(sizes, scales)``; sizes are in quarters of a
+            step.
     """
     num_rows, num_axes = rows.shape
     last = costs.shape[0] - 1
@@ -101,18 +102,19 @@ def choose_classes(
     look_up: np.ndarray,
     team: Team,
 ) -> np.ndarray:
-    """Chooses each row's class by what its sizes would cost.
+    """Chooses for each row the class in which it costs least.
 
     Args:
         rows: Coordinates in steps, float32 ``(n, T)``.
         axis_scales: int32 ``(T,)``.
-        offsets: What the classes add to the scales, all different, int32 ``(R,)``.
-        fees: The cost of telling each class, float32 ``(R,)``.
-        look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes go by quarters.
+        offsets: The numbers that classes add to the scales, all different, int32 ``(R,)``.
+        fees: The cost of coding each class, float32 ``(R,)``.
+        look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes are in quarters of
+            a step.
         team: The threads to compute with.
 
     Returns:
-        The number of each row's class among those offered, int64 ``(n,)``.
+        The index of each row's class in ``offsets``, int64 ``(n,)``.
     """
     last = len(look_up) - 1
     low, span = int(offsets.min()), int(np.ptp(offsets)) + 1

@@ -1,7 +1,7 @@
 """Looking up rows of a compressed embedding, and comparing a query with all of them.
 
-``nncompress.embedding.numpy_kernels`` says what each function computes, and computes the same
-numbers, bit for bit: sums go from the first group to the last. ``cpu.residual`` says where
+``nncompress.embedding.numpy_kernels`` documents what each function computes, and computes the same
+numbers, bit for bit: sums go from the first group to the last. ``cpu.residual`` documents where
 residual stages differ.
 """
 
@@ -24,7 +24,7 @@ __all__ = [
     "square_norms",
 ]
 
-# No liberties with the order of additions, and none with adding products.
+# The compiler may neither reorder additions nor fuse multiplications with them.
 _EXACT = {**JIT, "fastmath": False}
 _TILE_ROWS = 64
 
@@ -66,7 +66,7 @@ def decode(thread, threads, barrier, rows, total, packed, bits, codewords):
 
 @njit(**_EXACT)
 def scan(thread, threads, barrier, units, scale, scores, look_up):
-    """Adds up what look-up tables have for rows, and scales it."""
+    """Adds up the entries of look-up tables for each row, and scales the sums."""
     num_rows = units.shape[0]
     for i in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
         total = np.float32(0)
@@ -107,7 +107,7 @@ def maxima(thread, threads, barrier, scores, tops):
 
 @njit(**SUM)
 def compare(thread, threads, barrier, rows, scales, scores, query):
-    """Multiplies rows of a sketch with a query; the order of additions is left open."""
+    """Multiplies rows of a sketch by a query, with additions in any order."""
     num_rows, dim = rows.shape
     for i in range(thread * num_rows // threads, (thread + 1) * num_rows // threads):
         total = np.float32(0)

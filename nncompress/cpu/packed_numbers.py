@@ -8,8 +8,8 @@ from numba.extending import intrinsic
 from nncompress.cpu.elementary import INLINE
 from nncompress.cpu.intrinsics import load, store
 
-_GROUP, _HALF = 8, 4  # numbers, which begin and end with a byte; and as many as 64 bits hold
-_WIDEST = 16  # bits of each, for 64 bits from a byte on to hold the second half of a group
+_GROUP, _HALF = 8, 4  # numbers that begin and end on a byte, and as many as 64 bits hold
+_WIDEST = 16  # bits of each, so that 64 bits from a byte on hold the second half of a group
 _WORD_BYTES = 8
 _WIDE, _INT = ir.IntType(64), ir.IntType(32)
 _WORDS, _INTS = ir.VectorType(_WIDE, _HALF), ir.VectorType(_INT, _HALF)
@@ -23,7 +23,7 @@ def _spread(typingctx, word, bits, target):
         typingctx: Numba's typing context.
         word: uint64.
         bits: Bits of each, int64, at most 16.
-        target: Address of where they go, int32.
+        target: Address to write them to, int32.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -49,12 +49,12 @@ def read_numbers(address, num_bytes, bits, first, target, count):
     """Unpacks integers.
 
     Args:
-        address: Where the first byte is, int64.
-        num_bytes: Bytes that may be read from there on, those of the integers at least.
+        address: Address of the first byte, int64.
+        num_bytes: Bytes that may be read from there on, at least those of the integers.
         bits: Bits of each, at most 32.
-        first: Which integer to begin with, a multiple of 8.
-        target: Address of where they go, int32, with room for a multiple of 8.
-        count: How many, int64.
+        first: Index of the first integer to unpack, a multiple of 8.
+        target: Address to write them to, int32, with room for a multiple of 8.
+        count: The number of integers, int64.
     """
     byte = first // _GROUP * bits
     start, rest = (_HALF * bits) >> 3, np.uint64((_HALF * bits) & 7)

@@ -1,8 +1,8 @@
 """Packing a matrix in the order in which a product reads it.
 
-A panel is as many columns as a tile of the product has: one row after the other, each of them a
-few whole vectors, so that the loop reads one stream, from as few lines of the cache as can be, and
-no stride between rows can have them displace each other there. The last panel is filled up with
+A panel has as many columns as a tile of the product. Its rows follow each other, and each consists
+of a few whole vectors, so that the loop reads one stream from as few cache lines as possible, and
+no stride between rows can make them displace each other there. The last panel is padded with
 zeros.
 """
 
@@ -18,20 +18,20 @@ from nncompress.cpu.target import REGISTERS, VECTOR_BYTES
 # Vectors in a row of a panel.
 PANEL_VECTORS = 4 if REGISTERS == 32 else 2
 PANEL_BYTES = PANEL_VECTORS * VECTOR_BYTES
-_SQUARE = 4  # rows and columns that are transposed in registers
+_SQUARE = 4  # rows and columns to transpose in registers
 
 
 @register_jitable
 def panel_numbers(rows, columns, size):
-    """Returns how many numbers of ``size`` bytes a matrix takes when it is packed."""
+    """Returns how many numbers of ``size`` bytes a packed matrix takes."""
     width = PANEL_BYTES // size
     return (columns + width - 1) // width * width * rows
 
 
 def packed(matrix: np.ndarray) -> np.ndarray:
-    """Returns a matrix packed by NumPy, in memory of its own that begins on a line of the cache.
+    """Returns a matrix packed by NumPy, in new memory that is aligned to a cache line.
 
-    For matrices that are packed once: ``pack`` would have to be compiled for them.
+    This is for matrices that are packed only once, for which ``pack`` would have to be compiled.
 
     Args:
         matrix: float32 or float64 ``(rows, columns)``.
@@ -96,7 +96,7 @@ def pack(source, target):
 
 @intrinsic
 def _transpose_square(typingctx, zero, source, source_row, target, target_row):
-    """Copies four rows and columns transposed.
+    """Copies the transpose of four rows and columns.
 
     Args:
         typingctx: Numba's typing context.

@@ -1,6 +1,6 @@
-"""Sums of numbers that small codes choose from tables, which stay in vector registers.
+"""Sums of numbers that small codes choose from tables in vector registers.
 
-For processors with ``target.PERMUTES``.
+This is for processors with ``target.PERMUTES``.
 """
 
 import llvmlite.ir as ir
@@ -11,21 +11,21 @@ from numba.extending import intrinsic
 from nncompress.cpu.target import VECTOR_BYTES
 
 TABLE = 16  # numbers in a table, the most that a code can choose from
-TOGETHER = 64  # sums, whose codes follow each other
+TOGETHER = 64  # sums, whose codes are adjacent
 _LANES = VECTOR_BYTES // 4
 _WIDE, _INT, _BYTE, _REAL = ir.IntType(64), ir.IntType(32), ir.IntType(8), ir.FloatType()
 
 
 @intrinsic
 def sum_by_codes(typingctx, totals, tables, codes, sizes):
-    """Adds up what codes choose from tables.
+    """Adds up the numbers that codes choose from tables.
 
     ``totals[i] = sum over m of tables[m * step + codes[m * stride + i]]``, i below ``TOGETHER``.
 
     Args:
         typingctx: Numba's typing context.
         totals: Address of float32.
-        tables: Address of float32, ``TABLE`` of which can be read from each table's first on.
+        tables: Address of float32; ``TABLE`` of them can be read from the first of each table on.
         codes: Address of uint8, below ``TABLE``.
         sizes: The number of tables, the step and the stride, int64.
     """

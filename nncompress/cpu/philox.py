@@ -1,7 +1,7 @@
 """Exponential(1) draws from a counter-based generator, by seed and position.
 
 Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011 (Philox4x32-10). Its
-NumPy twin is in ``nncompress/random/noise.py``, with what the counter and the key mean.
+NumPy twin in ``nncompress/random/noise.py`` documents what the counter and the key mean.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ _W0, _W1 = _WIDE(0x9E3779B9), _WIDE(0xBB67AE85)
 
 @njit(**INLINE)
 def _round(c0, c1, c2, c3, k0, k1):
-    """Makes a round on words in 64 bits, of which the upper half may hold anything."""
+    """Computes a round on words in 64 bits, whose upper halves may hold anything."""
     p0 = (c0 & _WORD) * _M0
     p1 = (c2 & _WORD) * _M1
     return (p1 >> _HALF) ^ c1 ^ k0, p1, (p0 >> _HALF) ^ c3 ^ k1, p0, k0 + _W0, k1 + _W1
@@ -26,7 +26,7 @@ def _round(c0, c1, c2, c3, k0, k1):
 @njit(**INLINE)
 def philox(c0, c1, c2, c3, k0, k1):
     """Returns four random words for a counter of four words and a key of two, all uint32."""
-    # Products of words have 64 bits. Kept so long from beginning to end, and rounds not in a loop,
+    # Products of words have 64 bits. If words have 64 bits throughout and rounds are unrolled,
     # compilers work on many counters at once without moving words between vectors.
     c0, c1, c2, c3, k0, k1 = _WIDE(c0), _WIDE(c1), _WIDE(c2), _WIDE(c3), _WIDE(k0), _WIDE(k1)
     c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
@@ -66,8 +66,8 @@ def draw_exponentials(out, bits, first_row, column, noise):
     one, step, half = kind(1), kind(2.0**-32), kind(2.0**-33)
     draws, words = out.reshape(-1), bits.reshape(-1)
     for i in range(draws.size):
-        # -log(w) for w = 1 - v, both made from the bits so that each is precise where it is
-        # small; where w is large, one minus it is what v was rounded to.
+        # -log(w) for w = 1 - v, both computed from the bits so that each is precise where it is
+        # small; where w is large, 1 - w is v as it was rounded.
         v = kind(words[i]) * step + half
         w = kind(~words[i]) * step + half
         draws[i] = (v - (one - w)) - log(w)

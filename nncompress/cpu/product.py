@@ -1,15 +1,16 @@
-"""Matrix products of the sizes that a training step has, as fast as the processor's vectors allow.
+"""Matrix products of the sizes of a training step, as fast as the processor's vectors allow.
 
 A tile of the result stays in vector registers while the loop goes through the common dimension,
 with one multiply-add for each of its vectors and rows (Goto and van de Geijn, "Anatomy of
-High-Performance Matrix Multiplication", ACM TOMS 2008, section 4). The right matrix is packed:
-``panels.py`` has the order, and a step packs each matrix once, for all blocks that multiply by it.
-The left one is read where it is, a number at a time. Every element is a sum in one order, the
-common dimension's, whatever part of the product is asked for, so that no result depends on how
-work is divided.
+High-Performance Matrix Multiplication", ACM TOMS 2008, section 4). The right matrix is packed in
+the order that ``panels.py`` defines, and a step packs each matrix once for all blocks that
+multiply by it. The left matrix is read in place, a number at a time. Every element is summed in
+the order of the common dimension, whatever part of the product is computed, so that no result
+depends on how the work is divided.
 
-Nothing here is masked: on AMD's AVX2 a masked store takes tens of cycles. Rows of panels are whole
-vectors, and so are tiles; one that goes beyond the matrix is made elsewhere and copied.
+Nothing here is masked, as a masked store takes tens of cycles on AMD's AVX2. Rows of panels are
+whole vectors, and so are rows of tiles; a tile that extends beyond the matrix is computed
+elsewhere and copied.
 """
 
 import llvmlite.ir as ir
@@ -24,14 +25,14 @@ from nncompress.cpu.panels import PANEL_VECTORS
 from nncompress.cpu.target import VECTOR_BYTES
 
 _INT, _SHORT, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
-# Rows of a tile. The largest tile, a row of the right matrix and one number of the left have to
-# fit into the registers; four rows of two vectors are the fewest that keep two multiply-adds a
-# cycle busy, each of which takes four cycles.
+# Rows of a tile. The largest tile, a row of the right matrix and one number of the left must fit
+# in the registers; it takes at least four rows of two vectors to start two multiply-adds a cycle,
+# each of which takes four cycles.
 _HIGH, _LOW = 6, 4
-# Rows of the right matrix that are gone through at a time: a panel's stay in the first-level cache
-# with AVX2, and come from the second one with AVX-512, which is as fast.
+# Rows of the right matrix to go through at a time: with AVX2 those of a panel stay in the
+# first-level cache, with AVX-512 they come from the second-level one, which is as fast.
 _DEPTH = 384
-# Operands of LLVM's prefetch: for writing, to all caches, data.
+# Operands of LLVM's prefetch: for writing, into all caches, data.
 _FOR_WRITING = tuple(_SHORT(number) for number in (1, 3, 1))
 
 
@@ -45,7 +46,7 @@ def _tile(typingctx, zero, height, vectors, inner, going_on, pointers, strides):
         height: Rows of the tile: ``_HIGH``, ``_LOW`` or 1.
         vectors: Vectors in a row of the tile.
         inner: Length of the common dimension.
-        going_on: True to begin with what the tile holds, False with nothing.
+        going_on: True to add to the tile's contents, False to start from 0.
         pointers: Addresses of the first numbers of left matrix, right matrix and tile.
         strides: Numbers from row to row and from column to column of the left matrix, and from row
             to row of the tile.
@@ -101,12 +102,12 @@ def _tile(typingctx, zero, height, vectors, inner, going_on, pointers, strides):
                 everywhere = [(row, column) for row in range(rows) for column in range(columns)]
 
                 builder.position_at_end(start)
-                # Rows are reached from two of them, so that addresses need no arithmetic.
+                # Rows are addressed relative to two of them, so that addresses need no arithmetic.
                 half = (rows + 1) // 2
                 offsets = [builder.mul(a_row, _INT(row)) for row in range(half)]
                 second = builder.add(a, builder.mul(a_row, _INT(half)))
                 c_rows = [builder.add(c, builder.mul(c_row, _INT(row))) for row in range(rows)]
-                # The rows below are the next tile's, most of the time.
+                # The rows below are usually those of the next tile.
                 below = builder.mul(c_row, _INT(rows))
                 for row in range(rows):
                     for line in range(0, columns * VECTOR_BYTES, LINE_BYTES):
@@ -173,10 +174,11 @@ def product(a, transpose_a, packed, c, accumulate):
     """Computes ``c = op(a) @ b``, or adds it to c.
 
     Args:
-        a: ``(m, k)``, or ``(k, m)`` if ``transpose_a``; k at least 1. Its rows may be apart.
+        a: ``(m, k)``, or ``(k, m)`` if ``transpose_a``; k at least 1. Its rows need not be
+            adjacent.
         transpose_a: True if op transposes a.
         packed: b, ``(k, n)``, packed by ``panels.py``.
-        c: ``(m, n)``, overwritten or added to. Its rows may be apart.
+        c: ``(m, n)``, overwritten or added to. Its rows need not be adjacent.
         accumulate: True to add to c, False to overwrite it.
     """
     size = c.itemsize

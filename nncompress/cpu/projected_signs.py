@@ -1,22 +1,22 @@
-"""Signs for which a sum of random projections comes near to given vectors.
+"""Signs with which a sum of random projections comes close to given vectors.
 
-A vector a is to be near ``c * sum_j x_j r_j`` with signs x, each of which is the best one for what
-the others leave: coordinate descent. From signs that soon comes to its end. So x are numbers from
--1 to 1 at first, and the objective is
+A vector a is approximated by ``c * sum_j x_j r_j`` with signs x, each of which is the best one
+given the others: coordinate descent. Started from signs, this soon gets stuck. So x are numbers
+from -1 to 1 at first, and the objective is
 
     ``||a - c sum_j x_j r_j||^2 - share * c^2 sum_j ||r_j||^2 x_j^2``:
 
-least squares in a box where the share is 0. As it grows more and more numbers are -1 or 1, and all
-where it is 1, for then the best number is a sign. Source of the way from a convex problem to a
-concave one: Zaslavskiy, Bach and Vert, "A Path Following Algorithm for the Graph Matching
-Problem", PAMI 2009, section 3.
+least squares in a box if the share is 0. As it grows, more and more numbers are -1 or 1, and all
+of them when it is 1, because then the best number is a sign. Source of this path from a convex
+problem to a concave one: Zaslavskiy, Bach and Vert, "A Path Following Algorithm for the Graph
+Matching Problem", PAMI 2009, section 3.
 
-What is left of a vector is brought up to date for a block of projections at a time. Within it
-their inner products tell what a step takes from the others, so that nearly all of the work is
-matrix products. Source: Friedman, Hastie and Tibshirani, "Regularization Paths for Generalized
+A vector's residual is updated for a block of projections at a time. Within the block, the inner
+products of projections give the effect of each step on the others, so that nearly all of the work
+is matrix products. Source: Friedman, Hastie and Tibshirani, "Regularization Paths for Generalized
 Linear Models via Coordinate Descent", JSS 2010, section 2.2.
 
-Vectors are columns, in tiles as wide as a panel: packed as a product's right matrix.
+Vectors are columns, in tiles as wide as a panel, packed like a product's right matrix.
 """
 
 import numpy as np
@@ -25,17 +25,17 @@ from numba import njit
 from nncompress.cpu.elementary import INLINE, JIT
 from nncompress.cpu.product import product
 
-BLOCK = 64  # projections, whose inner products are known
+BLOCK = 64  # projections whose inner products are known
 
 
 @njit(**INLINE)
 def _settle(common, gram, x, scales, rest, steps, count):
-    """Sets numbers one after the other; ``steps`` becomes what is left more of each projection."""
+    """Sets numbers one after the other; ``steps`` gets what that adds to the residual."""
     one = x.dtype.type(1)
     for j in range(len(gram)):
         common_of, x_of, step = common[j], x[j], steps[j]
         size = gram[j, j]
-        for i in range(count):  # without branches, so that it becomes vector code
+        for i in range(count):  # without branches, so that it is vectorized
             weight = scales[i] * size
             wanted, room = weight * x_of[i] + common_of[i], weight * rest
             new = one if wanted > 0 else -one if wanted < 0 else x_of[i]
@@ -60,10 +60,10 @@ def begin(thread, threads, barrier, projections, vectors, left, x, scratch, coun
         barrier: Not used: vectors do not depend on each other.
         projections: r, float32 or float64 ``(k, m)``, C-contiguous.
         vectors: a, of the same type, ``(tiles, m, panel)``.
-        left: Like ``vectors``; ``sum_j x_j r_j`` is taken away.
+        left: Like ``vectors``; ``sum_j x_j r_j`` is subtracted.
         x: 1 and -1, 1 for an inner product of 0, ``(tiles, k, panel)``, overwritten.
         scratch: ``(threads, 2, BLOCK, panel)``.
-        count: How many columns of a tile are used, of whole vectors.
+        count: The number of columns of a tile in use, in whole vectors.
     """
     common, steps = scratch[thread]
     one = x.dtype.type(1)
@@ -92,12 +92,12 @@ def improve(
         projections: r, float32 or float64 ``(k, m)``, C-contiguous.
         grams: Their inner products by blocks, of the same type, ``(ceil(k / BLOCK), BLOCK,
             BLOCK)``.
-        share: From 0 to 1: how much the numbers are drawn to 1 and -1.
+        share: How much the numbers are drawn to 1 and -1, from 0 to 1.
         scales: c, ``(tiles, panel)``.
         left: ``a - c sum_j x_j r_j``, ``(tiles, m, panel)``, kept up to date.
         x: From -1 to 1, ``(tiles, k, panel)``, replaced.
         scratch: ``(threads, 2, BLOCK, panel)``.
-        count: How many columns of a tile are used, of whole vectors.
+        count: The number of columns of a tile in use, in whole vectors.
     """
     common, steps = scratch[thread]
     rest = x.dtype.type(1 - share)
@@ -114,7 +114,7 @@ def improve(
 
 @njit(**JIT)
 def rescale(thread, threads, barrier, vectors, left, scales, count):
-    """Makes scales those of least squares, or 0 where they would be negative; 0 stays 0.
+    """Sets scales to those of least squares, or to 0 where they would be negative; 0 stays 0.
 
     Args:
         thread: Number of this thread in the team.
@@ -123,7 +123,7 @@ def rescale(thread, threads, barrier, vectors, left, scales, count):
         vectors: a, float32 or float64 ``(tiles, m, panel)``.
         left: ``a - c b``, of the same shape, for other c.
         scales: c, ``(tiles, panel)``.
-        count: How many columns of a tile are used.
+        count: The number of columns of a tile in use.
     """
     common, squares = np.empty(count), np.empty(count)
     factors = np.empty(count, left.dtype)

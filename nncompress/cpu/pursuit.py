@@ -1,10 +1,9 @@
-"""Sparse codes of rows for a dictionary that stays: orthogonal matching pursuit.
+"""Sparse codes of rows for a fixed dictionary: orthogonal matching pursuit.
 
 Source: Rubinstein, Zibulevsky and Elad, "Efficient Implementation of the K-SVD Algorithm using
-Batch Orthogonal Matching Pursuit", Technion 2008: with the dictionary's Gram matrix a residual is
-never formed. What an atom has in common with it follows from what it has in common with the row
-and with the atoms that were chosen, and the equations of these grow by a row of their Cholesky
-factor with each.
+Batch Orthogonal Matching Pursuit", Technion 2008. With the dictionary's Gram matrix, a residual is
+never formed: an atom's correlation with it follows from those with the row and with the chosen
+atoms, and each further atom adds one row to the Cholesky factor of their equations.
 """
 
 import numpy as np
@@ -12,7 +11,7 @@ from numba import njit
 
 from nncompress.cpu.elementary import EXTREMES, INLINE, JIT, SUM
 
-_TILE = 1_024  # atoms whose correlations stay in the nearest cache while rows are subtracted
+_TILE = 1_024  # atoms whose correlations stay in the nearest cache while Gram rows are subtracted
 
 
 @njit(**(SUM | {"cache": False, "forceinline": True}))
@@ -28,14 +27,14 @@ def _dot(one, other, length):
 def _correlate(left, start, gram, found, weights, count, first, last):
     """Computes ``left = start - weights @ gram[found]`` for some atoms; returns its largest size.
 
-    Slices begin at 0, so that the compiler need not think of negative indices.
+    Slices begin at 0, so that the compiler need not handle negative indices.
     """
     total, begin = left[first:last], start[first:last]
     length = total.size
     for i in range(length):
         total[i] = begin[i]
     together = count // 4 * 4
-    for j in range(0, together, 4):  # at once, so that sums are read and written less often
+    for j in range(0, together, 4):  # four at a time, so that sums are read and written less often
         one, two = gram[found[j], first:last], gram[found[j + 1], first:last]
         three, four = gram[found[j + 2], first:last], gram[found[j + 3], first:last]
         a, b, c, d = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
@@ -53,7 +52,7 @@ def _correlate(left, start, gram, found, weights, count, first, last):
 
 @njit(**INLINE)
 def _find(left, start, gram, found, weights, count, tops):
-    """Returns the atom that has most in common with a residual, and how much that is."""
+    """Returns the atom with the largest correlation with a residual, and that correlation."""
     num_atoms = left.size
     for t in range(tops.size):
         first, last = t * _TILE, min((t + 1) * _TILE, num_atoms)
@@ -67,7 +66,7 @@ def _find(left, start, gram, found, weights, count, tops):
 
 @njit(**INLINE)
 def _fill_up(found, count):
-    """Chooses the first atoms that are left, so that each is in a row once."""
+    """Chooses the first remaining atoms, so that no atom occurs twice in a row."""
     atom = 0
     for j in range(count, found.size):
         taken = True
@@ -85,8 +84,8 @@ def pursue(
 ):  # fmt: skip
     """Finds sparse codes, each row by one thread.
 
-    A row ends early where no atom has anything in common with what is left of it, or the next one
-    is a combination of those it has: what is left of its values is 0, with columns of its own.
+    A row ends early if no atom correlates with its residual, or if the next one is a combination
+    of those chosen. Its remaining values are then 0, with distinct columns.
 
     Args:
         thread: Number of this thread in the team.
@@ -94,9 +93,9 @@ def pursue(
         barrier: Not used: rows do not depend on each other.
         correlations: Products of rows with atoms, float32 or float64 ``(N, k)``.
         gram: Products of atoms with each other, ``(k, k)``.
-        limits: What a product must exceed for its atom to be chosen, ``(N,)``.
-        dependent: The squared distance of an atom from the span of others up to which it is one of
-            their combinations, float64.
+        limits: The size that a product must exceed for its atom to be chosen, ``(N,)``.
+        dependent: The squared distance from the span of other atoms up to which an atom counts as
+            a combination of them, float64.
         values: ``(N, s)``, s at most k, overwritten.
         columns: The atoms of the values, int32 ``(N, s)``, overwritten.
     """

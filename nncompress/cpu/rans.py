@@ -1,7 +1,7 @@
-"""Levels as bytes: asymmetric numeral systems, in 32 bits of state.
+"""Writing levels as bytes with asymmetric numeral systems, with 32 bits of state.
 
-Source: Duda, "Asymmetric numeral systems", 2013, in the form of ranges (rANS). What a block of
-bytes holds, bit for bit, is in docs/file-format.md; ``cpu.residual`` reads it.
+Source: Duda, "Asymmetric numeral systems", 2013, in the range variant (rANS). The contents of a
+block of bytes are documented bit for bit in docs/file-format.md; ``cpu.residual`` reads them.
 """
 
 from itertools import pairwise
@@ -15,13 +15,13 @@ from nncompress.machine import Team
 
 PRECISION = 12  # bits of frequencies
 _LOW = np.uint64(1 << 16)
-FREE_SIGNS = 16  # that the first state holds
+FREE_SIGNS = 16  # kept in the first state
 _EXACT = {**JIT, "fastmath": False}
 
 
 @njit(**INLINE)
 def _make_room(x, words, at, limit):
-    """Gives away a word where the state has reached a limit; no branch, which would be guessed."""
+    """Writes out a word if the state has reached a limit, without a branch to mispredict."""
     words[at] = np.uint16(x & np.uint64(0xFFFF))
     full = np.uint64(x >= limit)
     return x >> (full << np.uint64(4)), at + np.int64(full)
@@ -39,14 +39,14 @@ def _push(x, words, at, frequency, start):
 
 @njit(**INLINE)
 def _push_bits(x, words, at, value, count):
-    """Adds bits as they are, or none."""
+    """Adds raw bits, or none."""
     x, at = _make_room(x, words, at, np.uint64(1) << np.uint64(32 - count))
     return (x << np.uint64(count)) | np.uint64(value), at
 
 
 @njit(**_EXACT)
 def _write_block(levels, classes, scales, code, frequencies, starts, class_table, words, path):
-    """Writes a block's words, the last first; returns the last state and the number of words."""
+    """Writes a block's words, the last one first; returns the final state and their number."""
     axis_scales, class_offsets, shifts = scales
     next_states, quantizers = code
     class_frequencies, class_starts = class_table
@@ -100,7 +100,7 @@ def _write_blocks(
     thread, threads, barrier, lengths, data, most, levels, classes, block_rows, scales, code,
     frequencies, starts, class_table,
 ):  # fmt: skip
-    """Writes rows as blocks of bytes, those of a thread one after the other.
+    """Writes rows as blocks of bytes; the blocks of a thread follow each other.
 
     Args:
         thread: The thread's number.
@@ -108,15 +108,15 @@ def _write_blocks(
         barrier: Not used.
         lengths: The bytes of each block, int64 ``(blocks,)``, written.
         data: uint8, written; room for ``most`` bytes for each block.
-        most: The bytes that a block may take at most; a thread begins at its first block's.
+        most: The most bytes that a block may take, which gives the place where a thread begins.
         levels: int16 ``(n, T)``.
         classes: Each row's class, uint8 ``(n,)``.
         block_rows: G.
         scales: ``axis_scales`` int32 ``(T,)``, ``class_offsets`` int32 ``(R,)``, ``shifts`` int64.
         code: ``next_states`` and ``quantizers`` of the trellis.
         frequencies: uint16 ``(scales, 2, 16)``.
-        starts: The sums of frequencies before each, uint16.
-        class_table: Frequencies and their sums for classes, uint16 ``(R,)``.
+        starts: The sums of the frequencies before each symbol, uint16.
+        class_table: The frequencies of classes and their sums, uint16 ``(R,)``.
     """
     num_rows, num_axes = levels.shape
     words = np.empty(most // 2, np.uint16)
@@ -164,8 +164,8 @@ def write(
         scales: ``axis_scales`` int32 ``(T,)``, ``class_offsets`` int32 ``(R,)``, ``shifts`` int64.
         code: ``next_states`` and ``quantizers`` of the trellis.
         frequencies: uint16 ``(scales, 2, 16)``.
-        starts: The sums of frequencies before each, uint16.
-        class_table: Frequencies and their sums for classes, uint16 ``(R,)``.
+        starts: The sums of the frequencies before each symbol, uint16.
+        class_table: The frequencies of classes and their sums, uint16 ``(R,)``.
         team: The threads to compute with.
 
     Returns:
@@ -173,7 +173,7 @@ def write(
     """
     num_rows, num_axes = levels.shape
     blocks, threads = -(-num_rows // block_rows), team.threads
-    # No level takes more than five words. Of this room, most is never touched.
+    # No level takes more than five words. Most of this room is never touched.
     most = 2 * (block_rows * (5 * num_axes + 1) + 4)
     lengths, data = np.zeros(blocks, np.int64), np.empty(blocks * most, np.uint8)
     team.run(

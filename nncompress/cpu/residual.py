@@ -1,10 +1,10 @@
-"""Reading the blocks of a residual stage, and turning coordinates back to rows.
+"""Reading the blocks of a residual stage, and turning coordinates back into rows.
 
-``nncompress.embedding.residual_kernels`` says what each function computes, and computes the same
-coordinates, bit for bit. Here a row has the same bits however many are asked for, which NumPy's
-products do not promise. A symbol has to wait for the one before it; so the symbols of four blocks
-are read in turn, and the processor works at all of them at once. Nothing branches but where
-levels are large: whether a word or a sign is taken goes into arithmetic.
+``nncompress.embedding.residual_kernels`` documents what each function computes, and computes the
+same coordinates, bit for bit. Here a row has the same bits however many rows are requested, which
+NumPy's products do not guarantee. Each symbol must wait for the one before it, so the symbols of
+four blocks are read in turn, and the processor works on all of them at once. There are branches
+only for large levels: whether a word or a sign is taken is a matter of arithmetic.
 """
 
 from weakref import WeakKeyDictionary
@@ -20,11 +20,11 @@ from nncompress.cpu.panels import packed
 from nncompress.cpu.product import product
 from nncompress.cpu.trellis import POINTS, SYMBOLS
 
-FREE_SIGNS = 16  # that a block's first state holds
-_CHUNK = 32  # blocks whose places are told by one number and their lengths
+FREE_SIGNS = 16  # kept in a block's first state
+_CHUNK = 32  # blocks whose places follow from one number and their lengths
 _LANES = 4
-_TILE_ROWS = 60  # a multiple of lanes, and of the rows of a product's tile
-# Where a record of 256 bytes has frequencies and values; see ``residual_kernels.Compiled``.
+_TILE_ROWS = 60  # a multiple of the lanes, and of the rows of a product's tile
+# The places of frequencies and values in a 256-byte record; see ``residual_kernels.Compiled``.
 _RECORD, _PIECES, _SIZES = 256, 32, 96
 _FEW_ROWS = 3
 _LOW = np.uint64(1 << 16)
@@ -59,7 +59,7 @@ def _symbol_of(typingctx, record, slot):
 
 @njit(**INLINE)
 def _renew(x, words, at):
-    """Takes a word where the state has become small."""
+    """Takes a word if the state has become small."""
     more = (x << np.uint64(16)) | np.uint64(load(np.uint16(0), words, at))
     small = x < _LOW
     return choose(small, more, x), at + np.int64(small)
@@ -80,7 +80,7 @@ def _low_bits(x, count):
 
 @njit(**INLINE)
 def _more_of(x, words, at, k, shift):
-    """Takes what a level has beside its symbol."""
+    """Takes the bits of a level beyond its symbol."""
     if k == SYMBOLS - 1:
         length = _low_bits(x, 4)
         x, at = _renew(x >> np.uint64(4), words, at)
@@ -94,10 +94,10 @@ def _more_of(x, words, at, k, shift):
 
 @njit(**INLINE)
 def _take(x, at, way, kept, t, lane, tables, early):
-    """Takes a coordinate; returns state, place among the words, trellis and kept signs.
+    """Takes a coordinate; returns the state, the place in the words, the path and the kept signs.
 
-    ``way`` is 256 times ``2s + c``. While it is ``early``, a row of 16 ``free`` signs keeps the
-    places of those.
+    ``way`` is 256 times ``2s + c``. While ``early`` is set, the places of the row's up to 16
+    ``free`` signs are noted.
     """
     words, scales, free, values, signs = lane
     records, shifts, ways = tables
@@ -161,7 +161,7 @@ def _begin_row(lane, axis_scales, last_scale, class_table, words, states, ats, s
 
 @njit(**_EXACT)
 def _give_signs(x, kept, signs, values):
-    """Gives coordinates the signs that the first state holds."""
+    """Gives coordinates the signs that are kept in the first state."""
     for i in range(kept):
         if x >> np.uint64(i) & np.uint64(1):
             values[signs[i]] = -values[signs[i]]
@@ -169,7 +169,7 @@ def _give_signs(x, kept, signs, values):
 
 @njit(**INLINE)
 def _lane(number, words, scales, frees, values, signs):
-    """Returns what a lane is read by; arrays as their addresses."""
+    """Returns the arguments for reading a lane, with arrays as addresses."""
     return (
         np.int64(words[number].ctypes.data),
         np.int64(scales[number].ctypes.data), frees[number],
@@ -179,7 +179,7 @@ def _lane(number, words, scales, frees, values, signs):
 
 @njit(**_EXACT)
 def _read_row(num_axes, states, ats, lane, tables):
-    """Reads a row of the first lane; returns how many signs it keeps."""
+    """Reads a row in the first lane; returns the number of signs that it keeps."""
     x, at, way, kept, t = states[0], ats[0], 0, 0, 0
     while t < num_axes and kept < lane[2]:
         x, at, way, kept = _take(x, at, way, kept, t, lane, tables, True)
@@ -193,7 +193,7 @@ def _read_row(num_axes, states, ats, lane, tables):
 
 @njit(**_EXACT)
 def _read_row_of_four(num_axes, states, ats, kept, lanes, tables):
-    """Reads a row of each of four lanes; ``kept`` gets how many signs each keeps."""
+    """Reads a row in each of four lanes; ``kept`` gets the number of signs that each keeps."""
     a, b, c, d = lanes
     x0, x1, x2, x3 = states[0], states[1], states[2], states[3]
     at0, at1, at2, at3 = ats[0], ats[1], ats[2], ats[3]
@@ -222,13 +222,13 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
     """Reads rows of blocks.
 
     Args:
-        places: Where each block begins, int64 ``(n,)``.
-        ends: Where it ends.
-        rows: Rows in each.
-        wanted: Which rows of blocks are kept, int64 ``(m, 2)``: the block's number here and the
-            row's in it, both ascending.
+        places: The beginning of each block, int64 ``(n,)``.
+        ends: The end of each block.
+        rows: The number of rows in each block.
+        wanted: The rows to keep, int64 ``(m, 2)``: the block's number here and the row's number in
+            it, both ascending.
         into: float32 ``(m, T)``, written.
-        compiled: What blocks are read by.
+        compiled: The compiled tables that blocks are read with.
     """
     data, axis_scales, ways, shifts, records = compiled[:5]
     class_table = compiled[5:]
@@ -236,8 +236,8 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
         np.int64(records.ctypes.data), np.int64(shifts.ctypes.data), np.int64(ways.ctypes.data)
     )  # fmt: skip
     num_axes = into.shape[1]
-    # No row takes more words than one for its class and five for each coordinate: whatever is
-    # read, it is among these.
+    # No row takes more than one word for its class and five for each coordinate, so no read goes
+    # beyond these.
     most_words = max(1, rows.max()) * (5 * num_axes + 1)
     num_lanes = min(_LANES, places.size)
     words = np.zeros((num_lanes, most_words + 1), np.uint16)
@@ -259,7 +259,7 @@ def _read_wanted(places, ends, rows, wanted, into, compiled):
             most = max(most, wanted[end, 1])
             end += 1
         for row in range(most + 1):
-            # Lanes whose rows are not wanted any more, or have ended, are read to no purpose.
+            # Lanes whose rows have ended or are no longer wanted are read in vain.
             for lane in range(count):
                 _begin_row(
                     lane, axis_scales, np.int32(shifts.size - 1), class_table, words, states, ats,
@@ -309,7 +309,7 @@ def _read_blocks(thread, threads, places, ends, rows, values, compiled):
 
 @njit(**_EXACT)
 def _bounds(block, stream, size):
-    """Returns where a block begins and ends; a damaged file's are kept in it."""
+    """Returns the beginning and end of a block, kept within the file even if it is damaged."""
     starts, lengths, bits, least = stream
     chunk, inside = block // _CHUNK, block % _CHUNK
     mask = (1 << bits) - 1
@@ -330,7 +330,7 @@ def _bounds(block, stream, size):
 
 @njit(**_EXACT)
 def _rotate(coordinates, axes, packed_axes, out):
-    """Multiplies coordinates by the axes; for a row the same bits, however many there are."""
+    """Multiplies coordinates by the axes; a row gets the same bits however many rows there are."""
     if len(coordinates) >= _FEW_ROWS:
         product(coordinates, np.bool_(False), packed_axes, out, np.bool_(False))
         return
@@ -341,7 +341,7 @@ def _rotate(coordinates, axes, packed_axes, out):
 
 @njit(**JIT)
 def _add_up(coordinates, axes, out):
-    """Adds up axes in the order in which ``product`` does, each by a multiply-add."""
+    """Adds up axes in the same order as ``product``, each by a multiply-add."""
     num_axes, dim = axes.shape
     whole = num_axes // 4 * 4
     for t in range(0, whole, 4):
@@ -397,7 +397,7 @@ def _add_residuals(
 
 
 def read_blocks(thread, threads, barrier, places, ends, rows, values, reader):
-    """Reads blocks of bytes to coordinates."""
+    """Reads blocks of bytes into coordinates."""
     _read_blocks(thread, threads, places, ends, rows, values, tuple(reader.compiled))
 
 
@@ -422,7 +422,7 @@ def add_residuals(
 
 
 def _packed(reader, axes):
-    """Returns the axes packed, which is done once for each stage."""
+    """Returns the packed axes; they are packed once for each stage."""
     if reader not in _PACKED_AXES:
         _PACKED_AXES[reader] = packed(axes)
     return _PACKED_AXES[reader]

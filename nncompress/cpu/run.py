@@ -1,4 +1,4 @@
-"""What a team of threads does with rows: training steps, gradients, losses, or codes."""
+"""The work of a team of threads on rows: training steps, gradients, losses, or codes."""
 
 from typing import NamedTuple
 
@@ -23,14 +23,14 @@ from nncompress.cpu.step import (
 ENCODING_TILE = 256
 
 
-# What is wanted of batches.
+# The tasks of ``train``.
 LOSS, GRADIENTS, STEPS = 0, 1, 2
 
 
 class Plan(NamedTuple):
-    """Numbers that change from batch to batch, one element a batch."""
+    """Numbers that change from batch to batch, one element for each batch."""
 
-    positions: np.ndarray  # int64, which noise to draw
+    positions: np.ndarray  # int64, the position of the noise to draw
     rates: np.ndarray  # float64, Adam's bias corrections included
     taus: np.ndarray  # float64
 
@@ -38,16 +38,16 @@ class Plan(NamedTuple):
 class Batches(NamedTuple):
     """Rows, one batch after the other."""
 
-    source: np.ndarray  # (N, D), where rows are gathered from
+    source: np.ndarray  # (N, D), from which rows are gathered
     rows: np.ndarray  # (batches, batch_size), indices into it
     weights: np.ndarray  # float64 (batches, batch_size), the rows' weights in the loss
-    # Where these are parts of batches, of which other processes have the rest:
-    first: int  # place in its batch of the first row of each part
+    # If these are parts of batches, and other processes have the rest:
+    first: int  # position in its batch of the first row of each part
     whole: int  # rows of a whole batch
 
 
 class Draws(NamedTuple):
-    """Where the Gumbel noise of all batches comes from."""
+    """The source of the Gumbel noise of all batches."""
 
     given: np.ndarray  # (rows, M, K), or without rows
     seed_words: np.ndarray  # uint32 (2,): low and high half of the seed
@@ -86,7 +86,7 @@ def train(
     thread, threads, barrier, task, shape, buffers, rest, weights, gradients, optimizer, batches,
     normalization, draws, plan, out,
 ):  # fmt: skip
-    """Goes through batches: for their losses, for gradients, or making a step after each.
+    """Goes through batches to compute losses or gradients, or to make a step after each.
 
     Args:
         thread: Number of this thread in the team.
@@ -95,17 +95,17 @@ def train(
         task: ``LOSS``, ``GRADIENTS`` or ``STEPS``.
         shape: Sizes.
         buffers: Working memory for a tile.
-        rest: The same, for a batch's last tile where it is less high.
+        rest: The same, for a batch's last tile, which may have fewer rows.
         weights: The parameters.
-        gradients: Overwritten unless the task is ``LOSS``; a part's share of them where batches
-            are parts.
+        gradients: Overwritten unless the task is ``LOSS``; if batches are parts, only the part's
+            share.
         optimizer: The optimizer of ``STEPS``.
         batches: The rows.
         normalization: Their normalization.
         draws: The noise.
         plan: Learning rates, temperatures and noise positions.
-        out: float64 ``(batches, 3)``: loss of the normalized rows, maxp, and the weighted loss,
-            or a part's share of these.
+        out: float64 ``(batches, 3)``: the loss of the normalized rows, maxp, and the weighted
+            loss, or a part's share of these.
     """
     passed = np.int64(0)
     steps, batch_size = batches.rows.shape
@@ -120,7 +120,7 @@ def train(
             buffers.certain[:] = 0
         for first in range(0, batch_size, TILE_ROWS):
             if batch_size > TILE_ROWS:
-                # Tiles share their memory: the last one must be done with.
+                # Tiles share their memory, so the previous one must be finished.
                 passed = wait_for_all(barrier, passed, threads)
             end = min(first + TILE_ROWS, batch_size)
             tile = Tile(

@@ -1,4 +1,4 @@
-"""A matrix whose blocks of entries are a few centroids, of which it has the numbers, packed.
+"""A matrix whose blocks of entries are taken from a few centroids, stored as packed numbers.
 
 Blocks follow each other in the order of the matrix's entries, ``(m, n)`` row by row.
 """
@@ -10,8 +10,8 @@ from nncompress.cpu.elementary import INLINE, JIT
 from nncompress.cpu.intrinsics import load, store
 from nncompress.cpu.packed_numbers import read_numbers
 
-_CHUNK = 512  # numbers that are unpacked at once
-_GROUP = 8  # a multiple of so many numbers begins with a byte
+_CHUNK = 512  # numbers to unpack at a time
+_GROUP = 8  # every group of this many numbers begins on a byte
 
 
 @njit(**INLINE)
@@ -31,7 +31,7 @@ def decode(packed, bits, centroids, ids, rows):
         bits: Bits of a number.
         centroids: float32 or float64 ``(c, block_size)``.
         ids: Numbers of rows, int64, none negative.
-        rows: Of the centroids' type, ``(len(ids), n)``, overwritten.
+        rows: ``(len(ids), n)``, of the centroids' type, overwritten.
     """
     numbers, size, dim = np.empty(_CHUNK, np.int32), centroids.shape[1], rows.shape[1]
     zero, source = rows.dtype.type(0), np.int64(centroids.ctypes.data)

@@ -1,6 +1,6 @@
-"""Products with a matrix of sparse rows of one length, and with its transpose.
+"""Products with a matrix of sparse rows, and with its transpose.
 
-Row i of the matrix has ``values[i, j]`` in column ``columns[i, j]``.
+Row i of the matrix has ``values[i, j]`` in column ``columns[i, j]``; all rows have as many values.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def multiply_transpose(thread, threads, barrier, values, order, ends, rows, out)
         barrier: Not used: columns do not depend on each other.
         values: float32 or float64 ``(N, s)``.
         order: The numbers ``i * s + j`` of values, sorted by their columns, int64 ``(N * s,)``.
-        ends: How many of them are of a column or of one before it, int64 ``(k,)``.
+        ends: How many of them belong to each column and those before it, int64 ``(k,)``.
         rows: ``(N, n)``.
         out: ``(k, n)``, overwritten.
     """

@@ -1,16 +1,16 @@
-"""One training step over a team of threads, and what it is made of.
+"""One training step by a team of threads, and its parts.
 
-Every thread of a team runs the same function and takes its share of each phase; a barrier stands
-between phases. The work is cut into blocks of hidden units and of groups, and the number of blocks
-does not depend on the number of threads, so that neither does any result. A block belongs to the
-same thread in every phase and step: only that thread touches the block's weights, their gradients
-and moments, its probabilities and their gradients. What blocks share are the rows, the hidden
-activations, and sums over all blocks (the reconstruction, and the gradient of the activations),
-which are added up from a part for each block.
+Every thread of a team runs the same function and does its share of each phase, with a barrier
+between phases. The work is divided into blocks of hidden units and of groups. Their number does
+not depend on the number of threads, and so neither does any result. A block belongs to the same
+thread in every phase and step: only that thread touches the block's weights, their gradients and
+moments, its probabilities and their gradients. Blocks share the rows, the hidden activations, and
+sums over all blocks (the reconstruction, and the gradient of the activations), which are added up
+from one part for each block.
 
 Rows of a batch are the columns of the hidden activations, so that a block is contiguous and the
-softmax over a group works on many rows of the batch at once. A batch is worked through in tiles
-that fit the cache.
+softmax over a group works on many rows of the batch at once. A batch is processed in tiles that
+fit in the cache.
 
 Shapes: n rows in a tile, D columns, H hidden units, M groups of K codewords, L = M*K. Source of
 the mathematics: ``nncompress/autoencoder/chain.py``, of which this is the fused form.
@@ -31,14 +31,14 @@ from nncompress.cpu.product import product
 
 TILE_ROWS = 128
 _LOG_EPS = 1e-8
-# Codewords of a group that are worked on together, a multiple of four.
+# Codewords of a group to work on together, a multiple of four.
 UNITS_AT_A_TIME = 16
 
 
 class Buffers(NamedTuple):
-    """Memory to work through a tile of n rows."""
+    """Memory for processing a tile of n rows."""
 
-    # What all threads see:
+    # Shared by all threads:
     h: np.ndarray  # (H, n), hidden activations
     p: np.ndarray  # (L, n), probabilities
     q: np.ndarray  # (L, n), derivative of the softmax's argument by the encoder's output
@@ -46,7 +46,7 @@ class Buffers(NamedTuple):
     dp: np.ndarray  # (L, n), gradient of the probabilities, then of the encoder's outputs
     dh: np.ndarray  # (blocks, H, n), parts of the gradient of the hidden activations
     certain: np.ndarray  # (M,), largest probabilities by group
-    # What all of them need and each makes for itself:
+    # Computed by each thread for itself:
     x: np.ndarray  # (threads, n, D), normalized rows
     dy: np.ndarray  # (threads, n, D), gradient of the reconstruction
     packed: np.ndarray  # (threads, 4, .), memory for matrices on the right of products
@@ -57,19 +57,19 @@ class Buffers(NamedTuple):
 
 
 class Normalization(NamedTuple):
-    """How rows are brought to the units that the network works in."""
+    """The map of rows to the units that the network works in."""
 
     centre: np.ndarray  # (D,)
     scale: float  # of the weights' type
 
 
 class Tile(NamedTuple):
-    """Rows of a batch that are worked through together."""
+    """Rows of a batch that are processed together."""
 
-    source: np.ndarray  # (N, D), where rows are gathered from
+    source: np.ndarray  # (N, D), from which rows are gathered
     rows: np.ndarray  # (n,), indices into it
     weights: np.ndarray  # float64 (n,), the rows' weights in the loss
-    first: int  # position in the batch of the first of them
+    first: int  # position of the first of them in the batch
     batch_size: int
 
 
@@ -108,7 +108,7 @@ def gather(x, source, rows, normalization):
 
 @njit(**PART)
 def hidden(weights, xt, h, start, stop):
-    """Computes hidden units ``start`` to ``stop`` of rows, whose transpose is packed."""
+    """Computes hidden units ``start`` to ``stop`` of rows, given as their packed transpose."""
     no = np.bool_(False)
     product(weights.w1[start:stop], no, xt, h[start:stop], no)
     for unit in range(start, stop):
@@ -121,8 +121,8 @@ def hidden(weights, xt, h, start, stop):
 def _softplus(v, derivative, inverse_tau):
     """Replaces ``v`` by ``t = softplus(v) + eps``.
 
-    Leaves the derivative of ``log(t) / tau`` by v in ``derivative``. In two loops: a processor
-    works on as many numbers at a time as it can hold of a loop's instructions.
+    Leaves the derivative of ``log(t) / tau`` by v in ``derivative``. There are two loops because
+    the shorter a loop is, the more of its iterations a processor works on at the same time.
     """
     kind = v.dtype.type
     one = kind(1)
@@ -198,7 +198,7 @@ def _probabilities(group, shape, b2, p, q, noise, first_row, tau, draws, bits, c
 
 @njit(**JIT)
 def _residual(x, y, blocks, dy, squares, batch_size, row_weights):
-    """Adds the parts of the reconstruction up.
+    """Adds up the parts of the reconstruction.
 
     Leaves its gradient in ``dy``, and the sum of the squared residuals of row i in ``squares[i]``.
     """
@@ -235,7 +235,7 @@ def _softmax_gradient(group, num_codewords, p, q, dp, columns):
 
 @njit(**JIT)
 def _hidden_gradient(parts, blocks, unit, activations):
-    """Adds up a unit's gradient in the first part, through tanh, and returns its sum."""
+    """Adds up a unit's gradient in the first part, back through tanh, and returns its sum."""
     total, one = parts[0, unit], activations.dtype.type(1)
     for part in range(1, blocks):
         added = parts[part, unit]
@@ -257,7 +257,7 @@ def forward(
         threads: Size of the team.
         barrier: The team's barrier.
         passed: Number of barriers that this thread has passed.
-        shape: Sizes of the network, and how the work is cut.
+        shape: Sizes of the network, and the division of the work.
         weights: The parameters.
         buffers: Memory for exactly the tile's n rows. ``certain`` is added to, and ``squares`` is
             complete in every thread.
@@ -269,7 +269,7 @@ def forward(
     Returns:
         The number of barriers that this thread has passed.
     """
-    no, yes = np.bool_(False), np.bool_(True)  # literals would have ``product`` compiled for each
+    no, yes = np.bool_(False), np.bool_(True)  # ``product`` would be compiled for each literal
     h, p, q, y = buffers.h, buffers.p, buffers.q, buffers.y
     x, packed = buffers.x[thread], buffers.packed[thread]
     gather(x, tile.source, tile.rows, normalization)
@@ -312,24 +312,24 @@ def backward(
     thread, threads, barrier, passed, shape, weights, gradients, buffers, fresh, at_once,
     optimizer, rate,
 ):  # fmt: skip
-    """Computes the gradients of a tile that ``forward`` has just been through.
+    """Computes the gradients of a tile that ``forward`` has just processed.
 
-    Where a step follows that needs no more than them, each block makes its own while they are in
-    the nearest cache.
+    If a step can follow at once, each block makes its own while its gradients are in the nearest
+    cache.
 
     Args:
         thread: Number of this thread in the team.
         threads: Size of the team.
         barrier: The team's barrier.
         passed: Number of barriers that this thread has passed.
-        shape: Sizes of the network, and how the work is cut.
+        shape: Sizes of the network, and the division of the work.
         weights: The parameters.
         gradients: Arrays of the parameters' shapes, overwritten if ``fresh``, added to otherwise.
         buffers: The tile's memory, filled by ``forward``.
         fresh: True for the batch's first tile.
         at_once: True to make a step.
-        optimizer: The optimizer, if so.
-        rate: Its learning rate, if so.
+        optimizer: The optimizer of that step.
+        rate: The learning rate of that step.
 
     Returns:
         The number of barriers that this thread has passed.

@@ -5,12 +5,12 @@ from numba import njit
 
 from nncompress.cpu.elementary import JIT
 
-_TILE_ROWS = 256  # which stay in cache while one group after the other takes them up
+_TILE_ROWS = 256  # stay in the cache while one group after the other adds them up
 
 
 @njit(**JIT)
 def tally(thread, threads, barrier, x, weights, codes, num_codewords, counts, sums):
-    """Adds rows to what the least-squares codebook is made from, each group by one thread.
+    """Adds rows to the sums that give the least-squares codebook, each group by one thread.
 
     Args:
         thread: Number of this thread in the team.
@@ -20,15 +20,15 @@ def tally(thread, threads, barrier, x, weights, codes, num_codewords, counts, su
         weights: The rows' weights, float64 ``(n,)``.
         codes: int32 ``(n, M)``.
         num_codewords: K.
-        counts: float64 ``(L, L)``: the weight of the rows that use two codewords together. Rows of
-            later groups than the column's are added to, the others are left as they are.
-        sums: float64 ``(L, D)``: the weighted sum of the rows that use a codeword.
+        counts: float64 ``(L, L)``: the weight of the rows that use two codewords together. Only
+            entries whose row belongs to a later group than their column are added to.
+        sums: float64 ``(L, D)``: the weighted sums of the rows that use each codeword.
     """
     num_rows, num_codebooks = codes.shape
     for first in range(0, num_rows, _TILE_ROWS):
         for group in range(thread, num_codebooks, threads):
             last = min(first + _TILE_ROWS, num_rows)
-            # Apart from the sums, so that many of these places are waited for at once.
+            # In a loop of its own, so that many of these memory accesses overlap.
             for i in range(first, last):
                 weight, unit = weights[i], group * num_codewords + codes[i, group]
                 for other in range(group + 1):

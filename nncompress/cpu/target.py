@@ -1,15 +1,15 @@
-"""The processor that kernels are compiled for: how wide its vectors are, and what they can do.
+"""The processor that kernels are compiled for: the width and the abilities of its vectors.
 
 Numba compiles for the processor that it finds, or for the one that ``NUMBA_CPU_NAME`` and
-``NUMBA_CPU_FEATURES`` name, so that one machine builds and times the kernels of another. What
-kernels are made of follows the same settings: a few lines are compiled for that processor, and
-what the compiler made of them is read.
+``NUMBA_CPU_FEATURES`` name, so that one machine can build and time the kernels of another. To
+follow the same settings, a few lines are compiled for that processor here, and the assembly that
+the compiler produces is examined.
 """
 
 import llvmlite.binding as llvm
 from numba.core.registry import cpu_target
 
-# A sum of 16 numbers, 4 numbers of half precision made longer, and 8 integers shifted.
+# Adds 16 numbers, converts 4 numbers of half precision, and shifts 8 integers.
 _PROBE = """
 define void @sum(<16 x float>* %p) {
   %x = load <16 x float>, <16 x float>* %p, align 4
@@ -43,7 +43,7 @@ def _probe() -> str:
 
 
 def _vectors(assembly: str) -> tuple[int, int]:
-    """Returns the bytes in a vector register, and how many registers there are."""
+    """Returns the bytes in a vector register, and the number of registers."""
     if "zmm" in assembly:
         return 64, 32
     if "ymm" in assembly:
@@ -53,7 +53,7 @@ def _vectors(assembly: str) -> tuple[int, int]:
 
 _ASSEMBLY = _probe()
 VECTOR_BYTES, REGISTERS = _vectors(_ASSEMBLY)
-# Whether the processor turns float16 into float32 itself.
+# Whether the processor itself converts float16 to float32.
 READS_HALVES = any(instruction in _ASSEMBLY for instruction in ("vcvtph2ps", "fcvtl"))
-# Whether it chooses among a vector's numbers by number, as AVX2 and AVX-512 do.
+# Whether it can choose numbers of a vector by index, as AVX2 and AVX-512 can.
 PERMUTES = "vpsrlvd" in _ASSEMBLY

@@ -1,10 +1,10 @@
-"""The walk of least cost through a trellis, for sixteen rows at a time (the Viterbi algorithm).
+"""The path of lowest cost through a trellis, for sixteen rows at a time (the Viterbi algorithm).
 
 Source: Forney, "The Viterbi algorithm", Proc. IEEE 1973. A row's cost is its squared error in
-steps and ``lam`` times its bits. The costs of paths are int16 that wrap around: only differences
-count, and those stay below half of the range, because no branch costs more than a sixteenth of it
-(for 8 bits of state) above the cheapest. Sixteen rows whose axes have the same scales are a tile:
-one vector of int16 with AVX2, and the choices of sixteen rows are the bits of one uint16.
+steps plus ``lam`` times its bits. The costs of paths are int16 that wrap around: only differences
+count, and those stay below half of the range, because no branch costs more than a sixteenth of the
+range (for 8 bits of state) above the cheapest. A tile is sixteen rows whose axes have the same
+scales: one vector of int16 with AVX2, with the choices of sixteen rows as the bits of one uint16.
 """
 
 import llvmlite.ir as ir
@@ -18,17 +18,17 @@ from nncompress.cpu.intrinsics import load
 from nncompress.machine import Team
 
 LANES = 16
-POINTS = 4  # levels whose values are looked up
+POINTS = 4  # levels whose values are in a table
 SYMBOLS = 16  # the last one announces larger levels
-_RESOLUTION = 256.0  # of a path's cost, in parts of a squared step
+_RESOLUTION = 256.0  # units of a path's cost in a squared step
 _UNREACHED = 16_000
-# Numbers beyond this get the largest level there is.
+# Numbers beyond this get the largest level.
 _LARGEST_SIZE, _LARGEST_HALF = 70_000.0, 16_383.0
-# What levels of a scale are judged by: costs of 15 symbols and of 16 lengths beyond them, the cost
-# of 0, and values.
+# The numbers by which a scale's levels are judged: costs of 15 symbols and of 16 lengths beyond
+# them, the cost of 0, and values.
 _COSTS, _ZERO, _VALUES, _NUMBERS = 32, 32, 33, 40
-# Costs are rounded after each operation: with and without fused ones, and on a GPU, they are the
-# same.
+# Costs are rounded after each operation, so that they are the same with and without fused
+# operations, and on a GPU.
 _EXACT = {**JIT, "fastmath": False}
 _EXACT_INLINE = {**INLINE, "fastmath": False}
 _I8, _I16, _I32, _WIDE = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -37,23 +37,23 @@ _INTS, _REALS = ir.VectorType(_I32, LANES), ir.VectorType(ir.FloatType(), LANES)
 
 
 def _at(builder, base, index, size, kind):
-    """Returns a pointer to what is ``index`` times ``size`` bytes after an address."""
+    """Returns a pointer to the place ``index`` times ``size`` bytes after an address."""
     place = builder.add(base, builder.mul(index, _WIDE(size)))
     return builder.inttoptr(place, kind.as_pointer())
 
 
 @intrinsic
 def _advance(typingctx, old, new, branches, choices, labels, half):
-    """Goes a step: the cheaper of the two ways into each state, for sixteen rows.
+    """Advances by one step, taking the cheaper of the two ways into each state, for sixteen rows.
 
     Args:
         typingctx: Numba's typing context.
         old: Address of the states' costs, int16 ``(2*half, 16)``.
-        new: Address of those after the step.
+        new: Address of the costs after the step.
         branches: Address of the costs of the branches 0 to 3, int16 ``(4, 16)``.
         choices: Address of ``half`` uint32, written: what ``_choice`` reads.
-        labels: Address of the branches by input 0 from the first half of the states, times 4,
-            uint8.
+        labels: Address of the branches that input 0 takes from the first half of the states, times
+            4, uint8.
         half: Half of the number of states, a multiple of 4.
     """
 
@@ -100,17 +100,18 @@ def _choice(choices, state, lane):
 
 @intrinsic
 def _judge(typingctx, sizes, numbers, shift, most, branches, candidates):
-    """Finds the best level of each branch for sixteen numbers, and what the branches cost.
+    """Finds the best level of each branch for sixteen numbers, and the costs of the branches.
 
     Args:
         typingctx: Numba's typing context.
         sizes: Address of the numbers without signs, float32 ``(16,)``.
-        numbers: Address of what the levels of their scale are judged by, float32 ``(2, 40)``.
+        numbers: Address of the numbers by which their scale's levels are judged, float32
+            ``(2, 40)``.
         shift: Low bits of levels that are not part of symbols, int32.
         most: The most that a branch may cost above the cheapest, float32.
         branches: Address of the costs of the branches above the cheapest, int16 ``(4, 16)``,
             written.
-        candidates: Address of their levels' magnitudes, int16 ``(4, 16)``, written.
+        candidates: Address of the magnitudes of their levels, int16 ``(4, 16)``, written.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -211,7 +212,7 @@ def value_of(points, m, c, k):
 
 @njit(**_EXACT_INLINE)
 def bits_of(bits, shifts, m, c, k):
-    """Returns the bits of a level's magnitude, with its sign."""
+    """Returns the number of bits of a level's magnitude and sign."""
     shift = shifts[m]
     symbol = k >> shift
     total = np.float32(shift + (k > 0))
@@ -237,11 +238,11 @@ def _walk(thread, threads, barrier, rows, levels, order, tiles, scales, numbers,
         rows: Coordinates divided by the row's step, float32 ``(n, T)``.
         levels: int16 ``(n, T)``, written.
         order: The order in which rows are tiled, int64 ``(n,)``.
-        tiles: Where tiles begin and end in it, at most 16 rows each, int64 ``(tiles, 2)``.
+        tiles: The beginning and end of each tile in it, at most 16 rows, int64 ``(tiles, 2)``.
         scales: The scales of the axes of each tile, int32 ``(tiles, T)``.
-        numbers: What levels are judged by, float32 ``(scales, 2, 40)``.
+        numbers: The numbers by which levels are judged, float32 ``(scales, 2, 40)``.
         shifts: int64 ``(scales,)``.
-        labels: Those of the trellis, uint8 ``(S,)``.
+        labels: The labels of the trellis, uint8 ``(S,)``.
     """
     num_axes = rows.shape[1]
     num_states = labels.size
@@ -290,7 +291,7 @@ def _walk(thread, threads, barrier, rows, levels, order, tiles, scales, numbers,
                     states[lane] = s
         for t in range(num_axes - 1, -1, -1):
             here = np.int64(choices[t].ctypes.data)
-            for lane in range(lanes):  # their ways back do not wait for each other
+            for lane in range(lanes):  # tracing their paths back overlaps
                 state = states[lane]
                 before = (state >> 1) | (_choice(here, state, lane) * half)
                 d = labels[before] ^ ((state & 1) << 1)
@@ -315,12 +316,12 @@ def find_levels(
     Args:
         rows: Coordinates divided by the row's step, float32 ``(n, T)``.
         levels: int16 ``(n, T)``, written.
-        offsets: What the row's class adds to the scales of axes, int32 ``(n,)``.
+        offsets: The number that each row's class adds to the scales of axes, int32 ``(n,)``.
         axis_scales: int32 ``(T,)``.
         tables: ``points`` float32 ``(scales, 2, 4)``, ``bits`` float32 ``(scales, 2, 16)`` and
             ``shifts`` int64 ``(scales,)``.
         lam: The cost of a bit in squared steps.
-        labels: Those of the trellis, uint8 ``(S,)``.
+        labels: The labels of the trellis, uint8 ``(S,)``.
         team: The threads to compute with.
     """
     points, bits, shifts = tables
@@ -343,7 +344,7 @@ def find_levels(
 def _numbers(
     points: np.ndarray, bits: np.ndarray, shifts: np.ndarray, lam: np.float32
 ) -> np.ndarray:
-    """Returns what levels are judged by, float32 ``(scales, 2, 40)``."""
+    """Returns the numbers by which levels are judged, float32 ``(scales, 2, 40)``."""
     numbers = np.zeros((*bits.shape[:2], _NUMBERS), np.float32)
     plain = shifts.astype(np.float32)[:, None, None]
     lengths = np.arange(_COSTS - SYMBOLS + 1, dtype=np.float32)

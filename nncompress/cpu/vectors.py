@@ -1,7 +1,7 @@
 """Operations on rows of floats that stay in vector registers, through LLVM.
 
-Compilers do badly at loops as short as a group of codewords is. These take addresses, and any
-length: what is left of the last vector is masked out.
+Compilers handle loops as short as a group of codewords badly. These functions take addresses and
+any length: the rest of the last vector is masked out.
 """
 
 import llvmlite.ir as ir
@@ -22,8 +22,8 @@ _ZERO = ir.Constant(_VECTOR, [0.0] * _LANES)
 _INFINITY = ir.Constant(_VECTOR, [float("inf")] * _LANES)
 _LARGEST = float(np.finfo(np.float32).max)
 _STEPS = ir.Constant(_INTS, list(range(_LANES)))
-_SUMS = 4  # at once: one alone would wait for each addition to end
-TOGETHER = 4  # rows of 16 numbers of which ``add_branch`` keeps one sum
+_SUMS = 4  # at once: a single one would wait for each addition to end
+TOGETHER = 4  # rows of 16 numbers for each sum that ``add_branch`` keeps
 _BLOCK, _WIDE_BLOCK = 16, 64  # numbers in a row that stay in registers: the usual K, and more
 
 
@@ -38,7 +38,7 @@ class _Emitter:
         return cgutils.get_or_insert_function(self.builder.module, kind, name)
 
     def address(self, base, offset, kind=_POINTER):
-        """Returns where float (or int32) number ``offset`` after ``base`` is."""
+        """Returns the address of float (or int32) number ``offset`` after ``base``."""
         builder = self.builder
         return builder.inttoptr(builder.add(base, builder.mul(offset, _WIDE(4))), kind)
 
@@ -68,7 +68,7 @@ class _Emitter:
         return self.builder.call(function, [self.address(base, offset), _INT(4), mask, otherwise])
 
     def load_halves(self, base, offset, mask=None):
-        """Loads uint16 number ``offset`` after ``base`` and those that follow, 0 without flag."""
+        """Loads uint16 number ``offset`` after ``base`` and those after it; 0 where masked out."""
         place = self.builder.add(base, self.builder.mul(offset, _WIDE(2)))
         pointer = self.builder.inttoptr(place, _SHORTS.as_pointer())
         if mask is None:
@@ -89,9 +89,9 @@ class _Emitter:
 
         Args:
             target: Address of the floats.
-            length: How many.
-            compute: Takes numbers of floats, and the type of as many vectors (or floats, at the
-                end); returns what goes there.
+            length: The number of floats.
+            compute: Takes the indices of floats, and the type of as many vectors (or floats, at
+                the end); returns their values.
         """
         builder, done = self.builder, _WIDE(0)
         for size, kind in (
@@ -110,10 +110,10 @@ class _Emitter:
 
 @intrinsic
 def better(typingctx, table, noise, temperature, margin, code, length):
-    """Returns which ``value[k]`` is least, the first among equals, if it is better than one.
+    """Returns the k with the smallest ``value[k]``, the first of equals, if it is an improvement.
 
-    That is, if it is below ``value[code] - margin``; else the result is ``code``. Each ``value``
-    is ``table - temperature * noise``, or the table alone where noise is None.
+    It is one if its value is below ``value[code] - margin``; otherwise the result is ``code``.
+    Each ``value`` is ``table - temperature * noise``, or just the table if noise is None.
 
     Args:
         typingctx: Numba's typing context.
@@ -147,7 +147,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
             return builder.load(emit.address(base, code, _REAL.as_pointer()))
 
         def rest(k):
-            """Computes the values of the last vector, infinite where there are none."""
+            """Computes the values of the last vector, infinite past the end."""
             mask = emit.below(emit.numbers(k), length)
             found = value(lambda base: emit.load(base, k, mask, _ZERO))
             return builder.select(mask, found, _INFINITY)
@@ -167,7 +167,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
         builder.store(code, result)
 
         def look_at_the_usual():
-            """Looks at ``_BLOCK`` values, which stay in registers."""
+            """Handles ``_BLOCK`` values, which stay in registers."""
             values = [at(_WIDE(k)) for k in range(0, _BLOCK, _LANES)]
 
             def flags(compare, with_):
@@ -190,7 +190,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
                     builder.store(first_bit(flags("==", smallest(low))), result)
 
         def look():
-            """Looks whether any is better, then which value is least, and then where it is."""
+            """Checks whether any value is better, then finds the smallest, and then its place."""
             whole = builder.and_(length, _WIDE(-_LANES))
             blocks = builder.and_(length, _WIDE(-_SUMS * _LANES))
             odd = builder.icmp_signed("<", whole, length)
@@ -226,7 +226,7 @@ def better(typingctx, table, noise, temperature, margin, code, length):
 
                 with builder.if_then(odd, likely=False):
                     find(whole, rest(whole))
-                # From the end, so that the first one stays.
+                # From the end, so that the first one is kept.
                 with cgutils.for_range_slice(builder, _WIDE(0), whole, _WIDE(_LANES), _WIDE) as (
                     done,
                     _,
@@ -307,13 +307,13 @@ def add(typingctx, table, row, length):
 
 
 def _emit_sum_of_rows(builder, total, start, rows, units, weights, sizes):
-    """Writes the code of ``gather_sum``, or of ``weighted_sum`` where there are weights."""
+    """Writes the code of ``gather_sum``, or of ``weighted_sum`` if there are weights."""
     emit = _Emitter(builder)
     count, length, columns = (builder.extract_value(sizes, i) for i in range(3))
 
     def add_up(k, ways, mask=None):
         """Computes ``ways`` vectors of the total, from number ``k`` on."""
-        parts = max(1, _SUMS // ways)  # of each sum, so that additions need not wait
+        parts = max(1, _SUMS // ways)  # of each sum, so that additions do not wait
         places = [builder.add(k, _WIDE(way * _LANES)) for way in range(ways)]
 
         def load(base, at):
@@ -370,15 +370,15 @@ def _emit_sum_of_rows(builder, total, start, rows, units, weights, sizes):
 
 @intrinsic
 def gather_sum(typingctx, total, start, rows, units, sizes):
-    """Adds up rows that are chosen by number.
+    """Adds up rows chosen by number.
 
     ``total[k] = start[k] + sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
         typingctx: Numba's typing context.
-        total: Address of the sums, float32, as many as the length says.
-        start: Address of the numbers to begin with, float32, as many as the length says.
-        rows: Address of the first of the columns that are meant, of a float32 matrix.
+        total: Address of the sums, float32, as many as the length.
+        start: Address of the initial values, float32, as many as the length.
+        rows: Address of the first column to use, in the first row of a float32 matrix.
         units: Address of the rows' numbers, int32.
         sizes: The number of units, the length, and the matrix's number of columns, int64.
     """
@@ -395,15 +395,15 @@ def gather_sum(typingctx, total, start, rows, units, sizes):
 
 @intrinsic
 def weighted_sum(typingctx, total, start, rows, units, weights, sizes):
-    """Adds up rows that are chosen by number, each times its weight.
+    """Adds up rows chosen by number, each times its weight.
 
-    As ``gather_sum``, with ``weights[m] * rows[units[m], k]``.
+    This is ``gather_sum`` with ``weights[m] * rows[units[m], k]``.
 
     Args:
         typingctx: Numba's typing context.
         total: Address of the sums.
-        start: Address of the numbers to begin with.
-        rows: Address of the first of the columns that are meant.
+        start: Address of the initial values.
+        rows: Address of the first column to use, in the first row.
         units: Address of the rows' numbers.
         weights: Address of a float32 for each unit.
         sizes: The number of units, the length, and the matrix's number of columns, int64.
@@ -419,24 +419,24 @@ def weighted_sum(typingctx, total, start, rows, units, weights, sizes):
 
 @intrinsic
 def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
-    """Adds up rows that are chosen by number, from where some of them have been added up.
+    """Adds up rows chosen by number, continuing from partial sums that are already known.
 
-    ``sums[s]`` is what the first ``s`` rows add up to (``4 * s`` rows where the length is 16, as
-    a loop would cost more than so short rows), and a row that is there before the first one.
-    ``total[k] = constant + sums[...][k] + the rows left``, of ``count`` in all, and
+    ``sums[s]`` is the sum of the first ``s`` rows (``4 * s`` rows if the length is 16, as a loop
+    would cost more than such short rows), and of a row that precedes them.
+    ``total[k] = constant + sums[...][k] + the remaining rows``, of ``count`` in all, and
     ``lows[j] = min(lows[j], total[j], total[j + 16], ...)`` for j below 16.
 
     Args:
         typingctx: Numba's typing context.
-        total: Address of the sums, float32, as many as the length says.
+        total: Address of the sums, float32, as many as the length.
         lows: Address of 16 float32.
-        sums: Address of the sums of some rows, float32, each as long as the length says; those
-            that are not known are written.
-        rows: Address of a float32 matrix of as many columns as the length says.
+        sums: Address of the partial sums, float32, each as long as the length; those that are not
+            known yet are written.
+        rows: Address of a float32 matrix with as many columns as the length.
         units: Address of the rows' numbers, int32.
-        constant: A number that is added to each sum, float32.
-        sizes: How many of ``sums`` are known after the first, how many will be, the count, and
-            the length, a multiple of 16; int64.
+        constant: A number to add to each sum, float32.
+        sizes: The number of ``sums`` known after the first, the number that will be, the count,
+            and the length, a multiple of 16; int64.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -520,11 +520,11 @@ def add_branch(typingctx, total, lows, sums, rows, units, constant, sizes):
 
 @intrinsic
 def extremes(typingctx, values, length):
-    """Returns the least and the largest of the finite numbers, of which there is one at least.
+    """Returns the smallest and the largest of the finite numbers, of which there is at least one.
 
     Args:
         typingctx: Numba's typing context.
-        values: Address of ``length`` float32, none of them NaN or less than all finite numbers.
+        values: Address of ``length`` float32, without NaN or minus infinity.
         length: A multiple of 64, int64.
     """
 
@@ -558,7 +558,7 @@ def extremes(typingctx, values, length):
 
 @intrinsic
 def shared(typingctx, one, other, length):
-    """Returns how many int32 are the same before the first that are not; ``length`` if all are.
+    """Returns how many int32 are equal before the first that differ; ``length`` if all are equal.
 
     Args:
         typingctx: Numba's typing context.
@@ -574,7 +574,7 @@ def shared(typingctx, one, other, length):
         builder.store(length, result)
         pointer = _INTS.as_pointer()
         with cgutils.for_range_slice(builder, _WIDE(0), length, _WIDE(_BLOCK), _WIDE) as (done, _):
-            # From the end, so that the first difference stays.
+            # From the end, so that the first difference is kept.
             k = builder.sub(length, builder.add(done, _WIDE(_BLOCK)))
             bits = _INT(0)
             for i in range(0, _BLOCK, _LANES):
@@ -595,7 +595,7 @@ def shared(typingctx, one, other, length):
 
 @intrinsic
 def up_to(typingctx, values, limit):
-    """Returns 64 bits, which tell which of 64 numbers are no more than a limit.
+    """Returns 64 bits that show which of 64 numbers are at most a limit.
 
     Args:
         typingctx: Numba's typing context.
@@ -622,7 +622,7 @@ def up_to(typingctx, values, limit):
 
 @intrinsic
 def lowest_bit(typingctx, bits):
-    """Returns the number of the lowest bit that is set, of an int64 that is not 0."""
+    """Returns the number of the lowest set bit of an int64 that is not 0."""
 
     def codegen(context, builder, signature, arguments):
         return builder.cttz(arguments[0], cgutils.true_bit)
@@ -632,7 +632,7 @@ def lowest_bit(typingctx, bits):
 
 @intrinsic
 def count_bits(typingctx, bits):
-    """Returns how many bits of an int64 are set."""
+    """Returns the number of set bits of an int64."""
 
     def codegen(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
@@ -646,7 +646,7 @@ def copy(typingctx, total, source, length):
 
     Args:
         typingctx: Numba's typing context.
-        total: Address of where they go.
+        total: Address to copy them to.
         source: Address of the numbers.
         length: A multiple of 16, int64.
     """
@@ -666,14 +666,14 @@ def copy(typingctx, total, source, length):
 
 @intrinsic
 def sum_rows(typingctx, zero, total, rows, units, sizes):
-    """Adds up rows that are chosen by number, the first one first.
+    """Adds up rows chosen by number, in the order given.
 
     ``total[k] = sum over m of rows[units[m], k]`` for k below the length.
 
     Args:
         typingctx: Numba's typing context.
         zero: 0 in the matrix's type: float32, or uint16 for the bits of float16 numbers.
-        total: Address of the sums, float32, as many as the length says.
+        total: Address of the sums, float32, as many as the length.
         rows: Address of the matrix.
         units: Address of the rows' numbers, int32.
         sizes: The number of units, the length, and the matrix's number of columns, int64.

@@ -1,4 +1,4 @@
-"""Rows that are read here and there from a file on a device, and not from memory."""
+"""Random access to rows in a file, read from the device instead of memory."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,16 +11,16 @@ from nncompress.embedding.residual import Residual, Stream
 from nncompress.errors import InputError
 from nncompress.formats.mapped import MappedArray
 
-# Reads ranges of a file: takes its path, where they begin and how long they are, int64 ``(n,)``,
-# and returns their bytes one after the other, uint8.
+# Reads ranges of a file: takes its path, and the offsets and lengths of the ranges, int64
+# ``(n,)``; returns their bytes one after the other, uint8.
 RangeReader = Callable[[Path, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Access:
-    """How the rows of one file are read.
+    """Reads the rows of one file.
 
-    Without a reader, what is going to be read is asked for beforehand, in pages of the mapped
-    file. With one, it reads the rows itself, by whatever a device has for that.
+    Without a reader, the pages of the mapped file that are about to be read are requested in
+    advance. A reader reads the rows itself, by whatever means the device offers.
 
     Args:
         path: The file.
@@ -31,10 +31,10 @@ class Access:
         self._path, self._reader = path, reader
 
     def begin(self, arrays: Iterable[np.ndarray]) -> None:
-        """Tells the system that a file is read here and there.
+        """Tells the system that a file will be read at random.
 
         Args:
-            arrays: Arrays that lie in it.
+            arrays: Arrays in that file.
         """
         for array in arrays:
             mapped = MappedArray.of(array)
@@ -43,16 +43,16 @@ class Access:
                 return
 
     def ask(self, array: np.ndarray) -> None:
-        """Asks for all of an array that is going to be read from one end to the other."""
+        """Requests a whole array, which is about to be read from start to end."""
         mapped = MappedArray.of(array)
         if mapped is not None:
             mapped.fetch(np.zeros(1, np.int64), np.array([array.nbytes]))
 
     def packed(self, packed: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns packed codes of rows, uint8 ``(n, row_bytes)``.
+        """Returns the packed codes of rows, uint8 ``(n, row_bytes)``.
 
         Args:
-            packed: Those of all rows, ``(N, row_bytes)``.
+            packed: The packed codes of all rows, ``(N, row_bytes)``.
             rows: Row numbers, int64 ``(n,)``.
         """
         size = packed.shape[1]
@@ -60,7 +60,7 @@ class Access:
         return packed.take(rows, axis=0) if data is None else data.reshape(len(rows), size)
 
     def stage(self, residual: Residual, rows: np.ndarray) -> tuple[Residual, np.ndarray]:
-        """Returns the residual stage of blocks that rows are in, and the rows' numbers in it.
+        """Returns a residual stage of the blocks that hold some rows, and the rows' numbers in it.
 
         Args:
             residual: The stage of all rows.
@@ -73,7 +73,7 @@ class Access:
         if data is None:
             return residual, rows
         num_rows = len(blocks) * group
-        if blocks[-1] == stream.num_blocks - 1:  # the last block may have fewer
+        if blocks[-1] == stream.num_blocks - 1:  # the last block may have fewer rows
             num_rows -= stream.num_blocks * group - stream.num_rows
         few = Stream.of(data, ends - places, group, num_rows)
         clusters, centres = None, residual.centres
@@ -85,7 +85,7 @@ class Access:
     def _read(
         self, array: np.ndarray, begins: np.ndarray, lengths: np.ndarray
     ) -> np.ndarray | None:
-        """Reads ranges of an array; None where they are to be read from it, and asked for."""
+        """Returns ranges of an array; without a reader, requests them and returns None."""
         mapped = MappedArray.of(array)
         if mapped is None or not len(begins):
             return None
@@ -98,15 +98,17 @@ class Access:
 def access_of(
     access: str, reader: RangeReader | None, copy: bool
 ) -> Callable[[Path], Access] | None:
-    """Returns what tells how a file's rows are read; None where they are read as memory is.
+    """Returns the ``Access`` to a file's rows; None where they are read as from memory.
 
     Raises:
-        InputError: The settings do not go together.
+        InputError: The settings contradict each other.
     """
     if access not in ("memory", "random"):
-        raise InputError(f"no access {access!r}; wanted memory or random")
+        raise InputError(f"access is {access!r}; wanted 'memory' or 'random'")
     if access == "random" and copy:
-        raise InputError("copy=True and access='random' were given; what is copied is in memory")
+        raise InputError(
+            "copy=True and access='random' were given; leave one out: a copy is in memory"
+        )
     if reader is not None and access != "random":
-        raise InputError("a reader was given without access='random', which it is for")
+        raise InputError("a reader was given without access='random'; give both or neither")
     return None if access == "memory" else partial(Access, reader=reader)

@@ -1,4 +1,4 @@
-"""The centres of clusters of rows, from which a residual stage goes on, and each row's cluster."""
+"""The cluster of each row, and the cluster centres that residuals are added to."""
 
 from dataclasses import dataclass, replace
 
@@ -12,13 +12,13 @@ TOGETHER = 8  # rows whose clusters fill whole bytes
 
 @dataclass(frozen=True)
 class Centres:
-    """Centres along the axes of a residual stage, in integers, and the cluster of each row.
+    """Centres along the axes of a residual stage, as integers, and the cluster of each row.
 
     Attributes:
-        steps: What an integer stands for along each axis, float32 ``(T,)``.
+        steps: The step that an integer counts along each axis, float32 ``(T,)``.
         integers: A row of C integers for each axis.
-        bits: Bits that tell a cluster; C is ``2**bits``.
-        clusters: The clusters of eight rows a row, packed, uint8 ``(ceil(N / 8), bits)``.
+        bits: Bits per cluster number; C is ``2**bits``.
+        clusters: The cluster numbers, packed, eight rows in a line, uint8 ``(ceil(N / 8), bits)``.
     """
 
     steps: np.ndarray
@@ -37,15 +37,15 @@ class Centres:
         """Returns the centres, float32 ``(C, T)``.
 
         Raises:
-            FormatError: The integers are not C for each axis.
+            FormatError: There are not C integers for each axis.
         """
         rows = self.integers.read([1 << self.bits] * len(self.steps))
         return np.ascontiguousarray(np.array(rows, np.float32).T * self.steps)
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns the clusters of rows, int64 ``(n,)``."""
-        # Groups fill whole bytes, so that all rows are one string of bits; no cluster has bits in
-        # more than three bytes, and those past the end are masked out.
+        # Groups fill whole bytes, so all rows are one string of bits. A cluster number spans at
+        # most three bytes; bits past its end are masked out.
         flat, last = self.clusters.reshape(-1), self.clusters.size - 1
         if len(rows) == 1:
             place, skipped = divmod(int(rows[0]) * self.bits, 8)
@@ -58,5 +58,5 @@ class Centres:
         return value >> shift & ((1 << self.bits) - 1)
 
     def chosen(self, rows: np.ndarray) -> "Centres":
-        """Returns the same centres, with the clusters of some rows."""
+        """Returns the same centres with the clusters of some rows only."""
         return replace(self, clusters=self.pack(self.of_rows(rows), self.bits))

@@ -1,4 +1,4 @@
-"""Labels of texts, by what a supervised fastText model keeps beside its rows.
+"""Predicting labels of texts from the output layer of a supervised fastText model.
 
 Sources: ``FastText::predict``, ``SoftmaxLoss``, ``BinaryLogisticLoss`` and
 ``HierarchicalSoftmaxLoss`` of fastText 0.9; Joulin et al., "Bag of Tricks for Efficient Text
@@ -19,19 +19,19 @@ from nncompress.sources.subword_rows import MOST_COUNT, Classifier, SubwordRows
 
 _ALL = -1
 _MOST_SIGMOID, _SIGMOIDS = 8, 512
-_LEAST = np.float32(1e-5)  # which fastText adds to a probability before it takes the logarithm
+_LEAST = np.float32(1e-5)  # fastText adds it to a probability before taking the logarithm
 
 Labels = tuple[tuple[str, ...], np.ndarray]
 
 
 class WithClassifier(Protocol):
-    """A compressed embedding, as far as labels need it."""
+    """The parts of a compressed embedding that labels need."""
 
     subwords: SubwordRows | None
 
     @property
     def classifier(self) -> "TextClassifier":
-        """What tells labels."""
+        """The classifier of texts."""
 
 
 def predict(
@@ -42,17 +42,16 @@ def predict(
     Args:
         embedding: The table of a supervised fastText model.
         text: A line of text, or a list of lines.
-        k: The number of labels; -1: all.
+        k: The number of labels; -1 for all.
         threshold: The least probability of a label.
 
     Returns:
-        Labels, the most probable first, and float64 ``(n,)``, where 1e-5 is added to each
-        probability; nothing for a text of which the model knows nothing. Lists of both for a
-        list.
+        Labels, the most probable first, and their probabilities plus 1e-5, float64 ``(n,)``; both
+        empty for a text of which the model knows no token. For a list of lines, lists of both.
 
     Raises:
-        InputError: The table has no classifier, a text is no line of text, or a number is out of
-            bounds.
+        InputError: The table has no classifier, a text is not a single line, or a number is out
+            of range.
     """
     classifier = embedding.classifier
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not (k == _ALL or k >= 1):
@@ -64,21 +63,21 @@ def predict(
 
 
 class TextClassifier:
-    """Tells the labels of texts.
+    """Predicts the labels of texts.
 
     Args:
         table: The rows of words, and of the buckets of n-grams.
         keys: The keys of its rows.
-        subwords: What its rows are.
+        subwords: The meaning of its rows.
 
     Raises:
-        InputError: There is nothing that tells labels.
+        InputError: The table is not that of a classifier.
     """
 
     def __init__(self, table: Table, keys: Keys, subwords: SubwordRows | None) -> None:
         if subwords is None or subwords.classifier is None:
             raise InputError(
-                "the table has no labels; wanted that of a supervised fastText model (.bin)"
+                "the table has no labels; wanted the table of a supervised fastText model (.bin)"
             )
         self._table, self._keys, self._subwords = table, keys, subwords
         self._own: Classifier = subwords.classifier
@@ -88,7 +87,7 @@ class TextClassifier:
     def labels_of(self, text: str, k: int, threshold: float) -> Labels:
         """Returns the labels of a line and their probabilities; see ``predict``."""
         if not isinstance(text, str) or "\n" in text:
-            raise InputError(f"a text is {text!r:.60}; wanted a line of text, without its end")
+            raise InputError(f"a text is {text!r:.60}; wanted one line of text, without its end")
         rows = self._rows_of(text)
         if not len(rows):
             return (), np.empty(0)
@@ -99,7 +98,7 @@ class TextClassifier:
         return labels, np.exp(scores[best].astype(np.float64))
 
     def _rows_of(self, text: str) -> np.ndarray:
-        """Returns the rows whose mean a line is, int64 ``(n,)``."""
+        """Returns the rows whose mean is a line's vector, int64 ``(n,)``."""
         ngrams = self._subwords.ngrams
         words = [token for token in tokens_of(text.encode("utf-8", "replace"))
                  if token not in self._known and not token.startswith(LABEL)]  # fmt: skip
@@ -113,13 +112,13 @@ class TextClassifier:
         ])  # fmt: skip
 
     def _scores(self, hidden: np.ndarray, threshold: float) -> np.ndarray:
-        """Returns the logarithms of labels' probabilities, -inf for those below the threshold."""
+        """Returns the logarithms of the labels' probabilities, -inf below the threshold."""
         with np.errstate(over="ignore", invalid="ignore"):
             products = self._own.output @ hidden
         if not np.isfinite(products).all():
             raise InputError(
-                "the rows of a text are so long that its products with the labels' are not "
-                "finite; the model has not been trained well"
+                "a text's products with the labels' rows are not finite; wanted a model whose "
+                "training has not diverged"
             )
         if self._tree is not None:
             scores = self._tree.scores(products)
@@ -133,10 +132,10 @@ class TextClassifier:
 
 
 class _Tree:
-    """The binary tree of labels by their counts, whose inner nodes have the rows of the output.
+    """The binary tree of labels by their counts, with a row of the output for each inner node.
 
     Args:
-        counts: How often each label was seen, int64 ``(L,)``, in falling order.
+        counts: The number of times each label was seen, int64 ``(L,)``, in descending order.
     """
 
     def __init__(self, counts: np.ndarray) -> None:
@@ -162,10 +161,10 @@ class _Tree:
         self._size = size
 
     def scores(self, products: np.ndarray) -> np.ndarray:
-        """Returns the logarithms of labels' probabilities, float32 ``(L,)``.
+        """Returns the logarithms of the labels' probabilities, float32 ``(L,)``.
 
         Args:
-            products: The output's products with a line's vector, ``(L,)``.
+            products: Inner products of the output's rows with a line's vector, ``(L,)``.
         """
         scores = np.zeros(2 * self._size - 1, np.float32)
         with np.errstate(over="ignore"):
@@ -177,7 +176,7 @@ class _Tree:
 
 
 def _sigmoid(numbers: np.ndarray) -> np.ndarray:
-    """Returns fastText's sigmoids, which it looks up in a table of 512 steps from -8 to 8."""
+    """Returns sigmoids as fastText does, from a table of 512 steps from -8 to 8."""
     places = np.clip(numbers, -_MOST_SIGMOID, _MOST_SIGMOID) + np.float32(_MOST_SIGMOID)
     places = (places * _SIGMOIDS / _MOST_SIGMOID / 2).astype(np.int64)
     steps = (2 * _MOST_SIGMOID * places / _SIGMOIDS - _MOST_SIGMOID).astype(np.float32)

@@ -15,30 +15,30 @@ from nncompress.embedding.shared import shared_property
 from nncompress.errors import InputError
 from nncompress.machine import free_memory
 
-# Up to this size, inner products of all codewords are looked up; above, rows are decoded.
+# Up to this size, inner products of codewords are looked up; above it, rows are decoded.
 _MOST_GRAM_CODEWORDS = 2_048
 _BLOCK_BYTES = 8 << 20
 _BLOCK_ROWS = 65_536
-# Lengths of rows are kept where those of all rows take no more than this share of free memory.
+# Row lengths are kept if those of all rows take no more than this share of free memory.
 _SHARE = 4
-# Rows shorter than this share of their codewords' lengths are what rounding left of zeros.
+# Rows shorter than this share of their codewords' lengths are zeros but for rounding.
 _ROUNDING = 1e-6
-# Exponents of 2 of the largest number in a codebook between which float32 holds sums of products
-# with a unit vector, for the large rows and the small rows of a table alike.
+# Range of the binary exponent of a codebook's largest number in which float32 holds sums of
+# products with a unit vector, for a table's large and small rows alike.
 _LEAST_EXPONENT, _MOST_EXPONENT = -60, 100
 
 
 class CodeTable:
     """Rows of an embedding matrix as packed codes, and their codebook.
 
-    Both arrays may be mapped from a file: nothing is read before it is needed.
+    Both arrays may be mapped from a file; nothing is read until it is needed.
 
     Args:
-        packed: uint8 ``(N, row_bytes)``, as ``Packing`` has them.
-        codebook: ``(M*K, D)``, float32, float16, or in few bits; group m is rows
+        packed: The codes as ``Packing`` packs them, uint8 ``(N, row_bytes)``.
+        codebook: ``(M*K, D)``, float32, float16, or quantized; group m is rows
             ``m*K ... m*K+K-1``.
         num_codebooks: M.
-        access: How rows are read from a file on a device; None where they are in memory.
+        access: The access to rows in a file on a device; None if they are in memory.
 
     Attributes:
         packed: The codes, as given.
@@ -47,7 +47,7 @@ class CodeTable:
         dim: D.
         num_codebooks: M.
         num_codewords: K.
-        packing: The places of codes among bits.
+        packing: The layout of the codes' bits.
         access: As given.
     """
 
@@ -68,7 +68,7 @@ class CodeTable:
         self._made: dict[str, object] = {}
 
     def with_rows(self, packed: np.ndarray) -> "CodeTable":
-        """Returns other rows with the same codebook, and what is made of it.
+        """Returns a table of other rows that shares the codebook and everything derived from it.
 
         Args:
             packed: uint8 ``(n, row_bytes)``.
@@ -79,14 +79,14 @@ class CodeTable:
 
     @classmethod
     def of_codes(cls, codes: np.ndarray, codebook: np.ndarray) -> "CodeTable":
-        """Packs codes.
+        """Makes a table of unpacked codes.
 
         Args:
             codes: Integers in ``0 ... K-1``, ``(N, M)``.
             codebook: ``(M*K, D)`` of float32 or float16; other float types become float32.
 
         Raises:
-            InputError: The arrays' shapes, types or values do not fit.
+            InputError: The arrays' shapes, types or values do not match.
         """
         codes, codebook = np.asarray(codes), np.asarray(codebook)
         for name, array, kinds in (("codes", codes, "ui"), ("the codebook", codebook, "f")):
@@ -104,11 +104,11 @@ class CodeTable:
             )
         if int(codes.min()) < 0 or int(codes.max()) >= num_codewords:
             bad = codes.min() if codes.min() < 0 else codes.max()
-            raise InputError(f"there is a code {bad}; wanted 0 to {num_codewords - 1}")
+            raise InputError(f"a code is {bad}; wanted 0 to {num_codewords - 1}")
         if codebook.dtype != np.float16:
             codebook = codebook.astype(np.float32)
         if not np.isfinite(codebook).all():
-            raise InputError("the codebook has numbers that are not finite in its type")
+            raise InputError("the codebook has numbers that are not finite in its dtype")
         packing = Packing(num_codebooks, bits_for(num_codewords))
         return cls(packing.pack(codes), codebook, num_codebooks)
 
@@ -120,7 +120,7 @@ class CodeTable:
 
     @property
     def codebook_type(self) -> str:
-        """What an entry of the codebook is kept in: float32, float16, or a number of bits."""
+        """The format of the codebook's entries: float32, float16, or a number of bits."""
         stored = self.stored_codebook
         if isinstance(stored, QuantizedMatrix):
             return f"{stored.bits} bits"
@@ -128,26 +128,26 @@ class CodeTable:
 
     @property
     def row_bytes(self) -> float:
-        """Mean bytes of a row's codes."""
+        """Bytes per row, on average."""
         return float(self.packing.row_bytes)
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of what all rows share: the codebook."""
+        """Bytes shared by all rows: the codebook."""
         return self.stored_codebook.nbytes
 
     @shared_property
     def codewords(self) -> np.ndarray:
-        """The codebook as kernels read it: float32 ``(M * 2**b, D)``, b being the bits of a code.
+        """The codebook as kernels read it: float32 ``(M * 2**b, D)`` for codes of b bits.
 
-        Groups are filled up with zeros, so that no code, whatever a damaged file holds, is out of
-        bounds. It is made when it is first needed.
+        Groups are padded with zeros, so that no code of a damaged file can be out of bounds. It
+        is computed on first use.
         """
         return self._padded(np.float32)
 
     @shared_property
     def _halves(self) -> np.ndarray:
-        """The codewords in float16, as uint16, for kernels that read them."""
+        """The codewords in float16, viewed as uint16, for kernels that read that."""
         return self._padded(np.float16).view(np.uint16)
 
     def _padded(self, dtype: type) -> np.ndarray:
@@ -165,7 +165,7 @@ class CodeTable:
         return self.packing.unpack(self.packed[rows])
 
     def _ask_for_all(self, num_rows: int) -> None:
-        """Has leading rows brought into memory, where they are read here and there otherwise."""
+        """Requests leading rows in advance, where rows are otherwise read at random."""
         if self.access is not None:
             self.access.ask(self.packed[:num_rows])
 
@@ -173,7 +173,7 @@ class CodeTable:
         """Returns the packed codes of rows, uint8 ``(n, row_bytes)``."""
         if self.access is not None:
             return self.access.packed(self.packed, rows)
-        return self.packed.take(rows, axis=0)  # much faster than by brackets
+        return self.packed.take(rows, axis=0)  # much faster than indexing
 
     def vector(self, row: int) -> np.ndarray:
         """Returns a row, float32 ``(D,)``."""
@@ -197,20 +197,20 @@ class CodeTable:
         return total
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Goes through all rows: yields the number of a first row, and rows, float32."""
+        """Yields all rows in blocks: the number of the first row, and the rows, float32."""
         for first in range(0, self.num_rows, self._block_rows):
             yield first, self.decode(slice(first, first + self._block_rows))
 
     def nearest(
         self, query: np.ndarray, count: int, num_rows: int, left_out: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows of the largest cosines, in falling order, and the cosines.
+        """Returns the rows with the largest cosines, in descending order, and the cosines.
 
         Args:
             query: float32 ``(D,)``, of length 1.
             count: The number of rows, at least 1.
-            num_rows: How many leading rows to look at.
-            left_out: Rows that are not wanted, int64.
+            num_rows: The number of leading rows to search.
+            left_out: Rows to leave out, int64.
         """
         return best(self.cosines(query, num_rows), count, left_out)
 
@@ -218,9 +218,8 @@ class CodeTable:
         """Returns the cosines between a vector of length 1 and rows, float32 ``(n,)``.
 
         Args:
-            query: float32 ``(D,)``. With a vector of another length the cosines are that many
-                times as large.
-            num_rows: n, how many leading rows; all by default.
+            query: float32 ``(D,)``. If its length is not 1, the cosines come multiplied by it.
+            num_rows: n, the number of leading rows; all by default.
         """
         num_rows = self.num_rows if num_rows is None else min(num_rows, self.num_rows)
         return self._scanned(query, self._scaled_inverse_norms[:num_rows])
@@ -235,7 +234,7 @@ class CodeTable:
         return self._scanned(query, np.full(self.num_rows, scale))
 
     def _scanned(self, query: np.ndarray, factors: np.ndarray) -> np.ndarray:
-        """Returns the products of leading rows, times a factor for each and ``2**_exponent``."""
+        """Returns products of leading rows, times each row's factor and ``2**_exponent``."""
         look_up = self._look_up_tables(query)
         self._ask_for_all(len(factors))
         scores = np.empty(len(factors), dtype=np.float32)
@@ -246,7 +245,7 @@ class CodeTable:
         return scores
 
     def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns those of the cosines that are some rows', bit for bit; no others are computed.
+        """Returns the cosines of some rows only, equal bit for bit to those of ``cosines``.
 
         Args:
             query: float32 ``(D,)``.
@@ -263,16 +262,16 @@ class CodeTable:
 
     @property
     def inverse_norms(self) -> np.ndarray:
-        """One over each row's length, float32 ``(N,)``; 0 for rows of zeros.
+        """The inverse of each row's length, float32 ``(N,)``; 0 for rows of zeros.
 
-        It is computed when it is first needed, from the inner products of codewords, and kept.
+        It is computed on first use, from the inner products of codewords, and kept.
         """
-        with np.errstate(over="ignore"):  # of rows shorter than 3e-39
+        with np.errstate(over="ignore"):  # for rows shorter than 3e-39
             return np.ldexp(self._scaled_inverse_norms, self._exponent)
 
     @shared_property
     def _exponent(self) -> int:
-        """The exponent of the power of 2 that queries are multiplied by; 0 for most tables.
+        """The exponent e where queries are multiplied by ``2**e``; 0 for most tables.
 
         It keeps products with the largest codewords, or with the smallest, within float32.
         """
@@ -283,7 +282,7 @@ class CodeTable:
 
     @cached_property
     def _scaled_inverse_norms(self) -> np.ndarray:
-        """One over each row's length and over ``2**_exponent``, float32 ``(N,)``; 0 for zeros."""
+        """``1 / (length * 2**_exponent)`` of each row, float32 ``(N,)``; 0 for zeros."""
         squares = np.empty(self.num_rows, dtype=np.float64)
         self._ask_for_all(self.num_rows)
         if self._gram is not None:
@@ -295,8 +294,8 @@ class CodeTable:
         return self._inverse(squares, self.packed)
 
     def _inverse_of(self, rows: np.ndarray) -> np.ndarray:
-        """Returns those of ``_scaled_inverse_norms`` that are some rows', float32 ``(n,)``."""
-        if "_scaled_inverse_norms" in self.__dict__:  # an exact search has made them
+        """Returns ``_scaled_inverse_norms`` of some rows, float32 ``(n,)``."""
+        if "_scaled_inverse_norms" in self.__dict__:  # an exact search has computed them
             return self._scaled_inverse_norms[rows]
         kept = self._kept_inverse_norms
         if kept is None:
@@ -309,9 +308,9 @@ class CodeTable:
 
     @cached_property
     def _kept_inverse_norms(self) -> np.ndarray | None:
-        """Those of ``_scaled_inverse_norms`` that searches of some rows have needed; others are 0.
+        """The ``_scaled_inverse_norms`` that searches of some rows have needed; the rest are 0.
 
-        It takes memory for what has been written alone; None where all of it would take too much.
+        It takes memory only for the parts written; None where all of it would take too much.
         """
         free = free_memory()
         if free is not None and _SHARE * 4 * self.num_rows > free:
@@ -336,7 +335,7 @@ class CodeTable:
         return np.ldexp(inverse, -self._exponent).astype(np.float32)
 
     def _zeros(self, squares: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """Returns which of some rows are zeros but for rounding."""
+        """Tells for each of some rows whether it is zero but for rounding."""
         lengths = self._codeword_lengths
         longest = lengths.max(axis=1).sum()
         short = np.flatnonzero(squares <= (_ROUNDING * longest) ** 2)
@@ -352,7 +351,7 @@ class CodeTable:
 
     @shared_property
     def _gram(self) -> np.ndarray | None:
-        """Inner products of all codewords, as ``square_norms`` wants them; None if too many."""
+        """Inner products of all codewords for ``square_norms``; None if there are too many."""
         if len(self.codewords) > _MOST_GRAM_CODEWORDS:
             return None
         codewords = self.codewords.astype(np.float64)
@@ -363,7 +362,7 @@ class CodeTable:
 
     @property
     def _codes_a_place(self) -> int:
-        """Number of codes looked up together: those of a byte, where bytes hold whole codes."""
+        """Number of codes per look-up: those of a byte, where bytes hold whole codes."""
         return 8 // self.packing.bits if 8 % self.packing.bits == 0 else 1
 
     @property
@@ -372,12 +371,12 @@ class CodeTable:
 
     @property
     def _scan_rows(self) -> int:
-        """Rows that are scanned at once: all, unless their codes have to be unpacked before."""
+        """Rows scanned at once: all, unless their codes have to be unpacked first."""
         whole = 8 % self.packing.bits == 0 or self.packing.bits == 16
         return max(1, self.num_rows) if whole else _BLOCK_ROWS
 
     def _places(self, packed: np.ndarray) -> np.ndarray:
-        """Returns what a scan looks up for rows, given their codes: their bytes, or the codes."""
+        """Returns a scan's indices into look-up tables: the packed bytes, or unpacked codes."""
         if 8 % self.packing.bits == 0:
             return packed
         if self.packing.bits == 16:
@@ -385,7 +384,7 @@ class CodeTable:
         return self.packing.unpack(packed)
 
     def _look_up_tables(self, query: np.ndarray) -> np.ndarray:
-        """Returns the look-up tables of a scan: float32, a row a place."""
+        """Returns the look-up tables of a scan: float32, one per column of ``_places``."""
         scaled = np.ldexp(query, self._exponent)
         products = (self.codewords @ scaled).reshape(self.num_codebooks, -1)
         together = self._codes_a_place
@@ -395,7 +394,7 @@ class CodeTable:
         padded = np.zeros((num_places * together, products.shape[1]), dtype=np.float32)
         padded[: len(products)] = products
         look_up = np.zeros((num_places, 1), dtype=np.float32)
-        for place in range(together):  # codes of higher bits come later
+        for place in range(together):  # codes in higher bits come later
             look_up = padded[place::together, :, None] + look_up[:, None, :]
             look_up = look_up.reshape(num_places, -1)
         return look_up

@@ -19,12 +19,12 @@ def code_dtype(num_codewords: int) -> np.dtype:
 
 
 def reconstruct(codes: np.ndarray, codebook: np.ndarray, xp: ModuleType = np) -> np.ndarray:
-    """Adds up the chosen codewords.
+    """Sums the codewords that codes choose.
 
     Args:
         codes: Integers in ``0 ... K-1``, ``(n, M)``.
         codebook: float32 ``(M*K, D)``; group m is rows ``m*K ... m*K+K-1``.
-        xp: The arrays' library: NumPy or CuPy.
+        xp: The library of the arrays: NumPy or CuPy.
 
     Returns:
         The reconstruction, float32 ``(n, D)``.
@@ -40,18 +40,18 @@ def reconstruct(codes: np.ndarray, codebook: np.ndarray, xp: ModuleType = np) ->
 def write_codes(
     path: str | os.PathLike, codes: np.ndarray, tokens: Sequence[str] | None = None
 ) -> None:
-    r"""Writes codes as UTF-8 text, one row a line: ``token<TAB>c0 c1 ... c(M-1)``.
+    r"""Writes codes as UTF-8 text, one row per line: ``token<TAB>c0 c1 ... c(M-1)``.
 
     Args:
         path: The file.
         codes: ``(N, M)``.
-        tokens: N tokens without tabs or line breaks; if None, lines hold the codes alone.
+        tokens: N tokens without tabs or line breaks; None to write the codes alone.
 
     Raises:
-        InputError: There are more or fewer tokens than rows.
+        InputError: The number of tokens is not N.
     """
     if tokens is not None and len(tokens) != len(codes):
-        raise InputError(f"{len(tokens)} tokens were given; wanted {len(codes)}, one a row")
+        raise InputError(f"{len(tokens)} tokens were given; wanted {len(codes)}, one per row")
     words = [str(code) for code in range(int(codes.max(initial=0)) + 1)]
     with (
         atomic_path(path) as temporary,
@@ -65,7 +65,7 @@ def write_codes(
                 named = zip(tokens[start : start + len(block)], lines, strict=True)
                 lines = [f"{token}\t{line}" for token, line in named]
                 if start == 0 and lines[0].startswith("\ufeff"):
-                    lines[0] = f"\ufeff{lines[0]}"  # readers take one off, as a byte-order mark
+                    lines[0] = f"\ufeff{lines[0]}"  # readers strip one as a byte-order mark
             file.write("\n".join(lines) + "\n")
             bar.update(len(block))
 

@@ -1,8 +1,8 @@
-"""Reading codes in text and their codebook: what this project and the authors' code write.
+"""Reading codes in text and their codebook, as this project and the authors' code write them.
 
-A row is a line: ``token<TAB>c0 c1 ... c(M-1)``, or the codes alone. Blocks of lines are read by
-NumPy, all at once; a block that is not written just so is read again line by line, which takes
-other spaces too, and tells what is wrong with which line.
+Each line is a row: ``token<TAB>c0 c1 ... c(M-1)``, or the codes alone. NumPy parses whole blocks
+of lines at once. A block that is not in exactly this form is read again line by line, which allows
+other white space and can say what is wrong with which line.
 """
 
 import os
@@ -23,8 +23,8 @@ from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.version import __version__
 
 _BLOCK_BYTES = 4 << 20
-_MOST_DIGITS = 5  # of 65,535, the largest code there is
-_WANTED = "wanted a row of codes in each line: integers with spaces between them"
+_MOST_DIGITS = 5  # of 65,535, the largest code
+_WANTED = "wanted a row of codes on each line: integers separated by spaces"
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ReadCodes:
 
     Attributes:
         codes: uint8 or uint16 ``(N, M)``.
-        codebook: Of a float type, ``(M*K, D)``.
-        words: The word of each row or None, at most N; None: no words.
-        provenance: Made by which release, and of which files.
+        codebook: Floats, ``(M*K, D)``.
+        words: For each row its word or None, at most N entries; None for no words.
+        provenance: The release that read them, and the files' names.
     """
 
     codes: np.ndarray
@@ -49,34 +49,34 @@ def read_codes(
     codebook: str | os.PathLike,
     words: str | os.PathLike | Sequence[str | None] | None = None,
 ) -> ReadCodes:
-    """Reads codes and codebook.
+    """Reads codes and their codebook.
 
     Args:
-        codes: UTF-8 text, with a token in each line or in none.
+        codes: A UTF-8 text file, with a token on every line or on none.
         codebook: A ``.npy`` file.
-        words: The words of codes without tokens: a list, or the path of a file.
+        words: The words of codes without tokens: a list or the path of a file.
 
     Raises:
-        InputError: A file is missing or something else, or there are tokens in the file and
-            ``words`` too, or ``words`` is empty. Fewer or more words than rows are a warning, and
-            so are codes that leave half of the codebook out.
+        InputError: A file is missing or of another kind, ``words`` is given although the file
+            has tokens, or ``words`` is empty. Fewer or more words than rows only give a warning,
+            and so do codes that use less than half of the codebook.
     """
     codes, codebook = Path(codes), Path(codebook)
     lines = _Lines(codes)
     if words is not None and lines.have_tokens:
         raise InputError(
-            f"{codes} has a token in each line, and words are given too; leave the words out"
+            f"words were given, but {codes} has a token on each line; leave the words out"
         )
     vectors = _open_codebook(codebook, codes, lines.num_codebooks)
     if isinstance(words, (str, os.PathLike)):
         words = read_tokens(Path(words))
     read, tokens = lines.read(len(vectors) // lines.num_codebooks)
     if words is not None and len(words) == 0:
-        raise InputError(f"no word is given for the {len(read)} rows of {codes}; leave words out")
+        raise InputError(f"words are empty for the {len(read)} rows of {codes}; leave them out")
     if words is not None and len(words) < len(read):
         warnings.warn(
             f"{len(words)} words for the {len(read)} rows of {codes}: "
-            f"{len(read) - len(words)} at the end have no word, and are reached by number",
+            f"the last {len(read) - len(words)} rows have no word, and are reached by number",
             stacklevel=3,
         )
     _warn_of_unused(codes, read, len(vectors) // lines.num_codebooks)
@@ -95,31 +95,31 @@ def read_codes(
 
 
 def _warn_of_unused(path: Path, codes: np.ndarray, num_codewords: int) -> None:
-    """Warns of codes that leave half the codebook out, as lines that were cut do."""
+    """Warns if codes use less than half of the codebook, as truncated lines do."""
     num_rows, num_codebooks = codes.shape
     if num_rows >= 8 * num_codewords >= 32 and codes.max() < num_codewords // 2:
         warnings.warn(
-            f"{path} has {num_codebooks} codes a line, which with this codebook makes "
-            f"M={num_codebooks} and K={num_codewords}, and no code is above {codes.max()}; if M "
-            "is larger, its lines were cut",
+            f"{path} has {num_codebooks} codes per line, so with this codebook "
+            f"M={num_codebooks} and K={num_codewords}, but no code is above {codes.max()}; if M "
+            "should be larger, the lines have been truncated",
             stacklevel=4,
         )
 
 
 def _text(name: str) -> str:
-    """Returns a file's name without bytes that are no text."""
+    """Returns a file's name without bytes that are not text."""
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _open_codebook(path: Path, codes: Path, num_codebooks: int) -> np.ndarray:
-    """Maps a codebook, after a check of it."""
+    """Maps a codebook and checks it."""
     vectors = map_npy(path, "a codebook")
-    matrix = EmbeddingMatrix(vectors, str(path), tiny_rows=True)  # it refuses what is no matrix
+    matrix = EmbeddingMatrix(vectors, str(path), tiny_rows=True)  # refuses all else
     num_codewords, left = divmod(len(matrix), num_codebooks)
     if left or not 2 <= num_codewords <= 1 << 16:
         raise InputError(
-            f"{path} has {len(matrix)} rows, and {codes} has {num_codebooks} codes in line 1; "
-            "wanted M*K rows for M codes a line, with K from 2 to 65,536"
+            f"{path} has {len(matrix)} rows, but {codes} has {num_codebooks} codes on line 1; "
+            "wanted M*K rows for M codes per line, with K from 2 to 65,536"
         )
     return vectors
 
@@ -131,8 +131,8 @@ class _Lines:
         path: The file.
 
     Attributes:
-        have_tokens: Whether the first line has a token, as all of them should then.
-        num_codebooks: M, how many codes the first line has.
+        have_tokens: Whether the first line has a token; all lines must then have one.
+        num_codebooks: M, the number of codes on the first line.
 
     Raises:
         InputError: The file is missing or empty, or its first line has no codes.
@@ -148,7 +148,7 @@ class _Lines:
             raise InputError(f"{path} is empty; {_WANTED}")
         if first.startswith(b"\x93NUMPY"):
             raise InputError(
-                f"{path} is a .npy file; wanted the text file of codes, then the codebook"
+                f"{path} is a .npy file; wanted the text file of codes first, then the codebook"
             )
         self.have_tokens = b"\t" in first
         self.num_codebooks = len(first.rpartition(b"\t")[2].split())
@@ -162,10 +162,10 @@ class _Lines:
             num_codewords: K.
 
         Returns:
-            Codes, uint8 or uint16 ``(N, M)``, and the token of each row, if there are tokens.
+            Codes, uint8 or uint16 ``(N, M)``, and each row's token, if there are tokens.
 
         Raises:
-            InputError: A line, which is named, is something else.
+            InputError: A line is not in this form; the message gives its number.
         """
         dtype = code_dtype(num_codewords)
         parts: list[np.ndarray] = []
@@ -202,7 +202,7 @@ class _Lines:
     def _parse_block(
         self, lines: list[bytes], num_codewords: int
     ) -> tuple[np.ndarray, list[str]] | None:
-        """Reads lines that are written just so; returns None if one is not."""
+        """Parses lines in the exact form; returns None if one is not."""
         tokens: list[str] = []
         if self.have_tokens:
             pairs = [line.split(b"\t") for line in lines]
@@ -220,12 +220,12 @@ class _Lines:
         return codes, tokens
 
     def _parse_line(self, number: int, line: bytes, num_codewords: int) -> tuple[str, list[int]]:
-        """Reads the token of a line, empty if there are none, and its codes."""
+        """Parses a line's token, empty if there are no tokens, and its codes."""
         where = f"{self._path}, line {number}"
         if line.count(b"\t") != self.have_tokens:
             wanted = "a token, a tab and codes" if self.have_tokens else "codes without a token"
             tabs = line.count(b"\t")
-            raise InputError(f"{where}: {tabs} tabs; wanted {wanted}, as in line 1")
+            raise InputError(f"{where}: {tabs} tabs; wanted {wanted}, as on line 1")
         token, _, numbers = line.rpartition(b"\t")
         try:
             text = token.decode("utf-8")
@@ -236,31 +236,31 @@ class _Lines:
         fields = [field.lstrip(b"0") or field[:1] for field in numbers.split()]
         if len(fields) != self.num_codebooks:
             raise InputError(
-                f"{where}: {len(fields)} codes; wanted {self.num_codebooks}, as in line 1"
+                f"{where}: {len(fields)} codes; wanted {self.num_codebooks}, as on line 1"
             )
         for field in fields:
             shown = field[:40].decode("utf-8", "replace")
             if not field.isdigit():
                 raise InputError(
-                    f"{where}: {shown!r} is no code; wanted an integer from 0 to "
+                    f"{where}: {shown!r} is not a code; wanted an integer from 0 to "
                     f"{num_codewords - 1}"
                 )
             if len(field) > _MOST_DIGITS or int(field) >= num_codewords:
                 raise InputError(
-                    f"{where}: there is a code {shown}; wanted 0 to {num_codewords - 1}, for "
-                    f"the codebook has {num_codewords} rows for each of {self.num_codebooks} codes"
+                    f"{where}: a code is {shown}; wanted 0 to {num_codewords - 1}, as the "
+                    f"codebook has {num_codewords} rows for each of {self.num_codebooks} codes"
                 )
         return text, [int(field) for field in fields]
 
 
 def _parse_numbers(text: bytes, num_rows: int, num_columns: int) -> np.ndarray | None:
-    """Reads integers of a few digits, with one space between them and a line break after a row.
+    """Parses integers of a few digits, separated by one space, with a line break after each row.
 
     Returns:
         uint32 ``(num_rows, num_columns)``, or None if the text is anything else.
     """
     data = np.frombuffer(text, dtype=np.uint8)
-    digits = data - np.uint8(ord("0"))  # other characters are 10 or more, for there is no -1
+    digits = data - np.uint8(ord("0"))  # other characters become 10 or more: uint8 wraps around
     ends = np.flatnonzero(digits > 9)
     if len(ends) != num_rows * num_columns:
         return None

@@ -1,4 +1,4 @@
-"""Comparing keys of a table with each other and with all, with gensim's names and results.
+"""Comparing keys with each other and with all rows, with gensim's names and results.
 
 A row of zeros has cosine 0 with everything, where gensim has NaN.
 """
@@ -26,7 +26,7 @@ def similar_by_key(
     probe: int | None = None,
     rows: Sequence[int] | np.ndarray | None = None,
 ) -> list[tuple[Key, float]] | np.ndarray:
-    """Finds the words that are nearest to one; see ``most_similar``."""
+    """Finds the words nearest to a key; see ``most_similar``."""
     return embedding.most_similar(
         [key], None, topn, restrict_vocab=restrict_vocab, probe=probe, rows=rows
     )
@@ -41,14 +41,14 @@ def similar_by_vector(
     probe: int | None = None,
     rows: Sequence[int] | np.ndarray | None = None,
 ) -> list[tuple[Key, float]] | np.ndarray:
-    """Finds the words that are nearest to a vector ``(D,)``; see ``most_similar``."""
+    """Finds the words nearest to a vector ``(D,)``; see ``most_similar``."""
     return embedding.most_similar(
         [np.asarray(vector)], None, topn, restrict_vocab=restrict_vocab, probe=probe, rows=rows
     )
 
 
 def most_similar_to_given(embedding: KeyedRows, key1: Key, keys_list: Sequence[Key]) -> Key:
-    """Returns the key of a list that is nearest to one; of equal ones the first.
+    """Returns the key in a list that is nearest to another key; the first of equal ones.
 
     Raises:
         KeyError: A key is missing.
@@ -56,7 +56,7 @@ def most_similar_to_given(embedding: KeyedRows, key1: Key, keys_list: Sequence[K
     """
     keys = list_of_keys(keys_list)
     if not keys:
-        raise InputError("no keys were given to choose from; wanted one at least")
+        raise InputError("no keys were given to choose from; wanted at least one")
     vectors = units(embedding[[key1, *keys]])
     return keys[int(np.argmax(vectors[1:] @ vectors[0]))]
 
@@ -64,17 +64,16 @@ def most_similar_to_given(embedding: KeyedRows, key1: Key, keys_list: Sequence[K
 def distances(
     embedding: KeyedRows, word_or_vector: Key | np.ndarray, other_words: Iterable[Key] | None = ()
 ) -> np.ndarray:
-    """Returns 1 minus the cosines between a key or a vector and keys, or all rows.
+    """Returns 1 minus the cosines between a key or a vector and other keys, or all rows.
 
     Args:
         embedding: The table.
         word_or_vector: The key, or the vector ``(D,)``.
-        other_words: n keys; none of them, or None: all N rows, or, in a table with rows of
-            n-grams, those of all words.
+        other_words: n keys. If empty or None, all N rows, or those of all words in a table with
+            rows of n-grams.
 
     Returns:
-        float32 ``(n,)`` or ``(N,)``, and float64 where a vector of that type or of integers was
-        given.
+        float32 ``(n,)`` or ``(N,)``; float64 for a vector of float64 or integers.
 
     Raises:
         KeyError: A key is missing.
@@ -95,15 +94,15 @@ def distances(
 
 
 def closer_than(embedding: KeyedRows, key1: Key, key2: Key) -> list[Key]:
-    """Returns the words that are nearer to a first key than a second one is, in row order.
+    """Returns the words nearer to one key than another key is, in row order.
 
     Raises:
-        KeyError: A key is missing, or the row of one is of n-grams.
+        KeyError: A key is missing, or stands for a row of n-grams.
     """
     first, second = embedding.get_index(key1), embedding.get_index(key2)
     from_first = distances(embedding, key1)
     if second >= len(from_first):
-        raise KeyError(f"row {second} is of n-grams; wanted a word")
+        raise KeyError(f"row {second} belongs to n-grams; wanted a word")
     rows = np.flatnonzero(from_first < from_first[second]).tolist()
     names = embedding.index_to_key
     keys = [names[row] for row in rows if row != first]
@@ -111,19 +110,19 @@ def closer_than(embedding: KeyedRows, key1: Key, key2: Key) -> list[Key]:
 
 
 def rank(embedding: KeyedRows, key1: Key, key2: Key) -> int:
-    """Returns the place of a second key among the words by their distance from a first one.
+    """Returns the rank of a second key among all words by distance from a first key.
 
     Raises:
-        KeyError: A key is missing, or the row of one is of n-grams.
+        KeyError: A key is missing, or stands for a row of n-grams.
     """
     return len(closer_than(embedding, key1, key2)) + 1
 
 
 def relative_cosine_similarity(embedding: KeyedRows, wa: Key, wb: Key, topn: int = 10) -> float:
-    """Returns the cosine of two keys, divided by the sum of those of the first's nearest keys.
+    """Returns the cosine of two keys, relative to the first one's cosines with its nearest keys.
 
-    Leeuwenberg et al., "A Minimally Supervised Approach for Synonym Extraction with Word
-    Embeddings", 2016, equation 1.
+    It is divided by the sum of those cosines: Leeuwenberg et al., "A Minimally Supervised Approach
+    for Synonym Extraction with Word Embeddings", 2016, equation 1.
 
     Args:
         embedding: The table.
@@ -136,10 +135,10 @@ def relative_cosine_similarity(embedding: KeyedRows, wa: Key, wb: Key, topn: int
         InputError: There are no nearest keys to divide by, or their cosines add up to 0.
     """
     if not isinstance(topn, (int, np.integer)) or topn < 1:
-        raise InputError(f"topn is {topn!r}; wanted a number of nearest keys, at least 1")
+        raise InputError(f"topn is {topn!r}; wanted at least 1")
     nearest = similar_by_key(embedding, wa, topn)
     if not len(nearest):
-        raise InputError(f"no other key is there to compare {wa!r} with; wanted two at least")
+        raise InputError(f"there is no other key to compare {wa!r} with; wanted at least two")
     total = sum(cosine for _, cosine in nearest)
     if not total:
         raise InputError(f"the cosines of {wa!r} and its nearest keys add up to 0")
@@ -147,7 +146,7 @@ def relative_cosine_similarity(embedding: KeyedRows, wa: Key, wb: Key, topn: int
 
 
 def cosine_similarities(vector_1: np.ndarray, vectors_all: np.ndarray | DecodedRows) -> np.ndarray:
-    """Returns the cosines between a vector and others, ``(n,)``, of the arrays' type.
+    """Returns the cosines between a vector and others, ``(n,)``, in the arrays' dtype.
 
     Args:
         vector_1: The vector, ``(D,)``.

@@ -1,4 +1,4 @@
-"""The compressed embedding: used as the table was, in a fraction of its memory."""
+"""The compressed embedding, used like the original table in a fraction of its memory."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,36 +41,34 @@ from nncompress.errors import InputError
 
 
 class CompressedEmbedding(Searching, ReadOnly):
-    """An embedding matrix as codes, read like a mapping and like gensim 4.
+    """A compressed embedding matrix, read like a mapping and like gensim 4's KeyedVectors.
 
-    Keys are words, and the numbers of rows: ``emb["king"]``, ``emb[3]``. A row is decoded when it
-    is asked for, and the whole table never is, except by ``to_numpy``, ``numpy.asarray``,
-    ``get_normed_vectors`` and ``to_gensim``; the first search of a ``ResidualTable`` goes through
-    all its rows and keeps a sketch of them, a byte a column. Rows may be without a word: they are
-    reached by number, and are not among the nearest words. A table without any words has the rows'
-    numbers for keys.
+    Keys are words and row numbers: ``emb["king"]``, ``emb[3]``. Rows are decoded on demand. Only
+    ``to_numpy``, ``numpy.asarray``, ``get_normed_vectors`` and ``to_gensim`` decode the whole
+    table; the first search of a ``ResidualTable`` goes through all its rows and keeps a sketch of
+    them, one byte per column. A row may have no word: it is reached by number, and is never among
+    the nearest words. The keys of a table without any words are row numbers.
 
-    Instances are made by ``from_codes``, ``from_files``, ``load``,
-    ``EmbeddingCompressor.to_embedding`` and ``nncompress.compress``. Where Numba is installed it
-    is used, once NumPy's code has worked for half a second; results are the same bit for bit,
-    those of residuals but for rounding.
+    To make one, use ``from_codes``, ``from_files``, ``load``, ``EmbeddingCompressor.to_embedding``
+    or ``nncompress.compress``. Where Numba is installed, it takes over once NumPy's code has run
+    for half a second; results are the same bit for bit, or up to rounding for residuals.
 
     Attributes:
         table: The compressed rows: a ``CodeTable`` of codes and a codebook, a ``ResidualTable``
             whose rows have a residual stage, or a ``ShardedTable`` of several of either.
-        provenance: Facts of how the table was made: recipe, distortion, shape and more.
-        extras: Arrays that go with the rows and are kept in the file, by name, such as a weight
-            for each.
-        subwords: What rows are of words' character n-grams, which words without a row are made
-            of; None: none are.
+        provenance: Facts about how the table was made: recipe, distortion, shape and more.
+        extras: Arrays that go with the rows and are kept in the file, by name, such as weights.
+        subwords: Which rows belong to character n-grams, from which words without a row get
+            their vectors; None for no such rows.
 
-    .. admonition:: Example
-
+    Examples:
         >>> emb = CompressedEmbedding.load("glove.nnc")
-        >>> emb["king"].shape
-        (50,)
+        >>> emb[["king", "queen"]].shape == (2, emb.vector_size)
+        True
         >>> emb.most_similar("king", topn=2)
-        [('prince', 0.82), ('queen', 0.78)]
+        [('...', 0...), ('...', 0...)]
+        >>> "queen" in emb, emb.key_to_index["queen"]
+        (True, 1)
     """
 
     def __init__(
@@ -105,15 +103,14 @@ class CompressedEmbedding(Searching, ReadOnly):
 
         Args:
             codes: Integers in ``0 ... K-1``, ``(N, M)``.
-            codebook: ``(M*K, D)``; group m is rows ``m*K ... m*K+K-1``. It is kept in float16 if
-                that is its type, and in float32 otherwise.
-            words: The word of each row, in row order, or None for a row without one. Of rows that
-                share a word the first has it, which a warning says; rows past the last word have
-                none.
-            provenance: JSON values by name, to be kept in the file.
+            codebook: ``(M*K, D)``; group m is rows ``m*K ... m*K+K-1``. float16 is kept as
+                float16; other types become float32.
+            words: The word of each row, in row order, or None for a row without one. If rows share
+                a word, the first one gets it, with a warning; rows past the last word have none.
+            provenance: JSON values by name, kept in the file.
 
         Raises:
-            InputError: Shapes, types or values do not fit, or a word is no valid string.
+            InputError: Shapes, types or values do not match, or a word is not a valid string.
         """
         return cls.of_table(CodeTable.of_codes(codes, codebook), words, provenance)
 
@@ -127,7 +124,7 @@ class CompressedEmbedding(Searching, ReadOnly):
     ) -> "CompressedEmbedding":
         """Makes a table of compressed rows.
 
-        Words and provenance are those of ``from_codes``, and extras those of the attribute.
+        Words and provenance are as in ``from_codes``, and extras as in the attribute.
         """
         return cls(table, vocabulary_of(words, table.num_rows), provenance, extras=extras)
 
@@ -138,18 +135,18 @@ class CompressedEmbedding(Searching, ReadOnly):
         codebook: str | os.PathLike,
         words: str | os.PathLike | Sequence[str | None] | None = None,
     ) -> "CompressedEmbedding":
-        """Reads the codes and the codebook that ``infer_comp.py`` or the authors' code wrote.
+        """Reads codes and a codebook written by ``infer_comp.py`` or the authors' code.
 
         Args:
-            codes: Text, a row a line: a token, a tab and M integers, or M integers alone.
+            codes: A text file, one row per line: a token, a tab and M integers, or M integers.
             codebook: A ``.npy`` file, ``(M*K, D)``.
-            words: The words of codes without tokens: a list with None for rows without, or the
-                path of a file with one a line. More than there are rows are left out, and with
-                fewer the last rows have none; a warning says either.
+            words: The words of codes without tokens: a list with None for rows without one, or the
+                path of a file with one per line. Surplus words are left out, and if there are too
+                few, the last rows have none; a warning says so in either case.
 
         Raises:
-            InputError: A file is missing or something else, which the message says by file and
-                line, or there are tokens in the file and ``words`` too, or ``words`` is empty.
+            InputError: A file is missing or of another kind (the message names file and line),
+                ``words`` is given although the file has tokens, or ``words`` is empty.
         """
         read = read_codes(codes, codebook, words)
         return cls.from_codes(read.codes, read.codebook, read.words, provenance=read.provenance)
@@ -165,33 +162,32 @@ class CompressedEmbedding(Searching, ReadOnly):
         access: str = "memory",
         reader: RangeReader | None = None,
     ) -> "CompressedEmbedding":
-        """Opens what ``save`` wrote, or a directory of shards.
+        """Opens a file that ``save`` wrote, or a directory of shards.
 
-        An index of the table, which ``build_index`` has written beside it, is opened by the first
-        search that asks for it.
+        If ``build_index`` has written an index beside the table, the first search that needs it
+        opens it.
 
-        Files are mapped, and nothing in them is read ahead. A mapped file may be replaced by
-        another and removed. Whoever cuts it short, or writes into it, changes the table under its
-        reader: the operating system kills a process that reads beyond the new end (SIGBUS). For a
-        file that others may change so, there is ``copy``.
+        Files are mapped, and nothing is read in advance. It is safe to replace or remove a mapped
+        file. Truncating it, or writing into it, changes the table while it is in use: the
+        operating system kills a process that reads past the new end (SIGBUS). Use ``copy`` for a
+        file that others may change in place.
 
         Args:
             path: The file, or the directory.
-            mmap: As gensim has it: ``"r"`` for a file that is mapped, as any is unless ``copy``
-                says otherwise.
-            verify: Whether to read all of it, and of its index, and compare SHA-256 sums.
-            copy: Whether to read all of it into memory instead of mapping it.
-            access: ``"memory"``, for tables that come to lie in memory as they are used; or
-                ``"random"``, for larger ones, of which rows are read here and there: a row brings
-                no more than its page into memory, and the pages of many rows are asked of the
-                device all at once.
-            reader: With ``access="random"``, reads rows in the place of mapped pages: a function
-                of a file, the places of ranges in it and their lengths, int64 ``(n,)``, that
+            mmap: For compatibility with gensim: ``"r"`` or None. The file is mapped in either
+                case, unless ``copy`` is set.
+            verify: Whether to read the whole table and its index and compare SHA-256 sums.
+            copy: Whether to read the whole table into memory instead of mapping it.
+            access: ``"memory"`` for tables that end up in memory as they are used; ``"random"``
+                for larger ones, whose rows are read at random: a row brings no more than its page
+                into memory, and the pages of many rows are requested from the device all at once.
+            reader: With ``access="random"``, a function that reads rows in place of mapped pages.
+                Given a file, and the offsets and lengths of ranges in it, int64 ``(n,)``, it
                 returns their bytes one after the other, uint8.
 
         Raises:
-            InputError: There is no such file, or settings do not go together.
-            FormatError: It is another kind of file, not complete, or altered.
+            InputError: There is no such file, or the settings contradict each other.
+            FormatError: The file is of another kind, incomplete, or altered.
         """
         _check_mmap(mmap, copy)
         how = access_of(access, reader, copy)
@@ -214,7 +210,7 @@ class CompressedEmbedding(Searching, ReadOnly):
 
     @property
     def model(self) -> Model:
-        """What further rows are encoded by."""
+        """The model that encodes further rows."""
         if self._origin is not None:
             return self._origin.model
         return Model.of_table(shards_of(self.table)[0], self.provenance)
@@ -223,18 +219,18 @@ class CompressedEmbedding(Searching, ReadOnly):
 
     @property
     def shard_vocabularies(self) -> list[Vocabulary | None]:
-        """The words of each shard's rows; None for one without."""
+        """The words of each shard's rows; None for a shard without words."""
         words, shards = self._keys.vocabulary, shards_of(self.table)
         if isinstance(words, ShardedVocabulary):
             return words.parts
         return [words] if words is not None else [None] * len(shards)
 
     def __len__(self) -> int:
-        """Counts the words; without words, the rows."""
+        """Returns the number of words; without words, that of rows."""
         return len(self.key_to_index)
 
     def __iter__(self) -> Iterator[Key]:
-        """Goes through the words in their original order."""
+        """Iterates over the words in their original order."""
         return iter(self.key_to_index)
 
     def __contains__(self, key: object) -> bool:
@@ -252,7 +248,7 @@ class CompressedEmbedding(Searching, ReadOnly):
 
     @property
     def index_to_key(self) -> Sequence[Key]:
-        """Each row's word, or its number if it has none."""
+        """Each row's word, or the row's number if it has none."""
         return self._keys.index_to_key
 
     @property
@@ -261,7 +257,7 @@ class CompressedEmbedding(Searching, ReadOnly):
         return self._keys.key_to_index
 
     def get_index(self, key: Key, default: Any = None) -> Any:
-        """Returns the row of a word, or of a row number, or else a default.
+        """Returns the row of a word or of a row number, or a default.
 
         Raises:
             KeyError: There is no such word or row, and no default.
@@ -278,7 +274,7 @@ class CompressedEmbedding(Searching, ReadOnly):
     # Vectors
 
     def __getitem__(self, key: Key | Sequence[Key]) -> np.ndarray:
-        """Returns the vector of a key, float32 ``(D,)``, or of each key of a list, ``(n, D)``.
+        """Returns the vector of a key, float32 ``(D,)``, or of each key in a list, ``(n, D)``.
 
         Raises:
             KeyError: A key is missing; the message names each that is.
@@ -305,10 +301,10 @@ class CompressedEmbedding(Searching, ReadOnly):
 
     @property
     def vectors(self) -> DecodedRows:
-        """The rows as an array ``(N, D)`` would have them, read-only, decoded when asked for.
+        """The rows as a read-only array ``(N, D)``, decoded on demand.
 
         ``emb.vectors[3]``, ``emb.vectors[1:4]``, ``emb.vectors[[[1, 2], [3, 4]]]`` and
-        ``emb.vectors[:, 5]`` are float32 arrays; ``numpy.asarray(emb.vectors)``, arithmetic and
+        ``emb.vectors[:, 5]`` are float32 arrays. ``numpy.asarray(emb.vectors)``, arithmetic and
         methods such as ``mean`` decode the whole table.
         """
         return DecodedRows(self.table)
@@ -321,30 +317,30 @@ class CompressedEmbedding(Searching, ReadOnly):
 
     @cached_property
     def norms(self) -> np.ndarray:
-        """The length of each row, float32 ``(N,)``, computed when first needed and kept."""
+        """The length of each row, float32 ``(N,)``, computed on first use and kept."""
         return lengths_of(self.table)
 
     def fill_norms(self, force: bool = False) -> None:
-        """Computes ``norms``, once, whatever ``force`` is: rows do not change."""
+        """Computes ``norms`` once, whatever ``force`` is: rows do not change."""
         _ = self.norms
 
     def init_sims(self, replace: bool = False) -> None:
-        """Computes ``norms``, as gensim does; ``replace`` is refused by ``unit_normalize_all``."""
+        """Computes ``norms``, as gensim does; ``replace=True`` is refused."""
         self.fill_norms()
         if replace:
             self.unit_normalize_all()
 
     def vectors_for_all(self, keys: Iterable[Key]) -> "CompressedEmbedding":
-        """Returns a table of these keys alone, each once, in the order given.
+        """Returns a table of the given keys only, each once, in the order given.
 
-        Rows are numbered anew. The rows of n-grams all stay, so that words without a row are what
-        they were.
+        Rows are renumbered. The rows of n-grams are all kept, so that words without a row keep
+        their vectors.
 
         Args:
-            keys: Words, or row numbers; those that are missing are left out.
+            keys: Words, or row numbers; missing ones are left out.
 
         Raises:
-            InputError: None of them is in the table, or its ``extras`` are not for other rows.
+            InputError: None of them is in the table, or its ``extras`` cannot go with fewer rows.
         """
         keys, extras = chosen_keys(self._keys, keys, self.subwords, self.extras)
         table, words = select_rows(self.table, self._keys, keys)
@@ -355,16 +351,16 @@ class CompressedEmbedding(Searching, ReadOnly):
     ) -> "CompressedEmbedding":
         """Returns a table with more rows, encoded with the same codebook, axes and tables.
 
-        They are a shard of their own: nothing of the others is copied. It needs what refinement
-        needs: ``pip install "chainer-nncompress[train]"``.
+        The new rows are a shard of their own: nothing is copied. This needs what refinement needs:
+        ``pip install "chainer-nncompress[compress]"``.
 
         Args:
-            words: The new rows' words; None where the table has none.
+            words: The words of the new rows; None where the table has no words.
             vectors: ``(n, D)``.
 
         Raises:
-            InputError: A word is in the table already, or the vectors do not fit, or the table's
-                ``extras`` are not for more rows.
+            InputError: A word is already in the table, the vectors have another shape, or the
+                table's ``extras`` cannot go with more rows.
             ImportError: Numba or threadpoolctl is not installed.
         """
         check_growth(self.subwords, self.extras)
@@ -374,10 +370,10 @@ class CompressedEmbedding(Searching, ReadOnly):
 
     @cached_property
     def classifier(self) -> TextClassifier:
-        """What tells labels of texts, where the table is of a supervised fastText model.
+        """The classifier of texts, for the table of a supervised fastText model.
 
         Raises:
-            InputError: It is of another.
+            InputError: The table is not that of a supervised model.
         """
         return TextClassifier(self.table, self._keys, self.subwords)
 
@@ -395,7 +391,7 @@ class CompressedEmbedding(Searching, ReadOnly):
         """Returns 1 minus the similarity of two keys."""
         return 1.0 - self.similarity(one, other)
 
-    # Functions of a table with words, and of a compressed embedding, which are methods here.
+    # Functions of a table with words, and of a compressed embedding, as methods.
     save = save
     save_shards = save_shards
     encode = encode
@@ -427,11 +423,11 @@ class CompressedEmbedding(Searching, ReadOnly):
 
 
 def _check_mmap(mmap: str | None, copy: bool) -> None:
-    """Refuses ways of mapping a file that are not there, or with a copy."""
+    """Refuses unknown ways of mapping a file, and mapping together with a copy."""
     if mmap not in (None, "r"):
         raise InputError(
             f"mmap={mmap!r}; wanted None or 'r': the file is mapped in either case, and is not "
             "written to"
         )
     if mmap is not None and copy:
-        raise InputError("copy=True and mmap='r' were given; what is copied is not mapped")
+        raise InputError("copy=True and mmap='r' were given; leave one out: a copy is not mapped")

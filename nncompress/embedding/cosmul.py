@@ -1,4 +1,4 @@
-"""Finding the nearest words by products of cosines instead of their sums."""
+"""Finding the nearest words by products of cosines instead of sums."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,7 +17,7 @@ _Term = Key | np.ndarray
 
 
 class RankedRows(KeyedRows, Protocol):
-    """A compressed embedding whose keys are ranked."""
+    """The parts of a compressed embedding that ranking needs."""
 
     _keys: Keys
 
@@ -29,21 +29,21 @@ def most_similar_cosmul(
     topn: int | None = 10,
     restrict_vocab: int | None = None,
 ) -> list[tuple[Key, float]] | np.ndarray:
-    """Finds the words with the largest product of cosines with some, divided by that with others.
+    """Finds words by the product of their cosines with some keys over that with other keys.
 
-    Cosines are moved to 0 ... 1, and 1e-6 is added to the divisor (Levy and Goldberg, "Linguistic
-    Regularities in Sparse and Explicit Word Representations", 2014, equation 4).
+    Cosines are shifted to 0 ... 1, and 1e-6 is added to the divisor (Levy and Goldberg,
+    "Linguistic Regularities in Sparse and Explicit Word Representations", 2014, equation 4).
 
     Args:
         embedding: The table.
-        positive: Keys, or vectors, which are not divided by their lengths.
+        positive: Keys, or vectors, which are used without normalizing their length.
         negative: The same, for the divisor.
-        topn: The number of words; None: what all rows have instead, float32 ``(n,)``.
-        restrict_vocab: The number of leading rows to look at, which gensim passes over; None or 0:
-            all.
+        topn: The number of words; None to return the quotients of all rows, float32 ``(n,)``.
+        restrict_vocab: The number of leading rows to search; None or 0 for all. (gensim ignores
+            it.)
 
     Returns:
-        Words and quotients, the largest first, the given keys left out.
+        Words and quotients, the largest first, without the given keys.
 
     Raises:
         KeyError: A key is missing.
@@ -51,7 +51,7 @@ def most_similar_cosmul(
     """
     above, below = listed(positive), listed(negative)
     if not above:
-        raise InputError("no positive key or vector was given; wanted one at least")
+        raise InputError("no positive key or vector was given; wanted at least one")
     divisor = _product(embedding, below, restrict_vocab) + _LEAST_DIVISOR
     scores = _product(embedding, above, restrict_vocab) / divisor
     if topn is None:
@@ -65,11 +65,11 @@ def most_similar_cosmul(
 
 
 def _product(embedding: RankedRows, terms: Sequence, restrict_vocab: int | None) -> np.ndarray:
-    """Returns the product of rows' cosines with some terms, moved to 0 ... 1, float32 ``(n,)``."""
+    """Returns the product of rows' cosines with terms, shifted to 0 ... 1, float32 ``(n,)``."""
     product: np.ndarray = np.ones((), np.float32)
     for term in terms:
         if isinstance(term, tuple):
-            raise InputError(f"{term!r} to multiply with; wanted a key or a vector, no weights")
+            raise InputError(f"{term!r} to multiply by; wanted a key or a vector without a weight")
         length = 1.0
         if not isinstance(term, SINGLE_KEYS):
             length = float(np.linalg.norm(checked(term, embedding.table.dim)))

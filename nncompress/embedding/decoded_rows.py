@@ -1,4 +1,4 @@
-"""The decoded rows of a compressed table, as an array that is read and never held."""
+"""The rows of a compressed table as a read-only array that is decoded on demand."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -10,11 +10,11 @@ from nncompress.embedding.sharded_table import Table
 from nncompress.errors import InputError
 
 _WANTED = (
-    "wanted a row number, a slice, integers of any shape, or a truth value for each row, and "
-    "columns after a comma"
+    "wanted a row number, a slice, integers of any shape, or a boolean for each row, "
+    "optionally followed by an index of columns"
 )
 _NUMBERS_AT_ONCE = 1 << 20
-# What arrays have that makes something new of them. It is that of the decoded table.
+# Array methods that make a new value; here they work on the decoded table.
 _OF_ARRAYS = frozenset((
     "T", "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "copy", "cumsum", "dot",
     "flatten", "max", "mean", "min", "ravel", "reshape", "round", "std", "sum", "tobytes",
@@ -23,9 +23,9 @@ _OF_ARRAYS = frozenset((
 
 
 class DecodedRows(NDArrayOperatorsMixin):
-    """Looks like the array ``(N, D)``, read-only; rows are decoded when they are asked for.
+    """Behaves like a read-only array ``(N, D)`` whose rows are decoded on demand.
 
-    ``numpy.asarray``, arithmetic, and methods such as ``mean`` decode all of them.
+    ``numpy.asarray``, arithmetic, and methods such as ``mean`` decode all rows.
 
     Args:
         table: The compressed rows.
@@ -49,25 +49,25 @@ class DecodedRows(NDArrayOperatorsMixin):
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the decoded table."""
+        """Size of the decoded table in bytes."""
         return self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self._table.num_rows
 
     def __getitem__(self, rows: Any) -> Any:
-        """Decodes rows, as NumPy's indexing has them: float32, a new array.
+        """Decodes rows selected as in NumPy's indexing, into a new float32 array.
 
         Args:
-            rows: A row number, a slice, integers of any shape, of which negative ones count from
-                the end, or a truth value for each row; or one of these and the same for columns.
+            rows: A row number, a slice, integers of any shape (negative ones count from the end),
+                or a boolean for each row; or a pair of one of these and an index of columns.
 
         Returns:
-            D longer than the shape of ``rows``: ``(D,)`` for a single number. With columns, what
-            the decoded array has there.
+            The shape of ``rows`` followed by D: ``(D,)`` for a single number. With columns, what
+            indexing the decoded array gives.
 
         Raises:
-            IndexError: A number is out of bounds, or it is something else.
+            IndexError: A number is out of bounds, or the index is of another kind.
         """
         if isinstance(rows, tuple) or rows is Ellipsis:
             return self._cells(*_rows_and_columns(rows if isinstance(rows, tuple) else (rows,)))
@@ -78,7 +78,7 @@ class DecodedRows(NDArrayOperatorsMixin):
         return decoded.reshape(*numbers.shape, self._table.dim)
 
     def _cells(self, rows: Any, columns: Any) -> Any:
-        """Decodes rows, a few at a time, and keeps what is asked for of their columns."""
+        """Decodes rows, a few at a time, and keeps the columns asked for."""
         if isinstance(columns, slice) and columns == slice(None):
             return self[rows]
         if isinstance(rows, slice):
@@ -92,7 +92,7 @@ class DecodedRows(NDArrayOperatorsMixin):
         return found.reshape(*numbers.shape, *found.shape[1:])
 
     def _places(self, numbers: np.ndarray, columns: Any) -> Any:
-        """Returns the numbers at rows and columns that belong together, as NumPy pairs them."""
+        """Returns the entries at pairs of rows and columns, paired as NumPy does."""
         places = np.arange(self._table.dim)[columns]  # NumPy checks them
         try:
             pairs = np.broadcast_arrays(numbers, places)
@@ -104,7 +104,7 @@ class DecodedRows(NDArrayOperatorsMixin):
         return found.reshape(pairs[0].shape)[()]
 
     def _decoded(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
-        """Goes through rows: decodes a few at a time, and none at least once."""
+        """Yields decoded rows, a few at a time; an empty array if there are none."""
         return map(self._table.decode, _blocks(numbers, self._step))
 
     @property
@@ -112,7 +112,7 @@ class DecodedRows(NDArrayOperatorsMixin):
         return max(1, _NUMBERS_AT_ONCE // self._table.dim)
 
     def _numbers(self, rows: object) -> np.ndarray:
-        """Returns row numbers from 0 on, int64, in the shape that is asked for."""
+        """Returns non-negative row numbers, int64, in the shape of the index."""
         try:
             given = np.asarray(rows)
         except ValueError as error:
@@ -135,7 +135,7 @@ class DecodedRows(NDArrayOperatorsMixin):
             yield from rows
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Goes through all rows: decodes some at a time, float32 ``(n, D)``."""
+        """Yields all rows, decoded in blocks, float32 ``(n, D)``."""
         return (rows for _, rows in self._table.blocks())
 
     def __array__(
@@ -144,8 +144,8 @@ class DecodedRows(NDArrayOperatorsMixin):
         """Decodes the whole table, ``(N, D)``.
 
         Args:
-            dtype: The type of the array; float32 by default.
-            copy: False asks for an array that shares its memory, which there is none of.
+            dtype: The dtype of the array; float32 by default.
+            copy: False, for an array that shares memory, is refused: decoding makes a new one.
 
         Raises:
             ValueError: ``copy`` is False.
@@ -157,38 +157,38 @@ class DecodedRows(NDArrayOperatorsMixin):
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """Computes with the decoded table, into new arrays alone."""
+        """Computes with the decoded table, into new arrays only."""
         if any(isinstance(out, DecodedRows) for out in options.get("out", ())):
             _refuse_writing()
         decoded = [np.asarray(one) if isinstance(one, DecodedRows) else one for one in inputs]
         return getattr(ufunc, method)(*decoded, **options)
 
     def __getattr__(self, name: str) -> Any:
-        """Returns what an array has, of the decoded table."""
+        """Returns an array's attribute, taken from the decoded table."""
         if name not in _OF_ARRAYS:
             raise AttributeError(
-                f"no {name!r} in decoded rows, which are read alone; numpy.asarray of them is an "
-                "array that has all that arrays have"
+                f"no {name!r} on decoded rows, which are read-only; numpy.asarray of them is an "
+                "ordinary array"
             )
         return getattr(np.asarray(self), name)
 
     def __setitem__(self, rows: object, values: object) -> NoReturn:
-        """Refuses to write."""
+        """Refuses assignment."""
         _refuse_writing()
 
     def __repr__(self) -> str:
-        return f"<DecodedRows of shape {self.shape}, float32, decoded when they are asked for>"
+        return f"<DecodedRows of shape {self.shape}, float32, decoded on demand>"
 
 
 def _refuse_writing() -> NoReturn:
     raise InputError(
-        "decoded rows are not written to; numpy.asarray(emb.vectors) is a new array, and "
+        "decoded rows are read-only; numpy.asarray(emb.vectors) makes a writable copy, and "
         "emb.add(words, vectors) returns a table with more rows"
     )
 
 
 def _rows_and_columns(indices: Sequence) -> tuple[Any, Any]:
-    """Returns the index of rows and that of columns, of a tuple that may leave out either."""
+    """Returns the index of rows and that of columns from a tuple that may omit either."""
     given = list(indices)
     ellipses = [place for place, one in enumerate(given) if one is Ellipsis]
     if len(ellipses) > 1 or len(given) - len(ellipses) > 2 or any(one is None for one in given):

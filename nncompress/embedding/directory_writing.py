@@ -1,4 +1,4 @@
-"""Writing a table into a directory, and more rows into one that is there."""
+"""Writing a table into a new directory, and adding rows to an existing one."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,15 +46,15 @@ class Origin:
 
 
 def check_new_directory(path: str | os.PathLike) -> None:
-    """Refuses a name that something else has already.
+    """Refuses a name that is already taken.
 
     Raises:
-        InputError: There is a file or a directory of this name.
+        InputError: A file or directory of this name exists.
     """
     if os.path.lexists(path):
         raise InputError(
-            f"{path} is there already; wanted a new name for the directory of the table (encode "
-            "--append adds rows to one)"
+            f"{path} already exists; wanted a new name for the table's directory (encode --append "
+            "adds rows to an existing one)"
         )
 
 
@@ -66,18 +66,18 @@ def write_directory(
     *,
     first_row: int = 0,
 ) -> None:
-    """Writes a directory, which appears complete or not at all.
+    """Writes a directory that appears complete or not at all.
 
     Args:
         path: A new name.
         model: The model of all rows.
-        contents: What each file of rows is to hold.
-        provenance: Facts of how the table was made: JSON values by name.
-        first_row: The number of the first row in the table that these are a part of.
+        contents: The contents of each file of rows.
+        provenance: Facts about how the table was made: JSON values by name.
+        first_row: The number of the first row in the table of which these rows are a part.
 
     Raises:
-        InputError: There is something of this name.
-        OutputError: It cannot be written.
+        InputError: The name is already taken.
+        OutputError: The directory cannot be written.
     """
     check_new_directory(path)
     with atomic_directory(path) as directory:
@@ -97,14 +97,14 @@ def write_shard(
     digest: str,
     facts: Mapping[str, object] | None = None,
 ) -> Shard:
-    """Writes a file of rows into a directory whose manifest does not tell of it yet.
+    """Writes a file of rows into a directory whose manifest does not list it yet.
 
     Args:
         directory: The directory.
         number: The file's number.
-        contents: The rows, whose table is of the directory's model.
+        contents: The rows, in a table of the directory's model.
         digest: The model's digest.
-        facts: What encoding the rows came to: JSON values by name.
+        facts: Results of encoding the rows: JSON values by name.
 
     Returns:
         The manifest's entry.
@@ -115,20 +115,20 @@ def write_shard(
 
 
 def shard_of(path: Path, contents: Contents, facts: Mapping[str, object]) -> Shard:
-    """Returns the manifest's entry of a file of rows that is written."""
+    """Returns the manifest's entry for a file of rows that has been written."""
     words = 0 if contents.vocabulary is None else len(contents.vocabulary)
     return Shard(path.name, contents.table.num_rows, words, path.stat().st_size, dict(facts))
 
 
 @contextmanager
 def adding_to(directory: str | os.PathLike) -> Iterator[None]:
-    """Keeps other processes from adding rows to a directory, while the block runs.
+    """Keeps other processes from adding rows to a directory while the block runs.
 
     Args:
-        directory: A directory of a table.
+        directory: A table's directory.
 
     Raises:
-        InputError: Another process adds rows to it.
+        InputError: Another process is adding rows to it.
         OutputError: Nothing can be written there.
     """
     try:
@@ -139,7 +139,7 @@ def adding_to(directory: str | os.PathLike) -> Iterator[None]:
         ) from None
     if lock is None:
         raise InputError(
-            f"another process adds rows to {directory}; wait for its end and try again"
+            f"another process is adding rows to {directory}; wait until it has finished"
         )
     try:
         yield
@@ -150,17 +150,17 @@ def adding_to(directory: str | os.PathLike) -> Iterator[None]:
 def append_shards(
     directory: str | os.PathLike, contents: Sequence[Contents], num_shards: int
 ) -> None:
-    """Adds files of rows to a directory; those that are there stay as they are.
+    """Adds files of rows to a directory; existing files stay as they are.
 
     Args:
-        directory: A directory of the rows' model.
-        contents: What each file is to hold.
-        num_shards: How many files it is expected to have.
+        directory: A directory with the rows' model.
+        contents: The contents of each new file.
+        num_shards: The number of files that the directory is expected to have.
 
     Raises:
         InputError: There is no such directory, it has another number of files, or another process
-            adds rows to it.
-        OutputError: A file cannot be written. The directory is what it was then.
+            is adding rows to it.
+        OutputError: A file cannot be written; the directory is left as it was.
     """
     directory = Path(directory)
     with adding_to(directory):
@@ -168,7 +168,7 @@ def append_shards(
         first = len(manifest.shards)
         if first != num_shards:
             raise InputError(
-                f"{directory} has {first} files of rows now, and had {num_shards} when it was "
+                f"{directory} now has {first} files of rows, but had {num_shards} when it was "
                 "opened; open it again"
             )
         shards = [

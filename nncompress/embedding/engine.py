@@ -1,9 +1,9 @@
-"""The code that computes lookups: NumPy's at once, and compiled code where it pays.
+"""The code that computes lookups: NumPy at first, and compiled code where it pays off.
 
-Loading Numba takes most of a second, which is as long as NumPy's code takes for tens of thousands
-of lookups. So NumPy's code begins; after half a second of work Numba's goes on, where Numba is
-installed. Both give the same numbers, bit for bit; but for rows with a residual stage, whose
-coordinates are the same and whose sums along the axes differ in their last bits.
+Loading Numba takes most of a second, as long as tens of thousands of lookups take with NumPy. So
+NumPy's code begins, and after half a second of work Numba's takes over, where Numba is installed.
+Both give the same numbers, bit for bit, except for rows with a residual stage: their coordinates
+are the same, but their sums along the axes differ in the last bits.
 """
 
 import os
@@ -16,20 +16,20 @@ import numpy as np
 from nncompress.embedding import numpy_kernels
 from nncompress.errors import InputError
 from nncompress.machine import Team, usable_cores
+from nncompress.missing import MissingLibraryError, missing_message
 
 ENGINES = ("auto", "numpy", "numba")
 _PATIENCE = 0.5  # seconds
-# What is handed out to threads: less than this takes no longer in one.
+# The smallest piece of work for a thread: less than this takes no longer in one thread.
 _ROWS_A_THREAD = 2_048
-# What NumPy's code goes through at once: temporary arrays of this size stay in the cache.
+# The block that NumPy's code works on: temporary arrays of this size stay in the cache.
 _BLOCK_BYTES = 256 << 10
-# The same in rows, of kernels that take a hundred times as long for a row: what is handed out to
-# threads at least, and what NumPy's code goes through at once.
+# The same two numbers, in rows, for kernels that take a hundred times as long per row.
 _SLOW_KERNELS = {"add_residuals": (32, 2_048), "read_blocks": (32, 2_048)}
 
 
 class Engine:
-    """Calls kernels, NumPy's or compiled ones."""
+    """Calls kernels, in NumPy or compiled."""
 
     def __init__(self) -> None:
         self._choice = "auto"
@@ -45,13 +45,13 @@ class Engine:
         """Fixes the choice: ``"numpy"``, ``"numba"``, or ``"auto"``, the default.
 
         Raises:
-            InputError: The choice is another, or Numba is not installed.
+            InputError: The choice is unknown, or Numba is not installed.
         """
         if choice not in ENGINES:
             raise InputError(f"no engine named {choice!r}; wanted one of {', '.join(ENGINES)}")
         self._choice, self._spent, self._compiled = choice, 0.0, None
         if choice == "numba" and not self._load():
-            raise InputError("Numba is not installed; install it with: pip install numba")
+            raise MissingLibraryError(missing_message("Numba", "compress"), name="numba")
 
     @property
     def reads_halves(self) -> bool:
@@ -63,7 +63,7 @@ class Engine:
 
         Args:
             name: Its name; see ``numpy_kernels``.
-            by_row: Its first arguments, which have an entry for each row.
+            by_row: Its first arguments, arrays with an entry for each row.
             shared: Its other arguments.
         """
         num_rows = len(by_row[0])
@@ -79,7 +79,7 @@ class Engine:
             self._team.run(kernel, threads, *by_row, *shared)
 
     def _call_numpy(self, name: str, by_row: tuple[np.ndarray, ...], shared: tuple) -> None:
-        """Calls NumPy's kernel, and goes over to the compiled one when the time has come."""
+        """Calls NumPy's kernel, and switches to the compiled one once enough time has passed."""
         kernel = getattr(numpy_kernels, name)
         num_rows = len(by_row[0])
         step = 1
@@ -100,7 +100,7 @@ class Engine:
                 self._choice = "numpy"
 
     def _load(self) -> bool:
-        """Loads compiled kernels; tells whether that can be done."""
+        """Loads the compiled kernels; returns whether that succeeded."""
         with self._lock:
             if self._compiled is not None:
                 return True
@@ -109,11 +109,11 @@ class Engine:
             except ImportError:
                 return False
             self._team = self._team or Team(usable_cores())
-            self._compiled = lookup  # last: other threads use both from now on
+            self._compiled = lookup  # last: from now on, other threads use both
         return True
 
     def _forget_threads(self) -> None:
-        """Makes new threads in a forked process, which has none of its parent's."""
+        """Makes new threads in a forked process, which does not inherit its parent's."""
         self._lock = threading.Lock()
         if self._team is not None:
             self._team = Team(self._team.threads)

@@ -1,9 +1,9 @@
-"""Building an inverted file: centres found in two steps on a sample, and each row's nearest one.
+"""Building an inverted file: finding centres in two steps on a sample, then each row's nearest.
 
-With as many centres as a large table needs, comparing every row with all of them would take longer
-than anything else that is done to it. So centres belong to groups, about as many as there are
-centres in each, and a row is compared with those of its nearest groups alone (as in Nistér and
-Stewénius, "Scalable Recognition with a Vocabulary Tree", CVPR 2006, who look at one).
+A large table needs so many centres that comparing every row with all of them would take longer
+than everything else. So centres are put into groups, about as many groups as there are centres in
+each, and a row is compared only with the centres of its nearest groups (as in Nistér and
+Stewénius, "Scalable Recognition with a Vocabulary Tree", CVPR 2006, who search a single group).
 """
 
 import math
@@ -22,14 +22,14 @@ from nncompress.machine import usable_cores
 from nncompress.progress import progress_bar
 from nncompress.sources.matrix import spaced_rows
 
-# Lists are this many times the square root of the number of rows.
+# The number of lists, as a multiple of the square root of the number of rows.
 _LISTS = 4.0
 _MOST_LISTS = 1 << 20
-# Rows of the sample for each list, of which every fourth finds the groups, and the most numbers
-# in a sample.
+# Sampled rows per list (every fourth one is used to find the groups), and the most numbers in a
+# sample.
 _SAMPLED, _STRIDE, _MOST_NUMBERS = 40, 4, 1 << 27
-# The nearest groups of a row that are looked at, and the rounds in which centres become the means
-# of the rows that are theirs.
+# The number of nearest groups searched for a row, and the rounds in which centres move to the
+# means of their rows.
 _NEAREST_GROUPS, _ROUNDS = 8, 3
 _BLOCK_ROWS = 16_384
 
@@ -40,7 +40,7 @@ class _Centres:
 
     Attributes:
         groups: Vectors of length 1, float32 ``(G, D)``.
-        centres: The same, those of a group together, float32 ``(C, D)``.
+        centres: The same, ordered by group, float32 ``(C, D)``.
         firsts: The first centre of each group, and C, int64 ``(G + 1,)``.
     """
 
@@ -49,7 +49,7 @@ class _Centres:
     firsts: np.ndarray
 
     def nearest(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the centre of the largest product with each row, int64 ``(n,)``."""
+        """Returns the centre with the largest product with each row, int64 ``(n,)``."""
         count = min(_NEAREST_GROUPS, len(self.groups))
         groups = np.argpartition(rows @ self.groups.T, -count, axis=1)[:, -count:].reshape(-1)
         order = np.argsort(groups, kind="stable")
@@ -68,18 +68,18 @@ class _Centres:
 
 
 def build_index(table: Table, lists: int | None = None) -> InvertedFile:
-    """Makes the inverted file of a table; all its rows are decoded once.
+    """Makes the inverted file of a table, decoding each row once.
 
-    Beside a block of rows it takes memory for a sample of rows, up to 512 MiB and what is made of
-    it, for the lists, and for the number of each row's list and what sorts them: 7 bytes a row, or
-    9 with more than 65,536 lists.
+    Besides a block of rows, it takes memory for a sample of rows (up to 512 MiB, and temporary
+    arrays computed from it), for the lists, and for numbering and sorting rows by list: 7 bytes
+    per row, or 9 with more than 65,536 lists.
 
     Args:
         table: The compressed rows.
         lists: The number of lists, C; None for 4 times the square root of the number of rows.
 
     Raises:
-        InputError: There cannot be that many lists.
+        InputError: The number of lists is out of range.
         ImportError: Numba or threadpoolctl is not installed.
     """
     from nncompress.refinement.blas import one_blas_thread
@@ -99,7 +99,7 @@ def build_index(table: Table, lists: int | None = None) -> InvertedFile:
 def _built(
     table: Table, count: int, pool: ThreadPoolExecutor, threads: int
 ) -> tuple[_Centres, np.ndarray]:
-    """Returns centres, and the number of each row's."""
+    """Returns the centres, and the number of each row's centre."""
     size = max(count, min(_SAMPLED * count, _MOST_NUMBERS // table.dim))
     sample = _units(table.decode(spaced_rows(size, table.num_rows)))
     centres = _found(sample, count, threads)
@@ -117,7 +117,7 @@ def _built(
 
 
 def _found(sample: np.ndarray, count: int, threads: int) -> _Centres:
-    """Returns centres, those of each group found among the sampled rows nearest to it."""
+    """Returns centres; those of a group are found among the sampled rows nearest to it."""
     from nncompress.trellis.clusters import find_centres, nearest
 
     num_groups = round(math.sqrt(count))
@@ -135,18 +135,18 @@ def _found(sample: np.ndarray, count: int, threads: int) -> _Centres:
 
 
 def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
-    """Shares a number of centres out to groups by their rows, none more than it has rows.
+    """Distributes centres over groups in proportion to their rows, at most one per row.
 
     Args:
-        sizes: The rows of each group, int64 ``(G,)``.
-        count: The number of centres, at most the sum of sizes.
+        sizes: The number of rows in each group, int64 ``(G,)``.
+        count: The number of centres, at most the sum of ``sizes``.
     """
-    # The part of each that lies below a rising line, rounded: they add up exactly.
+    # Differences of rounded cumulative shares, which add up exactly.
     return np.diff(np.cumsum(sizes) * count // sizes.sum(), prepend=0)
 
 
 def _moved(centres: _Centres, sample: np.ndarray, pool: ThreadPoolExecutor) -> _Centres:
-    """Returns centres moved to the means of the rows that are nearest to each."""
+    """Returns the centres, each moved to the mean of the rows nearest to it."""
     sums = np.zeros(centres.centres.shape)
     blocks = list(_blocks(sample))
     for rows, own in zip(blocks, pool.map(centres.nearest, blocks), strict=True):
@@ -165,6 +165,6 @@ def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _units(rows: np.ndarray) -> np.ndarray:
-    """Returns rows divided by their lengths, float32; zeros for those without one."""
+    """Returns rows divided by their lengths, float32; zeros stay zeros."""
     inverse = inverse_lengths(rows)[:, None]
     return np.where(inverse > 0, rows * inverse, 0.0).astype(np.float32)

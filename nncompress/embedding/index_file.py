@@ -1,4 +1,4 @@
-"""The file of a table's inverted file, ``.ivf``, which stands beside the table's."""
+"""The file of a table's index, ``.ivf``, beside the table's own file."""
 
 import os
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ _MOST_ROWS = 10**12 - 1
 
 
 def beside(path: str | os.PathLike) -> Path:
-    """Returns the path of the index of a table in a file."""
+    """Returns the path of the index that belongs to a table's file."""
     return Path(f"{os.fspath(path)}.ivf")
 
 
 def write_index(path: str | os.PathLike, index: InvertedFile) -> None:
-    """Writes a file, the same bytes for the same index."""
+    """Writes an index, the same bytes for the same index."""
     lists = index.lists
     tensors = {
         "lengths": lists.lengths,
@@ -44,16 +44,16 @@ def write_index(path: str | os.PathLike, index: InvertedFile) -> None:
 def read_index(
     path: str | os.PathLike, *, verify: bool = False, copy: bool = False
 ) -> InvertedFile:
-    """Opens a file. Its sections are mapped, and not read.
+    """Opens an index, mapping its sections without reading them.
 
     Args:
         path: The file.
-        verify: Whether to compare the sections with their SHA-256 sums, for which all are read.
-        copy: Whether to read all of it into memory instead of mapping it.
+        verify: Whether to read all sections and compare them with their SHA-256 sums.
+        copy: Whether to read the whole file into memory instead of mapping it.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is no such file, of another version, not complete, or altered.
+        FormatError: The file is of another kind or version, incomplete, or altered.
     """
     file = map_tensors(path, _WHAT, copy=copy)
     metadata, tensors = file.metadata, file.tensors
@@ -63,8 +63,8 @@ def read_index(
         version = number(metadata, "format_version", 0, 1 << 31)
         if version != FORMAT_VERSION:
             raise FormatError(
-                f"format version {version}, and this release reads version {FORMAT_VERSION}; "
-                f"upgrade chainer-nncompress, or make it anew {HOW}"
+                f"format version {version}, but this release reads version {FORMAT_VERSION}; "
+                f"upgrade chainer-nncompress, or make the index again {HOW}"
             )
         index = _index(metadata, tensors, str(path))
         if verify:

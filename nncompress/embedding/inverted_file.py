@@ -1,9 +1,9 @@
-"""An inverted file: the rows nearest to each of many centres, so that few rows are looked at.
+"""An inverted file: the rows nearest to each of many centres, so that a search visits few rows.
 
 Sources: Sivic and Zisserman, "Video Google: A Text Retrieval Approach to Object Matching in
 Videos", ICCV 2003; Jégou et al., "Product Quantization for Nearest Neighbor Search", PAMI 2011
-(the rows of the few centres nearest to a query are compared with it). Rows are not kept a second
-time: lists have their numbers, and the table has the rest.
+(a query is compared with the rows of the few centres nearest to it). Rows are not stored again:
+the lists hold only their numbers.
 """
 
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from nncompress.errors import InputError
 from nncompress.sources.matrix import spaced_rows
 
 HOW = "with: nncompress index FILE (in Python, build_index)"
-# Rows by which a table is known again, and how far rounding, which differs between engines, may
-# part them, as a share of the largest number among them.
+# Rows that identify a table, and their tolerance, as a share of their largest number: engines
+# round differently.
 _WITNESSES, _ROUNDING = 16, 1e-4
 
 
 @dataclass(frozen=True)
 class InvertedFile:
-    """The rows of a table by the centre that each is nearest to.
+    """The rows of a table, listed by their nearest centre.
 
     Attributes:
         centres: Vectors of length 1, float16 ``(C, D)``.
         lists: The rows of each centre.
-        witnesses: Some rows of the table, spaced evenly, float32 ``(n, D)``.
-        name: Where it is from, for messages.
+        witnesses: Evenly spaced rows that identify the table, float32 ``(n, D)``.
+        name: Its origin, for messages.
     """
 
     centres: np.ndarray
@@ -46,48 +46,48 @@ class InvertedFile:
 
     @cached_property
     def _centres(self) -> np.ndarray:
-        """The centres, float32, made when they are first needed."""
-        with np.errstate(invalid="ignore"):  # of a damaged file
+        """The centres, float32, computed on first use."""
+        with np.errstate(invalid="ignore"):  # in a damaged file
             return self.centres.astype(np.float32)
 
     def candidates(self, query: np.ndarray, probe: int) -> np.ndarray:
-        """Returns the rows of the lists whose centres are nearest to a query, in rising order.
+        """Returns the rows of the lists whose centres are nearest to a query, in ascending order.
 
         Args:
             query: float32 ``(D,)``.
-            probe: The number of lists, at least 1; all, if there are fewer.
+            probe: The number of lists, at least 1; if there are fewer, all of them.
 
         Returns:
-            int64. A damaged file's may be any rows of the table, some of them twice.
+            Row numbers, int64. A damaged file may give any rows of the table, some of them twice.
 
         Raises:
-            FormatError: The lengths of lists are damaged.
+            FormatError: The lengths of the lists are damaged.
         """
-        with np.errstate(all="ignore"):  # of a damaged file
+        with np.errstate(all="ignore"):  # in a damaged file
             scores = np.nan_to_num(self._centres @ query)
         return np.sort(self.lists.read(largest(scores, probe)))
 
     def refuse_other(self, table: Table) -> None:
-        """Refuses a table that this is no index of.
+        """Refuses a table that this index was not made for.
 
         Raises:
-            InputError: It has other rows.
+            InputError: The table has other rows.
         """
         shape = self.lists.num_rows, self.centres.shape[1]
         if shape != (table.num_rows, table.dim):
             raise InputError(
-                f"{self.name} is of {shape[0]:,} rows of {shape[1]} columns, and the table has "
-                f"{table.num_rows:,} of {table.dim}; make it anew {HOW}"
+                f"{self.name} is for {shape[0]:,} rows of {shape[1]} columns, but the table has "
+                f"{table.num_rows:,} of {table.dim}; make it again {HOW}"
             )
         found = witnesses_of(table)
         if found.shape == self.witnesses.shape:
-            with np.errstate(all="ignore"):  # of a damaged file
+            with np.errstate(all="ignore"):  # in a damaged file
                 apart = np.abs(found - self.witnesses)
             if (apart <= _ROUNDING * np.abs(found).max()).all():
                 return
-        raise InputError(f"{self.name} is of a table with other rows; make it anew {HOW}")
+        raise InputError(f"{self.name} is for a table with other rows; make it again {HOW}")
 
 
 def witnesses_of(table: Table) -> np.ndarray:
-    """Returns the rows by which a table is known again, float32 ``(n, D)``."""
+    """Returns the rows that identify a table, float32 ``(n, D)``."""
     return table.decode(spaced_rows(_WITNESSES, table.num_rows))

@@ -1,4 +1,4 @@
-"""Tables of rows with the same codebook made into one, and a table's rows in parts."""
+"""Joining tables that share a codebook into one, and cutting a table into parts."""
 
 import math
 from collections.abc import Sequence
@@ -16,28 +16,28 @@ from nncompress.formats.parts import Parts
 
 
 def aligned_rows(table: SingleTable | Model) -> int:
-    """Returns how many rows of a table lie by themselves: parts begin at their multiples."""
+    """Returns the number of rows at whose multiples a table can be cut into parts."""
     residual = None if isinstance(table, CodeTable) else table.residual
     return TOGETHER if residual is None else math.lcm(TOGETHER, residual.stream.block_rows)
 
 
 def as_one(table: Table) -> SingleTable:
-    """Returns a table whose rows lie together, in memory where they did not."""
+    """Returns a single table of all rows, copied into memory if they were in several."""
     shards = shards_of(table)
     return shards[0] if len(shards) == 1 else joined(shards, in_memory=True)
 
 
 def joined(tables: Sequence[SingleTable], *, in_memory: bool = False) -> SingleTable:
-    """Returns the rows of tables, one after the other.
+    """Returns one table of the rows of several, one after the other.
 
     Args:
         tables: Tables with the same codebook, axes and entropy tables.
-        in_memory: Whether rows are copied. Otherwise the table's arrays may be ``Parts``, which
-            are good for being written alone.
+        in_memory: Whether to copy rows. Otherwise the table's arrays may be ``Parts``, which can
+            only be written.
 
     Raises:
-        ImportError: Numba is not installed, which blocks of several rows that do not meet are
-            coded anew by.
+        ImportError: A table ends within a block of several rows, which has to be coded again, and
+            Numba is not installed.
     """
     additives = [_additive(table) for table in tables]
     stages = [table.residual for table in tables if isinstance(table, ResidualTable)]
@@ -60,9 +60,9 @@ def joined(tables: Sequence[SingleTable], *, in_memory: bool = False) -> SingleT
 
 
 def join_stages(stages: Sequence[Residual]) -> Residual:
-    """Returns the stage of several stages' rows, whose data may be ``Parts``.
+    """Returns one stage of the rows of several, whose data may be ``Parts``.
 
-    Blocks stay as they are, as long as those before them are full.
+    Blocks are kept as they are, as long as those before them are full.
 
     Args:
         stages: Stages with the same axes and tables.
@@ -91,12 +91,12 @@ def join_stages(stages: Sequence[Residual]) -> Residual:
 
 
 def part_of(table: SingleTable, first: int, last: int) -> SingleTable:
-    """Returns rows ``first ... last-1`` of a table, whose bytes are shared.
+    """Returns rows ``first ... last-1`` of a table, sharing its bytes.
 
     Args:
         table: The table.
         first: A multiple of ``aligned_rows``.
-        last: A later one, or N.
+        last: A later multiple, or N.
     """
     additive = _additive(table)
     if additive is not None:
@@ -117,7 +117,7 @@ def _additive(table: SingleTable) -> CodeTable | None:
 
 
 def _end(stream: Stream) -> int:
-    """Returns where the last block ends."""
+    """Returns the end of the last block in the data."""
     return int(stream.places(np.array([stream.num_blocks - 1]))[1][0])
 
 

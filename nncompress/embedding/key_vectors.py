@@ -1,4 +1,4 @@
-"""The vectors of keys: those of rows, and of words that their n-grams alone tell."""
+"""The vectors of keys: of rows, and of words composed from their n-grams alone."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,14 +12,14 @@ from nncompress.sources.subword_rows import SubwordRows
 class KeyVectors:
     """Looks up the vectors of keys.
 
-    A word that has no row is the mean of the rows of its character n-grams, where the table has
-    any, as in fastText; n-grams whose bucket has no row are left out of it. A word without n-grams
-    is zero.
+    As in fastText, the vector of a word without a row is the mean of the rows of its character
+    n-grams, where the table has rows for them. N-grams whose bucket has no row are left out, and
+    the vector of a word without n-grams is zero.
 
     Args:
         table: The rows.
         keys: The keys of its rows.
-        subwords: What rows are of n-grams; None: none are.
+        subwords: Which rows belong to n-grams; None for no such rows.
     """
 
     def __init__(self, table: Table, keys: Keys, subwords: SubwordRows | None = None) -> None:
@@ -27,7 +27,7 @@ class KeyVectors:
         self._as_stored = subwords is None or subwords.composed
 
     def has(self, key: object) -> bool:
-        """Tells whether a key has a vector: a row, or n-grams of which one has a row."""
+        """Tells whether a key has a vector: a row of its own, or an n-gram that has a row."""
         if self._keys.row(key) is not None:
             return True
         return isinstance(key, str) and self._rows_of_ngrams(key) is not None
@@ -36,7 +36,7 @@ class KeyVectors:
         """Returns the vector of a key, float32 ``(D,)``.
 
         Raises:
-            KeyError: It is missing.
+            KeyError: The key is missing.
         """
         row = self._keys.row(key)
         if row is not None and (self._as_stored or not isinstance(key, str)):
@@ -64,15 +64,15 @@ class KeyVectors:
         return np.stack([self.vector(key) for key in keys])
 
     def check(self, keys: Iterable[Key]) -> None:
-        """Refuses keys that are missing.
+        """Refuses missing keys.
 
         Raises:
-            KeyError: The message names them.
+            KeyError: Keys are missing; the message names them.
         """
         self._keys.rows(key for key in keys if not self.has(key))
 
     def _rows_of_ngrams(self, word: str) -> np.ndarray | None:
-        """Returns the rows of a word's n-grams, int64 ``(n,)``; None where none has one."""
+        """Returns the rows of a word's n-grams, int64 ``(n,)``; None if none has a row."""
         subwords = self._subwords
         if subwords is None or not subwords.ngrams.has_any:
             return None

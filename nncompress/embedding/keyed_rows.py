@@ -1,4 +1,4 @@
-"""A compressed embedding as what compares its keys needs it."""
+"""The interface of a compressed embedding that comparisons of keys need."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from nncompress.errors import InputError
 
 
 class KeyedRows(Protocol):
-    """A compressed embedding, as far as it is compared."""
+    """The parts of a compressed embedding that comparisons need."""
 
     table: Table
 
@@ -22,14 +22,14 @@ class KeyedRows(Protocol):
 
     @property
     def index_to_key(self) -> Sequence[Key]:
-        """Each row's word, or its number if it has none."""
+        """Each row's word, or the row's number if it has none."""
 
     def __contains__(self, key: object) -> bool: ...
 
     def __getitem__(self, keys: Any, /) -> np.ndarray: ...
 
     def get_index(self, key: Key, default: Any = None, /) -> Any:
-        """Returns the row of a key, or else a default."""
+        """Returns the row of a key, or a default."""
 
     def similarity(self, one: Key, other: Key, /) -> float:
         """Returns the cosine between the vectors of two keys."""
@@ -44,11 +44,11 @@ class KeyedRows(Protocol):
         probe: int | None,
         rows: Any,
     ) -> Any:
-        """Returns pairs of key and cosine, the nearest first, or all cosines."""
+        """Returns pairs of key and cosine, nearest first, or all cosines."""
 
 
 def units(vectors: np.ndarray) -> np.ndarray:
-    """Returns vectors divided by their lengths, zeros as they are: float32 ``(n, D)``."""
+    """Returns vectors divided by their lengths, float32 ``(n, D)``; zeros stay zeros."""
     return (vectors * inverse_lengths(vectors)[:, None]).astype(np.float32)
 
 
@@ -56,8 +56,8 @@ def list_of_keys(keys: Iterable) -> list:
     """Returns a list of keys.
 
     Raises:
-        InputError: It is one key, whose letters would be taken for keys.
+        InputError: A single key was given, whose letters would be taken for keys.
     """
     if isinstance(keys, SINGLE_KEYS):
-        raise InputError(f"one key, {keys!r}, was given for a list of keys; wanted [{keys!r}]")
+        raise InputError(f"one key, {keys!r}, was given; wanted a list of keys: [{keys!r}]")
     return list(keys)

@@ -7,21 +7,59 @@ from typing import overload
 import numpy as np
 
 from nncompress.embedding.sharded_vocabulary import ShardedVocabulary
+from nncompress.embedding.spelling import did_you_mean, nearest_spellings
 from nncompress.embedding.vocabulary import Vocabulary
+from nncompress.errors import FormatError
 
 Words = Vocabulary | ShardedVocabulary
 Key = str | int
-# What stands for one key where a list of keys may stand too; bytes are none, and are not a list of
-# numbers either.
+# Types of a single key, where a list of keys is accepted too. bytes are never a key, but are not
+# taken for a list of numbers either.
 SINGLE_KEYS = (str, bytes, bytearray, int, np.integer)
-_MOST_NAMED = 10  # missing keys that a message names
+MOST_NAMED = 10  # missing keys named in a message
+
+
+class MissingKeys(KeyError):
+    """Keys that a table does not have.
+
+    As text, it also names the words of the table with the nearest spelling. They are searched for
+    only when the text is requested, so that catching the exception costs nothing.
+
+    Args:
+        message: The message without those words.
+        missing: The keys.
+        vocabulary: The words of the table; None for a table without words.
+    """
+
+    def __init__(
+        self, message: str, missing: Sequence[object] = (), vocabulary: Words | None = None
+    ) -> None:
+        super().__init__(message)
+        self.missing = missing
+        self._vocabulary = vocabulary
+
+    def __str__(self) -> str:
+        try:
+            return self.args[0] + did_you_mean(self.suggestions())
+        except FormatError:  # a damaged vocabulary: the key is missing all the same
+            return self.args[0]
+
+    def suggestions(self) -> dict[str, list[str]]:
+        """Returns, for each missing word, at most three words with the nearest spelling."""
+        words = [key for key in self.missing if isinstance(key, str)][:MOST_NAMED]
+        if self._vocabulary is None:
+            return {word: [] for word in words}
+        return nearest_spellings(words, self._vocabulary)
+
+    def __reduce__(self) -> tuple:
+        return MissingKeys, (str(self),)  # without the vocabulary, for another process
 
 
 class Keys:
     """The rows that words and row numbers stand for.
 
     Args:
-        vocabulary: The words; None for a table without any, whose rows have their numbers.
+        vocabulary: The words; None for a table without words, whose keys are row numbers.
         num_rows: N.
 
     Attributes:
@@ -36,7 +74,7 @@ class Keys:
 
     @property
     def index_to_key(self) -> "RowKeys":
-        """Each row's word, or its number if it has none."""
+        """Each row's word, or the row's number if it has none."""
         return RowKeys(self.vocabulary, self.num_rows)
 
     @property
@@ -46,7 +84,7 @@ class Keys:
 
     @property
     def wordless(self) -> np.ndarray:
-        """Numbers of the rows that have no word though others have, in rising order, int64."""
+        """Rows without a word in a table with words, in ascending order, int64."""
         if self._wordless is None:
             rows = np.arange(0 if self.vocabulary is None else self.num_rows)
             if self.vocabulary is not None:
@@ -55,7 +93,7 @@ class Keys:
         return self._wordless
 
     def named(self, rows: np.ndarray) -> np.ndarray:
-        """Returns those of some rows that have a word; all, where no row has one."""
+        """Returns the given rows that have a word; all of them where the table has no words."""
         return rows if self.vocabulary is None else rows[self.vocabulary.are_named(rows)]
 
     def row(self, key: object) -> int | None:
@@ -81,39 +119,43 @@ class Keys:
             else:
                 rows.append(row)
         if missing:
-            named = ", ".join(map(repr, missing[:_MOST_NAMED]))
-            more = ", ..." if len(missing) > _MOST_NAMED else ""
-            has_bytes = any(isinstance(key, (bytes, bytearray)) for key in missing)
-            raise KeyError(
-                f"{named}{more}: not among the {len(self.key_to_index)} keys of this table; "
-                f"wanted a word of it{', a str as decode() makes of bytes' * has_bytes}, or a row "
-                f"number from 0 to {self.num_rows - 1}"
-            )
+            raise MissingKeys(self._refusal(missing), missing, self.vocabulary)
         return rows
 
+    def _refusal(self, missing: Sequence[object]) -> str:
+        named = ", ".join(map(repr, missing[:MOST_NAMED]))
+        more = ", ..." if len(missing) > MOST_NAMED else ""
+        has_bytes = any(isinstance(key, (bytes, bytearray)) for key in missing)
+        return (
+            f"{named}{more}: not among the {len(self.key_to_index)} keys of this table; wanted a "
+            f"word of it{', a str as decode() makes of bytes' * has_bytes}, or a row number from "
+            f"0 to {self.num_rows - 1}"
+        )
+
     def with_scores(self, rows: np.ndarray, scores: np.ndarray) -> list[tuple[Key, float]]:
-        """Returns pairs of rows' keys and their scores."""
+        """Returns pairs of a row's key and its score."""
         keys = self.index_to_key
         return [(keys[row], one) for row, one in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
 def vocabulary_of(words: Sequence[str | None] | None, num_rows: int) -> Vocabulary | None:
-    """Builds the vocabulary of a table, and warns of rows whose word an earlier row has.
+    """Builds the vocabulary of a table, and warns if rows share a word.
 
     Args:
-        words: The word of each row or None; rows past the last word have none. None: no words.
+        words: For each row its word or None; rows past the last word have none. None for a table
+            without words.
         num_rows: N.
 
     Raises:
-        InputError: There are more words than rows, or a word is no valid string.
+        InputError: There are more words than rows, or a word is not a valid string.
     """
     if words is None:
         return None
     vocabulary = Vocabulary.of_words(words, num_rows)
     if more := sum(word is not None for word in words) - len(vocabulary):
         warnings.warn(
-            f"{more} rows have a word that an earlier row has; the first row of each word has it, "
-            "and the others are reached by number",
+            f"{more} rows repeat the word of an earlier row; a word stands for its first row, and "
+            "the others are reached by number",
             stacklevel=3,
         )
     return vocabulary
@@ -152,7 +194,7 @@ class RowKeys(Sequence[Key]):
 
 
 class WordRows(Mapping[Key, int]):
-    """The row of each word, words in row order; without words, of each row number."""
+    """The row of each word, in row order; without words, of each row number."""
 
     def __init__(self, vocabulary: Words | None, num_rows: int) -> None:
         self._vocabulary = vocabulary
@@ -176,7 +218,7 @@ class WordRows(Mapping[Key, int]):
         return (key for key, _ in self.pairs())
 
     def pairs(self) -> Iterator[tuple[Key, int]]:
-        """Goes through words and their rows, without a look-up for each."""
+        """Iterates over words and their rows, without looking each word up."""
         if self._vocabulary is None:
             return ((row, row) for row in range(self._num_rows))
         words = self._vocabulary.words()

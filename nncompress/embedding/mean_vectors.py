@@ -1,4 +1,4 @@
-"""Means of keys' vectors, and comparing with them, with gensim's names and results."""
+"""Means of keys' vectors, and comparisons with them, with gensim's names and results."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -21,28 +21,28 @@ def get_mean_vector(
     post_normalize: bool = False,
     ignore_missing: bool = True,
 ) -> np.ndarray:
-    """Returns the weighted mean of keys' vectors and of vectors, ``(D,)``.
+    """Returns the weighted mean of keys' vectors and given vectors, ``(D,)``.
 
     Args:
         embedding: The table.
         keys: Keys, and vectors ``(D,)``.
-        weights: A weight for each; None: all the same. The sum is divided by the sum of their
+        weights: A weight for each; None for equal weights. The sum is divided by the sum of their
             absolute values.
-        pre_normalize: Whether to divide the vectors of keys by their lengths before.
+        pre_normalize: Whether to divide the vectors of keys by their lengths first.
         post_normalize: Whether to divide the mean by its length.
-        ignore_missing: Whether missing keys are left out; if all are, the mean is zeros.
+        ignore_missing: Whether to leave out missing keys; if all are missing, the mean is zeros.
 
     Returns:
-        float32; float64 where ``weights`` is an array of another type than float32 or float16 and
+        float32; or float64 if ``weights`` is an array of a dtype other than float32 or float16 and
         the mean is not normalized.
 
     Raises:
-        InputError: There are no keys, or weights or vectors do not fit.
+        InputError: There are no keys, or the weights or vectors have the wrong shape or type.
         KeyError: A key is missing, and ``ignore_missing`` is False.
     """
     keys = list_of_keys(keys)
     if not keys:
-        raise InputError("no keys were given to take the mean of; wanted one at least")
+        raise InputError("no keys were given to take the mean of; wanted at least one")
     factors = _factors(weights, len(keys))
     dim = embedding.table.dim
     total, missing = np.zeros(dim), []
@@ -57,7 +57,7 @@ def get_mean_vector(
         else:
             missing.append(key)
     if missing and not ignore_missing:
-        embedding[missing]  # says which they are
+        embedding[missing]  # raises a KeyError that names them
     for first in range(0, len(of_keys), _KEYS_AT_ONCE):
         places = of_keys[first : first + _KEYS_AT_ONCE]
         vectors = embedding[[keys[place] for place in places]]
@@ -71,14 +71,14 @@ def get_mean_vector(
 
 
 def _factors(weights: Sequence[float] | np.ndarray | None, count: int) -> np.ndarray:
-    """Returns weights as an array, ``(n,)``, after a check of what they are."""
+    """Checks weights and returns them as an array, ``(n,)``."""
     if weights is None:
         return np.ones(count, np.float32)
     factors = weights if isinstance(weights, np.ndarray) else np.array(weights, np.float32)
     if factors.shape != (count,) or factors.dtype.kind not in "iuf":
         raise InputError(
             f"weights of type {factors.dtype} and shape {factors.shape} for {count} keys; wanted "
-            "a number for each"
+            "one number for each"
         )
     if not np.isfinite(factors).all():
         raise InputError("a weight is not finite")
@@ -88,7 +88,7 @@ def _factors(weights: Sequence[float] | np.ndarray | None, count: int) -> np.nda
 def n_similarity(embedding: KeyedRows, ws1: Sequence[Key], ws2: Sequence[Key]) -> np.float32:
     """Returns the cosine between the means of two lists of keys' vectors.
 
-    Missing keys are left out; where all are, the cosine is 0.
+    Missing keys are left out; if all of a list are missing, the cosine is 0.
 
     Raises:
         InputError: A list is empty.
@@ -100,16 +100,16 @@ def n_similarity(embedding: KeyedRows, ws1: Sequence[Key], ws2: Sequence[Key]) -
 def rank_by_centrality(
     embedding: KeyedRows, words: Iterable[Key], use_norm: bool = True
 ) -> list[tuple[np.float32, Key]]:
-    """Ranks keys by their vectors' products with the mean of all, divided by its length.
+    """Ranks keys by their vectors' products with the normalized mean of all of them.
 
     Args:
         embedding: The table.
-        words: The keys; missing ones are left out, which a warning says.
-        use_norm: Whether the vectors are divided by their lengths before, so that products are
+        words: The keys; missing ones are left out, with a warning.
+        use_norm: Whether to divide the vectors by their lengths first, so that products are
             cosines.
 
     Returns:
-        Products and keys, the largest first.
+        Pairs of product and key, the largest first.
 
     Raises:
         InputError: All of the keys are missing.
@@ -118,7 +118,7 @@ def rank_by_centrality(
 
 
 def doesnt_match(embedding: KeyedRows, words: Iterable[Key]) -> Key:
-    """Returns the key whose cosine with the mean of all is the least; see ``rank_by_centrality``.
+    """Returns the key with the smallest cosine with the mean of all; see ``rank_by_centrality``.
 
     Raises:
         InputError: None of the words is in the table.
@@ -135,7 +135,7 @@ def _ranked(
         raise InputError(f"none of {words!r} is in the table; wanted at least one that is")
     if len(known) < len(words):
         missing = [word for word in words if word not in embedding]
-        warnings.warn(f"{missing!r} are not in the table and left out", stacklevel=3)
+        warnings.warn(f"{missing!r} are not in the table and are left out", stacklevel=3)
     vectors = embedding[known]
     if use_norm:
         vectors = units(vectors)

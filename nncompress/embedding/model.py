@@ -1,4 +1,4 @@
-"""What the rows of a table have in common: what they are decoded by, and what encodes more."""
+"""The model that a table's rows share: for decoding them, and for encoding more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ from nncompress.embedding.shared import shared_property
 
 @dataclass(frozen=True)
 class Model:
-    """A codebook, a residual stage, or both, and how rows are encoded by them.
+    """A codebook, a residual stage, or both, with the settings for encoding rows.
 
     Attributes:
-        codebook: ``(M*K, D)``, as it is stored; None without additive codes.
+        codebook: ``(M*K, D)``, as stored; None without additive codes.
         num_codebooks: M; 0 without additive codes.
         residual: The residual stage, without rows; None without one.
-        centre: What encoding centres rows by, float32 ``(D,)``.
-        scale: What it divides them by then.
-        encoding: Further numbers that encoding takes, and what it came to on the sample that the
-            model was learnt on: JSON values by name.
-        provenance: Facts of how the model was made: JSON values by name.
+        centre: The vector that encoding subtracts from rows, float32 ``(D,)``.
+        scale: The number that encoding then divides them by.
+        encoding: Further settings of encoding, and its results on the sample that the model was
+            learnt on: JSON values by name.
+        provenance: Facts about how the model was made: JSON values by name.
     """
 
     codebook: np.ndarray | QuantizedMatrix | None
@@ -41,7 +41,7 @@ class Model:
 
     @shared_property
     def _first(self) -> CodeTable:
-        """A table without rows, whose codebook those of all rows share."""
+        """A table without rows, whose codebook all tables of this model share."""
         assert self.codebook is not None
         assert self.packing is not None
         nothing = np.empty((0, self.packing.row_bytes), np.uint8)
@@ -49,13 +49,13 @@ class Model:
 
     @classmethod
     def of_table(cls, table: SingleTable, provenance: Mapping[str, object]) -> "Model":
-        """Returns the model that a table's rows are decoded by.
+        """Returns the model of a table's rows.
 
-        What encoding centres and scales rows by is told from the codebook.
+        Centre and scale are derived from the codebook.
 
         Args:
             table: The table.
-            provenance: Facts of how it was made, among which encoding looks for its loss.
+            provenance: Facts about how it was made, including its loss, if known.
         """
         residual = None
         additive = table.additive if isinstance(table, ResidualTable) else table
@@ -84,7 +84,7 @@ class Model:
 
     @shared_property
     def plain_codebook(self) -> np.ndarray:
-        """The codebook as readers see it, float32 ``(M*K, D)``, where there are additive codes."""
+        """The codebook after decoding, float32 ``(M*K, D)``, for a model with additive codes."""
         return np.ascontiguousarray(self._first.codebook, np.float32)
 
     @property
@@ -94,14 +94,14 @@ class Model:
 
     @property
     def packing(self) -> Packing | None:
-        """The places of codes among bits; None without additive codes."""
+        """The layout of the codes' bits; None without additive codes."""
         if self.codebook is None:
             return None
         return Packing(self.num_codebooks, bits_for(self.num_codewords))
 
     @property
     def code_dtype(self) -> np.dtype:
-        """The type of codes before they are packed: uint8 or uint16."""
+        """The dtype of unpacked codes: uint8 or uint16."""
         return np.dtype(code_dtype(self.num_codewords))
 
     @property
@@ -110,7 +110,7 @@ class Model:
         return self.encoding.get("objective") == "cosine"
 
     def table(self, packed: np.ndarray | None, residual: Residual | None) -> SingleTable:
-        """Returns a table of rows that are encoded by this model.
+        """Returns a table of rows encoded with this model.
 
         Args:
             packed: Their packed codes, uint8 ``(n, row_bytes)``; None without additive codes.
@@ -126,7 +126,7 @@ class Model:
 
 
 def _encoding_of(table: SingleTable, provenance: Mapping[str, object]) -> dict[str, object]:
-    """Returns what a table's provenance tells of encoding, if it does."""
+    """Returns the settings of encoding that a table's provenance holds, if any."""
     told = provenance.get(ENCODING)
     if isinstance(told, Mapping):
         return dict(told)

@@ -1,4 +1,4 @@
-"""The file of a model: what rows share, without rows; see docs/file-format.md, "Version 3"."""
+"""The file of a model, which has no rows; see docs/file-format.md, "Version 3"."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def write_model(path: str | os.PathLike, model: Model) -> None:
 
 
 def digest_of_model(model: Model) -> str:
-    """Returns what files of rows know a model by."""
+    """Returns the digest by which files of rows refer to a model."""
     return _digest(_content_of(model)[1])
 
 
@@ -80,9 +80,10 @@ def is_model_file(path: str | os.PathLike) -> bool:
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is another kind of file, or damaged.
+        FormatError: The file is of another kind, or damaged.
     """
-    return map_tensors(path, WHAT_MODEL).metadata.get("part") == MODEL
+    what = f"a compressed embedding (.nnc), or {WHAT_MODEL}"
+    return map_tensors(path, what).metadata.get("part") == MODEL
 
 
 def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, str]:
@@ -90,21 +91,21 @@ def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, s
 
     Args:
         path: The file.
-        copy: Whether to read all of it into memory instead of mapping it.
+        copy: Whether to read the whole file into memory instead of mapping it.
 
     Returns:
-        The model, and the digest that files of its rows know it by.
+        The model, and the digest by which files of its rows refer to it.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is no such file, of another version, not complete, or altered.
+        FormatError: The file is of another kind or version, incomplete, or altered.
     """
     file = map_tensors(path, WHAT_MODEL, copy=copy)
     check_version(Path(path), file, WHAT_MODEL)
     try:
         if file.metadata.get("part") != MODEL:
-            raise FormatError(f"the file has rows, and is no model; wanted {WHAT_MODEL}")
-        # A model is small, and all rows stand on it.
+            raise FormatError(f"the file has rows, so it is not a model; wanted {WHAT_MODEL}")
+        # A model is small, and all rows depend on it.
         check_sums(file.metadata, file.tensors)
         return _model_of(file), _digest(file.metadata)
     except FormatError as error:
@@ -112,7 +113,7 @@ def read_model(path: str | os.PathLike, *, copy: bool = False) -> tuple[Model, s
 
 
 def _digest(metadata: Metadata) -> str:
-    """Returns the digest of a model's sections, by their sums, and of its numbers."""
+    """Returns the digest of the sums of a model's sections and of its numbers."""
     known = {name: text for name, text in metadata.items() if name != "provenance"}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -121,7 +122,7 @@ def check_version(path: Path, file: TensorFile, what: str) -> int:
     """Returns the version of a file of this project.
 
     Raises:
-        FormatError: It is another kind of file, or of a version that is not known.
+        FormatError: The file is of another kind, or of an unknown version.
     """
     if file.metadata.get("format") != FORMAT:
         raise FormatError(f"{path} is a safetensors file of another kind; wanted {what}")
@@ -129,7 +130,7 @@ def check_version(path: Path, file: TensorFile, what: str) -> int:
         version = number(file.metadata, "format_version", 0, 1 << 31)
         if version not in FORMAT_VERSIONS:
             raise FormatError(
-                f"format version {version}, and this release reads versions "
+                f"format version {version}, but this release reads versions "
                 f"{', '.join(map(str, FORMAT_VERSIONS[:-1]))} and {FORMAT_VERSIONS[-1]}; upgrade "
                 "chainer-nncompress, or make the file again"
             )
@@ -171,5 +172,5 @@ def _scale_of(metadata: Metadata) -> float:
     except ValueError:
         scale = 0.0
     if not (math.isfinite(scale) and scale > 0):
-        raise FormatError(f"scale is {metadata.get('scale', '')[:40]!r}; wanted a number above 0")
+        raise FormatError(f"scale is {metadata.get('scale', '')[:40]!r}; wanted a positive number")
     return scale

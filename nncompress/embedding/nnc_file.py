@@ -1,4 +1,4 @@
-"""The file of a compressed embedding, ``.nnc``: see docs/file-format.md, which has every byte."""
+"""The file of a compressed embedding, ``.nnc``; docs/file-format.md specifies every byte."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ from nncompress.formats.safetensors import (
 )
 
 WHAT = "a compressed embedding (.nnc)"
-_ALIGNMENT = 8  # of the largest numbers in a file
+_ALIGNMENT = 8  # for the largest numbers in a file
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Contents:
     Attributes:
         table: Codes and codebook, a residual stage, or both.
         vocabulary: The words, or None.
-        provenance: Facts of how the table was made: JSON values by name.
-        extras: Arrays that go with the rows, by name, such as a weight for each.
+        provenance: Facts about how the table was made: JSON values by name.
+        extras: Arrays that go with the rows, by name, such as weights.
     """
 
     table: SingleTable
@@ -66,7 +66,7 @@ class Contents:
 def write_nnc(path: str | os.PathLike, contents: Contents) -> None:
     """Writes a file, the same bytes for the same contents.
 
-    It is of version 1 where that can hold the table.
+    The file has version 1 if that can hold the table.
     """
     write_tensors(path, *_whole(contents))
 
@@ -84,13 +84,13 @@ def _whole(contents: Contents) -> tuple[Sections, Metadata]:
 def write_rows(
     path: str | os.PathLike, contents: Contents, model_name: str, model_digest: str
 ) -> None:
-    """Writes a file of rows alone, whose model is in a file beside it.
+    """Writes a file of rows only, with their model in a file beside it.
 
     Args:
         path: The file.
-        contents: The rows, whose table is of that model.
+        contents: The rows, in a table of that model.
         model_name: The name of the model's file.
-        model_digest: Its digest.
+        model_digest: The model's digest.
     """
     sections, numbers = sections_of_table(contents.table)
     of_rows = {"codes", *(RESIDUAL + name for name in OF_ROWS)}
@@ -103,7 +103,7 @@ def write_rows(
 def _all_sections(
     contents: Contents, sections: Sections, version: int, numbers: Metadata
 ) -> tuple[Sections, Metadata]:
-    """Returns all sections of a file in their order, and its metadata."""
+    """Returns all sections of a file, in order, and its metadata."""
     table, vocabulary = contents.table, contents.vocabulary
     of_words = sections_of_words(vocabulary)
     sections = in_order(sections | of_words | sections_of_extras(contents.extras))
@@ -127,31 +127,31 @@ def read_nnc(
     model_of: Callable[[Path], tuple[Model, str]] | None = None,
     access: Access | None = None,
 ) -> Contents:
-    """Opens a file. Its sections are mapped, and not read.
+    """Opens a file, mapping its sections without reading them.
 
     Args:
         path: The file.
-        verified: Whether to compare the sections with their SHA-256 sums, for which all are read.
-        copy: Whether to read all of it into memory instead of mapping it.
+        verified: Whether to read all sections and compare them with their SHA-256 sums.
+        copy: Whether to read the whole file into memory instead of mapping it.
         model_of: Returns the model in a file and its digest, for rows whose model is in a file of
-            its own; None: it is read.
-        access: How rows are read from the file; None: as memory is.
+            its own; None to read it here.
+        access: The access to the file's rows; None to read them as from memory.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is no such file, of another version, not complete, or altered.
+        FormatError: The file is of another kind or version, incomplete, or altered.
     """
     path = Path(path)
     if path.name.endswith((".codes", ".codebook.npy")):
         raise FormatError(
-            f"{path} is by its name one of the two files of a table in text; wanted {WHAT}: make "
-            "one of both with: nncompress import"
+            f"{path} is, by its name, codes or a codebook; wanted {WHAT}: make one of both, "
+            "with: nncompress import"
         )
     file = map_tensors(path, WHAT, copy=copy)
     version = check_version(path, file, WHAT)
     if version == IN_PARTS and file.metadata.get("part") == MODEL:
         raise InputError(
-            f"{path} is a model, which has no rows; encode some by it with: nncompress encode"
+            f"{path} is a model, which has no rows; encode rows with it, with: nncompress encode"
         )
     try:
         if version == IN_PARTS:
@@ -171,14 +171,14 @@ def read_nnc(
 
 
 def nnc_of_bytes(data: np.ndarray, name: str) -> Contents:
-    """Opens the bytes of a file that is whole, whose arrays share their memory.
+    """Opens the bytes of a whole file; the arrays share their memory.
 
     Args:
-        data: uint8 ``(n,)``, contiguous; copied if they begin where numbers cannot lie.
-        name: What holds them, for messages.
+        data: uint8 ``(n,)``, contiguous; copied if they are not aligned for the numbers in them.
+        name: Their origin, for messages.
 
     Raises:
-        FormatError: They are something else, of another version, not complete, or altered.
+        FormatError: The bytes are of another kind or version, incomplete, or altered.
     """
     if data.ctypes.data % _ALIGNMENT:
         data = data.copy()
@@ -186,7 +186,7 @@ def nnc_of_bytes(data: np.ndarray, name: str) -> Contents:
     version = check_version(Path(name), file, WHAT)
     try:
         if version == IN_PARTS:
-            raise FormatError("the bytes are a part of a table; wanted a whole one")
+            raise FormatError("the bytes are a part of a table; wanted a whole table")
         contents = _with_the_rest(table_of(file.metadata, file.tensors, version), file)
         check_sums(file.metadata, file.tensors)
     except FormatError as error:
@@ -204,7 +204,7 @@ def _with_the_rest(table: SingleTable, file: TensorFile) -> Contents:
 def _rows_of(
     path: Path, file: TensorFile, model_of: Callable[[Path], tuple[Model, str]]
 ) -> SingleTable:
-    """Returns the table of a file of rows, whose model lies beside it."""
+    """Returns the table of a file of rows whose model is in a file beside it."""
     metadata = file.metadata
     name = metadata.get("model", "")
     if name != os.path.basename(name) or not name:
@@ -212,8 +212,8 @@ def _rows_of(
     model, digest = model_of(path.with_name(name))
     if metadata.get("model_digest") != digest:
         raise FormatError(
-            f"its rows are of another model than the one in {name}; wanted the model that they "
-            "were encoded by beside them"
+            f"its rows were not encoded with the model in {name}; put the model that they were "
+            "encoded with beside them"
         )
     packed, residual = None, None
     if model.packing is not None:
@@ -222,5 +222,5 @@ def _rows_of(
         own = residual_sections(file.tensors)
         residual = rows_of(model.residual, own, metadata)
         if packed is not None and len(packed) != residual.num_rows:
-            raise FormatError(f"codes of {len(packed)} rows and residuals of {residual.num_rows}")
+            raise FormatError(f"codes of {len(packed)} rows, but residuals of {residual.num_rows}")
     return model.table(packed, residual)

@@ -1,6 +1,6 @@
-"""Compressed rows as the sections and numbers of a ``.nnc`` file, and back.
+"""Converting compressed rows to the sections and numbers of an ``.nnc`` file, and back.
 
-docs/file-format.md has every byte of it. What is read is checked before it is used.
+docs/file-format.md specifies every byte. Everything read is checked before it is used.
 """
 
 import json
@@ -30,7 +30,7 @@ _Section = TypeVar("_Section", np.ndarray, np.ndarray | Parts)
 
 
 def sections_of_table(table: SingleTable) -> tuple[Sections, Metadata]:
-    """Returns a table's sections, and the numbers that version 1 has not, as text by name."""
+    """Returns a table's sections, and the numbers that version 1 lacks, as text by name."""
     sections: Sections = {}
     numbers: Metadata = {}
     additive = table.additive if isinstance(table, ResidualTable) else table
@@ -53,7 +53,7 @@ def sections_of_codebook(stored: Codebook) -> tuple[Sections, Metadata]:
 
 
 def sections_of_words(vocabulary: Vocabulary | None) -> Sections:
-    """Returns a vocabulary's sections; none where there is none."""
+    """Returns a vocabulary's sections; none for None."""
     words = {} if vocabulary is None else vocabulary.sections
     return {WORDS + name: words[name] for name in SECTIONS if words}
 
@@ -64,7 +64,7 @@ def sections_of_extras(extras: Mapping[str, np.ndarray]) -> Sections:
 
 
 def extras_of(sections: Sections) -> Sections:
-    """Returns the arrays that ``sections_of_extras`` was given."""
+    """Returns arrays from sections, as the inverse of ``sections_of_extras``."""
     return {
         name.removeprefix(EXTRA): array
         for name, array in sections.items()
@@ -73,20 +73,20 @@ def extras_of(sections: Sections) -> Sections:
 
 
 def in_order(sections: Mapping[str, _Section]) -> dict[str, _Section]:
-    """Returns sections as files have them: those of larger numbers first."""
+    """Returns sections in file order: those with larger elements first."""
     return dict(sorted(sections.items(), key=lambda item: -item[1].dtype.itemsize))
 
 
 def table_of(metadata: Metadata, sections: Sections, version: int) -> SingleTable:
-    """Returns the table of a file's sections.
+    """Returns the table in a file's sections.
 
     Args:
         metadata: The numbers, as text by name.
         sections: All sections.
-        version: The file's; version 1 knows no codebook in few bits and no residual stage.
+        version: The file's version; version 1 has no quantized codebook and no residual stage.
 
     Raises:
-        FormatError: Something is missing, or does not fit the rest.
+        FormatError: Something is missing, or does not match the rest.
     """
     if version == ADDITIVE:
         return _additive(metadata, sections, _plain_codebook(sections))
@@ -103,14 +103,14 @@ def table_of(metadata: Metadata, sections: Sections, version: int) -> SingleTabl
         )
         if of_codes != of_rows:
             raise FormatError(
-                f"codes and codebook are of {of_codes[0]} rows and {of_codes[1]} columns, and "
-                f"what is added to them of {of_rows[0]} and {of_rows[1]}"
+                f"codes and codebook have {of_codes[0]} rows and {of_codes[1]} columns, but "
+                f"the residual stage has {of_rows[0]} and {of_rows[1]}"
             )
     return ResidualTable(residual, additive)
 
 
 def residual_sections(sections: Sections) -> Sections:
-    """Returns those of a residual stage, by their names within it."""
+    """Returns the sections of a residual stage, by their names within it."""
     return {
         name.removeprefix(RESIDUAL): array
         for name, array in sections.items()
@@ -122,7 +122,7 @@ def size_of(metadata: Metadata) -> tuple[int, int]:
     """Returns M and K of a file with additive codes.
 
     Raises:
-        FormatError: One is missing, or out of bounds.
+        FormatError: A number is missing or out of bounds.
     """
     return (
         number(metadata, "num_codebooks", 1, 1 << 31),
@@ -134,7 +134,7 @@ def codebook_of(metadata: Metadata, sections: Sections) -> Codebook:
     """Returns the codebook of a file of version 2 or 3.
 
     Raises:
-        FormatError: It is missing, or something else.
+        FormatError: The codebook is missing or of another form.
     """
     if "codebook_bits" not in metadata:
         return _plain_codebook(sections)
@@ -168,10 +168,10 @@ def _additive(metadata: Metadata, sections: Sections, codebook: Codebook) -> Cod
 
 
 def vocabulary_of(metadata: Metadata, sections: Sections, num_rows: int) -> Vocabulary | None:
-    """Returns the words of a file; None where there are none.
+    """Returns the words of a file; None for a file without words.
 
     Raises:
-        FormatError: Something is missing, or does not fit the rest.
+        FormatError: Something is missing, or does not match the rest.
     """
     num_words = number(metadata, "num_words", 0, num_rows)
     if not any(name.startswith(WORDS) for name in sections):
@@ -187,9 +187,9 @@ def as_json(facts: Mapping[str, object]) -> str:
     """Returns facts as JSON.
 
     Raises:
-        InputError: They are not what JSON can hold.
+        InputError: JSON cannot represent them.
     """
     try:
         return json.dumps(facts, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the provenance is not what JSON can hold: {error}") from None
+        raise InputError(f"the provenance cannot be written as JSON: {error}") from None

@@ -1,7 +1,7 @@
-"""Kernels that look rows up and compare them, in NumPy alone.
+"""Kernels that look up and compare rows, in NumPy alone.
 
-``nncompress.cpu.lookup`` has the same functions compiled: the same sums in the same order, so
-that both give the same numbers, bit for bit.
+``nncompress.cpu.lookup`` has the same functions, compiled. They add in the same order, so both
+give the same numbers, bit for bit.
 """
 
 import numpy as np
@@ -23,11 +23,11 @@ __all__ = [
 def decode(
     rows: np.ndarray, total: np.ndarray, packed: np.ndarray, bits: int, codewords: np.ndarray
 ) -> None:
-    """Adds up the codewords of rows, group after group.
+    """Sums the codewords of rows, group by group.
 
     Args:
         rows: Row numbers, int64 ``(n,)``.
-        total: float32 ``(n, D)``, written.
+        total: The output, float32 ``(n, D)``.
         packed: Codes of all rows, uint8 ``(N, row_bytes)``.
         bits: Bits of a code, b.
         codewords: float32 ``(M * 2**b, D)``.
@@ -44,15 +44,15 @@ def decode(
 
 
 def scan(units: np.ndarray, scale: np.ndarray, scores: np.ndarray, look_up: np.ndarray) -> None:
-    """Adds up what look-up tables have for rows, and scales it.
+    """Sums the entries of look-up tables for rows, and scales the sums.
 
     ``scores[i] = scale[i] * sum over u of look_up[u, units[i, u]]``.
 
     Args:
         units: uint8 or uint16 ``(n, U)``.
         scale: float32 ``(n,)``.
-        scores: float32 ``(n,)``, written.
-        look_up: U look-up tables, float32 ``(U, S)``; S is more than any unit.
+        scores: The output, float32 ``(n,)``.
+        look_up: U look-up tables, float32 ``(U, S)``; S is greater than any unit.
     """
     scores[:] = 0.0
     for sums, chosen in zip(look_up, units.T, strict=True):
@@ -65,10 +65,10 @@ def square_norms(packed: np.ndarray, norms: np.ndarray, bits: int, gram: np.ndar
 
     Args:
         packed: Codes, uint8 ``(n, row_bytes)``.
-        norms: float64 ``(n,)``, written.
+        norms: The output, float64 ``(n,)``.
         bits: Bits of a code, b.
-        gram: float64 ``(L, L)``, L being ``M * 2**b``: inner products, those of codewords of
-            different groups doubled.
+        gram: Inner products of codewords, doubled for codewords of different groups, float64
+            ``(L, L)`` with ``L = M * 2**b``.
     """
     size = 1 << bits
     codes = Packing(len(gram) // size, bits).unpack(packed).astype(np.intp)
@@ -85,18 +85,18 @@ def maxima(scores: np.ndarray, tops: np.ndarray) -> None:
 
     Args:
         scores: float32 ``(n, size)``.
-        tops: float32 ``(n,)``, written.
+        tops: The output, float32 ``(n,)``.
     """
     scores.max(axis=1, out=tops)
 
 
 def compare(rows: np.ndarray, scales: np.ndarray, scores: np.ndarray, query: np.ndarray) -> None:
-    """Multiplies rows of a sketch with a query; the order of additions is left open.
+    """Multiplies rows of a sketch by a query; the order of additions is unspecified.
 
     Args:
         rows: int8 ``(n, D)``.
         scales: float32 ``(n,)``.
-        scores: float32 ``(n,)``, written.
+        scores: The output, float32 ``(n,)``.
         query: float32 ``(D,)``.
     """
     np.matmul(rows.astype(np.float32), query, out=scores)

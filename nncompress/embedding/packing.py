@@ -1,4 +1,4 @@
-"""Small integers side by side, with as many bits each as the largest of them can need."""
+"""Packing small integers side by side, with as many bits each as the largest can need."""
 
 from dataclasses import dataclass
 from types import ModuleType
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def bits_for(count: int) -> int:
-    """Returns how many bits tell ``count`` things apart: ``ceil(log2(count))``, and at least 1."""
+    """Returns the bits that tell ``count`` things apart: ``ceil(log2(count))``, at least 1."""
     return max(1, (count - 1).bit_length())
 
 
@@ -16,7 +16,7 @@ class Packing:
     """A way of packing rows of integers into rows of bytes.
 
     Integer m of a row takes bits ``m*bits ... (m+1)*bits - 1`` of it, lowest bit first; bit i is
-    bit ``i % 8`` of byte ``i // 8``. What is left of the last byte is 0.
+    bit ``i % 8`` of byte ``i // 8``. Unused bits of the last byte are 0.
 
     Attributes:
         count: Integers in a row.
@@ -33,7 +33,7 @@ class Packing:
 
     @property
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the byte in which each integer begins, and the bit of it."""
+        """Returns the byte in which each integer begins, and the bit within that byte."""
         first = np.arange(self.count) * self.bits
         return first >> 3, first & 7
 
@@ -48,9 +48,9 @@ class Packing:
         return packed
 
     def unpack(self, packed: np.ndarray, xp: ModuleType = np) -> np.ndarray:
-        """Unpacks bytes ``(n, row_bytes)``: integers ``(n, count)`` of the least unsigned type.
+        """Unpacks bytes ``(n, row_bytes)`` to integers ``(n, count)`` of an unsigned type.
 
-        The type is uint8, uint16 or uint32, as the number of bits needs it.
+        The type is uint8, uint16 or uint32, depending on the number of bits.
 
         Args:
             packed: An array of ``xp``.
@@ -61,7 +61,7 @@ class Packing:
         wide = np.dtype(np.uint64 if reach > 4 else np.uint32 if reach > 1 else np.uint8).type
         values: np.ndarray = packed[:, byte].astype(wide)
         for offset in range(1, reach):
-            # Past the row's end are no bits of any integer: any byte does.
+            # No integer has bits past the row's end, so any byte will do.
             more = packed[:, xp.minimum(byte + offset, self.row_bytes - 1)].astype(wide)
             values |= more << wide(8 * offset)
         values >>= shift.astype(wide)

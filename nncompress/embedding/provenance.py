@@ -1,10 +1,10 @@
-"""What a table tells of how it was made."""
+"""The facts that a table keeps about how it was made."""
 
 from collections.abc import Mapping
 
-# What it calls what encoding more rows takes.
+# The name of the settings for encoding more rows.
 ENCODING = "encoding"
-# What is true of the rows that were measured alone.
+# Facts that hold only for the rows that were measured.
 _MEASURES = (
     "loss", "mean_distance", "mean_cosine", "source_shape", "recall", "target", "curve",
     "adaptive", "matched_rows", "error_by_frequency", "error_of_rows",
@@ -13,5 +13,5 @@ _MEASURES = (
 
 
 def facts_of_others(provenance: Mapping[str, object]) -> dict[str, object]:
-    """Returns what is true of other rows with the same codebook too."""
+    """Returns the facts that also hold for other rows with the same codebook."""
     return {name: fact for name, fact in provenance.items() if name not in _MEASURES}

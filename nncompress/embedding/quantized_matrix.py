@@ -1,4 +1,4 @@
-"""A matrix in few bits an entry, with a scale for each row."""
+"""A matrix with a few bits per entry and a scale for each row."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _HALF = np.finfo(np.float16)
 class QuantizedMatrix:
     """A matrix of packed integers and scales.
 
-    Entry ``(r, d)`` is ``(u - h) * scales[r]``, u being the packed integer and h ``2**(bits-1)``.
+    Entry ``(r, d)`` is ``(u - h) * scales[r]`` with the packed integer u and ``h = 2**(bits-1)``.
 
     Attributes:
         packed: uint8 ``(R, row_bytes)``; see ``Packing``.
@@ -40,10 +40,10 @@ class QuantizedMatrix:
 
     @classmethod
     def of(cls, matrix: np.ndarray, bits: int) -> "QuantizedMatrix":
-        """Quantizes a matrix ``(R, D)`` with the scale of each row that its largest entry asks.
+        """Quantizes a matrix ``(R, D)`` with each row's scale set by its largest entry.
 
-        Scales are float16, rounded up, where it has all digits of them, and float32 elsewhere;
-        the integers are those of the rounded scales.
+        Scales are float16, rounded up, if float16 holds all of them at full precision, and
+        float32 otherwise; integers are computed with the rounded scales.
         """
         half = 1 << (bits - 1)
         exact = np.abs(matrix).max(axis=1).astype(np.float64) / (half - 1)

@@ -1,4 +1,4 @@
-"""The largest of many scores."""
+"""Finding the largest of many scores."""
 
 from typing import Protocol
 
@@ -10,11 +10,11 @@ _BLOCK = 64
 
 
 def largest(scores: np.ndarray, count: int) -> np.ndarray:
-    """Returns where the largest scores are, in falling order; equal ones in the order they have.
+    """Returns the indices of the largest scores, in descending order; ties keep their order.
 
     Args:
         scores: float32 ``(n,)``, without NaN.
-        count: The number of places, at least 1; all, if there are fewer.
+        count: The number of indices, at least 1; if there are fewer scores, all of them.
     """
     count = min(count, len(scores))
     whole = len(scores) // _BLOCK
@@ -22,8 +22,8 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
         blocks = scores[: whole * _BLOCK].reshape(whole, _BLOCK)
         tops = np.empty(whole, dtype=np.float32)
         engine.call("maxima", (blocks, tops))
-        # As many blocks as are wanted have a score that is no less than the least of their
-        # largest ones: a block without such a score is not wanted.
+        # ``count`` blocks have a maximum at or above the ``count``-th largest one. No block
+        # whose maximum is below that can contribute.
         chosen = np.flatnonzero(tops >= np.partition(tops, -count)[-count])
         inside = chosen[:, None] * _BLOCK + np.arange(_BLOCK)
         places = np.concatenate([inside.ravel(), np.arange(whole * _BLOCK, len(scores))])
@@ -34,12 +34,12 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
 
 
 def best(scores: np.ndarray, count: int, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows of the largest scores, in falling order, and the scores.
+    """Returns the rows with the largest scores, in descending order, and the scores.
 
     Args:
-        scores: float32 ``(n,)``; those of rows that are left out are overwritten.
+        scores: float32 ``(n,)``; the scores of rows left out are overwritten.
         count: The number of rows, at least 1.
-        left_out: Rows that are not wanted, int64; those from n on do not matter.
+        left_out: Rows to leave out, int64; numbers from n on are ignored.
     """
     scores[left_out[left_out < len(scores)]] = -np.inf
     rows = largest(scores, count)
@@ -48,7 +48,7 @@ def best(scores: np.ndarray, count: int, left_out: np.ndarray) -> tuple[np.ndarr
 
 
 class Cosines(Protocol):
-    """Rows that are compared with a vector."""
+    """Rows that can be compared with a vector."""
 
     def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Returns the cosines between a vector and some rows, float32 ``(n,)``."""
@@ -57,7 +57,7 @@ class Cosines(Protocol):
 def best_of(
     table: Cosines, query: np.ndarray, rows: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns those of some rows that have the largest cosines, in falling order, and the cosines.
+    """Returns the rows with the largest cosines among some, in descending order, and the cosines.
 
     Args:
         table: The compressed rows.

@@ -1,8 +1,9 @@
-"""The residual stage of a compressed table: what is coded after the additive codes, decoded.
+"""The residual stage of a compressed table, and decoding it.
 
-A row's residual is a mean and a sum of axes, each times an integer-like value and the row's step:
-entropy-constrained trellis-coded quantization (Fischer and Wang, IEEE Trans. Information Theory,
-1992). Blocks of rows are strings of bytes of any length (``residual_kernels``, ``cpu.rans``).
+A row's residual, coded after its additive codes if there are any, is a mean plus a sum of axes,
+each times an integer-like value and the row's step: entropy-constrained trellis-coded quantization
+(Fischer and Wang, IEEE Trans. Information Theory, 1992). Blocks of rows are byte strings of any
+length (``residual_kernels``, ``cpu.rans``).
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,25 +24,25 @@ from nncompress.formats.parts import Parts
 if TYPE_CHECKING:
     from nncompress.embedding.access import Access
 
-LEFT_OUT = -(1 << 15)  # the scale of an axis along which nothing is coded
-CHUNK = 32  # blocks whose places are told by one number and their lengths
+LEFT_OUT = -(1 << 15)  # the scale of an axis that is not coded
+CHUNK = 32  # blocks that share one start in the index
 _PACKED_AT_ONCE = 1 << 15  # chunks
 
 
 @dataclass(frozen=True)
 class EntropyTables:
-    """Probabilities and values of levels, by the scale of an axis.
+    """Probabilities and values of levels for each scale of an axis.
 
     Attributes:
-        frequencies: Of the 16 symbols with either quantizer, in 4096ths, uint16
+        frequencies: Frequencies of the 16 symbols with either quantizer, in 4096ths, uint16
             ``(scales, 2, 16)``.
         points: The values of levels 0 to 3, in steps, float32 ``(scales, 2, 4)``.
-        shifts: Low bits of levels that are not part of symbols, uint8 ``(scales,)``.
-        class_frequencies: Of the row classes, in 4096ths, uint16 ``(R,)``.
-        class_offsets: What each class adds to the scales of the axes, int16 ``(R,)``.
+        shifts: The number of low bits of a level outside its symbol, uint8 ``(scales,)``.
+        class_frequencies: Frequencies of the row classes, in 4096ths, uint16 ``(R,)``.
+        class_offsets: The offset that each class adds to the scales of the axes, int16 ``(R,)``.
         class_steps: The step of each class, float32 ``(R,)``.
-        axis_scales: The scale of each axis, a row of the tables, int16 ``(D,)``; ``LEFT_OUT`` for
-            one along which nothing is coded.
+        axis_scales: The scale of each axis, an index into the tables, int16 ``(D,)``;
+            ``LEFT_OUT`` for an axis that is not coded.
     """
 
     frequencies: np.ndarray
@@ -55,16 +56,16 @@ class EntropyTables:
 
 @dataclass(frozen=True)
 class Stream:
-    """Blocks of rows, as bytes.
+    """Blocks of rows as bytes.
 
     Attributes:
-        data: uint8, the blocks one after the other; ``Parts`` where they are to be written.
-        starts: Where every 32nd block begins, uint32 or uint64.
+        data: The blocks, one after the other, uint8; ``Parts`` if they are only to be written.
+        starts: The start of every 32nd block, uint32 or uint64.
         lengths: The bytes of each block beyond ``least_length``, packed by 32, uint8
             ``(chunks, bytes)``.
-        length_bits: Bits of a length.
+        length_bits: Bits per length.
         least_length: The bytes of the shortest block.
-        block_rows: Rows in a block, G; the last one may have fewer.
+        block_rows: Rows per block, G; the last block may have fewer.
         num_rows: N.
     """
 
@@ -85,7 +86,7 @@ class Stream:
         Args:
             data: The blocks' bytes.
             lengths: The bytes of each block, integers.
-            block_rows: Rows in a block.
+            block_rows: Rows per block.
             num_rows: N.
         """
         least = int(lengths.min())
@@ -107,7 +108,7 @@ class Stream:
 
     @classmethod
     def empty(cls, block_rows: int) -> "Stream":
-        """Returns a stream without rows, which are to come in blocks of G."""
+        """Returns a stream without rows, for blocks of ``block_rows`` rows."""
         nothing = np.empty(0, np.uint8)
         lengths = np.empty((0, Packing(CHUNK, 1).row_bytes), np.uint8)
         return cls(nothing, np.empty(0, np.uint32), lengths, 1, 0, block_rows, 0)
@@ -118,7 +119,7 @@ class Stream:
         return -(-self.num_rows // self.block_rows)
 
     def places(self, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns where blocks begin and end in ``data``, int64; a damaged file's are kept in it.
+        """Returns the starts and ends of blocks in ``data``, int64; always within it.
 
         Args:
             blocks: Block numbers, int64 ``(n,)``.
@@ -127,7 +128,7 @@ class Stream:
         lengths = Packing(CHUNK, self.length_bits).unpack(self.lengths[chunks]).astype(np.int64)
         lengths += self.least_length
         before = np.where(np.arange(CHUNK) < inside[:, None], lengths, 0).sum(axis=1)
-        # Kept in the data before they are added to: either could be anything in a damaged file.
+        # Clipped before they are added: in a damaged file either could be anything.
         starts = np.minimum(self.starts[chunks].astype(np.uint64), np.uint64(len(self.data)))
         places = np.minimum(starts.astype(np.int64) + before, len(self.data) - 3)
         ends = places + lengths[np.arange(len(blocks)), inside]
@@ -141,11 +142,11 @@ class Stream:
         return lengths[skipped : skipped + last - first].astype(np.int64) + self.least_length
 
     def part(self, first: int, last: int) -> "Stream":
-        """Returns blocks ``first ... last-1`` alone, whose bytes are shared.
+        """Returns blocks ``first ... last-1`` only, sharing their bytes.
 
         Args:
-            first: A block.
-            last: A later one, or the number of blocks.
+            first: The first block.
+            last: A later block, or the number of blocks.
         """
         lengths = self.lengths_of(first, last)
         begin = int(self.places(np.array([first]))[0][0])
@@ -154,7 +155,7 @@ class Stream:
         return Stream.of(data, lengths, self.block_rows, num_rows)
 
     def bounds(self, block: int) -> tuple[int, int]:
-        """Returns where one block begins and ends, as ``places`` does for many."""
+        """Returns the start and end of one block, as ``places`` does for many."""
         chunk, inside = divmod(block, CHUNK)
         lengths = int.from_bytes(self.lengths[chunk].tobytes(), "little")
         mask, bits = (1 << self.length_bits) - 1, self.length_bits
@@ -167,16 +168,16 @@ class Stream:
 
 @dataclass(frozen=True)
 class Residual:
-    """What is coded after the additive codes.
+    """The residual stage: rows coded after their additive codes, or on their own.
 
     Attributes:
-        mean: What is added to every row, float32 ``(D,)``.
-        reflections: The axes; T of the D are coded along.
-        tables: Probabilities and values.
+        mean: Added to every row, float32 ``(D,)``.
+        reflections: The axes; T of the D axes are coded.
+        tables: Probabilities and values of levels.
         state_bits: Bits of the trellis's state.
         stream: The rows.
-        centres: What levels are added to; None where that is the mean alone.
-        access: How rows are read from a file on a device; None where they are in memory.
+        centres: The centres that residuals are added to; None if that is the mean alone.
+        access: The access to rows in a file on a device; None if they are in memory.
     """
 
     mean: np.ndarray
@@ -192,11 +193,11 @@ class Residual:
         object.__setattr__(self, "_made", {})
 
     def with_rows(self, stream: Stream, clusters: np.ndarray | None) -> "Residual":
-        """Returns the stage of other rows, which shares what is made when it is first needed.
+        """Returns the stage of other rows, sharing everything computed on first use.
 
         Args:
             stream: The rows.
-            clusters: Their clusters, packed as ``Centres`` has them; None where there are none.
+            clusters: Their clusters, packed as in ``Centres``; None for no clusters.
         """
         centres = self.centres
         if centres is not None and clusters is not None:
@@ -217,7 +218,7 @@ class Residual:
 
     @property
     def row_bytes(self) -> float:
-        """Mean bytes of a row, with its share of where blocks begin."""
+        """Bytes per row, on average, with its share of the index of blocks."""
         stream = self.stream
         total = stream.data.nbytes + stream.starts.nbytes + stream.lengths.nbytes
         total += 0 if self.centres is None else self.centres.clusters.nbytes
@@ -225,7 +226,7 @@ class Residual:
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of mean, axes, tables and centres, points in half precision."""
+        """Bytes of the mean, axes, tables and centres, with points in half precision."""
         tables = self.tables
         arrays = (
             tables.frequencies, tables.shifts, tables.class_frequencies, tables.class_offsets,
@@ -238,15 +239,15 @@ class Residual:
 
     @shared_property
     def axes(self) -> np.ndarray:
-        """The axes that are coded along, float32 ``(T, D)``, made when they are first needed."""
+        """The coded axes, float32 ``(T, D)``, computed on first use."""
         axes = axes_of(self.reflections, len(self.mean))
         return np.ascontiguousarray(axes[self.tables.axis_scales != LEFT_OUT])
 
     @shared_property
     def centre_coordinates(self) -> np.ndarray:
-        """The centres along those axes, float32 ``(C, T)``, made when they are first needed.
+        """The centres along those axes, float32 ``(C, T)``, computed on first use.
 
-        Where there is no other than the mean, it is one row of zeros.
+        Without centres it is a single row of zeros.
         """
         if self.centres is None:
             return np.zeros((1, len(self.coded_scales)), np.float32)
@@ -254,17 +255,19 @@ class Residual:
 
     @property
     def coded_scales(self) -> np.ndarray:
-        """The scales of the axes that are coded along, int32 ``(T,)``."""
+        """The scales of the coded axes, int32 ``(T,)``."""
         scales = self.tables.axis_scales
         return scales[scales != LEFT_OUT].astype(np.int32)
 
     @cached_property
     def reader(self) -> Reader:
-        """What blocks are read by, made when it is first needed."""
+        """The reader of blocks, made on first use."""
         return Reader(self)
 
     def coordinates(self, blocks: np.ndarray) -> np.ndarray:
-        """Reads blocks: float32 ``(n, G, T)``, coordinates along the axes; 0 beyond the rows.
+        """Returns the coordinates of blocks along the axes, float32 ``(n, G, T)``.
+
+        Entries past a block's last row are 0.
 
         Args:
             blocks: Block numbers, int64 ``(n,)``.
@@ -290,7 +293,7 @@ class Residual:
 
         Args:
             rows: Row numbers, int64 ``(n,)``.
-            total: float32 ``(n, D)``, to which they are added.
+            total: The array that they are added to, float32 ``(n, D)``.
         """
         if self.access is not None and len(rows):
             few, rows = self.access.stage(self, rows)

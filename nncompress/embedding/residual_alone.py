@@ -1,7 +1,7 @@
-"""Reading one block of a residual stage by Python's integers.
+"""Reading one block of a residual stage with Python's integers.
 
-That takes a hundredth of the time that arrays of one number would take. What a symbol leads to is
-a tuple that all of the symbol's slots share, so that a level costs two look-ups and an unpacking.
+That takes a hundredth of the time that arrays of one number would take. All slots of a symbol
+share a tuple with everything the symbol means, so a level costs two look-ups and an unpacking.
 """
 
 from itertools import chain, repeat
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 POINTS = 4  # levels whose values are looked up
 SYMBOLS = 16  # the last one announces larger levels
-FREE_SIGNS = 16  # that a block's first state holds
+FREE_SIGNS = 16  # held in a block's first state
 LOW = 1 << 16  # states are at least this large
-_MORE = 3  # in place of a parity: the symbol is not the whole level
+_MORE = 3  # instead of a parity: the symbol is not the whole level
 
 
 class AloneReader:
-    """Reads blocks one by one.
+    """Reads blocks one at a time.
 
     Args:
-        reader: What the blocks are read by.
+        reader: The reader with the stage's tables.
     """
 
     def __init__(self, reader: "Reader") -> None:
@@ -38,14 +38,14 @@ class AloneReader:
         self._shifts = compiled.shifts.tolist()
         self._pieces, self._sizes = reader.pieces, reader.sizes
         pairs = compiled.ways[:, 0] >> 8
-        # By state: the next one if the level is 0, odd, or even but not 0.
+        # For each state, the next one if the level is 0, odd, or even but not 0.
         self._next_states = [(a >> 1, b >> 1, a >> 1) for a, b in pairs.tolist()]
-        self._quantizers = [0] * len(pairs)  # state 0 has no other
+        self._quantizers = [0] * len(pairs)  # state 0 always uses quantizer 0
         for way in pairs.ravel().tolist():
             self._quantizers[way >> 1] = way & 1
         self._floats = Struct(
             f"{len(self._axis_scales)}f"
-        )  # far quicker than NumPy at lists of floats
+        )  # far faster than NumPy for lists of floats
         self._by_scale: dict[int, list] = {}
         self._by_class: dict[int, list] = {}
 
@@ -53,10 +53,10 @@ class AloneReader:
         """Reads a block.
 
         Args:
-            place: Where it begins in the stream's bytes.
-            end: Where it ends, at least 3 bytes later.
-            rows: Rows in it.
-            values: The first rows' coordinates, float32 ``(n, T)``, written; 0 beyond the rows.
+            place: Its start in the stream's bytes.
+            end: Its end, at least 3 bytes later.
+            rows: The number of its rows.
+            values: The output, coordinates of the first rows, float32 ``(n, T)``; 0 past the rows.
         """
         block = self._data[place:end].tobytes()
         x = int.from_bytes(block[:3], "little")
@@ -90,7 +90,7 @@ class AloneReader:
         return values[inside]
 
     def _levels(self, x, axes, sizes, word, free):  # type: ignore[no-untyped-def]
-        """Reads a row's levels; returns the state, and the places of those without a sign."""
+        """Reads a row's levels; returns the state, and the places of levels without a sign."""
         next_states = self._next_states
         waiting: list[int] = []
         add = sizes.append
@@ -132,7 +132,7 @@ class AloneReader:
         return x, waiting
 
     def _more(self, x, entry, word):  # type: ignore[no-untyped-def]
-        """Reads what a level has beside its symbol; returns the state, its parity and its size."""
+        """Reads the rest of a level after its symbol; returns the state, parity and size."""
         m, c, k = entry
         if k == SYMBOLS - 1:
             length = x & 15
@@ -153,7 +153,7 @@ class AloneReader:
         return x, (2 - k % 2 if k else 0), size
 
     def _axes_of(self, which: int) -> list:
-        """Returns what levels are read by, for each axis by state and slot, for a row class."""
+        """Returns the tables of a row class for each axis, indexed by state and slot."""
         if which not in self._by_class:
             scales = self._axis_scales.astype(np.int64) + self._class_offsets[which]
             scales = np.clip(scales, 0, len(self._shifts) - 1)

@@ -1,7 +1,7 @@
 """Reading the levels of a residual stage, in NumPy alone.
 
-``nncompress.cpu.residual`` has the same functions compiled. Many blocks are read side by side, a
-coordinate of all of them at a time; few are read one after the other (``residual_alone``).
+``nncompress.cpu.residual`` has the same functions, compiled. Many blocks are read side by side,
+one coordinate of all of them at a time; a few are read one after the other (``residual_alone``).
 """
 
 from functools import cached_property
@@ -16,19 +16,19 @@ from nncompress.errors import FormatError
 if TYPE_CHECKING:
     from nncompress.embedding.residual import EntropyTables, Residual, Stream
 
-# Fewer blocks than these are read faster one after the other.
+# Fewer blocks than this are read faster one after the other.
 _FEW = 100
 _MOST_SHIFT = 15
 _MORE = np.int32(-(1 << 31))
 
 
 class Reading(NamedTuple):
-    """What levels are written by.
+    """The parameters for writing levels.
 
     Attributes:
         axis_scales: The scale of each axis, int32 ``(T,)``.
-        class_offsets: What a row's class adds to it, int32 ``(R,)``.
-        shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
+        class_offsets: The offset that a row's class adds to it, int32 ``(R,)``.
+        shifts: The number of low bits of a level outside its symbol, int64 ``(scales,)``.
     """
 
     axis_scales: np.ndarray
@@ -36,28 +36,28 @@ class Reading(NamedTuple):
     shifts: np.ndarray
 
 
-# What the levels of a scale and quantizer are read by.
+# The record of a scale and quantizer, for reading levels.
 _RECORD = np.dtype(
     [("lasts", "i2", SYMBOLS), ("pieces", "i4", SYMBOLS), ("sizes", "f4", SYMBOLS), ("_", "V96")]
 )
 
 
 class Compiled(NamedTuple):
-    """What compiled kernels read blocks by.
+    """The arrays from which compiled kernels read blocks.
 
     Attributes:
         data: The blocks, uint8.
         axis_scales: The scale of each axis, int32 ``(T,)``.
-        ways: 256 times ``2s + c`` of the next state s and its quantizer c, by ``2s + c`` of the
-            state and the parity of the level, int32 ``(S, 2, 2)``.
-        shifts: Low bits that levels have beside their symbols, int64 ``(scales,)``.
-        records: For each scale and quantizer 256 bytes, uint8 ``(scales, 2, 256)``: of 16 symbols
-            the last slots, int16; ``pieces``, int32; the values of levels 0 to 15 in steps,
-            float32. A piece is the frequency and the first slot times ``2**16``; negative where
-            the symbol is not the whole level.
+        ways: 256 times ``2s + c`` for the next state s and its quantizer c, indexed by ``2s + c``
+            of the state and the parity of the level, int32 ``(S, 2, 2)``.
+        shifts: The number of low bits of a level outside its symbol, int64 ``(scales,)``.
+        records: 256 bytes for each scale and quantizer, uint8 ``(scales, 2, 256)``: the last slots
+            of the 16 symbols, int16; their ``pieces``, int32; and the values of levels 0 to 15 in
+            steps, float32. A piece is the frequency plus the first slot times ``2**16``, negative
+            if the symbol is not the whole level.
         classes: The row class of each slot, uint8 ``(4096,)``.
-        class_pieces: As those of symbols, int32 ``(R,)``.
-        class_offsets: What a row's class adds to the scales, int32 ``(R,)``.
+        class_pieces: Pieces of the classes, like those of symbols, int32 ``(R,)``.
+        class_offsets: The offset that a row's class adds to the scales, int32 ``(R,)``.
         class_steps: float32 ``(R,)``.
     """
 
@@ -80,14 +80,14 @@ class Reader:
 
     Attributes:
         stream: Its blocks.
-        pieces: As the records of ``Compiled`` have them, int32 ``(scales, 2, 16)``.
+        pieces: As in the records of ``Compiled``, int32 ``(scales, 2, 16)``.
         sizes: The values of levels 0 to 15 in steps, float32 ``(scales, 2, 16)``.
-        compiled: What compiled kernels read blocks by.
-        index: Where they find blocks: ``starts``, ``lengths``, ``length_bits`` and
-            ``least_length`` of the stream, and its ``block_rows`` and ``num_rows``.
+        compiled: The arrays for compiled kernels.
+        index: Where these kernels find blocks: the stream's ``starts``, ``lengths``,
+            ``length_bits``, ``least_length``, ``block_rows`` and ``num_rows``.
 
     Raises:
-        FormatError: The stage's arrays do not fit together.
+        FormatError: The stage's arrays do not match each other.
     """
 
     def __init__(self, residual: "Residual") -> None:
@@ -109,7 +109,7 @@ class Reader:
         records = np.zeros(self.pieces.shape[:2], _RECORD)
         records["lasts"] = starts + frequencies - 1
         records["pieces"], records["sizes"] = self.pieces, self.sizes
-        # Whatever the quantizer: the state tells it.
+        # The quantizer does not matter here: the state determines it.
         ways = (2 * code.next_states + code.quantizers[code.next_states]).astype(np.int32) << 8
         stream = self.stream
         self.compiled = Compiled(
@@ -133,23 +133,23 @@ class Reader:
 
     @cached_property
     def symbols(self) -> np.ndarray:
-        """The symbol of each slot, uint8 ``(scales * 2 * 4096,)``, made when it is needed."""
+        """The symbol of each slot, uint8 ``(scales * 2 * 4096,)``, computed on first use."""
         return slots_of(self._frequencies)[0].ravel()
 
     @cached_property
     def alone(self) -> AloneReader:
-        """What reads a block alone, made when it is needed."""
+        """The reader of single blocks, made on first use."""
         return AloneReader(self)
 
     def scales_of(self, classes: np.ndarray) -> np.ndarray:
-        """Returns the scales of axes for row classes, int64 ``(T, n)``."""
+        """Returns the scales of the axes for row classes, int64 ``(T, n)``."""
         compiled = self.compiled
         scales = compiled.axis_scales[:, None] + compiled.class_offsets[classes].astype(np.int64)
         return np.clip(scales, 0, len(compiled.shifts) - 1, out=scales)
 
 
 def _check(residual: "Residual") -> None:
-    """Refuses arrays that kernels, which look no further, would leave the bounds of."""
+    """Refuses arrays that kernels, which check no bounds, would read outside of."""
     tables, stream = residual.tables, residual.stream
     scales, classes = len(tables.shifts), len(tables.class_steps)
     chunks = -(-stream.num_blocks // 32)
@@ -170,24 +170,24 @@ def _check(residual: "Residual") -> None:
             raise FormatError(f"{number} {name} in a residual stage; wanted 1 to {most}")
     for frequencies in (tables.frequencies, tables.class_frequencies):
         if (frequencies.sum(axis=-1, dtype=np.int64) != 4096).any():
-            raise FormatError("frequencies of a residual stage that do not add up to 4,096")
+            raise FormatError("the frequencies of a residual stage do not add up to 4,096")
     if len(stream.data) < 3 * stream.num_blocks:
         raise FormatError(
-            f"{stream.num_blocks} blocks in {len(stream.data)} bytes; wanted at least 3 for each"
+            f"{stream.num_blocks} blocks in {len(stream.data)} bytes; wanted at least 3 bytes each"
         )
 
 
 def read_blocks(
     places: np.ndarray, ends: np.ndarray, rows: np.ndarray, values: np.ndarray, reader: Reader
 ) -> None:
-    """Reads blocks of bytes to coordinates.
+    """Decodes blocks of bytes to coordinates.
 
     Args:
-        places: Where each block begins in the stream's bytes, int64 ``(n,)``.
-        ends: Where it ends, at least 3 bytes later.
-        rows: Rows in each, int64 ``(n,)``.
-        values: float32 ``(n, G, T)``, written; 0 beyond a block's rows.
-        reader: What the blocks are read by.
+        places: The start of each block in the stream's bytes, int64 ``(n,)``.
+        ends: Its end, at least 3 bytes later.
+        rows: The number of rows in each, int64 ``(n,)``.
+        values: The output, float32 ``(n, G, T)``; 0 past a block's rows.
+        reader: The reader with the stage's tables.
     """
     if len(places) < _FEW:
         for place, end, count, block in zip(
@@ -199,7 +199,7 @@ def read_blocks(
     states, words, at, last_words = _words(places, ends, compiled.data)
 
     def renew(here: np.ndarray | None = None) -> None:
-        """Takes a word where the state has become small."""
+        """Reads a word where the state has become small."""
         small = np.flatnonzero(states < LOW) if here is None else here[states[here] < LOW]
         if small.size:
             place = at[small]
@@ -207,7 +207,7 @@ def read_blocks(
             at[small] = np.minimum(place + 1, last_words[small])
 
     def advance(slots: np.ndarray, pieces: np.ndarray) -> None:
-        """Takes a symbol."""
+        """Consumes a symbol."""
         nonlocal states
         states >>= 12
         states *= pieces & 0xFFFF
@@ -216,7 +216,7 @@ def read_blocks(
         renew()
 
     def take(count: np.ndarray | int, here: np.ndarray) -> np.ndarray:
-        """Takes raw bits of some blocks."""
+        """Reads raw bits from some blocks."""
         bits = states[here] & ((1 << count) - 1)
         states[here] >>= count
         renew(here)
@@ -295,10 +295,10 @@ def add_residuals(
 
     Args:
         rows: Row numbers in ascending order, int64 ``(n,)``.
-        places: The rows of ``total`` they are added to, all different, int64 ``(n,)``.
+        places: The rows of ``total`` that they are added to, all different, int64 ``(n,)``.
         clusters: The cluster of each row, int64 ``(n,)``.
         total: float32 ``(N, D)``.
-        reader: What blocks are read by.
+        reader: The reader with the stage's tables.
         centres: float32 ``(C, T)``.
         axes: float32 ``(T, D)``.
         mean: float32 ``(D,)``.
@@ -330,7 +330,7 @@ def shape_of(blocks: np.ndarray, reader: Reader) -> tuple[int, int, int]:
 
 
 def bounds_of(blocks: np.ndarray, reader: Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns where blocks begin and end, and how many rows they have."""
+    """Returns the starts and ends of blocks, and their numbers of rows."""
     stream = reader.stream
     rows = np.minimum(stream.block_rows, stream.num_rows - blocks * stream.block_rows)
     return *stream.places(blocks), rows
@@ -339,7 +339,10 @@ def bounds_of(blocks: np.ndarray, reader: Reader) -> tuple[np.ndarray, np.ndarra
 def _words(
     places: np.ndarray, ends: np.ndarray, data: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns first states, all words, and where those of each block begin and end, in a zero."""
+    """Returns the first states, all words, and the start and end of each block's words.
+
+    A block's words end with a zero.
+    """
     states = np.zeros(len(places), np.int64)
     for i in range(3):
         states |= data[places + i].astype(np.int64) << 8 * i
@@ -358,13 +361,13 @@ def _words(
 
 
 def starts_of(frequencies: np.ndarray) -> np.ndarray:
-    """Returns the sums of frequencies before each symbol, uint16."""
+    """Returns the sum of frequencies before each symbol, uint16."""
     ends = np.cumsum(frequencies, axis=-1, dtype=np.int64)
     return (ends - frequencies).astype(np.uint16)
 
 
 def slots_of(frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the symbol of each of 4096 slots, and the sums of frequencies before each symbol.
+    """Returns the symbol of each of 4096 slots, and the sum of frequencies before each symbol.
 
     Args:
         frequencies: uint16 ``(..., A)`` that add up to 4096.

@@ -1,4 +1,4 @@
-"""The residual stage as named arrays and numbers, which files and modules of others keep."""
+"""The residual stage as named arrays and numbers, to be kept in files or other modules."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ from nncompress.embedding.trellis_code import GENERATORS
 from nncompress.errors import FormatError
 from nncompress.formats.safetensors import read_tensors, tensor_bytes
 
-# What is there if and only if there are rows of a residual stage.
+# The section that is present if and only if there are rows with a residual stage.
 STREAM = "data"
-# What belongs to the rows alone: sections, and numbers of the metadata.
+# Sections and metadata that belong to rows, not to the shared stage.
 OF_ROWS = (STREAM, "starts", "lengths", "clusters")
 NUMBERS_OF_ROWS = ("num_rows", "length_bits", "least_length")
 _MOST_BLOCK_ROWS = 64
@@ -26,12 +26,12 @@ _MOST_CLUSTER_BITS = 16
 _RICE_PARTS = ("low_bits", "low", "high")
 _LEAST_BLOCK = 3  # bytes
 _MOST = 10**12
-_MOST_COLUMNS = 16_384  # whose axes take 2 GiB while they are made
-_TOTAL = 4096  # of the frequencies of a table
+_MOST_COLUMNS = 16_384  # their axes take 2 GiB while they are computed
+_TOTAL = 4096  # sum of a table's frequencies
 
 
 def sections_of(residual: Residual) -> dict[str, np.ndarray]:
-    """Returns the arrays of a residual stage by name, in the types that they are kept in."""
+    """Returns the arrays of a residual stage by name, in the types used in files."""
     tables, stream, centres = residual.tables, residual.stream, residual.centres
     of_centres = {}
     if centres is not None:
@@ -83,20 +83,20 @@ def to_bytes(residual: Residual) -> np.ndarray:
 
 
 def of_bytes(data: np.ndarray) -> Residual:
-    """Returns the residual stage that ``to_bytes`` was given.
+    """Reads a residual stage from the bytes that ``to_bytes`` returned.
 
     Raises:
-        FormatError: The bytes are something else.
+        FormatError: The bytes are not a residual stage.
     """
     file = read_tensors(data.tobytes(), "the state", "a residual stage")
     return residual_of(file.tensors, file.metadata)
 
 
 def residual_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Residual:
-    """Returns the residual stage that ``sections_of`` and ``metadata_of`` tell of.
+    """Returns the residual stage, given the results of ``sections_of`` and ``metadata_of``.
 
     Raises:
-        FormatError: Something is missing, or does not fit the rest.
+        FormatError: Something is missing, or does not match the rest.
     """
     return rows_of(shared_of(sections, metadata), sections, metadata)
 
@@ -104,15 +104,15 @@ def residual_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str])
 def rows_of(
     shared: Residual, sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> Residual:
-    """Returns a residual stage with the rows that sections and metadata tell of.
+    """Returns a residual stage with the rows in sections and metadata.
 
     Args:
         shared: The stage, without rows.
-        sections: Those named in ``OF_ROWS``; others are passed over.
+        sections: The sections named in ``OF_ROWS``; others are ignored.
         metadata: The numbers by name.
 
     Raises:
-        FormatError: Something is missing, or does not fit the rest.
+        FormatError: Something is missing, or does not match the rest.
     """
     stream, clusters = _stream(sections, metadata, shared.stream.block_rows), None
     if shared.centres is not None:
@@ -122,14 +122,14 @@ def rows_of(
 
 
 def shared_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Residual:
-    """Returns what the rows of a residual stage share: the stage without rows.
+    """Returns the part of a residual stage that its rows share: the stage without rows.
 
-    What kernels take for granted is checked here, whatever wrote the arrays: the compiled ones
-    look at no bounds. The stream itself is not read. Small arrays are copied, so that a file that
-    changes under its reader cannot change them.
+    Everything that kernels rely on is checked here, whoever wrote the arrays: compiled kernels
+    check no bounds. The stream itself is not read. Small arrays are copied, so that later changes
+    to a mapped file cannot affect them.
 
     Raises:
-        FormatError: Something is missing, or does not fit the rest.
+        FormatError: Something is missing, or does not match the rest.
     """
     mean = section(sections, "mean", (None,), ("f4",))
     if len(mean) > _MOST_COLUMNS:
@@ -142,7 +142,7 @@ def shared_of(sections: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -
     tables = _tables(sections, len(mean))
     num_axes = int((tables.axis_scales != LEFT_OUT).sum())
     if num_axes == 0:
-        raise FormatError("there is no axis that is coded along")
+        raise FormatError("no axis is coded")
     return Residual(
         mean,
         reflections,
@@ -192,7 +192,7 @@ def _tables(sections: Mapping[str, np.ndarray], dim: int) -> EntropyTables:
         raise FormatError(f"there is a shift of {shifts.max()} bits; wanted up to {_MOST_SHIFT}")
     steps = small("class_steps", (num_classes,), "f4")
     if not (np.isfinite(steps) & (steps > 0)).all():
-        raise FormatError("section 'class_steps' has a step that is not above 0")
+        raise FormatError("section 'class_steps' has a step that is not positive")
     points = section(sections, "points", (num_scales, 2, POINTS), ("f2",))
     return EntropyTables(
         frequencies,

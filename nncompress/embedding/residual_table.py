@@ -1,4 +1,4 @@
-"""A table whose rows have a residual stage, after additive codes or alone."""
+"""A table whose rows have a residual stage, with or without additive codes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ class ResidualTable:
 
     Args:
         residual: The residual stage.
-        additive: The additive codes of the same rows; None for none.
+        additive: The additive codes of the same rows, or None.
 
     Attributes:
         num_rows: N.
@@ -41,13 +41,13 @@ class ResidualTable:
 
     @property
     def row_bytes(self) -> float:
-        """Mean bytes of a row's codes, with the index of blocks."""
+        """Bytes per row, on average, including the index of blocks."""
         own = self.residual.row_bytes
         return own if self.additive is None else own + self.additive.row_bytes
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of what all rows share: the codebook, the axes and the tables."""
+        """Bytes shared by all rows: the codebook, the axes and the tables."""
         own = self.residual.shared_bytes
         return own if self.additive is None else own + self.additive.shared_bytes
 
@@ -71,10 +71,10 @@ class ResidualTable:
         return total
 
     def blocks(self, num_rows: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
-        """Goes through rows: yields the number of a first row, and rows, float32.
+        """Yields rows in blocks: the number of the first row, and the rows, float32.
 
         Args:
-            num_rows: How many leading rows; all by default.
+            num_rows: The number of leading rows; all by default.
         """
         num_rows = self.num_rows if num_rows is None else num_rows
         group = self.residual.stream.block_rows
@@ -85,16 +85,16 @@ class ResidualTable:
     def nearest(
         self, query: np.ndarray, count: int, num_rows: int, left_out: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows of the largest cosines, in falling order, and the cosines.
+        """Returns the rows with the largest cosines, in descending order, and the cosines.
 
-        Rows are decoded where a sketch of all of them, made by the first search, cannot tell that
-        others are nearer; where there is no memory for a sketch, all are.
+        A sketch of all rows, made by the first search, rules most of them out; only the rest are
+        decoded. If there is not enough memory for a sketch, all rows are decoded.
 
         Args:
             query: float32 ``(D,)``, of length 1.
             count: The number of rows, at least 1.
-            num_rows: How many leading rows to look at.
-            left_out: Rows that are not wanted, int64.
+            num_rows: The number of leading rows to search.
+            left_out: Rows to leave out, int64.
         """
         sketch = self._sketched()
         if sketch is not None:
@@ -108,13 +108,13 @@ class ResidualTable:
 
         Args:
             query: float32 ``(D,)``.
-            num_rows: n, how many leading rows, all of which are decoded; all by default.
+            num_rows: n, the number of leading rows, which are all decoded; all rows by default.
         """
         parts = [cosines(query, rows) for _, rows in self.blocks(num_rows)]
         return np.concatenate(parts)
 
     def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns those of the cosines that are some rows'; no others are computed.
+        """Returns the cosines of some rows only, equal to those of ``cosines``.
 
         Args:
             query: float32 ``(D,)``.
@@ -128,7 +128,7 @@ class ResidualTable:
         return np.concatenate(parts)
 
     def _sketched(self) -> Sketch | None:
-        """Returns the sketch, made when it is first needed; None where it would take too much."""
+        """Returns the sketch, made on first use; None if it would take too much memory."""
         if self._sketch is None:
             free = free_memory()
             if free is not None and _SHARE * Sketch.size(self.num_rows, self.dim) > free:
@@ -137,7 +137,7 @@ class ResidualTable:
         return self._sketch
 
 
-# Rows that lie together.
+# A table whose rows are all in one place.
 SingleTable = CodeTable | ResidualTable
 
 
@@ -149,7 +149,7 @@ def cosines(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def with_access(table: SingleTable, access: Access) -> SingleTable:
-    """Returns the same rows, read by an access."""
+    """Returns a table of the same rows, read through an access."""
     if isinstance(table, CodeTable):
         other = table.with_rows(table.packed)
         other.access = access

@@ -1,4 +1,4 @@
-"""Small integers of either sign in Rice's code.
+"""Small signed integers in Rice's code.
 
 Source: Rice, "Some practical universal noiseless coding techniques", JPL 1979.
 """
@@ -16,11 +16,11 @@ _MOST_LOW_BITS = 24
 
 @dataclass(frozen=True)
 class RiceRows:
-    """Rows of integers, each row with the number of packed bits that suits it.
+    """Rows of integers, each with the number of packed bits that suits it best.
 
-    Integer q is coded as ``u = 2q`` if it is not negative, and ``-2q - 1`` otherwise: the lowest
-    ``low_bits`` of u are packed, and ``u >> low_bits`` is that many bits 0 and a bit 1. The packed
-    bits of each row begin at a new byte; the other bits of all rows are one string.
+    Integer q is mapped to ``u = 2q`` if it is not negative, and to ``u = -2q - 1`` otherwise. The
+    lowest ``low_bits`` of u are packed; ``u >> low_bits`` is written as that many 0 bits and a 1
+    bit. The packed bits of each row begin at a new byte; the other bits form a single string.
 
     Attributes:
         low_bits: The number of packed bits of each row's integers, uint8 ``(R,)``.
@@ -34,7 +34,7 @@ class RiceRows:
 
     @classmethod
     def of(cls, rows: Sequence[np.ndarray]) -> "RiceRows":
-        """Codes rows of integers, each of one or more."""
+        """Encodes rows of integers, each with at least one."""
         low_bits, low, high = [], [np.empty(0, np.uint8)], [np.empty(0, np.uint8)]
         for integers in rows:
             folded, bits, _ = _folded(integers)
@@ -50,7 +50,7 @@ class RiceRows:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all arrays."""
+        """Bytes of all arrays."""
         return self.low_bits.nbytes + self.low.nbytes + self.high.nbytes
 
     def read(self, lengths: Sequence[int]) -> list[np.ndarray]:
@@ -62,9 +62,9 @@ class RiceRows:
         Raises:
             FormatError: The arrays do not hold that many integers.
         """
-        # With the packed bits that suit them, integers have at most three bits beside those.
+        # With the best number of packed bits, integers have at most three other bits on average.
         if len(self.high) > sum(lengths):
-            raise FormatError(f"{len(self.high)} bytes of {sum(lengths)} integers' other bits")
+            raise FormatError(f"{len(self.high)} bytes of other bits for {sum(lengths)} integers")
         ends = np.flatnonzero(np.unpackbits(self.high, bitorder="little"))
         if len(lengths) != len(self.low_bits) or len(ends) != sum(lengths):
             raise FormatError(
@@ -72,7 +72,7 @@ class RiceRows:
                 f"{len(lengths)}"
             )
         if self.low_bits.size and self.low_bits.max() > _MOST_LOW_BITS:
-            raise FormatError(f"integers of {self.low_bits.max()} packed bits")
+            raise FormatError(f"integers have {self.low_bits.max()} packed bits")
         folded = np.diff(ends, prepend=-1) - 1
         rows, place, first = [], 0, 0
         for count, bits in zip(lengths, self.low_bits.tolist(), strict=True):
@@ -95,7 +95,7 @@ def bits_of(integers: np.ndarray) -> int:
 
 
 def _folded(integers: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Returns integers as what is coded, the number of packed bits, and that of all bits."""
+    """Returns the mapped integers, the number of packed bits, and the number of all bits."""
     folded = np.where(integers < 0, -2 * integers - 1, 2 * integers).astype(np.int64)
     sizes = [
         len(folded) * (bits + 1) + int((folded >> bits).sum()) for bits in range(_MOST_LOW_BITS)

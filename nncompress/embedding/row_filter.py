@@ -1,4 +1,4 @@
-"""The rows that a search is to look at."""
+"""Choosing the rows to search."""
 
 from operator import index
 
@@ -8,30 +8,28 @@ from nncompress.errors import InputError
 
 
 def row_numbers(rows: object, num_rows: int) -> np.ndarray:
-    """Returns row numbers in rising order, each once, int64 ``(n,)``.
+    """Returns unique row numbers in ascending order, int64 ``(n,)``.
 
     Args:
-        rows: Row numbers from 0 on, in any order, of which some may be there twice; or a truth
-            value for each row.
+        rows: Non-negative row numbers, in any order and possibly repeated; or a boolean for each
+            row.
         num_rows: N.
 
     Raises:
-        InputError: They are something else, or there is no row of a number.
+        InputError: They are of another type or shape, or a number is out of range.
     """
-    wanted = f"wanted row numbers, or {num_rows:,} truth values, in one dimension"
+    wanted = f"wanted row numbers, or {num_rows:,} booleans, in one dimension"
     try:
         given = np.asarray(rows)
     except ValueError as error:
-        raise InputError(f"rows to look at: {error}; {wanted}") from None
+        raise InputError(f"rows to search: {error}; {wanted}") from None
     if given.dtype == np.bool_ and given.shape == (num_rows,):
         return np.flatnonzero(given)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "ui"):
-        raise InputError(
-            f"rows to look at of type {given.dtype} and shape {given.shape}; {wanted}"
-        )
+        raise InputError(f"rows to search of type {given.dtype} and shape {given.shape}; {wanted}")
     if given.size and not 0 <= given.min() <= given.max() < num_rows:
         bad = given.min() if given.min() < 0 else given.max()
-        raise InputError(f"there is no row {bad} to look at; wanted 0 to {num_rows - 1:,}")
+        raise InputError(f"there is no row {bad} to search; wanted 0 to {num_rows - 1:,}")
     return np.unique(given.astype(np.int64))
 
 
@@ -41,17 +39,18 @@ def row_range(
     clip_start: int = 0,
     clip_end: int | None = None,
 ) -> range:
-    """Returns the rows to look at, as gensim's arguments say it.
+    """Returns the range of rows to search, given gensim's arguments.
 
     Args:
         num_rows: N.
-        restrict_vocab: The number of leading rows; None or 0: those of the others.
-        clip_start: The first row, where ``restrict_vocab`` does not say otherwise.
-        clip_end: The row after the last one, where it does not; None or 0: N. Negative numbers
-            count from the end.
+        restrict_vocab: The number of leading rows, which overrides the others; None or 0 to use
+            the others.
+        clip_start: The first row.
+        clip_end: The row after the last one; None or 0 for N. Negative numbers count from the
+            end.
 
     Raises:
-        InputError: They are no such numbers.
+        InputError: They are not such numbers.
     """
     given = {"clip_start": clip_start, "clip_end": clip_end, "restrict_vocab": restrict_vocab}
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""The lengths of a table's rows, and rows divided by them."""
+"""The lengths of a table's rows, and rows of unit length."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from nncompress.embedding.sharded_table import Table
 
 
 class HasTable(Protocol):
-    """A compressed embedding, as far as its rows are gone through."""
+    """The parts of a compressed embedding needed to go through its rows."""
 
     table: Table
 
@@ -27,7 +27,7 @@ def lengths_of(table: Table) -> np.ndarray:
 def get_normed_vectors(embedding: HasTable) -> np.ndarray:
     """Returns all rows, decoded and divided by their lengths: float32 ``(N, D)``, a new array.
 
-    Rows of zeros stay what they are.
+    Rows of zeros stay zeros.
     """
     table = embedding.table
     normed = np.empty((table.num_rows, table.dim), np.float32)

@@ -1,4 +1,4 @@
-"""Lists of row numbers in rising order, in little more room than it takes to tell a row's list.
+"""Sorted lists of row numbers, taking little more room than a list number for each row.
 
 Source: Elias, "Efficient storage and retrieval by content and address of static files", JACM 1974;
 Fano, "On the number of bits required to implement an associative memory", MIT 1971.
@@ -12,25 +12,25 @@ import numpy as np
 from nncompress.embedding.packing import Packing
 from nncompress.errors import FormatError
 
-_TOGETHER = 8  # numbers whose low bits fill whole bytes
+_TOGETHER = 8  # that many low bits fill whole bytes
 _MOST_LOW_BITS = 32
-# Passes through the rows in which all lists are written: sorting all rows at once would take
-# several times the memory.
+# Passes over the rows while writing all lists: sorting all rows at once would take several times
+# the memory.
 _PASSES = 16
 _BLOCK_ROWS = 1 << 22
 
 
 @dataclass(frozen=True)
 class RowLists:
-    """Lists that together have every row once.
+    """Lists that together hold every row exactly once.
 
-    Of each number the lowest b bits, ``floor(log2(C))``, are packed, eight numbers together. After
-    those of a list come bits of which 1s stand at ``i + (number >> b)``, i counting the list's
-    numbers from 0, lowest bit of a byte first. Lists follow each other, each from a new byte on;
-    their lengths tell where.
+    The lowest ``b = floor(log2(C))`` bits of each number are packed, eight numbers together. They
+    are followed by a string of bits, lowest bit of a byte first, with a 1 at ``i + (number >> b)``
+    for number i of the list, counted from 0. Each list begins at a new byte; the lengths of the
+    lists tell where.
 
     Attributes:
-        lengths: The rows in each list, uint32 or uint64 ``(C,)``.
+        lengths: The number of rows in each list, uint32 or uint64 ``(C,)``.
         data: uint8.
         num_rows: N.
     """
@@ -41,7 +41,7 @@ class RowLists:
 
     @classmethod
     def of(cls, own: np.ndarray, count: int) -> "RowLists":
-        """Makes lists.
+        """Makes lists of the rows.
 
         Args:
             own: The list of each row, unsigned ``(N,)``.
@@ -73,28 +73,28 @@ class RowLists:
         return min(len(self.lengths).bit_length() - 1, _MOST_LOW_BITS)
 
     def _sizes(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the bytes of the low bits of lists, given their lengths, and of the others."""
+        """Returns the bytes of lists' low bits and of their other bits, given their lengths."""
         bits = self._low_bits
         high = (lengths + (self.num_rows - 1 >> bits) + 7) // 8
         return -(-lengths // _TOGETHER) * bits, np.where(lengths > 0, high, 0)
 
     @cached_property
     def _own_lengths(self) -> np.ndarray:
-        """The lengths, int64, read once: whoever changes the file changes nothing more in them."""
+        """The lengths, int64, read once, so that later changes to the file cannot affect them."""
         return self.lengths.astype(np.int64)
 
     @cached_property
     def _starts(self) -> np.ndarray:
-        """Where each list begins in ``data``, and the end of the last, int64 ``(C + 1,)``.
+        """The start of each list in ``data``, and the end of the last one, int64 ``(C + 1,)``.
 
         Raises:
-            FormatError: The lengths are not those of lists of all rows, or not of these bytes.
+            FormatError: The lengths do not match the number of rows or of bytes.
         """
         lengths = self._own_lengths
-        # What does not overflow, whatever they are.
+        # A check that cannot overflow, whatever the lengths are.
         total = lengths.sum(dtype=np.float64)
         if lengths.min() < 0 or lengths.max() > self.num_rows or total != self.num_rows:
-            raise FormatError(f"the lengths of lists do not add up to {self.num_rows:,} rows")
+            raise FormatError(f"the lengths of the lists do not add up to {self.num_rows:,} rows")
         low, high = self._sizes(lengths)
         starts = np.concatenate([[0], np.cumsum(low + high)])
         if starts[-1] != len(self.data):
@@ -106,13 +106,13 @@ class RowLists:
     def read(self, which: np.ndarray) -> np.ndarray:
         """Returns the rows of lists, list by list, int64.
 
-        A damaged file's lists have other rows, and fewer, but none that there is not.
+        In a damaged file, lists may have other or fewer rows, but only existing ones.
 
         Args:
             which: The numbers of lists, ``(n,)``.
 
         Raises:
-            FormatError: The lengths of lists are damaged.
+            FormatError: The lengths of the lists are damaged.
         """
         starts, lengths = self._starts, self._own_lengths[which]
         low_sizes, high_sizes = self._sizes(lengths)
@@ -122,7 +122,7 @@ class RowLists:
         return self.decoded(low, high, lengths)
 
     def _bytes(self, firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Returns parts of ``data``, one after the other."""
+        """Returns ranges of ``data``, one after the other."""
         places = zip(firsts.tolist(), ends.tolist(), strict=True)
         return np.concatenate([self.data[first:end] for first, end in places])
 
@@ -130,8 +130,8 @@ class RowLists:
         """Returns the rows of lists, list by list, int64.
 
         Args:
-            low: The bytes of their low bits, list after list.
-            high: Those of the other bits.
+            low: The bytes of their low bits, list by list.
+            high: The bytes of the other bits.
             lengths: Their lengths, int64 ``(n,)``.
         """
         low_sizes, high_sizes = self._sizes(lengths)
@@ -152,10 +152,10 @@ class RowLists:
         return np.minimum(rows, self.num_rows - 1)
 
     def coded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the bytes of a list's low bits, and of the others.
+        """Returns the bytes of a list's low bits, and of its other bits.
 
         Args:
-            rows: Numbers in rising order, int64 ``(n,)``, one at least.
+            rows: Row numbers in ascending order, int64 ``(n,)``, at least one.
         """
         bits = self._low_bits
         _, (size,) = self._sizes(np.array([len(rows)]))

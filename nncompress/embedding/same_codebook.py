@@ -1,4 +1,4 @@
-"""Tables of other rows with the same codebook: some of a table's rows, or more."""
+"""Tables of fewer or more rows with the same codebook."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -30,11 +30,11 @@ def select_rows(
     Args:
         table: The compressed rows.
         keys: The keys of its rows.
-        wanted: Words, or row numbers; those that are missing are left out.
+        wanted: Words, or row numbers; missing ones are left out.
 
     Raises:
         InputError: None of them is in the table.
-        ImportError: Numba is not installed, which blocks of several rows are coded anew by.
+        ImportError: Blocks of several rows have to be coded again, and Numba is not installed.
     """
     present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
     if not present:
@@ -49,7 +49,7 @@ def _chosen(table: SingleTable, rows: np.ndarray) -> SingleTable:
     if isinstance(table, CodeTable):
         return CodeTable(table.packed[rows], table.stored_codebook, table.num_codebooks)
     residual, stream = table.residual, table.residual.stream
-    if stream.block_rows == 1:  # their bytes are what they are in any table
+    if stream.block_rows == 1:  # their bytes are the same in any table
         places, ends = stream.places(rows)
         parts = [stream.data[i:j] for i, j in zip(places.tolist(), ends.tolist(), strict=True)]
         chosen = Stream.of(np.concatenate(parts), ends - places, 1, len(rows))
@@ -66,22 +66,22 @@ def _chosen(table: SingleTable, rows: np.ndarray) -> SingleTable:
 def add_rows(
     table: Table, keys: Keys, words: Words | None, vectors: np.ndarray, model: Model
 ) -> tuple[ShardedTable, ShardedVocabulary | None]:
-    """Returns a table with more rows, which are a shard of their own, and the words of all.
+    """Returns a table with more rows, in a shard of their own, and the words of all rows.
 
     Args:
-        table: The compressed rows, which stay as they are.
+        table: The compressed rows, which are not changed.
         keys: The keys of its rows.
-        words: The new rows' words; None where the table has none.
+        words: The words of the new rows; None if the table has no words.
         vectors: The new rows, ``(n, D)``.
-        model: What they are encoded by.
+        model: The model to encode them with.
 
     Raises:
-        InputError: The vectors or the words do not fit, or a word is in the table already.
+        InputError: The vectors or the words do not match the table, or a word is already in it.
         ImportError: Numba or threadpoolctl is not installed.
     """
     matrix = EmbeddingMatrix(vectors, "the array of new rows", unit_rows=model.unit_rows)
     if matrix.dim != table.dim:
-        raise InputError(f"new rows of {matrix.dim} columns; the table has {table.dim}")
+        raise InputError(f"new rows of {matrix.dim} columns; wanted {table.dim}, as in the table")
     _check_new_words(keys, words, len(matrix))
     shards = shards_of(table)
     sharded = ShardedTable([*shards, _encoded(model, matrix, table.num_rows)])
@@ -95,14 +95,14 @@ def add_rows(
 
 
 def _encoded(model: Model, matrix: EmbeddingMatrix, first_row: int) -> SingleTable:
-    """Returns a table of new rows alone, encoded as a job would."""
+    """Returns a table of the new rows only, encoded as a job would."""
     from nncompress.jobs.block_encoder import BlockEncoder, stage_of
     from nncompress.refinement.encoding import EFFORTS
 
     rows = matrix.take(np.arange(len(matrix)))
     encoder = BlockEncoder(model, EFFORTS["thorough"], Machine())
     if model.codebook is not None and "loss" not in model.encoding:
-        # Codes of any origin: what they leave of rows is not known but from the new ones.
+        # The codes may be of any origin: their loss can only be learnt from the new rows.
         block = encoder.encoded(rows, _codes(model, matrix))
     else:
         block = encoder.encode(rows, first_row)
@@ -119,7 +119,7 @@ def _codes(model: Model, matrix: EmbeddingMatrix) -> np.ndarray:
 
 
 def _check_new_words(keys: Keys, words: Words | None, num_new: int) -> None:
-    """Refuses words that do not fit, or are in the table already."""
+    """Refuses words that do not match the new rows, or are already in the table."""
     words = None if words is None else list(words)
     vocabulary = keys.vocabulary
     if vocabulary is None and words is None:
@@ -130,4 +130,4 @@ def _check_new_words(keys: Keys, words: Words | None, num_new: int) -> None:
     check_words(words)
     present = [word for word in words if word is not None and vocabulary.find(word) >= 0]
     if present:
-        raise InputError(f"{present[0]!r} is in the table already; leave it out")
+        raise InputError(f"{present[0]!r} is already in the table; leave it out")

@@ -1,4 +1,4 @@
-"""The search for the rows of a compressed embedding that are nearest to others."""
+"""Searching a compressed embedding for the nearest rows."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -30,19 +30,19 @@ class Searching:
     def build_index(
         self, path: str | os.PathLike | None = None, lists: int | None = None
     ) -> InvertedFile:
-        """Makes the index that ``probe`` needs, from all rows, and keeps it.
+        """Builds the index that ``probe`` needs, from all rows, and keeps it.
 
-        It is written beside the table's file, as ``glove.nnc.ivf``, where ``load`` finds it. A
-        table that is in no file has it in memory alone. It needs what refinement needs:
-        ``pip install "chainer-nncompress[train]"``.
+        It is written beside the table's file, as ``glove.nnc.ivf``, where ``load`` finds it. The
+        index of a table without a file stays in memory. This needs what refinement needs:
+        ``pip install "chainer-nncompress[compress]"``.
 
         Args:
-            path: The table's file; None for the one that it was loaded from, if it was.
+            path: The table's file; None for the file that the table was loaded from, if any.
             lists: The number of lists; None for 4 times the square root of the number of rows.
-                With more, a list has fewer rows.
+                The more lists, the fewer rows in each.
 
         Raises:
-            InputError: There cannot be that many lists.
+            InputError: The number of lists is out of range.
             OutputError: The file cannot be written.
             ImportError: Numba or threadpoolctl is not installed.
         """
@@ -61,41 +61,41 @@ class Searching:
         probe: int | None = None,
         rows: Sequence[int] | np.ndarray | None = None,
     ) -> list[tuple[Key, float]] | np.ndarray:
-        """Finds the words that are nearest by cosine to a mean of others.
+        """Finds the words nearest, by cosine, to a mean of keys and vectors.
 
-        The mean is of unit vectors, with the negative ones subtracted (Mikolov et al.,
+        The mean is that of unit vectors, with negative ones subtracted (Mikolov et al.,
         "Linguistic Regularities in Continuous Space Word Representations", 2013).
 
         Args:
             positive: Keys, vectors, or pairs of either and a weight.
-            negative: The same, with weights of -1; a pair's own weight is taken as it is, as
-                gensim takes it.
-            topn: The number of words; None: the cosines of all rows instead, float32 ``(n,)``; in
-                a table with rows of n-grams, of all words.
-            clip_start: The first row to look at.
-            clip_end: The row after the last one to look at; None or 0: all to the end.
-            restrict_vocab: The number of leading rows to look at, whatever the two before say, as
-                in gensim; None or 0: all between those.
-            indexer: An index of gensim's, which is refused: ``build_index`` makes this table's.
-            probe: The number of lists of the table's index to look at, those nearest to the mean:
-                with more of them fewer of the nearest words are missed. None: all rows are looked
-                at, and none is missed.
-            rows: The rows to look at: numbers in any order, or a truth value for each row; with
-                ``probe`` too, those of them that are in the lists. None: all.
+            negative: The same, with weights of -1; the weight of a pair is used as it is, as in
+                gensim.
+            topn: The number of words; None to return the cosines of all rows instead, float32
+                ``(n,)``, or those of all words in a table with rows of n-grams.
+            clip_start: The first row to search.
+            clip_end: The row after the last one to search; None or 0 for the end.
+            restrict_vocab: The number of leading rows to search, which overrides ``clip_start``
+                and ``clip_end`` as in gensim; None or 0 to use those.
+            indexer: Refused: gensim's indexers cannot be used; see ``build_index``.
+            probe: The number of lists in the table's index to search, those nearest to the mean.
+                The more lists, the fewer of the nearest words are missed. None for an exact
+                search of all rows.
+            rows: The rows to search: numbers in any order, or a boolean for each row. With
+                ``probe``, only those of them that are in the lists. None for all.
 
         Returns:
-            Words and cosines, the nearest first, the given keys left out. There are fewer than
-            ``topn`` where no more rows were looked at.
+            Words and cosines, nearest first, without the given keys; fewer than ``topn`` if not
+            enough rows were searched.
 
         Raises:
             KeyError: A key is missing.
-            InputError: Nothing was given to compare with, or a vector is not of D columns, or
-                ``probe`` is given and the table has no index, or that of another table.
+            InputError: Nothing was given to compare with, a vector does not have D numbers, or
+                ``probe`` is given but the table has no index, or that of another table.
         """
         if indexer is not None:
             raise InputError(
-                f"an indexer, {type(indexer).__name__}, was given; wanted this table's own, which "
-                "build_index makes and probe= uses"
+                f"an indexer, {type(indexer).__name__}, was given; use the table's own index "
+                "instead: make it with build_index, and give probe"
             )
         within = row_range(self._num_searched, restrict_vocab, clip_start, clip_end)
         return self._nearest(positive, negative, topn, within, self._chosen(probe, rows))
@@ -108,20 +108,20 @@ class Searching:
         within: range,
         chosen: Callable[[np.ndarray], np.ndarray] | None,
     ) -> list[tuple[Key, float]] | np.ndarray:
-        """Searches, as ``most_similar`` does, among the rows that a function chooses."""
+        """Searches as ``most_similar`` does, among the rows that a function chooses."""
         refuse_parts_of_words(self.subwords)
         if topn is not None:
             return self._similarity.nearest(positive, negative, topn, within, chosen)
         if chosen is not None:
             raise InputError(
-                "topn=None is for the cosines of all rows; wanted a number with probe or rows"
+                "topn=None returns the cosines of all rows; wanted a number with probe or rows"
             )
         return self._similarity.scores(positive, negative, within)
 
     def _chosen(
         self, probe: int | None, rows: Sequence[int] | np.ndarray | None
     ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Returns what tells the rows to look at for a query; None for all rows."""
+        """Returns a function that chooses the rows to search for a query; None for all rows."""
         within = None if rows is None else row_numbers(rows, self.table.num_rows)
         if probe is None:
             return None if within is None else lambda query: within
@@ -141,9 +141,9 @@ class Searching:
         probe: int | None = None,
         rows: Sequence[int] | np.ndarray | None = None,
     ) -> list[list[tuple[Key, float]] | np.ndarray]:
-        """Finds the nearest words of each of many keys or vectors; see ``most_similar``."""
+        """Finds the words nearest to each of many keys or vectors; see ``most_similar``."""
         keys = list(keys)
-        # Missing keys are told at once, all of them, and before any work.
+        # All missing keys are reported at once, before any work is done.
         self._key_vectors.check(key for key in keys if isinstance(key, (str, int, np.integer)))
         chosen = self._chosen(probe, rows)
         within = row_range(self._num_searched, restrict_vocab)

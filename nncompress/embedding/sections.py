@@ -1,4 +1,4 @@
-"""What is read from a file's header and sections, each checked before it is used."""
+"""Reading and checking values from a file's header and sections."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ def section(
     shape: tuple[int | None, ...],
     kinds: tuple[str, ...],
 ) -> np.ndarray:
-    """Returns a section after a check of its type and shape.
+    """Checks a section's type and shape, and returns it.
 
     Args:
         tensors: All sections.
-        name: The one that is wanted.
-        shape: What its shape has to be; None for any size.
-        kinds: The types that it may have, as NumPy's codes without the byte order.
+        name: The name of the section.
+        shape: Its shape, with None for any size.
+        kinds: The types that it may have, as NumPy's codes without byte order.
 
     Raises:
-        FormatError: There is no such section, or it is something else.
+        FormatError: The section is missing, or of another type or shape.
     """
     if name not in tensors:
         raise FormatError(f"there is no section {name!r}")
@@ -50,7 +50,7 @@ def number(metadata: Mapping[str, str], name: str, least: int, most: int) -> int
     """Returns a number of the metadata.
 
     Raises:
-        FormatError: It is missing, no number, or out of bounds.
+        FormatError: It is missing, not a number, or out of bounds.
     """
     text = metadata.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
@@ -61,13 +61,13 @@ def number(metadata: Mapping[str, str], name: str, least: int, most: int) -> int
 
 
 def json_object(metadata: Mapping[str, str], name: str) -> dict[str, object]:
-    """Returns a JSON object of the metadata; an empty one where it is missing.
+    """Returns a JSON object of the metadata, or an empty one if it is missing.
 
     Raises:
-        FormatError: It is something else.
+        FormatError: It is not a JSON object.
     """
     try:
-        # What is not finite is no JSON, though Python's reader and writer have names for it.
+        # Numbers that are not finite are not JSON, although Python reads and writes them.
         value = json.loads(metadata.get(name, "{}"), parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         value = None
@@ -77,22 +77,21 @@ def json_object(metadata: Mapping[str, str], name: str) -> dict[str, object]:
 
 
 def sums_of(tensors: Mapping[str, np.ndarray | Parts]) -> str:
-    """Returns the SHA-256 sum of each section, as JSON, which the metadata have as ``sha256``."""
+    """Returns the SHA-256 sum of each section as JSON, the metadata's ``sha256``."""
     return json.dumps({name: _sha256(array) for name, array in tensors.items()})
 
 
 def check_sums(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> None:
-    """Reads all sections and compares them with their sums.
+    """Reads all sections and compares them with their SHA-256 sums.
 
     Raises:
-        FormatError: One has been altered.
+        FormatError: A section has been altered.
     """
     sums = json_object(metadata, "sha256")
     for name, array in tensors.items():
         if sums.get(name) != _sha256(array):
             raise FormatError(
-                f"section {name!r} is not what was written: its SHA-256 sum differs; get the file "
-                "again"
+                f"section {name!r} has been altered: its SHA-256 sum differs; get the file again"
             )
 
 

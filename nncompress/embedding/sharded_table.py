@@ -1,4 +1,4 @@
-"""Rows that lie in several tables, one after the other, used as one table."""
+"""Rows in several tables, one after the other, used as one table."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -39,12 +39,12 @@ class ShardedTable:
 
     @property
     def row_bytes(self) -> float:
-        """Mean bytes of a row's codes, with the index of blocks."""
+        """Bytes per row, on average, including the index of blocks."""
         return sum(shard.row_bytes * shard.num_rows for shard in self.shards) / self.num_rows
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of what all rows share: the codebook, the axes and the tables."""
+        """Bytes shared by all rows: the codebook, the axes and the tables."""
         return self.shards[0].shared_bytes
 
     def vector(self, row: int) -> np.ndarray:
@@ -61,7 +61,7 @@ class ShardedTable:
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(self.num_rows))
         first = self.shards[0]
-        if isinstance(first, CodeTable):  # gathered shard by shard, and decoded together
+        if isinstance(first, CodeTable):  # gathered shard by shard, then decoded together
             packed = np.empty((len(rows), first.packed.shape[1]), np.uint8)
             for shard, places in self._by_shard(rows):
                 own = rows[places] - self._firsts[shard]
@@ -74,7 +74,7 @@ class ShardedTable:
         return decoded
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Goes through all rows: yields the number of a first row, and rows, float32."""
+        """Yields all rows in blocks: the number of the first row, and the rows, float32."""
         for begin, shard in zip(self._firsts, self.shards, strict=True):
             for first, rows in shard.blocks():
                 yield begin + first, rows
@@ -82,13 +82,13 @@ class ShardedTable:
     def nearest(
         self, query: np.ndarray, count: int, num_rows: int, left_out: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows of the largest cosines, in falling order, and the cosines.
+        """Returns the rows with the largest cosines, in descending order, and the cosines.
 
         Args:
             query: float32 ``(D,)``, of length 1.
             count: The number of rows, at least 1.
-            num_rows: How many leading rows to look at.
-            left_out: Rows that are not wanted, int64.
+            num_rows: The number of leading rows to search.
+            left_out: Rows to leave out, int64.
         """
         rows, scores = [], []
         for begin, shard in self._leading(num_rows):
@@ -98,7 +98,7 @@ class ShardedTable:
             rows.append(found + begin)
             scores.append(theirs)
         all_rows, all_scores = np.concatenate(rows), np.concatenate(scores)
-        # Shards come in the order of their rows: equal scores stay in the order of theirs.
+        # Shards are in row order, so equal scores stay in row order.
         order = np.argsort(-all_scores, kind="stable")[:count]
         return all_rows[order], all_scores[order]
 
@@ -107,7 +107,7 @@ class ShardedTable:
 
         Args:
             query: float32 ``(D,)``.
-            num_rows: n, how many leading rows; all by default.
+            num_rows: n, the number of leading rows; all by default.
         """
         num_rows = self.num_rows if num_rows is None else num_rows
         return np.concatenate([
@@ -116,7 +116,7 @@ class ShardedTable:
         ])  # fmt: skip
 
     def cosines_of(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns those of the cosines that are some rows'; no others are computed.
+        """Returns the cosines of some rows only, equal to those of ``cosines``.
 
         Args:
             query: float32 ``(D,)``.
@@ -129,13 +129,13 @@ class ShardedTable:
         return scores
 
     def _leading(self, num_rows: int) -> Iterator[tuple[int, SingleTable]]:
-        """Goes through the shards that have some of the leading rows, and their first rows."""
+        """Yields the shards that hold leading rows, with the numbers of their first rows."""
         for begin, shard in zip(self._firsts, self.shards, strict=True):
             if begin < num_rows:
                 yield begin, shard
 
     def _by_shard(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray | slice]]:
-        """Goes through the shards that have some of the rows: their number, and where rows are."""
+        """Yields each shard that holds some of the rows: its number, and where in ``rows``."""
         owners = np.searchsorted(self.first_rows, rows, side="right") - 1
         if len(rows) and (owners == owners[0]).all():
             yield int(owners[0]), slice(None)
@@ -147,17 +147,17 @@ class ShardedTable:
                 yield int(owners[places[0]]), places
 
 
-# What a compressed embedding may hold.
+# Any table that a compressed embedding may hold.
 Table = SingleTable | ShardedTable
 
 
 def shards_of(table: Table) -> list[SingleTable]:
-    """Returns the tables that a table's rows lie in: itself, where it is no ``ShardedTable``."""
+    """Returns the shards of a table, or the table itself if it is not a ``ShardedTable``."""
     return table.shards if isinstance(table, ShardedTable) else [table]
 
 
 def codes_of(table: Table) -> Iterator[np.ndarray]:
-    """Goes through the additive codes of all rows: blocks, uint8 or uint16 ``(n, M)``."""
+    """Yields the additive codes of all rows in blocks, uint8 or uint16 ``(n, M)``."""
     for shard in shards_of(table):
         additive = shard.additive if isinstance(shard, ResidualTable) else shard
         if additive is not None:

@@ -1,4 +1,4 @@
-"""The words of rows that lie in several tables."""
+"""The words of rows in several tables."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from nncompress.embedding.vocabulary import Vocabulary
 
 
 def without_known(words: Sequence[str | None], known: Sequence[Vocabulary]) -> list[str | None]:
-    """Returns the words of rows, None for those whose word rows before have.
+    """Returns the words of rows, with None for words that earlier rows have.
 
     Args:
         words: The word of each row, or None.
-        known: The vocabularies of rows before.
+        known: The vocabularies of earlier rows.
     """
     own = set(words)
     taken = {word for before in known for word in before.sorted_words() if word in own}
@@ -21,12 +21,12 @@ def without_known(words: Sequence[str | None], known: Sequence[Vocabulary]) -> l
 
 
 class ShardedVocabulary:
-    """Vocabularies of shards, as one; the methods are those of ``Vocabulary``.
+    """The vocabularies of shards as one, with the methods of ``Vocabulary``.
 
     Args:
         parts: The vocabulary of each shard; None for one without words.
         first_rows: The number of each shard's first row.
-        num_rows: The number of rows of all.
+        num_rows: The total number of rows.
     """
 
     def __init__(

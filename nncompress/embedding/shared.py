@@ -1,4 +1,4 @@
-"""What tables of the same codebook make once, and share."""
+"""Properties computed once and shared by tables with the same codebook."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
@@ -7,12 +7,12 @@ Value = TypeVar("Value")
 
 
 class shared_property(Generic[Value]):
-    """A property that is made when it is first needed, and kept in the object's ``_made``.
+    """A property that is computed on first use and kept in the object's ``_made``.
 
-    Objects that have the same ``_made`` share it.
+    Objects with the same ``_made`` share it.
 
     Args:
-        make: Makes the value of an object.
+        make: Computes the value for an object.
     """
 
     def __init__(self, make: Callable[[Any], Value]) -> None:

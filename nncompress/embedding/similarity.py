@@ -20,7 +20,7 @@ class Similarity:
     Args:
         table: The rows.
         keys: The keys of its rows.
-        vectors: The vectors of keys, which may be of no row.
+        vectors: The vectors of keys, including words without a row.
     """
 
     def __init__(self, table: Table, keys: Keys, vectors: KeyVectors) -> None:
@@ -45,29 +45,30 @@ class Similarity:
         within: range,
         chosen: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> list[tuple[Key, float]]:
-        """Returns the keys of the largest scores, with the scores, the largest first.
+        """Returns the keys with the largest scores, and the scores, largest first.
 
         Args:
             positive: Keys, vectors ``(D,)``, or pairs of either and a weight.
-            negative: The same, with weights of -1 where they have none of their own.
+            negative: The same; keys and vectors without a weight of their own get -1.
             topn: The number of keys.
-            within: The rows to look at.
-            chosen: Returns the rows to look at, int64, given the query, float32 ``(D,)``; None:
-                all of those.
+            within: The range of rows to search.
+            chosen: Returns the rows to search, int64, given the query, float32 ``(D,)``; None to
+                search the whole range.
 
         Returns:
-            Neither the keys that were given nor, if other rows have words, rows without.
+            Pairs of key and score, without the given keys, and without rows that have no word in a
+            table with words.
 
         Raises:
             KeyError: A key is missing.
-            InputError: Something else is at fault; see ``scores``.
+            InputError: Other input cannot be used; see ``scores``.
         """
         query, given = self._mean(positive, negative)
         if topn < 1 or not within:
             return []
         if chosen is None:
             own, wordless = np.array(given, dtype=np.int64), self._keys.wordless
-            wordless = wordless[: np.searchsorted(wordless, within.stop)]  # they rise
+            wordless = wordless[: np.searchsorted(wordless, within.stop)]  # in ascending order
             left_out = np.concatenate([own, wordless, np.arange(within.start)])
             rows, scores = self._table.nearest(query, topn, within.stop, left_out)
         else:
@@ -86,15 +87,15 @@ class Similarity:
 
         Args:
             positive: Keys, vectors ``(D,)``, or pairs of either and a weight.
-            negative: The same, with weights of -1 where they have none of their own.
-            within: n rows.
+            negative: The same; keys and vectors without a weight of their own get -1.
+            within: The range of n rows to compare.
 
         Returns:
             The cosines, float32 ``(n,)``.
 
         Raises:
             KeyError: A key is missing.
-            InputError: Nothing was given, or a vector or weight is no such thing.
+            InputError: Nothing was given, or a vector or a weight cannot be used.
         """
         query, _ = self._mean(positive, negative)
         if not within:
@@ -106,7 +107,7 @@ class Similarity:
         positive: Query | Sequence[Query] | None,
         negative: Query | Sequence[Query] | None,
     ) -> tuple[np.ndarray, list[int]]:
-        """Returns a sum of unit vectors, divided by its length, and the rows of its keys."""
+        """Returns the normalized sum of unit vectors, and the rows of its keys."""
         total = np.zeros(self._table.dim)
         given: list[int] = []
         parts = [_weighted(part, 1.0) for part in listed(positive)]
@@ -124,16 +125,16 @@ class Similarity:
                 total += weight * vector
         if not np.isfinite(total).all():
             raise InputError(
-                "the weighted sum of what is to compare with is not finite; wanted smaller weights"
+                "the weighted sum of the keys and vectors is not finite; wanted smaller weights"
             )
         return unit(total).astype(np.float32), given
 
 
 def checked(vector: np.ndarray, dim: int) -> np.ndarray:
-    """Returns a vector to compare with in float64, after a check of what it is.
+    """Checks a vector to compare with, and returns it in float64.
 
     Raises:
-        InputError: It is not of D finite numbers.
+        InputError: It does not consist of D finite numbers.
     """
     vector, wanted = np.asarray(vector), (dim,)
     if vector.dtype.kind not in "iuf" or vector.shape != wanted:
@@ -141,7 +142,7 @@ def checked(vector: np.ndarray, dim: int) -> np.ndarray:
             f"a vector of type {vector.dtype} and shape {vector.shape} to compare with; "
             f"wanted numbers of shape {wanted}, or a key"
         )
-    with np.errstate(over="ignore"):  # of a type that is larger
+    with np.errstate(over="ignore"):  # from a larger type
         vector = vector.astype(np.float64)
     if not np.isfinite(vector).all():
         raise InputError("a vector to compare with is not finite")
@@ -149,16 +150,16 @@ def checked(vector: np.ndarray, dim: int) -> np.ndarray:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    """Returns a vector divided by its length; zeros as they are."""
+    """Returns a vector divided by its length; zeros stay zeros."""
     vector = moderate(vector)
     length = float(np.sqrt(np.einsum("d,d->", vector, vector, dtype=np.float64)))
     return vector / length if length > 0 else vector
 
 
 def moderate(vectors: np.ndarray) -> np.ndarray:
-    """Returns vectors times the powers of 2 that make their largest numbers about 1.
+    """Returns vectors scaled by powers of 2 so that their largest numbers are about 1.
 
-    That changes no digit, and squares neither overflow nor vanish.
+    This changes no digits, and squares neither overflow nor underflow.
 
     Args:
         vectors: Floats, ``(..., D)``.
@@ -168,7 +169,7 @@ def moderate(vectors: np.ndarray) -> np.ndarray:
 
 
 def listed(queries: Query | Sequence[Query] | None) -> Sequence[Query]:
-    """Returns a list of queries, where one alone may have been given."""
+    """Returns a list of queries, even if a single query was given."""
     if queries is None:
         return []
     if isinstance(queries, SINGLE_KEYS):
@@ -179,7 +180,7 @@ def listed(queries: Query | Sequence[Query] | None) -> Sequence[Query]:
 
 
 def _weighted(query: Query, weight: float) -> tuple[Key | np.ndarray, float]:
-    """Returns a query and its own weight, if it is a pair, or the weight given."""
+    """Returns a query and its weight: its own if it is a pair, otherwise the given one."""
     if not isinstance(query, tuple):
         return query, weight
     number = (int, float, np.integer, np.floating)

@@ -1,8 +1,8 @@
-"""A sketch of a table's rows, by which the nearest ones are found without decoding all of them.
+"""A sketch of a table's rows, to find the nearest ones without decoding all of them.
 
-Each row, divided by its length, is kept in a byte a column with a scale, and with the length of
-what that leaves out. A query's product with the sketch is then no farther from the row's cosine
-than that length, so that all rows but a few are known not to be among the nearest.
+Each row, divided by its length, is kept as one byte per column with a scale, together with the
+length of the rounding error. A query's product with the sketch differs from the row's cosine by at
+most that length, which rules out all but a few rows.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Sketch:
     Attributes:
         rows: int8 ``(N, D)``.
         scales: float32 ``(N,)``.
-        errors: How far a product with a vector of length 1 may be off, float32 ``(N,)``.
+        errors: Bounds on the error of a product with a vector of length 1, float32 ``(N,)``.
     """
 
     rows: np.ndarray
@@ -39,7 +39,7 @@ class Sketch:
             np.zeros(num_rows, np.float32),
             np.zeros(num_rows, np.float32),
         )
-        # What rounding may add: in the sums of a product, and in the row that is drawn.
+        # Bounds on rounding errors, in the sums of a product and in the sketched row.
         rounding = np.float32(4 * (dim + 16) * _EPSILON)
         for first, rows in blocks:
             here = slice(first, first + len(rows))
@@ -54,22 +54,22 @@ class Sketch:
 
     @staticmethod
     def size(num_rows: int, dim: int) -> int:
-        """Returns the bytes of a sketch."""
+        """Returns the size of a sketch in bytes."""
         return num_rows * (dim + 8)
 
     def candidates(
         self, query: np.ndarray, count: int, num_rows: int, left_out: np.ndarray
     ) -> np.ndarray:
-        """Returns rows among which are all that may be of the largest cosines.
+        """Returns rows that include all those with the largest cosines.
 
         Args:
             query: float32 ``(D,)``, of length 1.
-            count: How many rows are wanted, at least 1.
-            num_rows: How many leading rows to look at.
-            left_out: Rows that are not wanted, int64.
+            count: The number of nearest rows, at least 1.
+            num_rows: The number of leading rows to search.
+            left_out: Rows to leave out, int64.
 
         Returns:
-            int64, in rising order.
+            Row numbers, int64, in ascending order.
         """
         scores = np.empty(num_rows, np.float32)
         parts = self.rows[:num_rows], self.scales[:num_rows], scores
@@ -83,7 +83,7 @@ class Sketch:
 
 
 def inverse_lengths(rows: np.ndarray) -> np.ndarray:
-    """Returns one over the length of each row, float64; 0 for zeros and what is not finite."""
+    """Returns the inverse of each row's length, float64; 0 for zero or non-finite rows."""
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
     good = (lengths > 0) & np.isfinite(lengths)
     return np.where(good, 1 / np.where(good, lengths, 1), 0.0)

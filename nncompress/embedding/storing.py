@@ -1,4 +1,4 @@
-"""Compressed embeddings to files and to directories of shards, and back."""
+"""Writing compressed embeddings to files and directories of shards, and reading them."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from nncompress.errors import InputError
 
 
 class Storable(Protocol):
-    """A compressed embedding, as far as it is written."""
+    """The parts of a compressed embedding that are written."""
 
     table: Table
     provenance: dict[str, object]
@@ -36,11 +36,11 @@ class Storable(Protocol):
 
     @property
     def model(self) -> Model:
-        """What further rows are encoded by."""
+        """The model that encodes further rows."""
 
     @property
     def shard_vocabularies(self) -> list[Vocabulary | None]:
-        """The words of each shard's rows; None for one without."""
+        """The words of each shard's rows; None for a shard without words."""
 
 
 def read_embedding(
@@ -56,16 +56,16 @@ def read_embedding(
 
     Args:
         path: The file, or the directory.
-        verify: Whether to read all of it and compare SHA-256 sums.
-        copy: Whether to read all of it into memory instead of mapping it.
-        access: Returns how a file's rows are read; None: as memory is.
+        verify: Whether to read everything and compare SHA-256 sums.
+        copy: Whether to read everything into memory instead of mapping it.
+        access: Returns the access to a file's rows; None to read them as from memory.
 
     Returns:
-        What ``CompressedEmbedding`` is made of.
+        The arguments of ``CompressedEmbedding``.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is another kind of file, not complete, or altered.
+        FormatError: The file is of another kind, incomplete, or altered.
     """
     if not is_table_directory(path):
         own = None if access is None else access(Path(path))
@@ -84,12 +84,12 @@ def read_embedding(
 
 
 def save(embedding: Storable, path: str | os.PathLike) -> None:
-    """Writes the table to one file, whose format docs/file-format.md describes.
+    """Writes the table to one file, in the format of docs/file-format.md.
 
     Raises:
-        InputError: There is a directory of this name, or it is a part of a table in one.
+        InputError: The path is a directory, or a part of a table in a directory.
         OutputError: The file cannot be written.
-        ImportError: Shards end within a block of rows, and Numba is not installed.
+        ImportError: A shard ends within a block of rows, and Numba is not installed.
     """
     if Path(path).is_dir():
         raise InputError(
@@ -107,23 +107,23 @@ def save(embedding: Storable, path: str | os.PathLike) -> None:
 
 
 def save_shards(embedding: Storable, directory: str | os.PathLike) -> None:
-    """Writes the table to a directory, a file a shard.
+    """Writes the table to a directory, one file per shard.
 
-    Where it was opened from that directory, and rows were added to it, they alone are written.
+    If it was opened from that directory and rows were added, only those are written.
 
     Args:
         embedding: The table.
-        directory: A new name, or that directory.
+        directory: A new name, or the directory that the table was opened from.
 
     Raises:
-        InputError: There is something else of this name, or others have changed it, or the
-            table has ``extras``, which a directory has no place for.
-        OutputError: A file cannot be written. What was there is as it was.
+        InputError: Something else has this name, another process has changed the directory, or
+            the table has ``extras``, which a directory cannot keep.
+        OutputError: A file cannot be written; what was there is unchanged.
     """
     if embedding.extras:
         raise InputError(
             f"the table has {', '.join(embedding.extras)} beside its rows, which shards cannot "
-            "keep; write one file, with save"
+            "keep; write a single file instead, with save"
         )
     shards, origin = shards_of(embedding.table), embedding._origin
     contents = [

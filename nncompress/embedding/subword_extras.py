@@ -1,9 +1,9 @@
-"""What a table of words and n-grams keeps in the ``extras`` of its file, checked when it is read.
+"""A table's words and n-grams in the ``extras`` of its file, checked on reading.
 
-``subwords`` is JSON in UTF-8: how n-grams come to their buckets, and which rows are the buckets'.
+``subwords`` is JSON in UTF-8: how n-grams are hashed to buckets, and which rows belong to buckets.
 ``subwords.low_bits``, ``.low`` and ``.high`` are the gaps between the buckets that have a row, in
-Rice's code; they are missing where all or none have one. A classifier has ``classifier.labels``, a
-label a line, ``classifier.counts`` and ``classifier.output``.
+Rice's code; they are absent if all buckets or none have one. A classifier has
+``classifier.labels``, one label per line, ``classifier.counts`` and ``classifier.output``.
 """
 
 import json
@@ -22,7 +22,7 @@ _KEPT = ("low_bits", "low", "high")
 _LABELS, _COUNTS, _OUTPUT = "classifier.labels", "classifier.counts", "classifier.output"
 NAMES = {SUBWORDS, *(f"{SUBWORDS}.{name}" for name in _KEPT), _LABELS, _COUNTS, _OUTPUT}
 _LOSSES = ("hs", "ns", "softmax", "ova")
-_NUMBERS = {  # by name, with the least and the most
+_NUMBERS = {  # by name, with minimum and maximum
     "min_n": (0, 1 << 10),
     "max_n": (0, 1 << 10),
     "num_buckets": (0, 1 << 31),
@@ -34,7 +34,7 @@ _NUMBERS = {  # by name, with the least and the most
 
 
 def to_extras(rows: SubwordRows) -> dict[str, np.ndarray]:
-    """Returns what the file keeps of the rows' meaning."""
+    """Returns the arrays in which a file keeps the rows' meaning."""
     ngrams, kept = rows.ngrams, rows.kept
     facts: dict[str, object] = {
         **{name: getattr(ngrams, name) for name in ("kind", "begin", "end")},
@@ -56,7 +56,7 @@ def to_extras(rows: SubwordRows) -> dict[str, np.ndarray]:
 
 
 def from_extras(extras: Mapping[str, np.ndarray], num_rows: int, dim: int) -> SubwordRows | None:
-    """Returns what a file tells of its rows; None where they are no words and n-grams.
+    """Returns the meaning of a file's rows; None if they are not words and n-grams.
 
     Args:
         extras: The file's arrays, by name.
@@ -64,7 +64,7 @@ def from_extras(extras: Mapping[str, np.ndarray], num_rows: int, dim: int) -> Su
         dim: D.
 
     Raises:
-        FormatError: Something is missing, or does not fit the rest.
+        FormatError: Something is missing, or does not match the rest.
     """
     if SUBWORDS not in extras:
         return None
@@ -74,7 +74,7 @@ def from_extras(extras: Mapping[str, np.ndarray], num_rows: int, dim: int) -> Su
     kind, begin, end = (_text(facts, name) for name in ("kind", "begin", "end"))
     ngrams = Ngrams(kind, begin=begin, end=end, **numbers)
     if ngrams.kind not in KINDS:
-        raise FormatError(f"n-grams of the kind {ngrams.kind[:40]!r}; wanted {' or '.join(KINDS)}")
+        raise FormatError(f"n-grams of kind {ngrams.kind[:40]!r}; wanted {' or '.join(KINDS)}")
     if num_kept > ngrams.num_buckets or num_words + num_kept > num_rows:
         raise FormatError(
             f"{num_words} words and {num_kept} of {ngrams.num_buckets} buckets in {num_rows} rows"
@@ -91,7 +91,7 @@ def _kept(extras: Mapping[str, np.ndarray], count: int, num_buckets: int) -> np.
     (folded,) = RiceRows(*parts).read([count])
     kept = np.cumsum(_unfolded(folded) + 1) - 1
     if kept[-1] >= num_buckets:
-        raise FormatError(f"a row of bucket {kept[-1]} of {num_buckets}")
+        raise FormatError(f"a row for bucket {kept[-1]} of {num_buckets}")
     return kept
 
 
@@ -141,7 +141,7 @@ def _text(facts: Mapping[str, object], name: str) -> str:
 
 
 def _folded(gaps: np.ndarray) -> np.ndarray:
-    """Returns gaps as integers of either sign, for which Rice's code then wastes no bit."""
+    """Returns gaps as signed integers, so that Rice's code wastes no bit on their sign."""
     return np.where(gaps & 1, -(gaps >> 1) - 1, gaps >> 1)
 
 

@@ -1,4 +1,4 @@
-"""What a compressed table allows whose rows are words and the buckets of their n-grams."""
+"""Special rules for tables whose rows are words and buckets of n-grams."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,14 +14,14 @@ from nncompress.sources.subword_rows import SubwordRows
 
 
 def searched_rows(table: Table, subwords: SubwordRows | None) -> tuple[Table, int]:
-    """Returns the rows that may be among the nearest words: all but the buckets' at the end.
+    """Returns the rows that may be among the nearest words: all but the buckets at the end.
 
     Args:
         table: All rows.
-        subwords: What rows are of n-grams; None: none are.
+        subwords: Which rows belong to n-grams; None for no such rows.
 
     Returns:
-        A table that holds them, and how many of its leading rows they are.
+        A table that holds them, and the number of its leading rows that they are.
     """
     num_rows = table.num_rows
     if subwords is None or isinstance(table, ShardedTable) or not subwords.num_words:
@@ -39,27 +39,27 @@ def rows_are_parts(subwords: SubwordRows | None) -> bool:
 
 
 def refuse_parts_of_words(subwords: SubwordRows | None) -> None:
-    """Refuses a table in which no row is a word's vector, where rows are taken for such.
+    """Refuses a table in which no row is a word's vector, for uses that take rows for words.
 
     Raises:
         InputError: A word's vector is the mean of its own row and those of its n-grams.
     """
     if rows_are_parts(subwords):
         raise InputError(
-            "in this classifier a word's vector is the mean of several rows, and no row is a "
-            "word's vector; use emb[words] and emb.similarity, which take the mean"
+            "in this classifier a word's vector is the mean of several rows, so no row is a "
+            "word's vector; use emb[words] and emb.similarity, which compute the mean"
         )
 
 
 def check_growth(subwords: SubwordRows | None, extras: Mapping[str, np.ndarray]) -> None:
-    """Refuses more rows where what goes with rows has no place for them.
+    """Refuses to add rows to a table whose extras have no place for them.
 
     Raises:
-        InputError: There is no place.
+        InputError: There is no place for them.
     """
     _refuse_others(extras)
     if subwords is not None and subwords.classifier is not None:
-        raise InputError("a classifier's words are those that it was trained on; add none")
+        raise InputError("rows cannot be added to a classifier; use it unchanged")
 
 
 def chosen_keys(
@@ -68,30 +68,30 @@ def chosen_keys(
     subwords: SubwordRows | None,
     extras: Mapping[str, np.ndarray],
 ) -> tuple[Iterable[Key], dict[str, np.ndarray]]:
-    """Returns the keys of a smaller table, and what goes with its rows.
+    """Returns the keys of a smaller table, and the meaning and extras of its rows.
 
     Args:
         keys: The keys of the table's rows.
         wanted: Words, or row numbers.
-        subwords: What rows are of n-grams; None: none are.
-        extras: What goes with all rows.
+        subwords: Which rows belong to n-grams; None for no such rows.
+        extras: Arrays that go with all rows.
 
     Raises:
-        InputError: What goes with the rows cannot go with some of them, or a row of n-grams is
-            wanted, or nothing that the table has.
+        InputError: The extras cannot go with only some of the rows, a row of n-grams is wanted,
+            or none of the keys is in the table.
     """
     _refuse_others(extras)
     if subwords is None:
         return wanted, {}
     if subwords.classifier is not None:
-        raise InputError("a classifier needs all of its rows; wanted it as it is")
+        raise InputError("a classifier needs all of its rows; use it unchanged")
     present = [key for key in dict.fromkeys(wanted) if keys.row(key) is not None]
     if not present:
         raise InputError("none of the keys is in the table; wanted at least one that is")
     buckets = range(subwords.num_words, subwords.num_words + subwords.num_buckets)
     for row in keys.rows(present):
         if row in buckets:
-            raise InputError(f"row {row} is of n-grams, whose rows all stay; wanted words' rows")
+            raise InputError(f"row {row} belongs to n-grams, which all stay; wanted rows of words")
     return [*present, *buckets], to_extras(replace(subwords, num_words=len(present)))
 
 
@@ -99,6 +99,6 @@ def _refuse_others(extras: Mapping[str, np.ndarray]) -> None:
     others = sorted(extras.keys() - NAMES)
     if others:
         raise InputError(
-            f"the table has {', '.join(others)} beside its rows, which cannot go with others; "
-            "wanted it as it is"
+            f"the table has {', '.join(others)} beside its rows, which cannot go with other rows; "
+            "use the table unchanged"
         )

@@ -1,7 +1,7 @@
-"""Compressing short strings by a symbol table: up to 255 frequent pieces, each written as a byte.
+"""Compressing short strings with a table of up to 255 frequent pieces, each written as a byte.
 
-Source: Boncz, Neumann and Leis, "FSST: Fast Random Access String Compression", VLDB 2020: how a
-symbol table is found (section 4), and that its last code announces a byte that stands for itself.
+Source: Boncz, Neumann and Leis, "FSST: Fast Random Access String Compression", VLDB 2020: finding
+    a symbol table (section 4), and the last code as an escape for a literal byte.
 """
 
 from collections import Counter
@@ -30,8 +30,8 @@ class SymbolTable:
     def fit(cls, sample: Sequence[bytes]) -> "SymbolTable":
         """Finds a symbol table for strings like those of a sample.
 
-        In each round the sample is compressed with what there is so far. Pieces that were used,
-        and pairs of them, which may become one, are ranked by the bytes that they would replace.
+        Each round compresses the sample with the current table, then ranks the pieces used, and
+        pairs of them that could be merged, by the bytes that they would replace.
         """
         found = cls([])
         for _ in range(_ROUNDS):
@@ -45,17 +45,17 @@ class SymbolTable:
                     if previous is not None and len(previous) + len(piece) <= _LONGEST:
                         counts[previous + piece] += 1
                     previous = piece
-            # A byte alone that has no code takes two: having one counts for more than its length.
+            # A byte without a code takes two, so a code for it is worth more than its length.
             ranked = sorted(counts, key=lambda s: (-counts[s] * (4 if len(s) == 1 else len(s)), s))
             found = cls(ranked[:LITERAL])
         return found
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "SymbolTable":
-        """Reads what ``to_bytes`` returns.
+        """Reads a symbol table from the bytes that ``to_bytes`` returned.
 
         Raises:
-            FormatError: The bytes are something else.
+            FormatError: The bytes are not a symbol table.
         """
         symbols, place = [], 0
         if len(data) > LITERAL * (1 + _LONGEST):
@@ -71,11 +71,11 @@ class SymbolTable:
         return cls(symbols)
 
     def to_bytes(self) -> bytes:
-        """Returns each symbol's length, in a byte, and the symbol."""
+        """Returns each symbol, preceded by its length in a byte."""
         return b"".join(bytes([len(s)]) + s for s in self._symbols[: self._count])
 
     def compress(self, string: bytes) -> bytes:
-        """Replaces the longest piece that fits, again and again, by its code."""
+        """Repeatedly replaces the longest matching piece with its code."""
         codes = bytearray()
         for piece in self._pieces(string):
             code = self._codes.get(piece)
@@ -83,7 +83,7 @@ class SymbolTable:
         return bytes(codes)
 
     def expand(self, codes: bytes) -> bytes:
-        """Inverts ``compress``; codes without a symbol stand for nothing."""
+        """Inverts ``compress``; codes without a symbol are skipped."""
         symbols = self._symbols
         if LITERAL not in codes:
             return b"".join(map(symbols.__getitem__, codes))
@@ -93,7 +93,7 @@ class SymbolTable:
         return b"".join(pieces)
 
     def _pieces(self, string: bytes) -> Iterable[bytes]:
-        """Cuts a string into symbols, and single bytes where there is none."""
+        """Cuts a string into symbols, and single bytes where no symbol matches."""
         codes, place = self._codes, 0
         while place < len(string):
             for length in range(min(_LONGEST, len(string) - place), 1, -1):

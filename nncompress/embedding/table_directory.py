@@ -1,8 +1,7 @@
-"""A table in a directory: files of rows, their model once, and a manifest of them.
+"""A table in a directory: files of rows, their common model, and a manifest.
 
-docs/file-format.md, "A table in a directory", has all that is in it. A file of rows is never
-changed once it is there; a table of more rows is the same files, others beside them, and a new
-manifest.
+docs/file-format.md, "A table in a directory", describes its contents. A file of rows is never
+changed once it has been written; adding rows adds files beside it, and replaces the manifest.
 """
 
 import json
@@ -31,10 +30,10 @@ class Shard:
 
     Attributes:
         file: Its name in the directory.
-        num_rows: Its rows.
-        num_words: How many of them have a word.
-        num_bytes: Its size.
-        facts: What encoding its rows came to: JSON values by name.
+        num_rows: The number of its rows.
+        num_words: The number of its rows that have a word.
+        num_bytes: Its size in bytes.
+        facts: Results of encoding its rows: JSON values by name.
     """
 
     file: str
@@ -46,14 +45,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a directory holds.
+    """The contents of a directory.
 
     Attributes:
         model_digest: The digest of the model's file.
-        shards: The files of rows, in the order of their rows.
-        first_row: The number that the first row has in the table that was encoded, of which these
+        shards: The files of rows, in row order.
+        first_row: The number of the first row in the table that was encoded, of which these rows
             may be a part.
-        provenance: Facts of how the table was made: JSON values by name.
+        provenance: Facts about how the table was made: JSON values by name.
     """
 
     model_digest: str
@@ -63,7 +62,7 @@ class Manifest:
 
     @property
     def num_rows(self) -> int:
-        """The rows of all files."""
+        """The number of rows in all files."""
         return sum(shard.num_rows for shard in self.shards)
 
 
@@ -78,20 +77,20 @@ def is_table_directory(path: str | os.PathLike) -> bool:
 
 
 def size_of(path: str | os.PathLike) -> int:
-    """Returns the bytes of a table's file, or of all files of its directory."""
+    """Returns the size in bytes of a table's file, or of all files in its directory."""
     path = Path(path)
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
     return sum(file.stat().st_size for file in files)
 
 
 def refuse_part_of_table(path: str | os.PathLike) -> None:
-    """Refuses to replace a file of a table in a directory.
+    """Refuses to replace a file that is part of a table in a directory.
 
     Args:
         path: The file that would be written.
 
     Raises:
-        InputError: It is one.
+        InputError: The file is part of a table.
     """
     path = Path(path)
     directory = Path(os.path.realpath(path)).parent
@@ -106,11 +105,11 @@ def refuse_part_of_table(path: str | os.PathLike) -> None:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Writes a directory's manifest, in place of the one that is there.
+    """Writes a directory's manifest, replacing an existing one.
 
     Args:
-        directory: The directory, which has the files already.
-        manifest: What it holds.
+        directory: The directory, which already has the files.
+        manifest: The contents of the directory.
     """
     content = {
         "format": _FORMAT,
@@ -131,8 +130,8 @@ def read_manifest(directory: str | os.PathLike) -> Manifest:
     """Reads a directory's manifest.
 
     Raises:
-        InputError: There is none.
-        FormatError: It is something else, or of another version.
+        InputError: There is no manifest.
+        FormatError: The file is not a manifest, or of another version.
     """
     path = Path(directory) / MANIFEST
     if not path.is_file():
@@ -145,10 +144,10 @@ def read_manifest(directory: str | os.PathLike) -> Manifest:
             raise ValueError
         version = content["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError(f"{path} is no manifest of a compressed table; wanted {_WHAT}") from None
+        raise FormatError(f"{path} is not a compressed table's manifest; wanted {_WHAT}") from None
     if version != _VERSION:
         raise FormatError(
-            f"{path}: format version {version!r}, and this release reads version {_VERSION}; "
+            f"{path}: format version {version!r}, but this release reads version {_VERSION}; "
             "upgrade chainer-nncompress"
         )
     try:
@@ -165,28 +164,28 @@ def open_directory(
     copy: bool = False,
     access: Callable[[Path], Access] | None = None,
 ) -> tuple[Model, Manifest, list[Contents]]:
-    """Opens all files of a directory, which are mapped.
+    """Opens all files of a directory, mapping them.
 
     Args:
         directory: The directory.
         verified: Whether to compare all sections with their SHA-256 sums.
         copy: Whether to read everything into memory instead of mapping it.
-        access: Returns how the rows of a file are read; None: as memory is.
+        access: Returns the access to a file's rows; None to read them as from memory.
 
     Returns:
         The model, the manifest, and the contents of each file of rows.
 
     Raises:
         InputError: A file is missing.
-        FormatError: A file is damaged, or does not fit the manifest or the others.
+        FormatError: A file is damaged, or does not match the manifest or the other files.
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
     model, digest = read_model(directory / MODEL_FILE, copy=copy)
     if digest != manifest.model_digest:
         raise FormatError(
-            f"{directory / MODEL_FILE} is another model than the one that the rows were encoded "
-            "by; wanted the files as they were written together"
+            f"{directory / MODEL_FILE} is not the model that the rows were encoded with; wanted "
+            "the files that were written together"
         )
     opened = []
     for shard in manifest.shards:
@@ -226,8 +225,7 @@ def _manifest_of(content: dict) -> Manifest:
     )  # fmt: skip
     if not shards or content["num_rows"] != manifest.num_rows:
         raise ValueError(
-            f"{len(shards)} files have {manifest.num_rows} rows, and {content['num_rows']} are "
-            "said to be there"
+            f"{len(shards)} files have {manifest.num_rows} rows; num_rows is {content['num_rows']}"
         )
     return manifest
 

@@ -1,4 +1,4 @@
-"""The inverted file of a table, in memory or beside the table's file, opened when it is needed."""
+"""The index of a table, in memory or beside the table's file, opened on first use."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from nncompress.errors import InputError
 
 
 class TableIndex:
-    """The index of a table, if there is one.
+    """The index of a table, which may not exist yet.
 
     Args:
         table: The table.
-        path: The table's file; None for a table that is in memory alone.
-        verify: Whether to compare the index, if there is one, with its SHA-256 sums at once.
-        copy: Whether to read all of it into memory instead of mapping it.
+        path: The table's file; None for a table that is only in memory.
+        verify: Whether to compare an existing index with its SHA-256 sums right away.
+        copy: Whether to read the whole index into memory instead of mapping it.
 
     Raises:
         FormatError: ``verify`` is set, and the index is damaged.
@@ -38,22 +38,22 @@ class TableIndex:
             read_index(beside(path), verify=True)
 
     def get(self) -> InvertedFile:
-        """Returns the index, after a check that it is this table's.
+        """Checks that the index belongs to this table, and returns it.
 
         Raises:
-            InputError: There is none, or it is of another table.
-            FormatError: Its file is no such file, or not complete.
+            InputError: There is no index, or it belongs to another table.
+            FormatError: Its file is of another kind, or incomplete.
         """
         if self._index is None:
             if self._path is None:
                 raise InputError(
-                    "probe is for a table with an index, and this table, which is in no file, has "
-                    "none; call build_index(), or leave probe out for an exact search"
+                    "probe needs an index, and this table, which is not in a file, has none; call "
+                    "build_index(), or leave probe out for an exact search"
                 )
             path = beside(self._path)
             if not path.exists():
                 raise InputError(
-                    f"probe is for a table with an index, and there is no {path}; make it {HOW}, "
+                    f"probe needs an index, and {path} does not exist; make it {HOW}, "
                     "or leave probe out for an exact search"
                 )
             index = read_index(path, copy=self._copy)
@@ -62,15 +62,15 @@ class TableIndex:
         return self._index
 
     def build(self, path: str | os.PathLike | None, lists: int | None) -> InvertedFile:
-        """Makes the index, and writes it beside the table's file, if there is one.
+        """Builds the index, and writes it beside the table's file, if there is one.
 
         Args:
-            path: The table's file; None for the one it was opened from.
+            path: The table's file; None for the file it was opened from.
             lists: The number of lists, or None.
 
         Raises:
-            InputError: There cannot be that many lists.
-            OutputError: It cannot be written.
+            InputError: The number of lists is out of range.
+            OutputError: The index cannot be written.
         """
         from nncompress.embedding.index_building import build_index
         from nncompress.formats.files import check_output

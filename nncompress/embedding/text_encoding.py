@@ -1,4 +1,4 @@
-"""Texts as vectors: the means of their tokens' rows, as static models have them."""
+"""Encoding texts as the means of their tokens' rows, like static models."""
 
 from collections.abc import Sequence
 
@@ -25,31 +25,31 @@ def encode(
 ) -> np.ndarray:
     """Returns the mean of the token vectors of each text, float32 ``(n, D)``.
 
-    The table is one whose rows are tokens: that of model2vec, of sentence-transformers'
-    StaticEmbedding, of WordLlama, or a language model's. Where ``extras`` has ``weights``, a
-    number for each token, vectors are multiplied by them first; where it has ``mapping``, that
-    tells each token's row. Rows are decoded as texts need them.
+    The table's rows must be tokens, as in model2vec, sentence-transformers' StaticEmbedding,
+    WordLlama, or a language model. If ``extras`` has ``weights``, a number for each token, vectors
+    are multiplied by them first; if it has ``mapping``, it gives each token's row. Rows are
+    decoded as texts need them.
 
     Args:
         embedding: The table.
-        texts: Texts, or a single one.
-        tokenizer: A ``tokenizers.Tokenizer``, a tokenizer of transformers, the path of a
-            ``tokenizer.json`` or of a folder with one, or a function of a text that returns the
-            numbers of its tokens. No special tokens are added, and padding is taken away.
+        texts: A list of texts, or a single text.
+        tokenizer: A ``tokenizers.Tokenizer``, a transformers tokenizer, the path of a
+            ``tokenizer.json`` or of a folder with one, or a function from a text to its token
+            ids. No special tokens are added, and padding is removed.
         normalize: Whether to divide each vector by its length.
-        max_length: The most tokens of a text, the first ones; None: all that the tokenizer gives.
-        keep_unknown: Whether the token of what the tokenizer does not know is counted, as
-            sentence-transformers and WordLlama have it; model2vec leaves it out.
+        max_length: The number of leading tokens of a text to use; None for all of them.
+        keep_unknown: Whether to count unknown tokens, as sentence-transformers and WordLlama do;
+            model2vec leaves them out.
         batch_size: The number of texts that are tokenized and decoded together.
-        show_progress_bar: Whether to show one.
+        show_progress_bar: Whether to show a progress bar.
 
     Returns:
-        A row for each text, zero for one without tokens; ``(D,)`` for a single text.
+        One row per text, zero for a text without tokens; ``(D,)`` for a single text.
 
     Raises:
-        InputError: A text is no string, a number is out of bounds, or the tokenizer is something
-            else or has tokens that the table has not.
-        FormatError: The tokenizer's file is something else.
+        InputError: A text is not a string, a number is out of bounds, or the tokenizer is of
+            another kind or has tokens that the table lacks.
+        FormatError: The tokenizer's file is of another kind.
     """
     alone = isinstance(texts, str)
     wanted = [texts] if isinstance(texts, str) else list(texts)
@@ -74,10 +74,10 @@ def encode(
 
 
 def _add_means(texts: list[np.ndarray], rows: TokenRows, vectors: np.ndarray) -> None:
-    """Writes the means of the rows of each text's tokens; nothing for a text without."""
+    """Writes the mean of each text's token rows; leaves texts without tokens as they are."""
     flat = np.concatenate(texts)
     rows.check(flat)
-    # Each row is decoded once, however often it is in the texts.
+    # Each row is decoded once, however often it occurs.
     tokens, places = np.unique(flat, return_inverse=True)
     decoded = rows.decode(tokens)
     ends = np.cumsum([len(own) for own in texts])
@@ -88,4 +88,4 @@ def _add_means(texts: list[np.ndarray], rows: TokenRows, vectors: np.ndarray) ->
 
 def _check_number(name: str, number: int) -> None:
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-        raise InputError(f"{name} is {number!r}; wanted a whole number, at least 1")
+        raise InputError(f"{name} is {number!r}; wanted an integer, at least 1")

@@ -1,4 +1,4 @@
-"""Texts to the numbers of their tokens, by the tokenizers that people have."""
+"""Turning texts into token ids with all common kinds of tokenizer."""
 
 import json
 import os
@@ -11,28 +11,27 @@ from nncompress.errors import InputError
 from nncompress.sources.tokenizer import load_tokenizer
 
 _WANTED = (
-    "wanted a tokenizers.Tokenizer, a tokenizer of transformers, the path of a tokenizer.json or "
-    "of a folder with one, or a function of a text that returns numbers"
+    "wanted a tokenizers.Tokenizer, a transformers tokenizer, the path of a tokenizer.json or of "
+    "a folder with one, or a function from a text to its token ids"
 )
 
 TokensOf = Callable[[list[str]], list[np.ndarray]]
 
 
 def tokens_of(tokenizer: Any, num_tokens: int, keep_unknown: bool) -> TokensOf:
-    """Returns a function of texts that returns the numbers of each one's tokens, int64 ``(n,)``.
+    """Returns a function from texts to the token ids of each, int64 ``(n,)``.
 
-    No special tokens are added. How a tokenizer cuts texts off is left as it is; padding is
-    taken away.
+    No special tokens are added. The tokenizer's own truncation applies; padding is removed.
 
     Args:
-        tokenizer: A ``tokenizers.Tokenizer``, a tokenizer of transformers, the path of a
+        tokenizer: A ``tokenizers.Tokenizer``, a transformers tokenizer, the path of a
             ``tokenizer.json`` or of a folder with one, or a function of a text.
-        num_tokens: The number of tokens that the table has.
-        keep_unknown: Whether the token of what the tokenizer does not know is one of them.
+        num_tokens: The number of tokens in the table.
+        keep_unknown: Whether to keep unknown tokens.
 
     Raises:
-        InputError: It is something else, or has more tokens than the table.
-        FormatError: The file is no tokenizer.
+        InputError: The tokenizer is of another kind, or has more tokens than the table.
+        FormatError: The file is not a tokenizer.
     """
     if isinstance(tokenizer, (str, os.PathLike)):
         tokenizer = load_tokenizer(tokenizer)
@@ -50,8 +49,8 @@ def tokens_of(tokenizer: Any, num_tokens: int, keep_unknown: bool) -> TokensOf:
         raise InputError(f"the tokenizer is a {type(tokenizer).__name__}; {_WANTED}")
     if not keep_unknown:
         raise InputError(
-            "keep_unknown=False with a function in the tokenizer's place, whose unknown token is "
-            "not known; have the function leave it out"
+            "keep_unknown=False was given with a function as the tokenizer, whose unknown token "
+            "cannot be told; have the function leave unknown tokens out"
         )
     return lambda texts: [_checked(tokenizer(text)) for text in texts]
 
@@ -59,7 +58,7 @@ def tokens_of(tokenizer: Any, num_tokens: int, keep_unknown: bool) -> TokensOf:
 def _check_size(tokens: int, num_tokens: int) -> None:
     if tokens > num_tokens:
         raise InputError(
-            f"the tokenizer has {tokens} tokens and the table {num_tokens}; give the tokenizer "
+            f"the tokenizer has {tokens} tokens, but the table {num_tokens}; give the tokenizer "
             "that the table was made with"
         )
 
@@ -89,7 +88,7 @@ def _without(
 
 
 def _unknown_token(tokenizer: Any) -> int | None:
-    """Returns the number of what stands for the unknown; None where nothing does."""
+    """Returns the id of the unknown token; None if there is none."""
     model = json.loads(tokenizer.to_str())["model"]
     if "unk_id" in model:  # a unigram model
         return model["unk_id"]
@@ -98,11 +97,11 @@ def _unknown_token(tokenizer: Any) -> int | None:
 
 
 def _checked(numbers: Sequence[int]) -> np.ndarray:
-    """Returns what a user's function returned, as int64 ``(n,)``."""
+    """Checks the result of a user's function and returns it as int64 ``(n,)``."""
     array = np.asarray(numbers)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(
             f"the tokenizer returned an array of shape {array.shape} and type {array.dtype} for "
-            "a text; wanted the numbers of its tokens"
+            "a text; wanted a list of its token ids"
         )
     return array.astype(np.int64)

@@ -1,8 +1,8 @@
-"""The rows of a table by the numbers of tokens, as static models have them.
+"""Looking up rows of a table by token ids, as in static models.
 
-A static model may have fewer rows than tokens, and a weight for each token (model2vec's
-vocabulary quantization: rows are then cluster centres). Both lie beside the compressed rows, as
-``extras`` of the names that model2vec gives them.
+A static model may have fewer rows than tokens (with model2vec's vocabulary quantization, rows are
+cluster centres), and a weight for each token. The mapping from tokens to rows and the weights are
+``extras`` beside the compressed rows, under model2vec's names.
 """
 
 from typing import Protocol
@@ -15,26 +15,26 @@ from nncompress.sources.token_weights import MAPPING, WEIGHTS
 
 
 class WithExtras(Protocol):
-    """A compressed embedding, as far as texts are concerned."""
+    """The parts of a compressed embedding that texts need."""
 
     table: Table
     extras: dict[str, np.ndarray]
 
 
 class TokenRows:
-    """Decodes the rows of tokens, times their weights where there are any.
+    """Decodes the rows of tokens, multiplied by their weights if there are any.
 
     Args:
-        embedding: The compressed rows. Of its ``extras``, ``mapping``, integers ``(T,)``, has
-            each token's row, and ``weights``, numbers ``(T,)``, each token's weight; without a
-            mapping a token's row is its number.
+        embedding: The compressed rows. In its ``extras``, ``mapping``, integers ``(T,)``, gives
+            each token's row, and ``weights``, numbers ``(T,)``, each token's weight. Without a
+            mapping, token t has row t.
 
     Attributes:
         num_tokens: T.
         dim: D.
 
     Raises:
-        InputError: The mapping or the weights are something else.
+        InputError: The mapping or the weights have the wrong shape, type or values.
     """
 
     def __init__(self, embedding: WithExtras) -> None:
@@ -51,7 +51,7 @@ class TokenRows:
         """Returns the rows of tokens, float32 ``(n, D)``.
 
         Args:
-            tokens: Their numbers, int64, each from 0 to T - 1.
+            tokens: Token ids, int64, from 0 to T - 1.
         """
         rows = self._table.decode(tokens if self._mapping is None else self._mapping[tokens])
         if self._weights is not None:
@@ -59,24 +59,24 @@ class TokenRows:
         return rows
 
     def check(self, tokens: np.ndarray) -> None:
-        """Refuses numbers that are no token's.
+        """Refuses token ids that are out of range.
 
         Raises:
-            InputError: There is one.
+            InputError: There is such an id.
         """
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.num_tokens:
             bad = tokens.min() if tokens.min() < 0 else tokens.max()
             raise InputError(
-                f"the tokenizer gives token {bad}; the table has tokens 0 to "
-                f"{self.num_tokens - 1}, so give the tokenizer that it was made with"
+                f"the tokenizer returned token {bad}, but the table has tokens 0 to "
+                f"{self.num_tokens - 1}; give the tokenizer that it was made with"
             )
 
 
 def check_mapping(array: np.ndarray, num_rows: int) -> int:
-    """Returns the number of tokens of a mapping.
+    """Checks a mapping of tokens to rows and returns its number of tokens.
 
     Raises:
-        InputError: It is none of tokens to rows.
+        InputError: It is not such a mapping.
     """
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(
@@ -92,10 +92,10 @@ def check_mapping(array: np.ndarray, num_rows: int) -> int:
 
 
 def check_weights(array: np.ndarray, num_tokens: int) -> None:
-    """Refuses weights that are no numbers, one for each token.
+    """Refuses weights that are not one number per token.
 
     Raises:
-        InputError: They are something else.
+        InputError: They have the wrong shape or type.
     """
     if array.shape != (num_tokens,) or array.dtype.kind not in "fiu":
         raise InputError(

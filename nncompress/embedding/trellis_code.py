@@ -1,7 +1,7 @@
-"""The trellis that residuals are quantized by: which integers may follow which.
+"""The trellis for quantizing residuals: the rules for which integers may follow one another.
 
-A row's levels are a walk through the states of a convolutional code, and each state allows every
-other value only: half the values a bit dearer, and the walk that fits best among all of them.
+A row's levels are a path through the states of a convolutional code. Each state allows only every
+other value, which saves a bit per value, and the encoder chooses the best of all paths.
 Sources: Ungerboeck, "Channel coding with multilevel/phase signals", 1982; Marcellin and Fischer,
 "Trellis coded quantization of memoryless and Gauss-Markov sources", 1990; Schwarz et al., "Hybrid
 video encoder optimization with trellis-coded quantization", DCC 2019 (two quantizers that share
@@ -15,7 +15,7 @@ import numpy as np
 
 from nncompress.errors import FormatError
 
-# Generators of the codes of the largest free distance, by the number of bits in a state.
+# Generators of the codes with the largest free distance, by the number of bits in a state.
 GENERATORS = {
     3: (0o15, 0o17),
     4: (0o23, 0o35),
@@ -32,13 +32,14 @@ GENERATORS = {
 class TrellisCode:
     """A convolutional code of rate 1/2, read as a trellis.
 
-    With quantizer 0 the values of levels k are ``2k``; with quantizer 1 they are
-    ``sign(k) * (2|k| - 1)``, and 0. In state s, the parity of ``|k|`` tells which state is next.
+    With quantizer 0 level k has the value ``2k``; with quantizer 1 it has
+    ``sign(k) * (2|k| - 1)``, or 0 for k = 0. The parity of ``|k|`` determines the next state.
 
     Attributes:
         state_bits: Bits in a state; there are ``2**state_bits`` states, and a row begins at 0.
-        labels: The branch from state s by input 0, 0 to 3, uint8 ``(S,)``; that by input 1 is
-            ``labels ^ 2``, and input w leads to state ``(2s + w) % S``. Bit 0 is the quantizer.
+        labels: The label, 0 to 3, of the branch from state s for input 0, uint8 ``(S,)``; for
+            input 1 it is ``labels ^ 2``. Input w leads to state ``(2s + w) % S``. Bit 0 is the
+            quantizer.
         quantizers: The quantizer of each state, uint8 ``(S,)``.
         next_states: The next state by state and parity of the level, uint16 ``(S, 2)``.
     """
@@ -51,7 +52,7 @@ class TrellisCode:
 
 @cache
 def trellis_code(state_bits: int) -> TrellisCode:
-    """Returns the code of a number of bits.
+    """Returns the code with a number of state bits.
 
     Raises:
         FormatError: There is no such code.

@@ -1,14 +1,16 @@
-r"""Words and the rows they name, in a few bytes a word, read where they lie.
+r"""Words and the rows they name, in a few bytes per word, read directly from a mapped file.
 
 Words are sorted by their UTF-8 bytes and cut into blocks of 16 (front coding: Witten, Moffat and
 Bell, "Managing Gigabytes", 1999, section 4.1). A block begins with its first word's length
-(LEB128) and that word; each further word is one byte that says how many leading bytes it shares
-with the word before it (at most 31), and its other bytes. These further words are compressed
-together by a symbol table. Bytes below 32 within words are written ``FF`` and the byte plus 64,
-so that the counts, which are below 32, mark where words begin: ``FF`` is never part of UTF-8.
+(LEB128) and that word; each further word is one byte with the number of leading bytes that it
+shares with the word before it (at most 31), and its other bytes. These further words are
+compressed together with a symbol table. Bytes below 32 within words are written as ``FF`` and the
+byte plus 64, so that the counts, which are below 32, mark where words begin: ``FF`` never occurs
+in UTF-8.
 
-What is read is bounded by what can have been written, block by block: a damaged or hostile file
-takes no more memory or time than a good one of its size, and gives wrong words or a FormatError.
+Reading is bounded, block by block, by the most that can have been written: a damaged or hostile
+file takes no more memory or time than a good one of its size, and gives wrong words or a
+FormatError.
 """
 
 import itertools
@@ -27,7 +29,7 @@ BLOCK_WORDS = 16
 _GROUP = 8  # row numbers are packed in groups that fill whole bytes
 _MOST_SHARED = 31
 _SAMPLE_BLOCKS = 2_048
-# How many first words are kept in memory once a word is looked up: the top of the binary search.
+# The number of first words kept in memory once a word is looked up: the top of the binary search.
 _ROOT = 1_024
 # A further word has a count, and at most two bytes for each of its own; a literal takes two codes.
 _MOST_BLOCK_BYTES = 4 * BLOCK_WORDS * (MOST_WORD_BYTES + 1)
@@ -39,18 +41,18 @@ SECTIONS = ("offsets", "blocks", "symbols", "rows")
 
 
 class Vocabulary:
-    """The words of a table, each of which names one row; rows may be without a word.
+    """The words of a table, each naming one row; rows may have no word.
 
     Args:
-        sections: The arrays named in ``SECTIONS``: ``offsets``, uint32 ``(blocks + 1,)``, where
-            blocks begin in ``blocks``, uint8; ``symbols``, uint8, the symbol table; ``rows``,
+        sections: The arrays named in ``SECTIONS``: ``offsets``, uint32 ``(blocks + 1,)``, the
+            starts of blocks in ``blocks``, uint8; ``symbols``, uint8, the symbol table; ``rows``,
             uint8, the row of each word in sorted order, packed. They may be mapped from a file,
-            and are looked at only where a word is looked for.
+            and only the parts needed to find a word are read.
         num_words: The number of words.
         num_rows: The number of rows of the table.
 
     Raises:
-        FormatError: The sections' sizes do not fit these numbers.
+        FormatError: The sections' sizes do not match these numbers.
     """
 
     def __init__(self, sections: dict[str, np.ndarray], num_words: int, num_rows: int) -> None:
@@ -83,16 +85,18 @@ class Vocabulary:
         """Builds a vocabulary.
 
         Args:
-            words: The word of each row; None for a row without. Of rows that share a word, the
-                first has it.
-            num_rows: The number of rows of the table; those past the last word are without.
+            words: The word of each row; None for a row without one. If rows share a word, the
+                first one gets it.
+            num_rows: The number of rows of the table; rows past the last word have none.
 
         Raises:
-            InputError: There are more words than rows, or one is not a string that UTF-8 can
+            InputError: There are more words than rows, or a word is not a string that UTF-8 can
                 represent.
         """
         if len(words) > num_rows:
-            raise InputError(f"{len(words)} words were given for {num_rows} rows")
+            raise InputError(
+                f"{len(words)} words were given for {num_rows} rows; wanted at most one per row"
+            )
         check_words(words)
         rows: dict[str, int] = {}
         for row, word in enumerate(words):
@@ -117,22 +121,27 @@ class Vocabulary:
             return -1
         if not self.num_words:
             return -1
-        stride = -(-self._num_blocks // _ROOT)
-        if self._root is None:
-            self._refuse_disorder()
-            self._root = [self._head(block) for block in range(0, self._num_blocks, stride)]
-        low = max(0, bisect_right(self._root, wanted) - 1) * stride
-        high = min(low + stride, self._num_blocks)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._head(middle) <= wanted:
-                low = middle
-            else:
-                high = middle
+        low = self._block_of(wanted)
         words = self._block(low)
         if wanted not in words:
             return -1
         return self._row(low * BLOCK_WORDS + words.index(wanted))
+
+    def _block_of(self, word: bytes) -> int:
+        """Returns the last block whose first word is at or before a word; 0 if there is none."""
+        stride = -(-self._num_blocks // _ROOT)
+        if self._root is None:
+            self._refuse_disorder()
+            self._root = [self._head(block) for block in range(0, self._num_blocks, stride)]
+        low = max(0, bisect_right(self._root, word) - 1) * stride
+        high = min(low + stride, self._num_blocks)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._head(middle) <= word:
+                low = middle
+            else:
+                high = middle
+        return low
 
     def word(self, row: int) -> str | None:
         """Returns the word of a row, or None."""
@@ -147,22 +156,28 @@ class Vocabulary:
         words = list(self.sorted_words())
         return [None if place < 0 else words[place] for place in self.positions.tolist()]
 
-    def sorted_words(self) -> Iterator[str]:
-        """Goes through the words in the order of their UTF-8 bytes."""
+    def sorted_words(self, prefix: str = "") -> Iterator[str]:
+        """Iterates over the words with a prefix, in the order of their UTF-8 bytes."""
         self._refuse_disorder()
+        start = prefix.encode("utf-8", "surrogatepass")
         last = b""
-        for block in range(self._num_blocks):
+        first = self._block_of(start) if start and self.num_words else 0
+        for block in range(first, self._num_blocks):
             coded = self._block(block)
-            if block and coded[0] <= last:
+            if coded[0] <= last and block > first:
                 raise _damaged(f"block {block} does not come after the one before it")
             last = coded[-1]
+            if start:
+                if coded[0][: len(start)] > start:
+                    return
+                coded = [word for word in coded if word.startswith(start)]
             yield from map(self._decoded, coded)
 
     @property
     def positions(self) -> np.ndarray:
-        """Where each row's word stands among the sorted words, int32 ``(N,)``; -1 for none.
+        """The position of each row's word among the sorted words, int32 ``(N,)``; -1 for none.
 
-        It is made when it is first needed, and kept.
+        It is computed on first use, and kept.
         """
         if self._positions is None:
             groups = np.frombuffer(self._rows, np.uint8).reshape(-1, self._rows_packing.row_bytes)
@@ -208,10 +223,10 @@ class Vocabulary:
             raise _damaged("a word is not UTF-8") from None
 
     def _place(self, block: int) -> tuple[int, int, int]:
-        """Returns where a block's first word begins and ends, and where the block ends."""
+        """Returns the start and end of a block's first word, and the end of the block."""
         begin, end = self._offsets[block], self._offsets[block + 1]
         if not begin < end <= self._end or end - begin > _MOST_BLOCK_BYTES:
-            raise _damaged(f"block {block} is said to be bytes {begin} to {end}")
+            raise _damaged(f"block {block} would be bytes {begin} to {end}")
         length = self._blocks[begin]
         first = begin + 1
         shift = 7
@@ -249,7 +264,7 @@ class Vocabulary:
                 raise _damaged(f"block {block} has words out of order")
             words.append(word)
         if len(rest) + _MOST_SHARED > MOST_WORD_BYTES and max(map(len, words)) > MOST_WORD_BYTES:
-            raise _damaged(f"block {block} has a word that is longer than any")
+            raise _damaged(f"block {block} has a word longer than any word can be")
         return words
 
 
@@ -258,7 +273,7 @@ def _damaged(how: str) -> FormatError:
 
 
 def _front_coded(words: Sequence[bytes]) -> dict[str, np.ndarray]:
-    """Returns all sections but the rows, for sorted words."""
+    """Returns all sections except the rows, for sorted words."""
     blocks = [words[i : i + BLOCK_WORDS] for i in range(0, len(words), BLOCK_WORDS)]
     further = [b"".join(_further_words(block)) for block in blocks]
     stride = -(-len(blocks) // _SAMPLE_BLOCKS) or 1

@@ -7,6 +7,7 @@ import numpy as np
 
 from nncompress.embedding.keyed_rows import KeyedRows, list_of_keys, units
 from nncompress.embedding.keys import Key
+from nncompress.missing import brought_by
 
 
 def wmdistance(
@@ -14,27 +15,23 @@ def wmdistance(
 ) -> float:
     """Returns the word mover's distance between two texts (Kusner et al., 2015).
 
-    It is the least sum of distances that the words of one are moved to become the other's. It
-    needs POT: ``pip install pot``.
+    It is the smallest total distance that the words of one text have to move to become those of
+    the other. It needs POT, which the extra ``gensim`` brings.
 
     Args:
         embedding: The table.
-        document1: The words of the one; missing ones are left out, as in gensim.
-        document2: The words of the other; the same.
-        norm: Whether vectors are divided by their lengths before.
+        document1: The words of the first text; missing ones are left out, as in gensim.
+        document2: The words of the second text, likewise.
+        norm: Whether to divide vectors by their lengths first.
 
     Returns:
-        The distance; infinity where a text has no word that the table has.
+        The distance; infinity if the table has no word of a text.
 
     Raises:
         ImportError: POT is not installed.
     """
-    try:
+    with brought_by("gensim", "the word mover's distance"):
         from ot import emd2
-    except ImportError:
-        raise ImportError(
-            "the word mover's distance needs POT; install it with: pip install pot"
-        ) from None
     shares, vectors = [], []
     for document in (document1, document2):
         counts = Counter(word for word in list_of_keys(document) if word in embedding)

@@ -1,4 +1,4 @@
-"""Tests that word vectors are commonly put to, with gensim's rules and results."""
+"""Common tests of word vectors, with gensim's rules and results."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from nncompress.embedding.keys import Key
 from nncompress.errors import InputError
+from nncompress.missing import brought_by
 
 _PREDICTIONS = 5
 
 
 class WordTable(Protocol):
-    """A table with words, as far as similarities are asked of it."""
+    """The parts of a table with words that similarities need."""
 
     @property
     def has_words(self) -> bool:
@@ -27,12 +28,12 @@ class WordTable(Protocol):
 
 
 class SearchedTable(WordTable, Protocol):
-    """A table with words whose nearest ones can be asked for."""
+    """A table with words that can be searched."""
 
     def most_similar(
         self, positive: Any, negative: Any, topn: int, *, restrict_vocab: int | None
     ) -> Any:
-        """Returns pairs of key and cosine, the nearest first, to a mean of rows."""
+        """Returns pairs of key and cosine to a mean of rows, nearest first."""
 
 
 def evaluate_word_pairs(
@@ -44,34 +45,32 @@ def evaluate_word_pairs(
     case_insensitive: bool = True,
     dummy4unknown: bool = False,
 ) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Correlates cosines with how similar people find two words.
+    """Correlates cosines with human ratings of the similarity of two words.
 
-    Needs SciPy.
+    This needs SciPy.
 
     Args:
         embedding: A table with words.
-        pairs: A file with two words and a number a line; lines that begin with ``#`` and lines
-            without a number are left out.
-        delimiter: Characters that separate them.
+        pairs: A file with two words and a number per line; lines that begin with ``#`` and lines
+            without a number are skipped.
+        delimiter: The characters that separate them.
         encoding: The file's encoding.
-        restrict_vocab: The number of leading rows whose words are known; None: all.
-        case_insensitive: Whether to compare words in upper case; the first row of those that are
-            then the same has the word.
-        dummy4unknown: Whether pairs with a word that is not known have similarity 0; they are left
-            out otherwise.
+        restrict_vocab: The number of leading rows whose words are known; None for all.
+        case_insensitive: Whether to compare words in upper case; of rows whose words are then the
+            same, the first one is used.
+        dummy4unknown: Whether to give pairs with an unknown word a similarity of 0 instead of
+            leaving them out.
 
     Returns:
         Pearson's correlation and its p-value, Spearman's and its p-value, and the percentage of
-        pairs with a word that is not known.
+        pairs with an unknown word.
 
     Raises:
         InputError: The file is missing or has fewer than two pairs of known words.
         ImportError: SciPy is not installed.
     """
-    try:
+    with brought_by("gensim", "a correlation"):
         from scipy import stats
-    except ImportError:
-        raise ImportError("correlations need SciPy; install it with: pip install scipy") from None
     known = known_words(embedding, restrict_vocab, case_insensitive)
     people: list[float] = []
     cosines: list[float] = []
@@ -87,8 +86,8 @@ def evaluate_word_pairs(
         people.append(people_say)
     if len(people) < 2:
         raise InputError(
-            f"{pairs} has {len(people)} pairs of words that the table has; wanted two at least, "
-            f"each line being two words and a number with {delimiter!r} between them"
+            f"{pairs} has {len(people)} pairs of words that the table has; wanted at least two, "
+            f"on lines of two words and a number separated by {delimiter!r}"
         )
     pearson, spearman = stats.pearsonr(people, cosines), stats.spearmanr(people, cosines)
     asked = len(people) if dummy4unknown else len(people) + unknown
@@ -105,16 +104,16 @@ def word_pairs(
     encoding: str = "utf8",
     case_insensitive: bool = True,
 ) -> list[tuple[str, str, float]]:
-    """Reads pairs of words and how similar people find them; see ``evaluate_word_pairs``.
+    """Reads pairs of words and ratings of their similarity; see ``evaluate_word_pairs``.
 
     Returns:
-        Two words, in upper case where case does not matter, and a number for each line.
+        Two words, in upper case if case is ignored, and a number for each line.
 
     Raises:
-        InputError: The file is missing or no such text, or the delimiter is empty.
+        InputError: The file is missing or not text in this encoding, or the delimiter is empty.
     """
     if not delimiter:
-        raise InputError("the delimiter is empty; wanted what separates two words and a number")
+        raise InputError("the delimiter is empty; wanted the characters between words and number")
     found: list[tuple[str, str, float]] = []
     for line in _lines(pairs, encoding):
         if line.startswith("#"):
@@ -134,26 +133,26 @@ def evaluate_word_analogies(
     case_insensitive: bool = True,
     dummy4unknown: bool = False,
 ) -> tuple[float, list[dict[str, object]]]:
-    """Asks "a is to b as c is to what?".
+    """Answers questions of the form "a is to b as c is to what?".
 
     Source: Mikolov et al., "Efficient Estimation of Word Representations in Vector Space", 2013,
     section 4.1, and gensim's rules.
 
     Args:
         embedding: A table with words.
-        analogies: A file with four words a line; a line ``: name`` begins a section.
-        restrict_vocab: The number of leading rows to know and to answer with.
+        analogies: A file with four words per line; a line ``: name`` begins a section.
+        restrict_vocab: The number of leading rows whose words are known and can be answers.
         case_insensitive: Whether to compare words in upper case; see ``evaluate_word_pairs``.
-        dummy4unknown: Whether questions with a word that is not known count as wrong; they are
-            left out otherwise.
+        dummy4unknown: Whether to count questions with an unknown word as wrong instead of leaving
+            them out.
 
     Returns:
-        The share of right answers, and for each section, and all together as the last one, its
-        name and the questions that were answered right and wrong.
+        The share of correct answers; and for each section, with the total as the last one, its
+        name and the questions answered correctly and incorrectly.
 
     Raises:
-        InputError: The file is missing, or a question has no section. (Lines without four words
-            are passed over.)
+        InputError: The file is missing, or a question precedes any section. (Lines without four
+            words are skipped.)
     """
     known = known_words(embedding, restrict_vocab, case_insensitive)
     upper = str.upper if case_insensitive else str
@@ -165,8 +164,8 @@ def evaluate_word_analogies(
         words = tuple(upper(line).split())
         if not sections:
             raise InputError(
-                f"{analogies}, line {number}: {line.strip()[:60]!r}; wanted a line ': name of a "
-                "section' before any question"
+                f"{analogies}, line {number}: {line.strip()[:60]!r}; wanted a line ': SECTION' "
+                "before the first question"
             )
         if len(words) != 4:
             continue
@@ -193,7 +192,7 @@ def _answer(
     upper: Callable[[str], str],
     restrict_vocab: int | None,
 ) -> int | None:
-    """Returns the row of the first known word among those nearest to b - a + c, or None."""
+    """Returns the row of the known word nearest to b - a + c, other than those; or None."""
     a, b, c = asked
     nearest = embedding.most_similar([b, c], [a], _PREDICTIONS, restrict_vocab=restrict_vocab)
     words = (upper(word) for word, _ in nearest)
@@ -203,13 +202,13 @@ def _answer(
 def known_words(
     embedding: WordTable, restrict_vocab: int | None = 300_000, case_insensitive: bool = True
 ) -> dict[str, int]:
-    """Returns the rows of the words that are to be known; see ``evaluate_word_pairs``.
+    """Returns the rows of known words; see ``evaluate_word_pairs``.
 
     Raises:
         InputError: The table has no words.
     """
     if not embedding.has_words:
-        raise InputError("the table has no words; wanted one with words to test them")
+        raise InputError("the table has no words; wanted a table with words to test")
     known: dict[str, int] = {}
     for row, word in enumerate(embedding.index_to_key):
         if restrict_vocab and row >= restrict_vocab:

@@ -1,4 +1,4 @@
-"""Writing words and their decoded rows in the formats of word2vec and GloVe."""
+"""Writing words and decoded rows in the formats of word2vec and GloVe."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 4_096
 
 
 class WordRows(Protocol):
-    """A compressed embedding, as far as it is written."""
+    """The parts of a compressed embedding that are written."""
 
     table: Table
     extras: dict[str, np.ndarray]
@@ -37,18 +37,18 @@ class WordRows(Protocol):
 
     @property
     def index_to_key(self) -> Sequence[Key]:
-        """Each row's word, or its number if it has none."""
+        """Each row's word, or the row's number if it has none."""
 
     @property
     def vectors(self) -> DecodedRows:
-        """The rows, decoded when they are asked for."""
+        """The rows, decoded on demand."""
 
     def __getitem__(self, keys: Any, /) -> np.ndarray:
         """Returns the vectors of keys."""
 
 
 class Vectors(Protocol):
-    """Vectors by the numbers of rows."""
+    """Vectors, indexed by row numbers."""
 
     def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
         """Returns the vectors of rows, float32 ``(n, D)``."""
@@ -65,29 +65,29 @@ def save_word2vec_format(
     append: bool = False,
     sort_attr: str = "count",
 ) -> None:
-    """Writes words and decoded rows as word2vec does; without words, the rows' numbers.
+    """Writes words, or row numbers if there are none, and decoded rows in word2vec's format.
 
-    Of a classifier whose words are means of several rows, words' vectors are written, as fastText
-    does it. Numbers in text have as many digits as float32 needs. Files appear whole, or stay as
-    they are.
+    For a classifier whose words are means of several rows, the words' vectors are written, as
+    fastText does. Numbers in text have as many digits as float32 needs. Files appear whole or not
+    at all.
 
     Args:
         embedding: The table.
         fname: The file.
         fvocab: A file for the words and their ``sort_attr``, in the same directory; None for none.
-        binary: Whether numbers are written as they are in memory, and not as text.
-        total_vec: The number of rows that the first line tells; None for that which is written.
-        write_header: Whether there is a first line, with the numbers of rows and columns. GloVe's
-            files have none.
-        prefix: What is put before each word.
-        append: Whether rows are added to what is in the files, which takes ``write_header=False``
-            where there is something.
-        sort_attr: The name of the array in ``extras`` by which rows are sorted, the largest first.
-            Without a ``"count"`` rows stay in their order.
+        binary: Whether to write numbers as in memory instead of as text.
+        total_vec: The number of rows to state on the first line; None for the number written.
+        write_header: Whether to write a first line with the numbers of rows and columns, which
+            GloVe's files do not have.
+        prefix: A string to put before each word.
+        append: Whether to add rows to existing files, which requires ``write_header=False`` unless
+            they are empty.
+        sort_attr: The name of the array in ``extras`` to sort rows by, largest first. The default,
+            ``"count"``, may be missing: rows then stay in order.
 
     Raises:
-        InputError: The format cannot hold a word, there is no such array, or settings do not go
-            together.
+        InputError: The format cannot hold a word, there is no such array, or settings contradict
+            each other.
         OutputError: A file cannot be written.
     """
     path = Path(fname)
@@ -104,14 +104,14 @@ def save_word2vec_format(
         raise InputError(f"total_vec is {total_vec!r}; wanted a number of rows")
     if append and write_header and path.exists() and path.stat().st_size:
         raise InputError(
-            f"append=True adds rows to {path}, which has begun; wanted write_header=False with it"
+            f"append=True would put a second first line into {path}; wanted write_header=False too"
         )
     paths = [path]
     if fvocab is not None:
         paths.append(Path(fvocab))
         check_output(fvocab)
         if os.path.realpath(fvocab) == os.path.realpath(path):
-            raise InputError(f"fvocab is {fvocab}, where the rows go; wanted another name")
+            raise InputError(f"fvocab is {fvocab}, the file for the rows; wanted another name")
     with atomic_paths(*paths) as temporaries:
         for final, temporary in zip(paths, temporaries, strict=True):
             if append and final.exists():
@@ -127,12 +127,12 @@ def save_word2vec_format(
 
 
 def vectors_of(embedding: WordRows) -> Vectors:
-    """Returns what is written for each row that has a word: the word's vector."""
+    """Returns the vectors to write for rows: those of their words."""
     return _WordVectors(embedding) if rows_are_parts(embedding.subwords) else embedding.vectors
 
 
 class _WordVectors:
-    """The vectors of rows' words, where they are means of several rows."""
+    """The vectors of words that are means of several rows, indexed by row numbers."""
 
     def __init__(self, embedding: WordRows) -> None:
         self._embedding = embedding
@@ -143,9 +143,9 @@ class _WordVectors:
 
 
 def named_rows(embedding: WordRows) -> tuple[np.ndarray, list[str]]:
-    """Returns the rows that are written and their words; without any words, their numbers.
+    """Returns the rows to write and their words, or their numbers in a table without words.
 
-    Rows without a word are left out where others have one, which a warning says.
+    If only some rows have a word, the others are left out, with a warning.
     """
     num_rows = embedding.table.num_rows
     if not embedding.has_words:
@@ -157,39 +157,39 @@ def named_rows(embedding: WordRows) -> tuple[np.ndarray, list[str]]:
 
 
 def refuse_words_file(path: Path, words: list[str], characters: str) -> None:
-    """Refuses a file's name, or words that it cannot hold.
+    """Refuses the name of a compressed file, and words that the format cannot hold.
 
     Args:
         path: The file of words and rows.
         words: The words.
-        characters: What they cannot hold beside tabs and line breaks.
+        characters: The characters that they must not contain, besides tabs and line breaks.
 
     Raises:
-        InputError: The name says that the file is compressed, or a word has such a character.
+        InputError: The name is that of a compressed file, or a word has such a character.
     """
     if path.suffix in _COMPRESSED:
         raise InputError(
-            f"{path} would not be compressed, as its name says; wanted one without {path.suffix}"
+            f"{path} would not be compressed, though its name says so; leave out {path.suffix}"
         )
     refuse_words(words, _BREAKS + characters, "word2vec" if characters else "glove")
 
 
 def refuse_words(words: list[str], characters: str, what: str) -> None:
-    """Refuses words with some characters.
+    """Refuses words that contain certain characters.
 
     Args:
         words: The words.
         characters: The characters.
-        what: What cannot hold them, as the message says it.
+        what: The name, for messages, of the format that cannot hold them.
 
     Raises:
-        InputError: A word has one.
+        InputError: A word has one of them.
     """
     for word in words:
         if any(character in word for character in characters):
             raise InputError(
-                f"the word {word!r} holds a character that {what} cannot; wanted none of "
-                f"{', '.join(map(repr, characters))}, so export to npy or gensim"
+                f"the word {word!r} has a character that {what} cannot hold (one of "
+                f"{', '.join(map(repr, characters))}); export to npy or gensim instead"
             )
 
 
@@ -202,23 +202,23 @@ def write_rows(
     *,
     binary: bool,
 ) -> None:
-    """Writes a first line, and words and rows, a line each.
+    """Writes a first line, then words and rows, one per line.
 
     Args:
         file: The file.
-        header: The first line, or nothing.
-        vectors: The vectors of rows.
-        rows: Numbers of the rows, int64.
-        words: The word of each.
-        binary: Whether numbers are written as they are in memory; otherwise as the shortest text
-            that float32 is read back from.
+        header: The first line, or an empty string.
+        vectors: The vectors, indexed by row numbers.
+        rows: The row numbers, int64.
+        words: The word of each row.
+        binary: Whether to write numbers as in memory; otherwise as the shortest text that gives
+            the same float32 when read back.
     """
     file.write(header.encode())
     for names, block in blocks_of(vectors, rows, words):
         if binary:
             lines = [n.encode() + b" " + v.tobytes() for n, v in zip(names, block, strict=True)]
         else:
-            with np.printoptions(legacy=False):  # in which str of float32 may lack digits
+            with np.printoptions(legacy=False):  # with it, str of float32 may lack digits
                 lines = [
                     f"{name} {' '.join(map(str, vector))}".encode()
                     for name, vector in zip(names, block, strict=True)
@@ -229,7 +229,7 @@ def write_rows(
 def blocks_of(
     vectors: Vectors, rows: np.ndarray, words: list[str]
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Goes through rows and their words: yields words and rows, float32 ``(n, D)``."""
+    """Yields words and rows in blocks, float32 ``(n, D)``."""
     with progress_bar(len(rows), "Writing rows") as bar:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             block = slice(start, start + _ROWS_AT_ONCE)
@@ -238,16 +238,16 @@ def blocks_of(
 
 
 def _attribute(embedding: WordRows, name: str, wanted: bool) -> np.ndarray | None:
-    """Returns the attribute that rows are sorted by; None where there is none by default."""
+    """Returns the attribute to sort rows by; None if the default one is missing."""
     values = row_attributes(embedding.extras, embedding.table.num_rows).get(name)
     if values is None and (wanted or name != "count"):
         raise InputError(
-            f"the table has no {name!r} beside its rows; wanted emb.extras[{name!r}] = an array "
-            "with a number for each"
+            f"the table has no {name!r} beside its rows; set emb.extras[{name!r}] to an array "
+            "with a number for each row"
         )
     if values is not None and (values.ndim != 1 or values.dtype.kind not in "iuf"):
         raise InputError(
-            f"{name!r} is of type {values.dtype} and shape {values.shape}; wanted a number for "
+            f"{name!r} has type {values.dtype} and shape {values.shape}; wanted a number for "
             "each row to sort them by"
         )
     return values

@@ -1,1 +1,1 @@
-"""Measuring what a compressed table keeps, and choosing its size by it."""
+"""Measuring how well a compressed table preserves the original, and choosing its size by that."""

@@ -1,8 +1,8 @@
-"""Intervals of what is measured, by the bootstrap.
+"""Bootstrap intervals for measurements.
 
-Items (rows, pairs of sentences, stretches of text) are drawn again with replacement, as many as
-there are, and measured again; where the middle 95% of what comes out lies is the interval. Efron
-and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (the percentile interval).
+Items (rows, pairs of sentences, stretches of text) are resampled with replacement, as many as
+there are, and measured again; the interval covers the middle 95% of the results. Efron and
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (the percentile interval).
 """
 
 import math
@@ -15,15 +15,15 @@ from nncompress.sources.matrix import spaced_rows
 
 RESAMPLES = 1_000
 COVERAGE = 0.95
-# Of more items, so many are drawn from, and the interval is made narrower: the m out of n
-# bootstrap of Bickel, Goetze and van Zwet, "Resampling Fewer Than n Observations", 1997.
+# If there are more items, only this many are resampled, and the interval is narrowed: the m out of
+# n bootstrap of Bickel, Goetze and van Zwet, "Resampling Fewer Than n Observations", 1997.
 MOST_ITEMS = 16_384
 _NUMBERS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that was measured, and its interval.
+    """A measured number and its interval.
 
     Attributes:
         value: The number.
@@ -37,19 +37,19 @@ class Figure:
 
     @property
     def facts(self) -> dict[str, float]:
-        """The same by name, in five digits."""
+        """The attributes by name, rounded to five digits."""
         return {name: float(f"{y:.5g}") for name, y in vars(self).items()}
 
 
 def figures(statistics: Callable[[np.ndarray], np.ndarray], num_items: int) -> list[Figure]:
-    """Measures items, and how far that would vary with other items like them.
+    """Measures items, with intervals for the variation among other items like them.
 
-    All numbers are measured on the same items each time, so that the interval of a difference is
-    that of paired measurements. The draws are the same each time.
+    All numbers are measured on the same resampled items, so that the interval of a difference is
+    that of paired measurements. The resampling is deterministic.
 
     Args:
-        statistics: Takes the numbers of items, int64 ``(B, n)``, and returns what each of the B
-            drawings comes to, ``(k, B)``.
+        statistics: Takes the numbers of items, int64 ``(B, n)``, and returns k statistics of each
+            of the B resamples, ``(k, B)``.
         num_items: The number of items, at least 1.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What frequencies bought: the errors of rows as they occur, with and without, at one size."""
+"""The benefit of frequencies: errors weighted by frequency, with and without them, at one size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,20 +23,20 @@ from nncompress.trellis.row_weights import bit_weights
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
 _BLOCK_ROWS = 8_192
-# Rows that steps are tried on, and rows of either kind that are coded without frequencies.
+# The rows that steps are tried on, and the number of rows of each kind coded without frequencies.
 _SAMPLE = SampleSize(fitted=4_096, held_out=2_048, queries=8, trials=5)
 _CODED_ROWS = 4_096
-# How often a quantizer is fitted to come so near to the bits that are wanted.
+# The most times that a quantizer is fitted, and how close it has to come to the wanted bits.
 _FITS, _NEAR = 4, 0.005
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Mean squared distances over the mean squared distance of rows to the mean row.
+    """Mean squared distances, divided by the mean squared distance of rows from the mean row.
 
     Attributes:
-        by_frequency: Of rows as they occur: means by their shares of a text.
-        of_rows: Of all rows alike.
+        by_frequency: With rows weighted by their shares of a text.
+        of_rows: With all rows weighted equally.
     """
 
     by_frequency: float
@@ -45,13 +45,13 @@ class Errors:
 
 @dataclass(frozen=True)
 class Bought:
-    """What came of frequencies.
+    """The benefit of frequencies.
 
     Attributes:
         frequencies: The frequencies.
-        errors: Those of the compressed table, measured on all rows.
-        without: About those of rows of as many bits that were chosen without frequencies, told
-            from a sample; None where that was not looked at.
+        errors: The errors of the compressed table, measured on all rows.
+        without: The approximate errors at the same size without frequencies, estimated from a
+            sample; None if they were not estimated.
     """
 
     frequencies: Frequencies
@@ -60,7 +60,7 @@ class Bought:
 
     @property
     def facts(self) -> dict[str, object]:
-        """The same by name, in five digits."""
+        """The errors by name, rounded to five digits."""
         facts: dict[str, object] = {"matched_rows": self.frequencies.matched}
         for ending, errors in (("", self.errors), ("_without_frequencies", self.without)):
             if errors is not None:
@@ -71,14 +71,14 @@ class Bought:
     def __str__(self) -> str:
         errors, without = self.errors, self.without
         line = (
-            f"Relative error {errors.by_frequency:.4g} by frequency, {errors.of_rows:.4g} of all "
-            "rows alike"
+            f"Relative error {errors.by_frequency:.4g} weighted by frequency, "
+            f"{errors.of_rows:.4g} with equal weights"
         )
         if without is None:
             return line
         return (
-            f"{line}; without frequencies, in the same bytes, about {without.by_frequency:.4g} "
-            f"and {without.of_rows:.4g}, told from a sample"
+            f"{line}; without frequencies, at the same size, about {without.by_frequency:.4g} "
+            f"and {without.of_rows:.4g}, estimated from a sample"
         )
 
 
@@ -90,15 +90,15 @@ def measure_bought(
     *,
     by_length: bool = False,
 ) -> Bought:
-    """Measures what came of frequencies by which a table was made.
+    """Measures the benefit of the frequencies that a table was made with.
 
     Args:
-        table: The compressed table. Additive codes without a residual stage are learnt, and not
-            once more without the frequencies.
+        table: The compressed table. Without a residual stage, there is no estimate without
+            frequencies, since the additive codes would have to be learnt again.
         matrix: The original, ``(N, D)``.
-        frequencies: How often rows occur.
+        frequencies: The frequencies of rows.
         machine: The machine to compute on.
-        by_length: Whether rows get bits by their length where there are no frequencies.
+        by_length: Whether, without frequencies, rows get bits by their length.
     """
     errors = measure_errors(matrix, table.decode, frequencies)
     if not isinstance(table, ResidualTable):
@@ -121,8 +121,8 @@ def measure_errors(
 
     Args:
         matrix: The original, ``(N, D)``.
-        decode: Returns the rows that stand for those of a slice, float32 ``(n, D)``.
-        frequencies: How often rows occur.
+        decode: Takes a slice and returns the decoded rows, float32 ``(n, D)``.
+        frequencies: The frequencies of rows.
     """
     by_frequency = of_rows = 0.0
     with progress_bar(len(matrix), "Measuring distances") as bar:
@@ -142,25 +142,25 @@ def errors_without(
     frequencies: Frequencies,
     machine: Machine,
 ) -> Errors | None:
-    """Returns about the errors of rows of as many bits that are coded without frequencies.
+    """Estimates the errors of rows coded without frequencies at the same size.
 
-    A quantizer is fitted as for the whole table, and some thousand rows are coded by it: rows that
-    are spaced evenly, by whose bits its step is chosen, and rows drawn as they occur.
+    A quantizer is fitted as for the whole table, and some thousand rows are coded with it: evenly
+    spaced rows, whose bits determine the step, and rows drawn in proportion to their frequencies.
 
     Args:
         remainder: The rows to code, ``(N, D)``.
-        residual: The rows as they were coded by frequencies.
-        weights: The weights by which rows get bits without frequencies, float64 ``(N,)``; None:
-            all the same.
-        frequencies: How often rows occur.
+        residual: The rows as coded with frequencies.
+        weights: The weights by which rows get bits without frequencies, float64 ``(N,)``; None
+            for equal weights.
+        frequencies: The frequencies of rows.
         machine: The machine to compute on.
 
     Returns:
-        The errors; None where no step comes to as few bits.
+        The errors; None if no step gives so few bits.
     """
     num_rows = len(remainder.matrix)
     alike = spaced_rows(_CODED_ROWS, num_rows)
-    # Each of these stands for the same share of a text; what occurs most is there several times.
+    # Each of these represents the same share of a text; the most frequent rows appear repeatedly.
     places = (np.arange(_CODED_ROWS) + 0.5) / _CODED_ROWS
     places = np.searchsorted(np.cumsum(frequencies.shares), places)
     occurring, times = np.unique(np.minimum(places, num_rows - 1), return_counts=True)
@@ -180,7 +180,7 @@ def _coded_as(
     weights: np.ndarray | None,
     machine: Machine,
 ) -> tuple[Quantizer, np.ndarray]:
-    """Returns a quantizer by which rows take as many bits, and the squared distance of each."""
+    """Returns a quantizer that gives rows the same bits, and the squared distance of each row."""
     bits = 8 * residual.row_bytes
     target = Target(residual_bits=bits)
     choice = Chooser(remainder, target, machine, weights, size=_SAMPLE).choose()
@@ -191,7 +191,7 @@ def _coded_as(
         reached, squares = _coded(rows, quantizer, remainder, weights, machine)
         if abs(reached / bits - 1) < _NEAR:
             break
-        # With twice the step, a row has a bit less for each of its axes.
+        # Doubling the step saves one bit per axis in each row.
         step = settings.step * 2 ** ((reached - bits) / quantizer.projection.shape[1])
         settings = replace(settings, step=step)
     return quantizer, squares
@@ -204,7 +204,7 @@ def _coded(
     weights: np.ndarray | None,
     machine: Machine,
 ) -> tuple[float, np.ndarray]:
-    """Codes rows; returns the bits of one in the mean, and the squared distance of each."""
+    """Codes rows; returns the mean bits of a row, and the squared distance of each."""
     own = None if weights is None else weights[rows]
     residual = code_rows(remainder.part(rows), quantizer, machine, own)
     left = np.zeros((len(rows), remainder.shape[1]), np.float32)
@@ -216,6 +216,6 @@ def _coded(
 def _relative(
     matrix: EmbeddingMatrix, frequencies: Frequencies, by_frequency: float, of_rows: float
 ) -> Errors:
-    """Divides mean squared distances by those of rows to their mean; 0 of a constant table."""
+    """Divides mean squared distances by those from the mean row, unless the table is constant."""
     spread = 2 * matrix.mean_row_loss(frequencies.shares), 2 * matrix.mean_row_loss()
     return Errors(by_frequency / (spread[0] or 1.0), of_rows / (spread[1] or 1.0))

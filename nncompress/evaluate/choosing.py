@@ -1,7 +1,7 @@
-"""Choosing the step of a residual stage for a target, and making the stage by it.
+"""Choosing the step of a residual stage for a target, and making the stage.
 
-A handful of steps are tried on a sample. Then all rows are coded, and coded again with a step a
-little other, until what is asked for holds for the whole table.
+A handful of steps are tried on a sample. Then all rows are coded, repeatedly with slightly
+different steps, until the whole table meets the target.
 """
 
 import math
@@ -22,32 +22,33 @@ from nncompress.machine import Machine
 from nncompress.trellis.quantizer import Settings
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
-# How near to what is wanted a step on the sample comes, as a share of it; how often all rows are
-# coded at most, and how near that comes.
+# The relative tolerance for the step on the sample; the most times that all rows are coded, and
+# the tolerance for these.
 _NEAR, _CODINGS = 0.05, (5, 0.01)
-# What is measured of a recall is not surer than this share of what it lacks.
+# The relative uncertainty of 1 minus a measured recall.
 _UNSURE = 0.03
-# The largest root mean square of an axis, in steps, with the finest step and the coarsest.
+# The largest root mean square of an axis, in units of the finest and of the coarsest step.
 _FINEST, _COARSEST = 600.0, 0.125
-# The largest axis of usual tables beside the root mean square of a usual row's numbers, at most.
+# The largest ratio of an axis to the root mean square of a typical row's numbers in usual tables.
 _LARGER_AXES = 8.0
-# The most steps of a row's length that are looked at: about what levels can tell.
+# The longest row considered, in steps: about what levels can represent.
 _MOST_STEPS = 55_000.0
-# A size that is made use of less than so, for want of finer steps, is told of below this cosine.
+# A warning is given if less than this share of a size is used, because there are no finer steps,
+# and the cosine is below the second number.
 _UNUSED, _GOOD = 0.9, 0.99
-# The mean squared error in squared steps, and the least that badness rises by with a logarithm.
+# The mean squared error in squared steps, and the smallest slope of badness over a log step.
 _SQUARED_ERROR, _LEAST_SLOPE = 0.27, 0.05
-# A recall lacks about so many relative errors to 1.
+# 1 minus the recall is about this many times the relative error.
 _LOST_NEIGHBOURS = 1.5
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The outcome of choosing a step.
 
     Attributes:
-        point: A step, and about what it comes to.
-        points: All that was measured on the sample, by size.
+        point: The chosen step, and its estimated size and quality.
+        points: All points measured on the sample, by size.
     """
 
     point: CurvePoint
@@ -64,14 +65,14 @@ class Chooser:
 
     Args:
         remainder: The rows to code.
-        target: What is wanted; None: what is usual.
+        target: The target; None for the default.
         machine: The machine to compute on.
-        weights: The weights by which rows get bits, float64 ``(N,)``; None: all the same.
-        beside: Bytes of what is stored beside the residual stage: additive codes.
-        size: How many rows are looked at.
+        weights: The weights by which rows get bits, float64 ``(N,)``; None for equal weights.
+        beside: The bytes stored besides the residual stage: those of additive codes.
+        size: The numbers of rows in the sample.
 
     Raises:
-        InputError: The target is a recall, and the table has too few rows.
+        InputError: The target is a recall, but the table has too few rows.
     """
 
     def __init__(
@@ -88,16 +89,16 @@ class Chooser:
         self.target = target = Target.usual(num_rows) if target is None else target
         if target.recall is not None and num_rows < FEWEST_ROWS:
             raise InputError(
-                f"the target is {target}, and the table has {num_rows} rows; wanted at least "
+                f"the target is {target}, but the table has {num_rows} rows; wanted at least "
                 f"{FEWEST_ROWS}, or a cosine or a distance"
             )
         self._machine, self._trials = machine, size.trials
         self._rows = Rows(remainder, machine, weights, beside, size)
-        # The search goes up: to finer steps for a size, and to coarser ones for a quality.
+        # The search goes upwards: to finer steps for a size, and to coarser ones for a quality.
         self._sign = -1.0 if target.is_size else 1.0
         self._wanted = badness(target, target.value)
         largest = math.sqrt(self._rows.squares[0]) or 1.0
-        # A row much larger than the others makes an axis of its own, and they need finer steps.
+        # A row much larger than the others creates its own axis, and the others need finer steps.
         finest = min(largest, _LARGER_AXES * (self._rows.typical or largest)) / _FINEST
         middle = (self._rows.typical or largest) / 2
         finest = max(finest, self._rows.most_steps(middle) * middle / _MOST_STEPS)
@@ -108,10 +109,10 @@ class Chooser:
         """Tries steps on a sample.
 
         Args:
-            report: A function that takes a line for each; None for silence.
+            report: A function that is called with a line for each; None for silence.
 
         Raises:
-            OutOfReach: Nothing is small enough, or good enough.
+            OutOfReach: No step is small enough or good enough.
         """
         if report is not None:
             report(f"Choosing the step for {self.target}\n{HEADING}")
@@ -130,13 +131,13 @@ class Chooser:
         return Choice(chosen, by_size)
 
     def make(self, choice: Choice) -> tuple[Residual, CurvePoint]:
-        """Codes all rows with a step near the one chosen, so that the target holds for all.
+        """Codes all rows with a step near the chosen one, so that they meet the target.
 
         Returns:
-            The stage, and its point of the curve as measured on all rows.
+            The stage, and its point of the curve, measured on all rows.
 
         Raises:
-            OutOfReach: The target is not reached after all.
+            OutOfReach: The target turns out not to be reachable.
         """
         made: dict[float, tuple[Residual, CurvePoint]] = {}
         remainder, weights, basis = self._rows.remainder, self._rows.weights, None
@@ -158,9 +159,9 @@ class Chooser:
         used = reached(self.target, point, self._dim) / self.target.value
         if self.target.is_size and used < _UNUSED and point.cosine < _GOOD:
             warnings.warn(
-                f"{self.target} are not made use of: rows much larger than the others leave no "
-                f"finer step than one with a mean cosine of {point.cosine:.3f}; measure rows by "
-                "their length (--adaptive), or leave the largest out",
+                f"{self.target} cannot be used up: because some rows are much larger than the "
+                f"others, the finest possible step has a mean cosine of {point.cosine:.3f}; "
+                "measure rows relative to their length (--adaptive), or leave the largest out",
                 stacklevel=4,
             )
         return made_best
@@ -178,7 +179,7 @@ class Chooser:
         return badness(self.target, reached(self.target, point, self._dim))
 
     def _guess(self) -> float:
-        """Returns where the model reaches what is wanted."""
+        """Returns the point at which the model reaches the target."""
         low, high = self._low, self._high
         for _ in range(40):
             middle = (low + high) / 2
@@ -186,9 +187,9 @@ class Chooser:
         return low
 
     def _model(self, u: float) -> float:
-        """Returns about what a step comes to, were rows Gaussian.
+        """Estimates the badness of a step as if rows were Gaussian.
 
-        Reverse water-filling over the axes; see Cover and Thomas, "Elements of Information
+        It uses reverse water-filling over the axes; see Cover and Thomas, "Elements of Information
         Theory", 10.3.3.
         """
         level = _SQUARED_ERROR * math.exp(2 * self._sign * u)
@@ -208,7 +209,7 @@ class Chooser:
         return badness(self.target, values[self.target.name])
 
     def _tell(self, closest: CurvePoint) -> None:
-        """Tells that the target is out of reach: an error, unless nobody asked for it."""
+        """Raises an error for a target that is out of reach, or warns if it is the default."""
         if self.target.is_size:
             raise OutOfReach(
                 f"the target is {self.target}; the smallest possible is about "
@@ -216,16 +217,16 @@ class Chooser:
                 f"{self._dim} columns"
             )
         seen = (
-            f"the finest step comes to a distance of {closest.distance:.5g} and a cosine of "
+            f"the finest step has a distance of {closest.distance:.5g} and a cosine of "
             f"{closest.cosine:.5f}"
         )
         if closest.recall is not None:
             seen += f", and keeps {closest.recall:.4f} of the neighbours"
-        seen += f", in {closest.bytes_per_row:.4g} bytes a row"
+        seen += f", at {closest.bytes_per_row:.4g} bytes a row"
         if not self._is_usual:
             raise OutOfReach(f"no step reaches {self.target}: {seen}")
         warnings.warn(
-            f"{self.target} cannot be kept, for many rows are nearly the same: {seen}; wanted "
+            f"{self.target} cannot be kept, because many rows are nearly the same: {seen}; choose "
             "another target (--target-cosine, --target-bytes-per-row)",
             stacklevel=4,
         )

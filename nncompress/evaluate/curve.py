@@ -1,4 +1,4 @@
-"""The rate-distortion curve of a residual stage: its points, and how they are written."""
+"""The rate-distortion curve of a residual stage: its points and their text form."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from nncompress.evaluate.distortion import Distortion
 from nncompress.evaluate.target import Target
 
-# What a file has beside its sections, at most: its header with a curve of eight points.
+# The most bytes of a file besides its sections: its header with a curve of eight points.
 HEADER_BYTES = 4_736
-# Distances and shares this small are as good as none.
+# Distances and shares this small count as zero.
 _NOTHING = 1e-30
 HEADING = (
     f"{'bits a row':>10} {'bytes a row':>12} {'distance':>10} {'cosine':>8} {'recall@10':>10}"
@@ -21,12 +21,12 @@ class CurvePoint:
 
     Attributes:
         step: The quantization step of a row of weight 1.
-        residual_bits: Bits of a row's residual stage in the mean, without what all rows share.
-        bytes_per_row: Bytes of the whole table for each row, all counted but words.
+        residual_bits: Mean bits of a row's residual stage, without tables shared by all rows.
+        bytes_per_row: Bytes of the whole table per row, counting everything except words.
         loss: Mean of half the squared distance.
         distance: The mean Euclidean distance.
         cosine: The mean cosine.
-        recall: The share of the 10 nearest rows that are kept; None where there are too few rows.
+        recall: The share of the 10 nearest rows that are kept; None if there are too few rows.
     """
 
     step: float
@@ -44,7 +44,7 @@ class CurvePoint:
 
     @property
     def facts(self) -> dict[str, float | None]:
-        """What is kept of it in a file, in five digits."""
+        """The values that are stored in a file, rounded to five digits."""
         names = ("bytes_per_row", "distance", "cosine", "recall")
         values = {name: getattr(self, name) for name in names}
         return {name: y if y is None else float(f"{y:.5g}") for name, y in values.items()}
@@ -59,7 +59,7 @@ class CurvePoint:
 
 
 def reached(target: Target, point: CurvePoint, dim: int) -> float:
-    """Returns what a point reaches of that which a target is about.
+    """Returns a point's value of the quantity that a target limits.
 
     Args:
         target: The target.
@@ -72,13 +72,13 @@ def reached(target: Target, point: CurvePoint, dim: int) -> float:
 
 
 def badness(target: Target, value: float) -> float:
-    """Returns how much there is of what a target keeps small, as a logarithm.
+    """Returns the logarithm of the quantity that a target keeps small.
 
-    Sizes and distances are kept small, and what cosines and recalls lack to 1.
+    This is the size or the distance itself, or 1 minus the cosine or the recall.
 
     Args:
         target: The target.
-        value: A value of what it is about.
+        value: A value of the quantity that the target limits.
     """
     lacking = 1 - value if target.name in ("cosine", "recall") else value
     return math.log(max(lacking, _NOTHING))

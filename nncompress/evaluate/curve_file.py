@@ -1,4 +1,4 @@
-"""The curve that a residual stage was chosen from, as a picture or as numbers."""
+"""Writing the curve that a residual stage was chosen from, as a picture or as numbers."""
 
 import json
 import os
@@ -16,23 +16,23 @@ _PICTURES = (".png", ".pdf", ".svg")
 def check_curve(
     path: str | os.PathLike | None, has_residual: bool, inputs: Iterable[object]
 ) -> None:
-    """Refuses a file that no curve can be written to.
+    """Refuses a file that a curve cannot be written to.
 
     Args:
         path: The file; None for none.
-        has_residual: Whether there is a residual stage, and so a curve.
+        has_residual: Whether there is a residual stage, and hence a curve.
         inputs: Files that are read.
 
     Raises:
-        InputError: There is no curve, or the file is an input, or cannot be written, or its name
-            has another ending.
+        InputError: There is no curve, or the file is an input, cannot be written, or has an
+            unsupported ending.
     """
     if path is None:
         return
     if not has_residual:
         raise InputError(
-            "a curve (--curve) is what a residual stage is chosen from, and there is none; leave "
-            "it out, or add --residual-bits"
+            "a curve (--curve) shows how a residual stage was chosen, but there is none; leave it "
+            "out, or add --residual-bits"
         )
     if Path(path).suffix not in (*_PICTURES, ".json"):
         raise InputError(f"{path} does not end in .png, .pdf, .svg or .json")
@@ -43,9 +43,9 @@ def write_curve(path: str | os.PathLike, points: Sequence[CurvePoint], chosen: C
     """Writes a curve.
 
     Args:
-        path: A picture, or a ``.json`` file with the points, by its name.
-        points: What was measured, by size.
-        chosen: The point that was chosen.
+        path: A picture, or a ``.json`` file with the points, depending on the ending.
+        points: The measured points, by size.
+        chosen: The chosen point.
     """
     if Path(path).suffix in _PICTURES:
         from nncompress.evaluate.pictures import plot_curve

@@ -15,10 +15,10 @@ from nncompress.progress import progress_bar
 from nncompress.sources import EmbeddingMatrix
 
 CODEBOOK_DTYPES = ("auto", "float16", "float32", "int8")
-# A codebook is kept in float16 where that adds less than this share of the loss, and takes less
-# than this from the mean cosine, which shows what becomes of rows that add little to the loss.
+# A codebook is kept in float16 if that adds less than this share to the loss, and takes less than
+# this from the mean cosine, which shows the effect on rows that contribute little to the loss.
 _ADDED_LOSS, _LOST_COSINE = 1e-3, 1e-3
-# A loss this many times that of the mean row is not as good for rounding alone.
+# A loss this many times that of the mean row is worse by more than rounding.
 _WORSE = 1.005
 _BLOCK_ROWS = 8_192
 
@@ -42,20 +42,22 @@ def check_codebook_dtype(dtype: str) -> None:
     """Refuses a name that ``choose_codebook`` does not know.
 
     Raises:
-        InputError: The name is none of ``CODEBOOK_DTYPES``.
+        InputError: The name is not one of ``CODEBOOK_DTYPES``.
     """
     if dtype not in CODEBOOK_DTYPES:
-        raise InputError(f"no codebook type {dtype!r}; wanted one of {', '.join(CODEBOOK_DTYPES)}")
+        raise InputError(
+            f"unknown codebook type {dtype!r}; wanted one of {', '.join(CODEBOOK_DTYPES)}"
+        )
 
 
 def measure(
     matrix: EmbeddingMatrix, tables: Sequence[CodeTable], xp: ModuleType = np
 ) -> list[Distortion]:
-    """Compares each row of a matrix with the row of the same number in some tables, in one pass.
+    """Compares each row of a matrix with the same row in several tables, in one pass.
 
     Args:
         matrix: ``(N, D)``.
-        tables: Each of at least N rows of D columns.
+        tables: Tables with at least N rows of D columns each.
         xp: The array library that rows are decoded and compared with: NumPy, or CuPy for the
             current GPU.
 
@@ -96,21 +98,21 @@ def distances(rows: np.ndarray, decoded: np.ndarray, xp: ModuleType = np) -> np.
 def choose_codebook(
     matrix: EmbeddingMatrix, table: CodeTable, dtype: str = "auto", xp: ModuleType = np
 ) -> tuple[CodeTable, Distortion, Distortion]:
-    """Chooses the type that a codebook is stored in, in one pass over the matrix.
+    """Chooses the type in which to store a codebook, in one pass over the matrix.
 
     Args:
-        matrix: ``(N, D)``, what the table stands for.
+        matrix: The original, ``(N, D)``.
         table: Codes and a codebook in float32.
-        dtype: ``"float16"``, ``"float32"``, ``"int8"`` (with a scale a codeword), or ``"auto"``:
-            float16 where that adds less than 0.1% to the loss, and takes less than 0.001 from the
-            mean cosine.
+        dtype: ``"float16"``, ``"float32"``, ``"int8"`` (with one scale per codeword), or
+            ``"auto"``: float16 if that adds less than 0.1% to the loss and takes less than 0.001
+            from the mean cosine.
         xp: The array library to compare with: NumPy, or CuPy for the current GPU.
 
     Returns:
-        A table of the same codes, its distortion, and that of the table given.
+        A table with the same codes, its distortion, and that of the original table.
 
     Raises:
-        InputError: The type is another, or float16 cannot hold the codebook.
+        InputError: The type is unknown, or float16 cannot hold the codebook.
     """
     check_codebook_dtype(dtype)
     small = None
@@ -134,11 +136,11 @@ def choose_codebook(
 
 
 def warn_if_poor(loss: float, mean_row_loss: float) -> None:
-    """Warns of a result that is farther from the rows than their mean is.
+    """Warns if a result is farther from the rows than their mean is.
 
     Args:
         loss: The result's loss.
-        mean_row_loss: That of a table which has the mean for every row; 0 where all are the same.
+        mean_row_loss: The loss of replacing every row by the mean; 0 if all rows are the same.
     """
     if loss > _WORSE * mean_row_loss > 0:
         warnings.warn(

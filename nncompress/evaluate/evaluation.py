@@ -1,4 +1,4 @@
-"""Measuring how much of an original table a compressed embedding keeps."""
+"""Measuring how well a compressed embedding preserves the original table."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from nncompress.evaluate.row_comparison import QUERIES, RowComparison, compare_r
 from nncompress.evaluate.word_similarity import word_similarity
 from nncompress.sources import EmbeddingMatrix
 
-_WORD_TESTS = ("wordsim353.tsv", "simlex999.txt")  # that gensim brings
+_WORD_TESTS = ("wordsim353.tsv", "simlex999.txt")  # included in gensim
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Evaluation:
     """The results of a comparison.
 
     Attributes:
-        rows: What was measured of the rows.
+        rows: The measurements of the rows.
         usage: The number of rows that use each codeword, int64 ``(M, K)``; M is 0 without additive
             codes.
         residual_bits: Mean bits of a row's residual; 0 without a residual stage.
-        scores: Of the word tests.
+        scores: The scores on word tests.
     """
 
     rows: RowComparison
@@ -39,12 +39,12 @@ class Evaluation:
 
     @property
     def report(self) -> Report:
-        """What was measured, with intervals."""
+        """The measurements with intervals."""
         return Report(self.rows.figures, self.scores, self.rows.basis())
 
     @property
     def bits_used(self) -> float:
-        """The entropy of the codes, group by group, and the residual, in bits a row."""
+        """The entropy of the codes, group by group, plus the residual, in bits per row."""
         share = self.usage / self.usage.sum(axis=1, keepdims=True)
         entropy = -(share * np.log2(np.where(share > 0, share, 1.0))).sum()
         return float(entropy) + self.residual_bits
@@ -55,26 +55,31 @@ def evaluate(
     matrix: EmbeddingMatrix,
     pairs: Sequence[str | os.PathLike] | None = None,
     num_queries: int = QUERIES,
+    words: Sequence[str | None] | None = None,
 ) -> Evaluation:
-    """Compares a compressed embedding with the matrix that it was made of.
+    """Compares a compressed embedding with the original matrix.
 
     Args:
         embedding: The compressed embedding.
-        matrix: The original, rows in the same order.
-        pairs: Files of word pairs, see ``word_similarity``; by default those that gensim brings,
+        matrix: The original, with rows in the same order.
+        pairs: Files of word pairs, see ``word_similarity``; by default those included in gensim,
             if it is installed and the table has words.
-        num_queries: The number of rows, evenly spaced, that are asked for their neighbours.
+        num_queries: The number of rows, evenly spaced, whose neighbours are compared.
+        words: The word of each row of the original, or None, to compare with those of the
+            compressed one; None for no comparison.
 
     Raises:
-        InputError: The shapes differ, or a file cannot be used.
+        InputError: The shapes or the words differ, or a file cannot be used.
     """
     table = embedding.table
     if matrix.shape != (table.num_rows, table.dim):
         raise InputError(
-            f"{matrix.name} has shape {matrix.shape}; the compressed table was made of one of "
-            f"shape {(table.num_rows, table.dim)}"
+            f"{matrix.name} has {len(matrix):,} rows x {matrix.dim} dimensions, but the "
+            f"compressed table has {table.num_rows:,} x {table.dim}; wanted the table that it was "
+            "made from"
         )
-    # Word tests come first, for they may refuse a file.
+    _refuse_other_words(embedding, words, matrix.name)
+    # Word tests come first, since they may refuse a file.
     scores = _usual_scores(embedding, matrix) if pairs is None else word_scores(
         embedding, matrix, pairs
     )  # fmt: skip
@@ -98,11 +103,11 @@ def word_scores(
     matrix: EmbeddingMatrix,
     pairs: Sequence[str | os.PathLike],
 ) -> tuple[Score, ...]:
-    """Measures word similarity before and after, one score a file; see ``word_similarity``.
+    """Measures word similarity before and after, one score per file; see ``word_similarity``.
 
     Raises:
-        InputError: A file cannot be used, or the table has no words, or no row is a word's
-            vector, as in some classifiers.
+        InputError: A file cannot be used, the table has no words, or its rows are not vectors of
+            words, as in some classifiers.
     """
     if not pairs:
         return ()
@@ -110,6 +115,31 @@ def word_scores(
     known = known_words(embedding)
     decode = embedding.table.decode
     return tuple(word_similarity(known, matrix.take, decode, path) for path in pairs)
+
+
+def _refuse_other_words(
+    embedding: CompressedEmbedding, words: Sequence[str | None] | None, name: str
+) -> None:
+    """Refuses an original whose rows are other words than those of the compressed table.
+
+    Args:
+        embedding: The compressed table.
+        words: The word of each row of the original, or None; None for an original without words.
+        name: The original's name in messages.
+
+    Raises:
+        InputError: A row has another word.
+    """
+    if words is None or not embedding.has_words:
+        return
+    for row, (word, key) in enumerate(zip(words, embedding.index_to_key, strict=False)):
+        # A word that rows share is the key of the first of them.
+        if isinstance(key, str) and word is not None and key != word:
+            raise InputError(
+                f"row {row} (counted from 0) is {word!r} in {name} and {key!r} in the compressed "
+                "table; wanted the same rows in the same order, so give the table that it was "
+                "made from, or the words with --words"
+            )
 
 
 def _usual_scores(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> tuple[Score, ...]:
@@ -124,5 +154,5 @@ def _usual_scores(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> tu
         try:
             scores += word_scores(embedding, matrix, [datapath(name)])
         except InputError:
-            continue  # words of another language
+            continue  # the table's words are in another language
     return scores

@@ -1,4 +1,4 @@
-"""The gate: what is made has to reach what is required of it, or is not written."""
+"""The gate: a result that does not meet its requirements is not written."""
 
 import math
 import warnings
@@ -12,26 +12,27 @@ from nncompress.evaluate.step_search import StepSearch
 
 Made = TypeVar("Made")
 
-# The sizes that are searched, in bits a dimension, and the one to begin with. The largest is that
-# of float32, which small tables come near, for what all rows share counts there.
+# The range of sizes to search, in bits per dimension, and the first one to try. The largest is
+# that of float32, which small tables come close to because data shared by all rows counts more.
 BITS = (0.05, 32.0)
 _FIRST_BITS = 2.0
-# How many sizes are tried: twice as many where all are too small; and how near they come.
+# The number of sizes to try (twice as many if all are too small), and the tolerance.
 _TRIALS, _NEAR = 8, 0.05
-# About what a shortfall falls by with the logarithm of the bits, and that of what cannot be made.
+# The approximate slope of the shortfall over the logarithm of the bits, and the shortfall that
+# stands for a size that cannot be made.
 _SLOPE, _CANNOT = 3.0, 3.0
 
 
 def check(report: Report, requirements: Requirements) -> None:
-    """Refuses what falls short.
+    """Refuses a result that falls short.
 
     Args:
-        report: What was measured.
-        requirements: What is required.
+        report: The measurements.
+        requirements: The requirements.
 
     Raises:
-        NotGoodEnough: Something falls short; the message has every figure that does.
-        InputError: Something required was not measured.
+        NotGoodEnough: A figure falls short; the message lists every figure that does.
+        InputError: A required figure was not measured.
     """
     unmet = requirements.unmet(report)
     if unmet:
@@ -45,29 +46,30 @@ def find_smallest(
     bounds: tuple[float, float] = BITS,
     report: Callable[[str], None] | None = None,
 ) -> tuple[Made, Report]:
-    """Searches the smallest size at which everything required is reached.
+    """Searches for the smallest size at which all requirements are met.
 
-    Sizes are tried where what falls short most would be just enough, between one that is enough
-    and one that is not, until they are within a twentieth of each other, or a twentieth of what
-    may be lost is left, or eight have been tried.
+    Each trial is the size at which the figure that falls short most is expected to be just good
+    enough, between a size that is enough and one that is not. The search ends when these are
+    within 5% of each other, when the result uses all but 5% of the allowed loss, or after eight
+    trials.
 
     Args:
-        make: Makes a result of so many bits a dimension; ``OutOfReach`` says that it cannot be so
-            small.
-        measure: Measures it.
-        requirements: What is required, at least one thing.
-        bounds: The smallest and the largest size, in bits a dimension.
-        report: A function that takes a line for each that was tried; None for silence.
+        make: A function that makes a result of the given bits per dimension, or raises
+            ``OutOfReach`` if it cannot be so small.
+        measure: A function that measures it.
+        requirements: The requirements, at least one.
+        bounds: The smallest and the largest size, in bits per dimension.
+        report: A function that is called with a line for each trial; None for silence.
 
     Returns:
-        The smallest result that is good enough, and what was measured of it.
+        The smallest result that is good enough, and its measurements.
 
     Raises:
-        NotGoodEnough: Even the largest falls short.
-        InputError: Nothing is required, or something that is required was not measured.
+        NotGoodEnough: Even the largest size falls short.
+        InputError: There are no requirements, or a required figure was not measured.
     """
     if not requirements:
-        raise InputError("a smallest size is to be found without anything required of it")
+        raise InputError("a search for the smallest size needs at least one requirement")
     smallest, largest = (math.log(bits) for bits in bounds)
     search = StepSearch(
         0.0, -largest, -smallest, -math.log(_FIRST_BITS), _SLOPE, _TRIALS, _NEAR
@@ -97,6 +99,6 @@ def find_smallest(
             report(told)
     if best is None:
         raise NotGoodEnough(f"even {told}; nothing was written")
-    for each in warned:  # of the size that was found, and of no other
+    for each in warned:  # only those about the size that was found
         warnings.warn(each.message, each.category, stacklevel=2)
     return best

@@ -9,26 +9,26 @@ from nncompress.evaluate.bootstrap import Figure, figures
 from nncompress.evaluate.report import Score
 from nncompress.progress import progress_bar
 
-# Tokens are drawn again in stretches of so many: those that follow one another are alike.
+# Tokens are resampled in stretches of this length, because consecutive tokens are correlated.
 STRETCH = 32
-# Rows of logits whose probabilities are looked at together.
+# Rows of logits whose probabilities are computed together.
 _ROWS = 64
 
-# Takes token ids, int64 (n,), and returns the logits of what follows each, (n, V).
+# Takes token ids, int64 (n,), and returns the logits for the token after each, (n, V).
 Logits = Callable[[np.ndarray], np.ndarray]
 
 
 def perplexity(
     original: Logits, compressed: Logits, token_ids: np.ndarray, window: int, data: str = "text"
 ) -> tuple[Score, Figure]:
-    """Measures how well two language models foretell a text, and how far apart they are.
+    """Measures how well two language models predict a text, and how far apart they are.
 
-    The text is cut into windows that follow one another, and within each all tokens but the first
-    are foretold from those before them.
+    The text is split into consecutive windows; in each, every token but the first is predicted
+    from those before it.
 
     Args:
         original: The original model's logits.
-        compressed: The compressed one's, over the same vocabulary.
+        compressed: The compressed model's logits, over the same vocabulary.
         token_ids: The text, int64 ``(n,)``, at least two tokens.
         window: The most tokens that a model is given at once, at least two.
         data: The text's name.
@@ -36,14 +36,14 @@ def perplexity(
     Returns:
         The perplexities (exp of the mean negative log-probability of a token) and their ratio; and
         the mean Kullback-Leibler divergence of the compressed model's distribution of the next
-        token from the original's, ``sum p log(p / q)``, in nats a token. Intervals come from
+        token from the original's, ``sum p log(p / q)``, in nats per token. Intervals come from
         stretches of 32 tokens.
 
     Raises:
         InputError: There are fewer than two tokens, or the vocabularies differ in size.
     """
     if len(token_ids) < 2:
-        raise InputError(f"{data} has {len(token_ids)} tokens; wanted two at least")
+        raise InputError(f"{data} has {len(token_ids)} tokens; wanted at least two")
     stretches = []
     with progress_bar(len(token_ids), "Reading the text") as bar:
         for ids in _windows(token_ids, window):
@@ -67,23 +67,23 @@ def perplexity(
 
 
 def _windows(token_ids: np.ndarray, window: int) -> Iterator[np.ndarray]:
-    """Yields windows; a single token at the end, which nothing foretells, joins none."""
+    """Yields windows; a single token left at the end, which cannot be predicted, is dropped."""
     for first in range(0, len(token_ids) - 1, window):
         yield token_ids[first : first + window]
 
 
 def _losses(before: np.ndarray, after: np.ndarray, ids: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields negative log-probabilities of both models, and divergences, of tokens, ``(3, n)``."""
+    """Yields negative log-probabilities of both models, and the divergence, of tokens."""
     if before.shape != after.shape:
         raise InputError(
-            f"the models tell {before.shape[1]:,} and {after.shape[1]:,} tokens apart; wanted two "
-            "of the same vocabulary"
+            f"the models have {before.shape[1]:,} and {after.shape[1]:,} tokens; wanted two with "
+            "the same vocabulary"
         )
     for first in range(0, len(ids) - 1, _ROWS):
         following = ids[first + 1 : first + 1 + _ROWS]
         rows = slice(first, first + len(following))
         one, other = (_log_softmax(logits[rows]) for logits in (before, after))
-        with np.errstate(invalid="ignore"):  # of tokens that no model ever foretells
+        with np.errstate(invalid="ignore"):  # tokens of probability 0 in both models
             apart = np.where(np.isneginf(one), 0.0, one - other)
         divergence = np.einsum("nv,nv->n", np.exp(one), apart)
         chosen = (log[np.arange(len(following)), following] for log in (one, other))

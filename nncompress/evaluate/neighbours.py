@@ -1,34 +1,34 @@
-"""The nearest rows of some rows, and how many of them another table keeps."""
+"""The nearest neighbours of rows, and the share of them that another table keeps."""
 
 import numpy as np
 
 from nncompress.embedding.similarity import moderate
 
 NEIGHBOURS = 10
-# Fewer rows have no neighbours to speak of.
+# With fewer rows, neighbours mean little.
 FEWEST_ROWS = 2 * NEIGHBOURS + 1
-# Cosines of rows that differ by rounding alone.
+# Cosines that differ by no more than this differ only by rounding.
 _ROUNDING = 1e-12
 
 
 def units(rows: np.ndarray) -> np.ndarray:
-    """Returns rows divided by their lengths, zeros as they are, ``(n, D)``."""
+    """Returns rows divided by their lengths, ``(n, D)``; rows of zeros stay zero."""
     rows = moderate(rows)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1.0)
 
 
 class Nearest:
-    """The rows that are nearest to some of them by cosine, found in one pass over all.
+    """The nearest neighbours of some rows by cosine, found in one pass over all rows.
 
     Args:
-        queries: Numbers of the rows that are asked for their neighbours, int64 ``(Q,)``.
+        queries: Numbers of the rows whose neighbours to find, int64 ``(Q,)``.
         rows: These rows, ``(Q, D)``.
-        wanted: How many neighbours each is to have.
+        wanted: The number of neighbours per row.
 
     Attributes:
-        cosines: The largest cosines so far, in falling order, float32 ``(Q, wanted)``; -inf where
-            there are fewer.
+        cosines: The largest cosines so far, in descending order, float32 ``(Q, wanted)``; -inf
+            where there are fewer.
         numbers: The rows that they belong to, int64 ``(Q, wanted)``; -1 where there are fewer.
     """
 
@@ -38,11 +38,11 @@ class Nearest:
         self.numbers = np.full((len(queries), wanted), -1, np.int64)
 
     def look_at(self, start: int, rows: np.ndarray) -> None:
-        """Looks at rows ``(n, D)``, the first of which has the number ``start``."""
+        """Searches rows ``(n, D)``, the first of which has the number ``start``."""
         scores = self._units @ units(rows).T
         mine = (self._queries >= start) & (self._queries < start + len(rows))
         scores[mine, self._queries[mine] - start] = -np.inf
-        # Few rows are nearer than the farthest of the nearest so far, once there are some.
+        # After the first blocks, few rows are nearer than the farthest of the nearest so far.
         asked, found = np.nonzero(scores > self.cosines.min(axis=1, keepdims=True))
         for query in np.unique(asked):
             first, last = np.searchsorted(asked, (query, query + 1))
@@ -54,14 +54,14 @@ class Nearest:
 
 
 def kept(queries: np.ndarray, found: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Returns the share of rows found in another table that are among the nearest in the original.
+    """Returns the share of neighbours in another table that are also nearest in the original.
 
-    Where rows are equally near, any of them is right.
+    If several rows are equally near, any of them counts.
 
     Args:
-        queries: The original's rows that were asked, ``(Q, D)``.
-        found: The original's rows that were found for each, ``(Q, n, D)``.
-        last: The original's n-th nearest row of each, ``(Q, D)``.
+        queries: The original rows of the queries, ``(Q, D)``.
+        found: The original rows of the neighbours found for each query, ``(Q, n, D)``.
+        last: The n-th nearest original row of each query, ``(Q, D)``.
 
     Returns:
         float64 ``(Q,)``.

@@ -1,4 +1,4 @@
-"""The page: what was measured, in one HTML file that asks nothing of the network."""
+"""The page: all measurements in one self-contained HTML file."""
 
 import html
 import math
@@ -22,19 +22,19 @@ Point = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows.
+    """The contents of a page.
 
     Attributes:
         original: The name of the original.
         compressed: The name of the compressed table or model.
-        facts: More that is told of it, such as its size: names and text.
+        facts: Further facts about it, such as its size: names and texts.
         report: The figures.
-        rows: What was measured of the rows.
+        rows: The measurements of the rows.
         words: The word of each row, or its number.
         shares: The probability of each row, ``(N,)``; None: rows are in order of frequency.
         curve: The rate-distortion curve that the size was chosen from, see ``curve_of``; empty
-            where there is none.
-        chosen: The point of the curve that was chosen.
+            if there is none.
+        chosen: The chosen point of the curve.
     """
 
     original: str
@@ -53,17 +53,17 @@ def write_page(path: str | os.PathLike, page: Page) -> None:
 
     Args:
         path: The HTML file.
-        page: What it shows.
+        page: Its contents.
     """
     with atomic_path(path) as temporary:
         temporary.write_text(_html(page), encoding="utf-8")
 
 
 def curve_of(provenance: Mapping[str, object]) -> list[Point]:
-    """Returns the points of a curve that a file tells of; none where it tells of something else.
+    """Returns the points of the curve recorded in a file; none if no curve is recorded.
 
     Args:
-        provenance: What the file says of how the table was made, which may be anything.
+        provenance: What the file records about how the table was made; it may be anything.
     """
     points = provenance.get("curve")
     if not isinstance(points, list):
@@ -73,7 +73,7 @@ def curve_of(provenance: Mapping[str, object]) -> list[Point]:
 
 
 def is_point(point: Mapping[str, object]) -> bool:
-    """Tells whether a point has all that is drawn of it: finite numbers, a recall or None."""
+    """Tells whether a point can be drawn: its numbers are finite, its recall is one or None."""
 
     def is_number(value: object) -> bool:
         is_real = isinstance(value, Real) and not isinstance(value, bool)
@@ -88,12 +88,12 @@ def is_point(point: Mapping[str, object]) -> bool:
 def _html(page: Page) -> str:
     parts = [
         f"<h1>{_text(page.compressed)}</h1>",
-        f"<p>A compressed form of {_text(page.original)}.</p>",
+        f"<p>A compressed version of {_text(page.original)}.</p>",
         _table([(name, value) for name, value in page.facts.items()]),
-        "<h2>What is kept</h2>",
+        "<h2>Quality</h2>",
         _table(list(page.report.lines.items())),
         f"<p class=note>{_FIGURES}</p>",
-        "<h2>Errors of rows</h2>",
+        "<h2>Errors of the rows</h2>",
         errors(page.rows),
         f"<p class=note>{_ERRORS}</p>",
         "<h2>Errors by frequency</h2>",
@@ -104,7 +104,7 @@ def _html(page: Page) -> str:
         parts += ["<h2>Neighbours before and after</h2>", _neighbours(page)]
     if page.curve and page.chosen is not None:
         parts += [
-            "<h2>Sizes that were tried</h2>",
+            "<h2>Sizes tried</h2>",
             curve(page.curve, page.chosen),
             f"<p class=note>{_SIZES}</p>",
         ]
@@ -118,8 +118,8 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _neighbours(page: Page) -> str:
-    """Returns a table of some words' nearest words in both tables, those that changed marked."""
-    # More of them are from among the first rows, where the words are that readers know.
+    """Returns a table of the nearest words of some words, before and after, changes marked."""
+    # Most are from among the first rows, whose words readers know.
     places = (len(page.rows.queries) - 1) * np.linspace(0.1, 1, _WORDS) ** 2
     lines = ["<table class=words><tr><th>word<th>kept<th>before<th>after"]
     for place in np.unique(places.astype(int)):
@@ -146,7 +146,7 @@ def _word(page: Page, row: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Returns text that others wrote as HTML that shows it."""
+    """Returns untrusted text as HTML that shows it literally."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return html.escape(shown)
 
@@ -165,16 +165,16 @@ padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid #e4e4e4 } th { font-weig
 svg { width: 100%; height: auto }
 """
 _FIGURES = (
-    "Relative error: the mean squared distance over the variance of the rows. Worst 1%: the mean "
-    "of the hundredth of the rows' cosines that are smallest. Neighbours kept: the share of rows' "
-    "10 nearest rows by cosine that are still among the nearest. In brackets: where 95% of 1,000 "
-    "bootstrap resamples lie."
+    "Relative error: the mean squared distance divided by the variance of the rows. Worst 1%: the "
+    "mean of the smallest 1% of the cosines. Neighbours kept: the share of each row's 10 nearest "
+    "neighbours by cosine that are still among its 10 nearest. In brackets: the range of 95% of "
+    "1,000 bootstrap resamples."
 )
 _ERRORS = (
-    "A relative distance is one over the root mean square of the rows' distances to their mean."
+    "Relative distances are divided by the root mean square of the rows' distances to their mean."
 )
 _FREQUENCY = (
-    "Means of rows of about the same frequency; the bands have the middle 80% of them. Without "
-    "counts, rows are taken to be in order of frequency, as most tables of words are."
+    "Means over rows of similar frequency; the bands cover the middle 80% of these rows. Without "
+    "counts, rows are assumed to be in order of frequency, as in most tables of words."
 )
-_SIZES = "Measured on a sample of the rows; the star is the size that was chosen, on all rows."
+_SIZES = "Measured on a sample of the rows; the star is the chosen size, measured on all rows."

@@ -1,19 +1,25 @@
-"""The pictures of the page, as SVG that stands in it."""
+"""The pictures of the page, as inline SVG."""
 
 import io
 import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from nncompress.missing import brought_by
+
+with brought_by("plot"):
+    from matplotlib import rc_context
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+from nncompress.evaluate.histogram import draw_histogram
 from nncompress.evaluate.pictures import draw_curve
 from nncompress.evaluate.row_comparison import RowComparison
 
-# Ranks and counts are put together in so many bins, evenly spaced by their logarithms.
+# Ranks and counts are grouped into this many bins, evenly spaced in their logarithms.
 _BINS, _FEWEST_IN_BIN = 24, 5
+_COLOR = "#4878a8"
 _BEFORE_SVG = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _STYLE = {
@@ -23,11 +29,11 @@ _STYLE = {
 
 
 def as_svg(figure: Figure, what: str) -> str:
-    """Returns a figure as an SVG element that asks nothing of the network.
+    """Returns a figure as a self-contained SVG element.
 
     Args:
         figure: The figure.
-        what: What it shows, for whoever cannot see it; plain text of this project's own.
+        what: A description for readers who cannot see it; trusted plain text.
     """
     written = io.StringIO()
     with rc_context(_STYLE):
@@ -37,51 +43,51 @@ def as_svg(figure: Figure, what: str) -> str:
 
 
 def errors(rows: RowComparison) -> str:
-    """Draws how many rows have which error and which cosine."""
+    """Draws histograms of the rows' errors and cosines."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(10, 3), layout="constrained")
         left, right = figure.subplots(1, 2)
         typical = np.sqrt(rows.spreads.mean()) or 1.0
-        left.hist(rows.distances / typical, bins=80, color="#4878a8")
+        draw_histogram(left, rows.distances / typical, bins=80, color=_COLOR)
         left.set(xlabel="relative distance to the original", ylabel="rows")
         cosines = rows.cosines[~np.isnan(rows.cosines)]
         if len(cosines):
-            right.hist(cosines, bins=80, color="#4878a8")
+            draw_histogram(right, cosines, bins=80, color=_COLOR, far="below")
         right.set(xlabel="cosine to the original", ylabel="rows")
         return as_svg(figure, "Histograms of the rows' errors and cosines")
 
 
 def by_frequency(rows: RowComparison, shares: np.ndarray | None) -> str:
-    """Draws errors, cosines and neighbours kept over how frequent rows are.
+    """Plots errors, cosines and neighbours kept against the frequency of the rows.
 
     Args:
-        rows: What was measured of the rows.
-        shares: The probability of each row, float64 ``(N,)``; None: rows are taken to be in order
-            of frequency, the most frequent one first.
+        rows: The measurements of the rows.
+        shares: The probability of each row, float64 ``(N,)``; None: rows are assumed to be in
+            order of frequency, the most frequent first.
     """
     number = np.arange(1, len(rows.squares) + 1) if shares is None else 1e6 * shares
-    label = "row (rank by frequency)" if shares is None else "occurrences in a million"
+    label = "row (rank by frequency)" if shares is None else "occurrences per million"
     with rc_context(_STYLE):
         figure = Figure(figsize=(10, 3), layout="constrained")
         axes = figure.subplots(1, 3)
         spread = rows.spreads.mean() or 1.0
-        _line(axes[0], number, rows.squares / spread, "error, share of the variance")
+        _line(axes[0], number, rows.squares / spread, "error (share of the variance)")
         directed = ~np.isnan(rows.cosines)
         _line(axes[1], number[directed], rows.cosines[directed], "mean cosine")
-        _line(axes[2], number[rows.queries], rows.kept, "neighbours kept at 10")
+        _line(axes[2], number[rows.queries], rows.kept, "share of 10 neighbours kept")
         for axis in axes:
             axis.set(xlabel=label, xscale="log")
-        return as_svg(figure, "Errors, cosines and neighbours kept over the frequency of rows")
+        return as_svg(figure, "Errors, cosines and neighbours kept against the frequency of rows")
 
 
 def curve(points: Sequence[Mapping[str, float | None]], chosen: Mapping[str, float | None]) -> str:
-    """Draws the rate-distortion curve, with the point that was chosen; see ``draw_curve``."""
+    """Draws the rate-distortion curve and marks the chosen point; see ``draw_curve``."""
     with rc_context(_STYLE):
         return as_svg(draw_curve(points, chosen), "The rate-distortion curve")
 
 
 def _line(axis: Axes, number: np.ndarray, values: np.ndarray, label: str) -> None:
-    """Draws the mean of values over numbers, bin by bin, and the middle 80% of them."""
+    """Plots the mean of values in each bin of numbers, with a band for the middle 80%."""
     axis.set(ylabel=label)
     if not len(values):
         return
@@ -91,5 +97,5 @@ def _line(axis: Axes, number: np.ndarray, values: np.ndarray, label: str) -> Non
     chosen = [mask for mask in chosen if mask.sum() >= min(_FEWEST_IN_BIN, len(values))]
     centres = [np.exp(np.log(number[mask]).mean()) for mask in chosen]
     ends = np.array([np.quantile(values[mask], (0.1, 0.9)) for mask in chosen]).reshape(-1, 2)
-    axis.fill_between(centres, *ends.T, color="#4878a8", alpha=0.2, linewidth=0)
-    axis.plot(centres, [values[mask].mean() for mask in chosen], marker=".", color="#4878a8")
+    axis.fill_between(centres, *ends.T, color=_COLOR, alpha=0.2, linewidth=0)
+    axis.plot(centres, [values[mask].mean() for mask in chosen], marker=".", color=_COLOR)

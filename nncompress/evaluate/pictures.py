@@ -1,33 +1,38 @@
-"""Pictures: what a compressed embedding keeps, and the curve that a size was chosen from."""
+"""Pictures of how close a compressed embedding is, and of the curve its size was chosen from."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from nncompress.missing import brought_by
+
+with brought_by("plot"):
+    from matplotlib.figure import Figure
 
 from nncompress.evaluate.curve import CurvePoint
 from nncompress.evaluate.evaluation import Evaluation
+from nncompress.evaluate.histogram import draw_histogram
 from nncompress.evaluate.neighbours import NEIGHBOURS
 from nncompress.evaluate.sizing import Point
 from nncompress.formats.files import atomic_path
 
 
 def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str) -> None:
-    """Draws the rows' errors, the use of the codewords, and the neighbours that are kept.
+    """Draws the errors of the rows, the use of the codewords and the neighbours kept.
 
     Args:
-        path: The picture; its name's ending tells the format.
-        evaluation: What was measured.
-        title: What stands above.
+        path: The file to write; its extension determines the format.
+        evaluation: The measurements.
+        title: The title.
     """
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     figure.suptitle(title, parse_math=False)
     errors, codes, neighbours = figure.subplots(1, 3)
 
     rows = evaluation.rows
-    errors.hist(rows.distances, bins=100, color="tab:blue")
+    draw_histogram(errors, rows.distances, bins=100, color="tab:blue")
     errors.axvline(rows.distortion.distance, color="black", linestyle="--", label="mean")
     errors.set(title="Error", xlabel="Euclidean distance to the original", ylabel="rows")
     errors.legend()
@@ -37,9 +42,7 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
         share = np.sort(share, axis=1)[:, ::-1]
         image = codes.imshow(share, aspect="auto", interpolation="nearest")
         figure.colorbar(image, ax=codes, label="share of the rows")
-        codes.set(
-            title="Code usage", xlabel="codeword, by how often it is used", ylabel="codebook"
-        )
+        codes.set(title="Code usage", xlabel="codewords, most used first", ylabel="codebook")
     else:
         codes.axis("off")
         codes.set(title="No codebooks")
@@ -49,8 +52,8 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
         neighbours.hist(rows.kept * NEIGHBOURS, bins=steps, color="tab:green", rwidth=0.9)
         neighbours.set(
             title=f"Neighbours kept (recall@{NEIGHBOURS} {rows.kept.mean():.3f})",
-            xlabel=f"of the {NEIGHBOURS} nearest rows",
-            ylabel="rows asked",
+            xlabel=f"of the {NEIGHBOURS} nearest neighbours",
+            ylabel="rows",
         )
     else:
         neighbours.axis("off")
@@ -60,12 +63,12 @@ def plot_evaluation(path: str | os.PathLike, evaluation: Evaluation, title: str)
 
 
 def plot_rate_distortion(path: Path, points: Sequence[Point], chosen: Point) -> None:
-    """Draws distance and cosine over bytes a row, a line for each K.
+    """Plots distance and cosine against bytes per row, with a line for each K.
 
     Args:
-        path: Where the picture goes, a ``.png`` file; its directory is made.
-        points: What was measured.
-        chosen: The point that is marked.
+        path: The ``.png`` file to write; its directory is created.
+        points: The measured points.
+        chosen: The point to mark.
     """
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -82,7 +85,7 @@ def plot_rate_distortion(path: Path, points: Sequence[Point], chosen: Point) -> 
             chosen.bytes_per_row, getattr(chosen, name), "k*", markersize=14,
             label=f"chosen: M={chosen.num_codebooks}",
         )  # fmt: skip
-        axis.set(xlabel="bytes a row", ylabel=f"mean {name}", xscale="log")
+        axis.set(xlabel="bytes per row", ylabel=f"mean {name}", xscale="log")
         axis.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
@@ -90,12 +93,12 @@ def plot_rate_distortion(path: Path, points: Sequence[Point], chosen: Point) -> 
 
 
 def plot_curve(path: str | os.PathLike, points: Sequence[CurvePoint], chosen: CurvePoint) -> None:
-    """Draws distance, cosine and recall over bytes a row.
+    """Plots distance, cosine and recall against bytes per row.
 
     Args:
-        path: The picture; its name's ending tells the format.
-        points: What was measured, by size.
-        chosen: The point that is marked.
+        path: The file to write; its extension determines the format.
+        points: The measured points, by size.
+        chosen: The point to mark.
     """
     figure = draw_curve([point.facts for point in points], chosen.facts)
     with atomic_path(path) as temporary:
@@ -105,19 +108,19 @@ def plot_curve(path: str | os.PathLike, points: Sequence[CurvePoint], chosen: Cu
 def draw_curve(
     points: Sequence[Mapping[str, float | None]], chosen: Mapping[str, float | None]
 ) -> Figure:
-    """Draws distance, cosine and recall over bytes a row.
+    """Plots distance, cosine and recall against bytes per row.
 
     Args:
-        points: What was measured, by size: ``CurvePoint.facts``.
-        chosen: The point that is marked.
+        points: The measured points, by size: ``CurvePoint.facts``.
+        chosen: The point to mark.
     """
     figure = Figure(figsize=(12, 3.5), layout="constrained")
     sizes = [point["bytes_per_row"] for point in points]
     for name, axis in zip(("distance", "cosine", "recall"), figure.subplots(1, 3), strict=True):
-        # Of a table of few rows there is no recall.
+        # Tables with few rows have no recall.
         *heights, mark = (np.nan if (y := p[name]) is None else y for p in (*points, chosen))
         axis.plot(sizes, heights, marker="o")
         axis.plot(chosen["bytes_per_row"], mark, "k*", markersize=14)
         title = f"recall@{NEIGHBOURS}" if name == "recall" else f"mean {name}"
-        axis.set(xlabel="bytes a row", ylabel=title)
+        axis.set(xlabel="bytes per row", ylabel=title)
     return figure

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation, of many samples at once."""
+"""Spearman's rank correlation of many samples at once."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         other: Of the same shape.
 
     Returns:
-        float64 ``(...)``; 0 where all values of one of them are the same.
+        float64 ``(...)``; 0 where all values of either input are the same.
     """
     first, second = _deviations(one), _deviations(other)
     products = np.einsum("...n,...n->...", first, second)
@@ -21,7 +21,7 @@ def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _deviations(values: np.ndarray) -> np.ndarray:
-    """Returns ranks about their mean; values that are the same share the mean of their ranks."""
+    """Returns ranks minus their mean; equal values share the mean of their ranks."""
     order = np.argsort(values, axis=-1)
     rising = np.take_along_axis(values, order, axis=-1)
     count = values.shape[-1]

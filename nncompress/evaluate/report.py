@@ -1,11 +1,11 @@
-"""What was measured of a compressed table or model, as numbers and as lines."""
+"""The measurements of a compressed table or model, as numbers and as lines of text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nncompress.evaluate.bootstrap import COVERAGE, Figure
 
-# Figures of rows and of token distributions, and how lines call them.
+# Figures of rows and of token distributions, and their titles in text.
 _TITLES = {
     "error": "relative error",
     "cosine": "mean cosine",
@@ -13,23 +13,23 @@ _TITLES = {
     "recall": "neighbours kept at 10",
     "kl": "KL divergence",
 }
-# How scores change: by points of 100, or by a factor.
+# The units in which scores change: points of 100, or a factor.
 _POINTS, _RATIO = "points", "times"
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a task makes of the original and of the compressed table or model.
+    """The scores of the original and the compressed table or model on a task.
 
     Attributes:
         task: ``"pairs"`` (word similarity), ``"sts"`` (sentence similarity) or ``"perplexity"``.
         data: The name of the file that it was measured on.
-        original: The original's score: for pairs and sts 100 times Spearman's correlation with
-            people's scores, for perplexity the perplexity.
-        compressed: The same of the compressed one.
-        change: What became of it: for pairs and sts the difference in points, compressed minus
-            original; for perplexity the compressed one over the original.
-        items: What it was measured on, such as "1,500 pairs".
+        original: The original's score: for pairs and sts, 100 times Spearman's correlation with
+            people's scores; for perplexity, the perplexity.
+        compressed: The compressed table's or model's score.
+        change: The change: for pairs and sts, the difference in points, compressed minus
+            original; for perplexity, the ratio of compressed to original.
+        items: The items measured, such as "1,500 pairs".
     """
 
     task: str
@@ -41,7 +41,7 @@ class Score:
 
     @property
     def facts(self) -> dict[str, object]:
-        """The same by name."""
+        """The attributes by name."""
         figures = {name: getattr(self, name).facts for name in ("original", "compressed")}
         how = "ratio" if self.task == "perplexity" else "difference"
         return {
@@ -61,14 +61,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured.
+    """All figures and scores of a comparison.
 
     Attributes:
         figures: By name: ``error``, ``cosine``, ``cosine_worst`` and ``recall`` of a table's rows
             (see ``row_comparison.RowComparison``), ``kl`` of a language model. ``recall`` is
-            missing where there are too few rows.
-        scores: Of tasks.
-        basis: What the figures of rows were measured on.
+            missing if there are too few rows.
+        scores: The scores on tasks.
+        basis: The rows that the figures were measured on, in words.
     """
 
     figures: Mapping[str, Figure] = field(default_factory=dict)
@@ -76,12 +76,12 @@ class Report:
     basis: str = ""
 
     def with_tasks(self, scores: tuple[Score, ...], **figures: Figure) -> "Report":
-        """Returns the report with more in it."""
+        """Returns the report with scores and figures added."""
         return Report({**self.figures, **figures}, self.scores + scores, self.basis)
 
     @property
     def facts(self) -> dict[str, object]:
-        """The same by name, for JSON."""
+        """The content by name, for JSON."""
         return {
             **{name: figure.facts for name, figure in self.figures.items()},
             "scores": [score.facts for score in self.scores],
@@ -91,7 +91,7 @@ class Report:
 
     @property
     def lines(self) -> dict[str, str]:
-        """The same as lines to print, by what stands before them."""
+        """The content as lines to print, by their titles."""
         lines = {
             _TITLES[name]: f"{y.value:.5g} ({y.low:.5g} to {y.high:.5g})"
             for name, y in self.figures.items()

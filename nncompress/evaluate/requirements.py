@@ -1,4 +1,4 @@
-"""What a user requires of a compressed table or model, in numbers."""
+"""A user's numeric requirements for a compressed table or model."""
 
 import math
 import numbers
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from nncompress.errors import InputError
 from nncompress.evaluate.report import Report
 
-# Losses this small are as good as none: of figures, of points, and of perplexity's ratio.
+# Losses this small count as none, for figures, points, and the ratio of perplexities.
 _NOTHING, _NO_POINTS, _NO_RATIO = 1e-30, 0.1, 1e-3
 _ALL = 1e30
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What can be required.
+    """A kind of requirement.
 
     Attributes:
-        range: The least and the largest number that can be.
-        wanted: How messages ask for a number.
-        limit: How messages tell the number, with ``{}`` in its place.
-        needs: The flag that names the data of a task; empty for figures of rows.
-        is_least: Whether the number is the least that will do, or the most.
+        range: The smallest and the largest possible limit.
+        wanted: The description of a valid limit, for messages.
+        limit: The text for a limit in messages, with ``{}`` for the number.
+        needs: The flag for the data of a task; empty for figures of rows.
+        is_least: Whether the limit is a minimum rather than a maximum.
     """
 
     range: tuple[float, float]
@@ -32,7 +32,7 @@ class _Kind:
     is_least: bool = False
 
 
-_POINTS = "a difference to the original of 0 or less in points of 100, such as -0.5"
+_POINTS = "a difference from the original in points of 100, 0 or less, such as -0.5"
 KINDS = {
     "error": _Kind((0, math.inf), "a share of the variance, such as 0.1", "at most {}"),
     "cosine": _Kind((-1, 1), "a cosine, such as 0.98", "at least {}", is_least=True),
@@ -41,31 +41,34 @@ KINDS = {
     "pairs": _Kind((-200, 0), _POINTS, "a change of at least {} points", "--pairs", is_least=True),
     "sts": _Kind((-200, 0), _POINTS, "a change of at least {} points", "--sts", is_least=True),
     "perplexity": _Kind(
-        (1, math.inf), "a multiple of the original's of 1 or more, such as 1.02",
+        (1, math.inf), "a multiple of the original's, 1 or more, such as 1.02",
         "at most {} times the original's", "--text",
     ),
-    "kl": _Kind((0, math.inf), "nats a token, such as 0.01", "at most {} nats a token", "--text"),
+    "kl": _Kind(
+        (0, math.inf), "nats per token, such as 0.01", "at most {} nats per token", "--text"
+    ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One number that a result must reach.
+    """A limit that a result must meet.
 
     Attributes:
-        name: What is required, one of ``KINDS``:
+        name: The quantity that is limited, one of ``KINDS``:
             - ``error``: the largest mean squared distance over the table's variance;
-            - ``cosine``, ``cosine_worst``: the smallest mean cosine, and that of the worst
-              hundredth of the rows;
+            - ``cosine``, ``cosine_worst``: the smallest mean cosine, over all rows and over the
+              worst hundredth of the rows;
             - ``recall``: the smallest share of the 10 nearest neighbours kept;
-            - ``pairs``, ``sts``: the lowest that the score on word or sentence similarity may
-              fall, in points of 100, 0 or less: -0.5 is half a point below the original;
-            - ``perplexity``: the most times that the perplexity may be the original's, at least 1;
-            - ``kl``: the largest mean Kullback-Leibler divergence, in nats a token.
-        limit: The number. What was measured is compared with it, and not the ends of its interval.
+            - ``pairs``, ``sts``: the lowest allowed change of the score on word or sentence
+              similarity, in points of 100, 0 or less: -0.5 is half a point below the original;
+            - ``perplexity``: the largest ratio of the perplexity to the original's, at least 1;
+            - ``kl``: the largest mean Kullback-Leibler divergence, in nats per token.
+        limit: The limit. It is compared with the measured value, not with the ends of its
+            interval.
 
     Raises:
-        InputError: There is no such name, or the number is out of its range.
+        InputError: The name is unknown, or the limit is out of its range.
     """
 
     name: str
@@ -73,7 +76,9 @@ class Requirement:
 
     def __post_init__(self) -> None:
         if self.name not in KINDS:
-            raise InputError(f"nothing is called {self.name!r:.40} among {', '.join(KINDS)}")
+            raise InputError(
+                f"unknown requirement {self.name!r:.40}; wanted one of {', '.join(KINDS)}"
+            )
         kind = KINDS[self.name]
         if isinstance(self.limit, bool) or not isinstance(self.limit, numbers.Real):
             raise InputError(f"{self.name} is required to be {self.limit!r:.40}; wanted "
@@ -83,7 +88,7 @@ class Requirement:
             raise InputError(f"{self.name} is required to be {self.limit:g}; wanted {kind.wanted}")
 
     def seen(self, report: Report) -> float:
-        """Returns what was measured of that; of several tasks of a kind the worst.
+        """Returns the measured value; if there are several tasks of a kind, the worst.
 
         Raises:
             InputError: It was not measured.
@@ -94,25 +99,25 @@ class Requirement:
         if not seen:
             needs = KINDS[self.name].needs
             how = f"name its data ({needs} FILE)" if needs else "the table has too few rows"
-            raise InputError(f"{self.name} is required, and is not measured: {how}")
+            raise InputError(f"{self.name} is required but was not measured: {how}")
         return min(seen) if KINDS[self.name].is_least else max(seen)
 
     def shortfall(self, report: Report) -> float:
-        """Returns how much is missing: above 0 where the requirement is not met.
+        """Returns the shortfall, which is above 0 if the requirement is not met.
 
-        It is the logarithm of what is lost over what may be lost, which falls about evenly with
+        It is the logarithm of the loss over the allowed loss, which falls roughly linearly with
         the logarithm of the bits.
         """
         return self._shortfall_of(self.seen(report))
 
     def _shortfall_of(self, seen: float) -> float:
         lost, allowed = self._lost(seen), self._lost(self.limit)
-        if not lost < _ALL:  # what is no number reaches nothing
+        if not lost < _ALL:  # NaN never meets a requirement
             lost = _ALL
         return math.log(max(lost, _NOTHING) / max(allowed, _NOTHING))
 
     def _lost(self, value: float) -> float:
-        """Returns what is lost where something is measured, or where it is allowed."""
+        """Returns the loss that a measured value or a limit stands for."""
         if self.name in ("pairs", "sts"):
             return max(-value, 0.0) + _NO_POINTS
         if self.name == "perplexity":
@@ -120,11 +125,11 @@ class Requirement:
         return 1 - value if KINDS[self.name].is_least else value
 
     def tell(self, report: Report) -> str:
-        """Returns what was seen and what is wanted, in words."""
+        """Describes the measured value and the limit in words."""
         wanted = KINDS[self.name].limit.format(f"{self.limit:g}")
         seen = self.seen(report)
         shown = f"{seen:.5g}"
-        if self._shortfall_of(seen) > 0 >= self._shortfall_of(float(shown)):  # by rounding alone
+        if self._shortfall_of(seen) > 0 >= self._shortfall_of(float(shown)):  # hidden by rounding
             shown = str(seen)
         return f"{self.name} {shown} (wanted {wanted})"
 
@@ -133,37 +138,37 @@ class Requirement:
 
 
 class Requirements:
-    """All that a result must reach.
+    """All requirements for a result.
 
     Args:
-        wanted: The numbers, by name.
+        wanted: The limits, by name.
 
     Raises:
-        InputError: There is no such name, or a number is out of its range.
+        InputError: A name is unknown, or a limit is out of its range.
     """
 
     def __init__(self, wanted: Mapping[str, float] | None = None) -> None:
         if wanted is not None and not isinstance(wanted, Mapping):
-            raise InputError(f"{wanted!r:.99} is required; wanted numbers by name, such as "
-                             "{'cosine': 0.98}")  # fmt: skip
+            raise InputError(f"the requirements are {wanted!r:.99}; wanted numbers by name, such "
+                             "as {'cosine': 0.98}")  # fmt: skip
         self.all = tuple(Requirement(*each) for each in (wanted or {}).items())
 
     @classmethod
     def parse(cls, text: str | None) -> "Requirements":
-        """Reads ``name=number``, several with commas between them; None is no requirement.
+        """Parses ``name=number``, or several separated by commas; None is no requirement.
 
         Raises:
-            InputError: It is something else.
+            InputError: The text has another form.
         """
         wanted: dict[str, float] = {}
         for part in [] if text is None else text.split(","):
             name, equals, number = (each.strip() for each in part.partition("="))
             if not equals:
                 raise InputError(
-                    f"{part!r:.40} in --require; wanted name=number, such as cosine=0.98"
+                    f"--require has {part!r:.40}; wanted name=number, such as cosine=0.98"
                 )
             if name in wanted:
-                raise InputError(f"--require has {name} twice; wanted it once")
+                raise InputError(f"--require has {name} twice; give it once")
             if name not in KINDS:
                 raise InputError(f"--require {name!r:.40}; wanted one of {', '.join(KINDS)}")
             try:
@@ -176,33 +181,33 @@ class Requirements:
 
     @property
     def is_of_directions(self) -> bool:
-        """Whether rows that are near for their length serve it: whatever rests on cosines."""
+        """Whether all requirements rest on cosines, so that rows may be close for their length."""
         return all(each.name != "error" for each in self.all)
 
     def check_data(self, given: Sequence[str]) -> None:
         """Refuses a requirement whose task has no data, before any work.
 
         Args:
-            given: The flags that name data, of those that were given.
+            given: The flags for data that were given.
 
         Raises:
-            InputError: One has none.
+            InputError: A requirement has no data.
         """
         for each in self.all:
             needs = KINDS[each.name].needs
             if needs and needs not in given:
-                raise InputError(f"{each} is required without data for it; add {needs} FILE")
+                raise InputError(f"{each} is required, but has no data; add {needs} FILE")
 
     def shortfall(self, report: Report) -> float:
-        """Returns how much is missing of that which is missing most; above 0 where some is."""
+        """Returns the largest shortfall, which is above 0 if any requirement is not met."""
         return max((each.shortfall(report) for each in self.all), default=0.0)
 
     def unmet(self, report: Report) -> list[str]:
-        """Returns what falls short, in words: what was seen, and what is wanted."""
+        """Describes the requirements that are not met, with the measured values."""
         return [each.tell(report) for each in self.all if each.shortfall(report) > 0]
 
     def tell(self, report: Report) -> str:
-        """Returns what was seen of all that is required, in words."""
+        """Describes all requirements, with the measured values."""
         return ", ".join(each.tell(report) for each in self.all)
 
     def __bool__(self) -> bool:
@@ -215,18 +220,18 @@ class Requirements:
 def requirements_of(
     require: Requirements | Mapping[str, float] | None, find: bool
 ) -> Requirements:
-    """Returns what is required, and refuses a search for a size that nothing is required of.
+    """Returns requirements, and refuses a search for the smallest size without any.
 
     Args:
-        require: The requirements, or their numbers by name.
-        find: Whether the smallest size that reaches them is searched.
+        require: The requirements, or their limits by name.
+        find: Whether to search for the smallest size that meets them.
 
     Raises:
-        InputError: There is nothing to search it for, or a number is out of its range.
+        InputError: A search is asked for without any requirement, or a limit is out of its range.
     """
     requirements = require if isinstance(require, Requirements) else Requirements(require)
     if find and not requirements:
         raise InputError(
-            "--find searches the smallest size that reaches what --require asks for; add --require"
+            "--find searches for the smallest size that meets --require; add --require"
         )
     return requirements

@@ -1,4 +1,4 @@
-"""The rows of a table beside those of the same numbers in another that stands for it."""
+"""Comparing the rows of a table with their reconstructions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,31 +13,30 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
 QUERIES = 1_000
-# The worst cosine is the mean of the smallest cosines, those of one row in so many.
+# The worst cosine is the mean over the worst rows, one in this many.
 _WORST_OF = 100
 _BLOCK_ROWS = 8_192
 
-# Returns rows by their numbers, int64 (n,), as float32 (n, D).
+# Takes the numbers of rows, int64 (n,), and returns the rows, float32 (n, D).
 Decode = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class RowComparison:
-    """What was measured of each row.
+    """The measurements of each row.
 
     Attributes:
-        squares: The squared distance of each row to the one that stands for it, float64 ``(N,)``.
-        spreads: The squared distance of each row to the mean row, float64 ``(N,)``.
-        cosines: The cosine between each row and the one that stands for it, float64 ``(N,)``; 0
-            where that one is 0, and not a number where the row itself is: it has no direction.
-        queries: The numbers of the rows, evenly spaced, that were asked for their nearest rows by
-            cosine, int64 ``(Q,)``; none where the table has too few rows.
-        before: The numbers of the 10 rows that are nearest to each of them in the original, the
-            nearest first, int64 ``(Q, 10)``.
+        squares: The squared distance of each row from its reconstruction, float64 ``(N,)``.
+        spreads: The squared distance of each row from the mean row, float64 ``(N,)``.
+        cosines: The cosine between each row and its reconstruction, float64 ``(N,)``; 0 if the
+            reconstruction is 0, and NaN if the row itself is 0, since it has no direction.
+        queries: The numbers of the evenly spaced rows whose nearest rows by cosine were compared,
+            int64 ``(Q,)``; empty if the table has too few rows.
+        before: The numbers of the 10 rows nearest to each query in the original, nearest first,
+            int64 ``(Q, 10)``.
         after: The same in the other table.
-        kept: For each of them, the share of ``after`` that is as near in the original as the 10th
-            of ``before``, float64 ``(Q,)``: rows that are equally near may take each other's
-            places.
+        kept: For each query, the share of ``after`` that is as near in the original as the 10th
+            of ``before``, float64 ``(Q,)``, so that equally near rows are interchangeable.
     """
 
     squares: np.ndarray
@@ -50,25 +49,25 @@ class RowComparison:
 
     @property
     def distances(self) -> np.ndarray:
-        """The distance of each row to the one that stands for it, float64 ``(N,)``."""
+        """The distance of each row from its reconstruction, float64 ``(N,)``."""
         return np.sqrt(self.squares)
 
     @property
     def distortion(self) -> Distortion:
-        """The means over rows; that of the cosines is over rows that have a direction."""
+        """The means over rows; for cosines, over rows that have a direction."""
         directed = self._directed
         cosine = float(directed.mean()) if len(directed) else 1.0
         return Distortion(0.5 * float(self.squares.mean()), float(self.distances.mean()), cosine)
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        """The figures, by the names that ``Report`` has for them.
+        """The figures, by their names in ``Report``.
 
-        - ``error``: the mean squared distance over the mean squared distance of rows to the mean
-          row (the squared distance alone where all rows are the same);
+        - ``error``: the mean squared distance over the mean squared distance of rows from the mean
+          row (just the squared distance if all rows are the same);
         - ``cosine``: the mean cosine, over rows that have a direction;
-        - ``cosine_worst``: the mean of the hundredth part of the cosines that are smallest,
-          rounded up to a whole number of rows;
+        - ``cosine_worst``: the mean of the smallest hundredth of the cosines, rounded up to a
+          whole number of rows;
         - ``recall``: the mean of ``kept``.
         """
         (error,) = figures(self._error, len(self.squares))
@@ -81,16 +80,17 @@ class RowComparison:
         return measured
 
     def basis(self, total_rows: int | None = None) -> str:
-        """Returns what the figures were measured on, in words.
+        """Describes in words the rows that the figures were measured on.
 
         Args:
-            total_rows: The rows of the table of which these are a sample; None: these are all.
+            total_rows: The number of rows in the table that these are a sample of; None if these
+                are all.
         """
         num_rows, asked = len(self.squares), len(self.kept)
         is_all = total_rows in (None, num_rows)
         rows = f"{num_rows:,} rows" if is_all else f"{num_rows:,} of {total_rows:,} rows"
         among = "" if is_all else " among these"
-        return f"{rows}, {asked:,} asked for their neighbours{among}" if asked else rows
+        return f"{rows}, neighbours of {asked:,}{among}" if asked else rows
 
     @property
     def _directed(self) -> np.ndarray:
@@ -111,13 +111,13 @@ class RowComparison:
 def compare_rows(
     matrix: EmbeddingMatrix, decode: Decode, num_queries: int = QUERIES
 ) -> RowComparison:
-    """Compares the rows of a table with those that stand for them, in one pass over both.
+    """Compares the rows of a table with their reconstructions, in one pass over both.
 
     Args:
         matrix: The table, ``(N, D)``.
-        decode: Returns what stands for rows: takes their numbers, int64 ``(n,)`` and rising, and
-            returns float32 ``(n, D)``.
-        num_queries: The most rows that are asked for their neighbours.
+        decode: Takes ascending row numbers, int64 ``(n,)``, and returns the reconstructions,
+            float32 ``(n, D)``.
+        num_queries: The most rows whose neighbours are compared.
     """
     num_rows = len(matrix)
     asked = num_queries if num_rows >= FEWEST_ROWS else 0

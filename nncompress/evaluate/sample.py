@@ -1,4 +1,4 @@
-"""How good a residual stage is for all rows of a table, told from some of them or from all."""
+"""Measuring the quality of a residual stage, on a sample of a table's rows or on all of them."""
 
 import math
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from nncompress.trellis.clusters import cluster_bits_for
 from nncompress.trellis.quantizer import Settings, most_steps
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
-# Of a large table, as many rows are asked for their neighbours as make this many products.
+# In a large table, the number of queries for neighbours is limited to this many products.
 _PRODUCTS, _LEAST_QUERIES = 2e11, 100
-# One in eight of them is asked within the sample, where so many rows may come to be the nearest.
+# One in eight queries is used in the sample, with this many candidates for the nearest rows.
 _ONE_OF, _CANDIDATES = 8, 64
 _SAMPLE_STATE_BITS = 6
-# A block of rows has about so many bytes.
+# The approximate number of bytes in a block of rows.
 _BLOCK_BYTES = 72
 _MOST_BLOCK_ROWS = 16
 _ROWS = 8_192
@@ -32,13 +32,13 @@ _SQUARED_ERROR = 0.3  # of a coded coordinate, in squared steps
 
 @dataclass(frozen=True)
 class SampleSize:
-    """How many rows are looked at. A table with fewer is measured whole.
+    """The numbers of rows in a sample. A table with fewer rows is measured whole.
 
     Attributes:
-        fitted: Rows that quantizers are fitted to.
-        held_out: Other rows, which tell how good they are.
-        queries: Rows that are asked for their neighbours.
-        trials: How many steps are tried.
+        fitted: The number of rows that quantizers are fitted to.
+        held_out: The number of other rows, which quantizers are measured on.
+        queries: The number of rows whose neighbours are compared.
+        trials: The number of steps to try.
     """
 
     fitted: int = 8_192
@@ -48,20 +48,20 @@ class SampleSize:
 
 
 class Rows:
-    """The rows of a table, by which stages are measured.
+    """The rows of a table, on which residual stages are measured.
 
     Args:
-        remainder: What the residual stage codes.
+        remainder: The rows that the residual stage codes.
         machine: The machine to compute on.
-        weights: The weights by which rows get bits, float64 ``(N,)``; None: all the same.
-        beside: Bytes of what is stored beside the residual stage.
-        size: How many rows are looked at.
+        weights: The weights by which rows get bits, float64 ``(N,)``; None for equal weights.
+        beside: The bytes stored besides the residual stage.
+        size: The numbers of rows in the sample.
 
     Attributes:
-        squares: The variances of rows along their principal axes, falling.
+        squares: The variances of rows along their principal axes, in descending order.
         mean_square: The mean squared length of the table's rows.
-        typical: The root mean square of the numbers of a row whose distance from the columns'
-            medians is the median.
+        typical: The root mean square of the numbers in a typical row: one at the median distance
+            from the columns' medians.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Rows:
         self._queries, self._candidates = self._find_neighbours(size.queries)
 
     def most_steps(self, step: float) -> float:
-        """Returns how many steps the longest row is from its centre, among those looked at."""
+        """Returns the largest distance of a sampled row from its centre, in steps."""
         rows = self._fit_part.take(np.arange(len(self._fitted)))
         own = None if self.weights is None else self.weights[self._fitted]
         threads = self._machine.threads
@@ -108,7 +108,7 @@ class Rows:
         return most_steps(rows, own, basis, threads) / step
 
     def of_sample(self, step: float) -> CurvePoint:
-        """Returns about what a step comes to, from rows that nothing was fitted to."""
+        """Estimates the point of a step from rows that nothing was fitted to."""
         settings = Settings(step, state_bits=_SAMPLE_STATE_BITS)
         own = None if self.weights is None else self.weights[self._fitted]
         quantizer, coded = fit_quantizer(
@@ -135,7 +135,7 @@ class Rows:
         return self._point(step, residual, means, recall)
 
     def of_all(self, step: float, residual: Residual) -> CurvePoint:
-        """Returns what the stage of all rows comes to."""
+        """Measures the point of a stage on all rows."""
         num_rows = self.remainder.shape[0]
         total, directed = np.zeros(3), 0
 
@@ -156,12 +156,12 @@ class Rows:
         return self._point(step, residual, _means(total, num_rows, directed), recall)
 
     def bytes_per_row(self, residual: Residual) -> float:
-        """Returns the bytes of the whole table for each row, all counted but words."""
+        """Returns the bytes of the whole table per row, counting everything except words."""
         shared = residual.shared_bytes + self._beside + HEADER_BYTES
         return residual.row_bytes + shared / self.remainder.total_rows
 
     def shared_bytes_for(self, num_axes: int) -> float:
-        """Returns about the bytes for each row of what all rows share, for so many axes."""
+        """Estimates the bytes per row of the tables shared by all rows, for a number of axes."""
         dim = self.remainder.shape[1]
         axes = num_axes * dim / 2  # entries of about four bits
         return (axes + 4 * dim + self._beside + HEADER_BYTES) / self.remainder.total_rows
@@ -173,13 +173,13 @@ class Rows:
         return CurvePoint(step, 8 * residual.row_bytes, size, *means.tolist(), recall)
 
     def _decoded(self, residual: Residual, rows: np.ndarray) -> np.ndarray:
-        """Returns rows by their numbers, for the stage of these rows alone."""
+        """Returns decoded rows, given a stage of just these rows."""
         values = np.zeros((len(rows), self.remainder.shape[1]), np.float32)
         residual.add_to(np.arange(len(rows)), values)
         return self.remainder.restored(rows, values)
 
     def _find_neighbours(self, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns rows, and the numbers of those that are nearest to each, the nearest first."""
+        """Returns query rows, and the numbers of the rows nearest to each, nearest first."""
         num_rows, dim = self.remainder.shape
         if num_rows < FEWEST_ROWS:
             return np.empty(0, np.int64), np.empty((0, 0), np.int64)
@@ -199,9 +199,9 @@ class Rows:
         """Returns the mean share of neighbours kept among some rows.
 
         Args:
-            part: Which of the queries are asked.
-            rows: The numbers of the rows, rising, queries among them.
-            decoded: Returns decoded rows for places in ``rows``.
+            part: The queries to use.
+            rows: The numbers of the rows in ascending order, including the queries.
+            decoded: Takes places in ``rows`` and returns the decoded rows.
         """
         queries, take = self._queries[part], self.remainder.matrix.take
         places = np.searchsorted(rows, queries)
@@ -214,12 +214,12 @@ class Rows:
 
 
 def _means(total: np.ndarray, num_rows: int, directed: int) -> np.ndarray:
-    """Returns means of sums of losses, distances and cosines; rows of zeros have no cosine."""
+    """Returns means, given sums of losses, distances and cosines; zero rows have no cosine."""
     cosine = total[2] / directed if directed else 1.0
     return np.array([total[0] / num_rows, total[1] / num_rows, cosine])
 
 
 def block_rows(bits: float) -> int:
-    """Returns how many rows make a block, for rows of so many bits."""
+    """Returns the number of rows in a block, given the bits per row."""
     wanted = 8 * _BLOCK_BYTES / max(bits, 1e-3)
     return min(_MOST_BLOCK_ROWS, 1 << max(0, math.ceil(math.log2(wanted))))

@@ -1,4 +1,4 @@
-"""How well similarities agree with people's, before and after compression."""
+"""Scores for the agreement of similarities with people's, before and after compression."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,9 @@ def similarity_score(
     Args:
         task: ``"pairs"`` or ``"sts"``.
         data: The name of the file of pairs.
-        people: How similar people find each pair, n numbers, at least 2.
-        original: How similar the original finds them, ``(n,)``.
-        compressed: How similar the compressed one finds them, ``(n,)``.
+        people: People's similarity of each pair, n numbers, at least 2.
+        original: The similarities by the original, ``(n,)``.
+        compressed: The similarities by the compressed table or model, ``(n,)``.
 
     Returns:
         100 times Spearman's correlations, and their difference, on the same pairs each time.
@@ -36,8 +36,8 @@ def similarity_score(
     judged = np.asarray(people, np.float64)
     if (judged == judged[0]).all():
         raise InputError(
-            f"{data} has {judged[0]:g} for all pairs, which any similarities agree with; wanted "
-            "pairs that differ"
+            f"{data} has the score {judged[0]:g} for all pairs, so there is nothing to compare; "
+            "wanted scores that differ"
         )
 
     def correlations(items: np.ndarray) -> np.ndarray:
@@ -49,6 +49,6 @@ def similarity_score(
 
 
 def cosines_of_pairs(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns the cosine between each row of one array ``(n, D)`` and that of another, float64."""
+    """Returns the cosines of corresponding rows of two arrays ``(n, D)``, float64 ``(n,)``."""
     first, second = (units(np.asarray(rows, np.float64)) for rows in (ones, others))
     return np.einsum("nd,nd->n", first, second)

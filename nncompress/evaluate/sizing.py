@@ -12,17 +12,18 @@ from nncompress.evaluate.curve import badness
 from nncompress.evaluate.step_search import StepSearch
 from nncompress.evaluate.target import Target
 from nncompress.machine import Machine
+from nncompress.progress import say
 from nncompress.refinement.refine import RefinementSettings, improve_codes, quantize
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
 CODEWORDS = (16, 256)
-# What is measured takes seconds: no more codewords, and so many rows, for each of them at most.
+# Limits that keep a measurement to seconds: on codewords, and on rows in total and per codeword.
 _MOST_MEASURED, _FIT_ROWS, _ROWS_A_CODEWORD, _HELD_OUT_ROWS = 2_048, 4_096, 2, 1_024
 _SETTINGS = RefinementSettings(annealing_rounds=10, rounds=1, trials=8)
-# Sizes measured for a quality, with the first K and with the other, and how near they come to it.
+# The number of sizes measured for a quality, with the first K and the second, and the tolerance.
 _SIZES, _OTHER_SIZES, _NEAR = 4, 3, 0.02
-# Bits of a row to begin with, and about what the logarithm of a distance loses to that of M.
+# The first number of bits to try, and the approximate slope of log distance over log M.
 _FIRST_BITS, _SLOPE = 64, 0.7
 
 
@@ -33,9 +34,9 @@ class Point:
     Attributes:
         num_codebooks: M.
         num_codewords: K.
-        bytes_per_row: Bytes of codes and codebook for each row.
-        distance: The mean Euclidean distance that was measured on the sample.
-        cosine: The mean cosine that was measured on the sample.
+        bytes_per_row: Bytes of codes and codebook per row.
+        distance: The mean Euclidean distance measured on the sample.
+        cosine: The mean cosine measured on the sample.
     """
 
     num_codebooks: int
@@ -46,7 +47,7 @@ class Point:
 
 
 def bytes_per_row(num_codebooks: int, num_codewords: int, shape: tuple[int, int]) -> float:
-    """Returns the size of packed codes and a float32 codebook, divided by the rows.
+    """Returns the bytes of packed codes and a float32 codebook per row.
 
     Args:
         num_codebooks: M.
@@ -67,20 +68,20 @@ def choose_size(
 ) -> tuple[Point, list[Point]]:
     """Finds the best M and K for a target.
 
-    For a size that is the most codebooks that fit it, with 16 or 256 codewords each, whichever
-    comes closer to the rows. For a quality it is about the smallest size that reaches it.
+    For a size, these are the most codebooks that fit, with 16 or 256 codewords each, whichever
+    comes closer to the rows. For a quality, they give about the smallest size that reaches it.
 
     Args:
         matrix: The embedding matrix.
-        target: What is wanted.
+        target: The target.
         seed: Seed of everything random.
-        machine: Where to compute; None: on the CPU, with all usable cores.
+        machine: The machine to compute on; None for the CPU with all usable cores.
 
     Returns:
-        The choice, and all that was measured, by size.
+        The choice, and all points measured, by size.
 
     Raises:
-        InputError: Nothing is small enough, or good enough.
+        InputError: No choice is small enough, or good enough.
     """
     ruler = _Ruler(matrix, seed=seed, machine=machine or Machine())
     if target.bytes_per_row is not None:
@@ -91,10 +92,11 @@ def choose_size(
         if not found:
             closest = min(ruler.points, key=lambda point: point.distance)
             raise InputError(
-                f"no M and K of at most {_MOST_MEASURED:,} codewords reach {target}; the closest "
-                f"on a sample is M={closest.num_codebooks}, K={closest.num_codewords}: distance "
-                f"{closest.distance:.5g}, cosine {closest.cosine:.5g}; name -M and -K, or ask "
-                "nncompress compress for it"
+                f"no M and K with at most {_MOST_MEASURED:,} codewords reach {target}; on a "
+                f"sample, the closest is M={closest.num_codebooks}, K={closest.num_codewords}: "
+                "distance "
+                f"{closest.distance:.5g}, cosine {closest.cosine:.5g}; give -M and -K, or use "
+                "nncompress compress for this target"
             )
         best = min(found, key=lambda point: point.bytes_per_row)
     return best, sorted(ruler.points, key=lambda point: point.bytes_per_row)
@@ -124,12 +126,12 @@ def _smallest(ruler: "_Ruler", target: Target, num_codewords: int) -> Point | No
         most = _OTHER_SIZES
         near = min(found or ruler.points, key=lambda point: abs(_badness(target, point)))
         guess = near.num_codebooks * math.log2(near.num_codewords) / bits
-    if found:  # what is larger than another's solution need not be measured
+    if found:  # sizes larger than the other K's solution need not be measured
         smallest = min(point.bytes_per_row for point in found)
         limit = min(limit, ruler.most_codebooks(smallest, num_codewords))
     if limit == 0:
         return None
-    # Fewer codebooks are further from the rows.
+    # Fewer codebooks give a larger distance.
     search = StepSearch(0.0, -math.log(limit), 0.0, -math.log(guess), _SLOPE, most, _NEAR)
     points: dict[int, Point] = {}
     while not search.is_over:
@@ -145,7 +147,7 @@ def _smallest(ruler: "_Ruler", target: Target, num_codewords: int) -> Point | No
 
 
 def _badness(target: Target, point: Point) -> float:
-    """Returns how much worse a point is than wanted, as a logarithm."""
+    """Returns the logarithm of how much worse a point is than the target."""
     return badness(target, getattr(point, target.name)) - badness(target, target.value)
 
 
@@ -164,11 +166,11 @@ class _Ruler:
 
     @property
     def points(self) -> list[Point]:
-        """All that was measured."""
+        """All points measured."""
         return list(self._measured.values())
 
     def most_codebooks(self, size: float, num_codewords: int) -> int:
-        """Returns the largest M that is no larger than a size in bytes for each row; maybe 0."""
+        """Returns the largest M whose size is at most a number of bytes per row; may be 0."""
         most = _MOST_MEASURED // num_codewords
         fitting = (
             m for m in range(most, 0, -1)
@@ -177,21 +179,21 @@ class _Ruler:
         return next(fitting, 0)
 
     def measure(self, num_codebooks: int, num_codewords: int) -> Point:
-        """Returns a point of the curve."""
+        """Measures a point of the curve."""
         size = num_codebooks, num_codewords
         if size not in self._measured:
             distance, cosine = self._quality(num_codebooks, num_codewords)
             self._measured[size] = Point(
                 *size, bytes_per_row(*size, self.matrix.shape), distance, cosine
             )
-            print(row_of(self._measured[size]))
+            say(row_of(self._measured[size]))
         return self._measured[size]
 
     def _quality(self, num_codebooks: int, num_codewords: int) -> tuple[float, float]:
-        """Returns mean distance and mean cosine.
+        """Returns the mean distance and the mean cosine.
 
-        Rows that codebooks were made for are served too well when they are few, and others worse
-        than they would be if all rows were there: the mean of both is what all rows will see.
+        With a small sample, the rows that codebooks are fitted to come out better, and other rows
+        worse, than they would with all rows: the mean of both estimates the result for all rows.
         """
         num_rows = len(self.matrix)
         fitted = max(_FIT_ROWS, _ROWS_A_CODEWORD * num_codebooks * num_codewords)

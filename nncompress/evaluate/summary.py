@@ -1,4 +1,4 @@
-"""The short report on a table that has just been compressed, and a warning where it is ruined."""
+"""The short report on a table that was just compressed, and a warning if it is ruined."""
 
 import os
 import warnings
@@ -13,13 +13,13 @@ from nncompress.evaluate.row_comparison import QUERIES, compare_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.row_source import RowSource
 
-# Of a large table fewer rows are asked for their neighbours, so that a few seconds do.
+# In a large table, the neighbours of fewer rows are compared, so that a few seconds suffice.
 _PRODUCTS, _LEAST_QUERIES = 2e10, 100
-# Rows that a table of any size is told by.
+# The number of rows in a sample that represents a table of any size.
 SAMPLE_ROWS = 16_384
 # A sentence encoder whose token table had an error of 0.19 of the variance lost less than half a
-# point of 100 in STS-B, and at 0.45 four points: between them a model is ruined. Word vectors that
-# keep fewer than a third of their neighbours answer most questions with other words.
+# point of 100 on STS-B, and at 0.45 it lost four: the limit lies between these. Word vectors that
+# keep less than a third of their neighbours answer most queries with other words.
 MOST_ERROR, LEAST_KEPT = 0.25, 1 / 3
 
 
@@ -49,12 +49,12 @@ def summary(
 def summary_of_sample(
     embedding: CompressedEmbedding, source: RowSource, numbers: np.ndarray
 ) -> Report:
-    """Measures some rows of a compressed table of any size; neighbours are those among them.
+    """Measures a sample of rows of a compressed table; neighbours are those within the sample.
 
     Args:
         embedding: The compressed table.
         source: The original, ``(N, D)``.
-        numbers: The rows to look at, int64 ``(n,)`` and rising.
+        numbers: The rows in the sample, int64 ``(n,)``, ascending.
     """
     matrix = EmbeddingMatrix(source.take(numbers), source.name)
     rows = compare_rows(matrix, lambda chosen: embedding.table.decode(numbers[chosen]))
@@ -62,10 +62,10 @@ def summary_of_sample(
 
 
 def warn_if_ruined(report: Report) -> None:
-    """Warns of a table that is so far from the original that a model with it is ruined.
+    """Warns if a table is so far from the original that a model using it would be ruined.
 
     Args:
-        report: What was measured of it.
+        report: The table's measurements.
     """
     seen = []
     figures = report.figures
@@ -75,8 +75,8 @@ def warn_if_ruined(report: Report) -> None:
         seen.append(f"{figures['recall'].value:.3g} of the nearest neighbours")
     if seen:
         warnings.warn(
-            f"little is left of the table: {' and '.join(seen)}; ask for more bits "
-            "(--bits-per-dim; -M and --residual-bits of additive codes), or say what is to be "
-            "kept (--target-recall, --require with --find)",
+            f"little is left of the table: {' and '.join(seen)}; use more bits (--bits-per-dim; "
+            "for additive codes, -M and --residual-bits), or say how good it has to be "
+            "(--target-recall, --require with --find)",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""The gate of a table: what is measured of it, and what it has to reach to be written."""
+"""The gate of a table: it measures the table, and refuses one that falls short."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -22,20 +22,20 @@ from nncompress.sources.subword_rows import SubwordRows
 
 
 class TableGate:
-    """What compressing a table has to come to.
+    """The requirements for a compressed table, and the data to check them with.
 
     Args:
-        require: What is required; see ``requirements.Requirement``.
-        find: Whether the smallest size that reaches it is searched.
+        require: The requirements; see ``requirements.Requirement``.
+        find: Whether to search for the smallest size that meets them.
         pairs: Files of word pairs, on which word similarity is measured.
-        warns: Whether to warn of a table that is ruined, where nothing is required.
+        warns: Whether to warn of a ruined table if nothing is required.
 
     Attributes:
-        report: What was measured of the table, once it has been.
+        report: The table's measurements; None before they are made.
 
     Raises:
-        InputError: Something required cannot be measured, or is out of its range, or there is
-            nothing to search the smallest size for.
+        InputError: A requirement cannot be measured or is out of its range, or a search is asked
+            for without any requirement.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class TableGate:
         for each in self.requirements.all:
             if KINDS[each.name].needs not in ("", "--pairs"):
                 raise InputError(
-                    f"{each} is required of a table, and {each.name} is measured of a model's "
-                    "folder; wanted error, cosine, cosine_worst, recall or pairs"
+                    f"{each} is required of a table, but {each.name} is only measured for a "
+                    "model's folder; wanted error, cosine, cosine_worst, recall or pairs"
                 )
         self.requirements.check_data(["--pairs"] if pairs else [])
 
@@ -64,22 +64,22 @@ class TableGate:
         words: Sequence[str | None] | None,
         subwords: SubwordRows | None = None,
     ) -> None:
-        """Refuses what cannot be measured of a table, before any work.
+        """Refuses requirements that cannot be measured for a table, before any work.
 
         Args:
             num_rows: N.
-            words: Its words; None where it has none.
-            subwords: What its rows are of n-grams; None: none are.
+            words: Its words; None if it has none.
+            subwords: Its rows of n-grams; None if it has none.
 
         Raises:
             InputError: There are too few rows for neighbours, or a file of pairs cannot be used,
-                or there are no words' vectors for it.
+                or there are no word vectors for it.
         """
         recall = next((each for each in self.requirements.all if each.name == "recall"), None)
         if recall is not None and num_rows < FEWEST_ROWS:
             raise InputError(
-                f"{recall} is required of {num_rows} rows, which are too few for neighbours; "
-                f"wanted at least {FEWEST_ROWS}, or a cosine"
+                f"{recall} is required, but {num_rows} rows are too few for neighbours; wanted at "
+                f"least {FEWEST_ROWS}, or a cosine"
             )
         if self.pairs:
             refuse_parts_of_words(subwords)
@@ -94,10 +94,10 @@ class TableGate:
         matrix: EmbeddingMatrix,
         report: Callable[[str], None] | None,
     ) -> CompressedEmbedding:
-        """Searches the smallest table that reaches what is required; see ``find_smallest``.
+        """Searches for the smallest table that meets the requirements; see ``find_smallest``.
 
         Raises:
-            NotGoodEnough: Even the largest falls short.
+            NotGoodEnough: Even the largest size falls short.
         """
         made, self.report = find_smallest(
             make, lambda made: summary(made, matrix, self.pairs), self.requirements, report=report
@@ -105,7 +105,7 @@ class TableGate:
         return made
 
     def let_pass(self, embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> None:
-        """Measures a table, and lets it pass or refuses it.
+        """Measures a table, and refuses it if it falls short.
 
         Raises:
             NotGoodEnough: It falls short.
@@ -115,7 +115,7 @@ class TableGate:
     def let_sample_pass(
         self, embedding: CompressedEmbedding, source: RowSource, numbers: np.ndarray
     ) -> None:
-        """Measures some rows of a large table, and lets it pass or refuses it.
+        """Measures some rows of a large table, and refuses it if they fall short.
 
         Raises:
             NotGoodEnough: It falls short.
@@ -125,5 +125,5 @@ class TableGate:
     def _judge(self, report: Report) -> None:
         self.report = report
         check(report, self.requirements)
-        if self.warns and not self.requirements:  # who has said what is enough needs no warning
+        if self.warns and not self.requirements:  # requirements already say what is enough
             warn_if_ruined(report)

@@ -27,7 +27,7 @@ def write_table_page(
         original: The path of the original table.
         compressed: The path of the compressed one.
         embedding: The compressed table.
-        evaluation: What was measured of it.
+        evaluation: The measurements.
         shares: The probability of each row, ``(N,)``; None: rows are in order of frequency.
     """
     table, facts = embedding.table, embedding.provenance
@@ -44,9 +44,9 @@ def write_table_page(
         name_of(str(compressed)),
         {
             "rows": f"{num_rows:,} of {table.dim:,} numbers",
-            "size": f"{num_bytes:,} bytes, words included; {4 * num_rows * table.dim:,} are the "
-            "rows alone in float32",
-            "bits a dimension": f"{8 * chosen['bytes_per_row'] / table.dim:.3g}, all but words",
+            "size": f"{num_bytes:,} bytes with words; the rows alone take "
+            f"{4 * num_rows * table.dim:,} in float32",
+            "bits per dimension": f"{8 * chosen['bytes_per_row'] / table.dim:.3g} without words",
         },
         evaluation.report,
         evaluation.rows,

@@ -1,4 +1,4 @@
-"""What a user wants of a compressed table: one number, a size or a quality."""
+"""A user's target for a compressed table: one number, a size or a quality."""
 
 import math
 import numbers
@@ -7,12 +7,12 @@ from typing import Protocol
 
 from nncompress.errors import InputError
 
-# A table with fewer rows has too few neighbours to tell its quality by.
+# With fewer rows, neighbours say too little about quality.
 _FEW_ROWS = 1_000
 
 
 class Measured(Protocol):
-    """What targets are compared with."""
+    """Measurements that a target is compared with."""
 
     @property
     def distance(self) -> float:
@@ -25,19 +25,19 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """A goal for a size or a quality; exactly one is given.
+    """A target for size or quality; exactly one is given.
 
     Attributes:
-        residual_bits: The most bits of a row's residual stage in the mean, tables that all rows
-            share aside.
-        bits_per_dim: The most bits for each number of the table, all counted but words.
-        bytes_per_row: The most bytes for each row, all counted but words.
+        residual_bits: The largest mean number of bits in a row's residual stage, not counting
+            tables shared by all rows.
+        bits_per_dim: The most bits per number of the table, counting everything except words.
+        bytes_per_row: The most bytes per row, counting everything except words.
         distance: The largest mean Euclidean distance, in the units of the matrix.
         cosine: The smallest mean cosine between rows and their reconstructions.
-        recall: The smallest share of a row's 10 nearest rows that are kept.
+        recall: The smallest share of a row's 10 nearest rows that is kept.
 
     Raises:
-        InputError: None or several are given, or one is out of its range.
+        InputError: None or several are given, or the value is out of its range.
     """
 
     residual_bits: float | None = None
@@ -50,9 +50,8 @@ class Target:
     def __post_init__(self) -> None:
         given = [name for name in _NAMES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise InputError(
-                f"wanted one target, and {' and '.join(given).replace('_', ' ') or 'none'} given"
-            )
+            names = " and ".join(given).replace("_", " ") or "none"
+            raise InputError(f"expected one target, got {names}")
         if isinstance(self.value, bool) or not isinstance(self.value, numbers.Real):
             raise InputError(
                 f"the target {self.name.replace('_', ' ')} is {self.value!r:.60}; wanted a number"
@@ -67,10 +66,10 @@ class Target:
 
     @classmethod
     def usual(cls, num_rows: int) -> "Target":
-        """Returns what is aimed at where nothing is asked for.
+        """Returns the default target.
 
-        Nine of ten nearest neighbours are kept; a table that is too small to speak of neighbours
-        gets a mean cosine of 0.98.
+        It is to keep nine out of ten nearest neighbours or, for a table with too few rows to judge
+        by neighbours, a mean cosine of 0.98.
 
         Args:
             num_rows: N.
@@ -79,22 +78,22 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The name of what is given."""
+        """The name of the given target."""
         return next(name for name in _NAMES if getattr(self, name) is not None)
 
     @property
     def value(self) -> float:
-        """What is given."""
+        """The value of the given target."""
         return getattr(self, self.name)
 
     @property
     def is_size(self) -> bool:
-        """Whether a size is wanted, and no quality."""
+        """Whether the target is a size, not a quality."""
         return self.name in ("residual_bits", "bits_per_dim", "bytes_per_row")
 
     @property
     def is_of_directions(self) -> bool:
-        """Whether it is reached by rows that are near for their length."""
+        """Whether the target concerns directions, so that rows may be close for their length."""
         return self.name in ("cosine", "recall")
 
     def met(self, point: Measured) -> bool:

@@ -1,4 +1,4 @@
-"""Word similarity: do tables find those words similar that people do?"""
+"""Word similarity: the agreement of a table's similarities with people's."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,12 @@ _Rows = Callable[[np.ndarray], np.ndarray]
 def pairs_of_rows(
     known: Mapping[str, int], path: str | os.PathLike
 ) -> tuple[np.ndarray, list[float]]:
-    """Reads the pairs of a file whose words are both known.
+    """Reads the pairs in a file whose words are both known.
 
     Args:
         known: The row of each word, words in upper case; see ``word_tests.known_words``.
-        path: Two words and a number a line, with tabs between them; other lines are left out.
+        path: A file with two words and a number on each line, separated by tabs; other lines are
+            ignored.
 
     Returns:
         The rows of the words, int64 ``(n, 2)``, and the numbers.
@@ -35,8 +36,8 @@ def pairs_of_rows(
     ]
     if len(found) < 2:
         raise InputError(
-            f"{path} has {len(found)} pairs of words that the table has; wanted two at least, "
-            "each line being two words and a number with a tab between them"
+            f"{path} has {len(found)} pairs of words that are in the table; wanted at least two, "
+            "each on a line of two words and a number separated by tabs"
         )
     rows = np.array([each[:2] for each in found], np.int64)
     return rows, [each[2] for each in found]
@@ -45,12 +46,12 @@ def pairs_of_rows(
 def word_similarity(
     known: Mapping[str, int], original: _Rows, compressed: _Rows, path: str | os.PathLike
 ) -> Score:
-    """Correlates cosines of words with people's similarities, in two tables of the same words.
+    """Correlates the cosines of word pairs with people's similarities, before and after.
 
     Args:
         known: The row of each word, in upper case.
-        original: Returns the original's rows, float32 ``(n, D)``, by their numbers.
-        compressed: Returns the compressed table's.
+        original: Takes row numbers and returns the original's rows, float32 ``(n, D)``.
+        compressed: Takes row numbers and returns the compressed table's rows.
         path: A file for ``pairs_of_rows``.
 
     Raises:
@@ -68,12 +69,13 @@ def word_similarity_of_texts(
     compressed: Callable[[Sequence[str]], np.ndarray],
     path: str | os.PathLike,
 ) -> Score:
-    """Does the same for two models that make a vector of any text, each word being a text.
+    """Does the same as ``word_similarity`` for two models that encode each word as a text.
 
     Args:
-        original: Returns the original's vectors of texts, ``(n, D)``.
-        compressed: Returns the compressed model's.
-        path: Two words and a number a line, with tabs between them; other lines are left out.
+        original: Takes texts and returns the original model's vectors, ``(n, D)``.
+        compressed: Takes texts and returns the compressed model's vectors.
+        path: A file with two words and a number on each line, separated by tabs; other lines are
+            ignored.
 
     Raises:
         InputError: The file is missing, or has fewer than two pairs.
@@ -81,8 +83,8 @@ def word_similarity_of_texts(
     found = word_pairs(path, case_insensitive=False)
     if len(found) < 2:
         raise InputError(
-            f"{path} has {len(found)} pairs; wanted two at least, each line being two words and "
-            "a number with a tab between them"
+            f"{path} has {len(found)} pairs of words; wanted at least two, each on a line of two "
+            "words and a number separated by tabs"
         )
     ones, others, people = zip(*found, strict=True)
     cosines = [cosines_of_pairs(encode(ones), encode(others)) for encode in (original, compressed)]

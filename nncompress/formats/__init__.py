@@ -1,1 +1,1 @@
-"""File formats that others define, and files that appear whole or not at all."""
+"""File formats defined by others, and files that appear whole or not at all."""

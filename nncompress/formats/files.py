@@ -1,10 +1,10 @@
-"""Writing files so that a final name only ever holds a complete file, which is on the disk.
+"""Writing files so that a final name only ever holds a complete file that is on the disk.
 
-A file is written into a directory of its process beside its final place, synchronized with the
-disk, and then takes its name. Files that belong together take their names together: a note of
-which they are is on the disk before the first one does, so that where a process dies in between,
-the next one that comes to the place finishes its work. What dead processes have left without such
-a note is removed.
+A file is written into a directory that belongs to the process, beside its final place, is
+synchronized with the disk, and then renamed. Files that belong together are renamed together: a
+note that lists them is put on the disk before the first one is renamed. If a process dies in
+between, the next process that writes there finishes its work. Anything that dead processes have
+left without such a note is removed.
 """
 
 import errno
@@ -26,28 +26,28 @@ _STAGING = (".nncompress-", ".tmp")
 _SCRATCH = (".nncompress-", ".scratch")
 _NOTE = "complete.json"
 _MOST_NOTE_BYTES = 1 << 20
-# Directories that files are being written into.
+# Directories that files are currently being written into.
 _staging: set[Path] = set()
 
 
 def what_is(path: Path) -> str:
-    """Returns what stands at a path where an ordinary file was wanted, as messages say it."""
+    """Returns, for messages, what a path is if it is not the regular file that was wanted."""
     if path.is_dir():
         return "is a directory"
-    return "is no ordinary file" if path.exists() else "does not exist"
+    return "is not a regular file" if path.exists() else "does not exist"
 
 
 def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None:
-    """Refuses an output that cannot be written, before long work is done for it.
+    """Refuses an output that cannot be written, before any long work is done.
 
     Missing parent directories are created.
 
     Args:
         path: The file to be written.
-        inputs: Paths that it must not be; objects that are no paths are passed over.
+        inputs: Paths that it must not be; objects that are not paths are ignored.
 
     Raises:
-        InputError: It is a directory, no ordinary file, or one of the inputs.
+        InputError: It is a directory, not a regular file, or one of the inputs.
         OutputError: Nothing can be written there.
     """
     path = Path(path)
@@ -56,7 +56,7 @@ def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None
             raise InputError(f"{path} is a directory; wanted the name of a file")
         if path.exists():
             if not path.is_file():
-                raise InputError(f"{path} is no ordinary file; wanted the name of one")
+                raise InputError(f"{path} is not a regular file; wanted the name of one")
             for other in inputs:
                 if not isinstance(other, (str, os.PathLike)):
                     continue
@@ -68,7 +68,7 @@ def check_output(path: str | os.PathLike, inputs: Iterable[object] = ()) -> None
 
 
 def check_place(path: Path) -> None:
-    """Refuses the place of an output where nothing can be written.
+    """Refuses an output in a place where nothing can be written.
 
     Missing parent directories are created.
 
@@ -80,7 +80,7 @@ def check_place(path: Path) -> None:
     """
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The name is tried too, which may be longer than the file system takes.
+        # The name is tried too: it may be longer than the file system allows.
         path.is_symlink()
         with tempfile.TemporaryFile(prefix=_STAGING[0], dir=path.parent):
             pass
@@ -91,12 +91,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path that takes the name of ``path`` when the block succeeds.
 
     Args:
-        path: The final name. Missing parent directories are created; a symbolic link stays, and
-            what it leads to is replaced.
+        path: The final name. Missing parent directories are created. A symbolic link is kept, and
+            its target is replaced.
 
     Yields:
-        A path with the same file name. If the block raises, it is removed and whatever stood at
-        ``path`` is untouched.
+        A path with the same file name. If the block raises, it is removed, and whatever was at
+        ``path`` is left untouched.
 
     Raises:
         OutputError: The file cannot be written.
@@ -107,16 +107,16 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
-    """Yields temporary paths of files that belong together and take their names together.
+    """Yields temporary paths for files that belong together and take their names together.
 
-    Within the block, ``atomic_path`` of one of the paths that are yielded is that path itself.
+    Within the block, ``atomic_path`` of one of the yielded paths is that path itself.
 
     Args:
         paths: The final names, all in one directory.
 
     Yields:
-        A path with the same file name for each. If the block raises, they are removed and whatever
-        stood at ``paths`` is untouched.
+        A path with the same file name for each. If the block raises, they are removed, and
+        whatever was at ``paths`` is left untouched.
 
     Raises:
         OutputError: A file cannot be written.
@@ -125,8 +125,8 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
     directory = finals[0].parent
     if any(final.parent != directory for final in finals):
         raise OutputError(
-            f"{_named(Path(path) for path in paths)} cannot be written: they belong together, and "
-            "are in several directories, perhaps by a symbolic link; remove it"
+            f"{_named(Path(path) for path in paths)} cannot be written: they belong together, but "
+            "are in several directories, perhaps because of a symbolic link; remove the link"
         )
     if directory in _staging:
         yield tuple(finals)
@@ -142,7 +142,7 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
             yield temporaries
             for temporary, final in zip(temporaries, finals, strict=True):
                 if final.exists():
-                    with suppress(OSError):  # a file system may have no modes
+                    with suppress(OSError):  # a file system may not support modes
                         shutil.copymode(final, temporary)
                 _synchronize(temporary)
             if len(finals) > 1:
@@ -151,13 +151,13 @@ def atomic_paths(*paths: str | os.PathLike) -> Iterator[tuple[Path, ...]]:
             for temporary, final in zip(temporaries, finals, strict=True):
                 temporary.replace(final)
             _synchronize(directory)
-            complete = False  # and in its place
+            complete = False  # nothing is left to rename
         except OSError as error:
             if not complete:
                 raise
             raise OutputError(
                 f"{_named(finals)} cannot take their names ({error.strerror}); they are complete "
-                f"in {own.path}, and take them when something is next written to {directory}",
+                f"in {own.path}, and will take them when something is next written to {directory}",
                 error.errno,
             ) from None
         finally:
@@ -175,13 +175,13 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     Within the block, ``atomic_path`` of a file in it is that file itself.
 
     Args:
-        path: The final name, which nothing has. Missing parent directories are created.
+        path: The final name, which must not exist. Missing parent directories are created.
 
     Yields:
         The directory. If the block raises, it is removed.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The directory cannot be written.
     """
     final = Path(os.path.realpath(path))
     with _naming(final):
@@ -196,7 +196,7 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
             for each in temporary.rglob("*"):
                 _synchronize(each)
             _synchronize(temporary)
-            # Over a directory of this name, unless it is empty, nothing is renamed.
+            # Renaming fails if a directory of this name exists, unless it is empty.
             temporary.rename(final)
             _synchronize(final.parent)
         finally:
@@ -205,9 +205,9 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def clear_up(directory: str | os.PathLike) -> None:
-    """Finishes what dead processes have written to a directory, or removes what they left of it.
+    """Finishes or removes what dead processes have left in a directory.
 
-    It is done before anything is written there, or read that belongs together.
+    Call it before writing there, or before reading files that belong together.
 
     Args:
         directory: The directory.
@@ -222,34 +222,34 @@ def clear_up(directory: str | os.PathLike) -> None:
         if finished:
             warnings.warn(
                 f"{directory}: {', '.join(finished)} were complete when the process that wrote "
-                "them died, and have their names now",
+                "them died, and now have their final names",
                 stacklevel=3,
             )
 
 
 def refuse_replacing(new: Path, existing: Path) -> None:
-    """Refuses to replace a file whose name the user has not given, unless it is the same.
+    """Refuses to replace a file that the user has not named, unless the new one is the same.
 
     Args:
-        new: The file that would take its place.
-        existing: The file, which need not be there.
+        new: The new file.
+        existing: The file that it would replace, which need not exist.
 
     Raises:
         InputError: It holds something else.
     """
     if existing.exists() and not filecmp.cmp(new, existing, shallow=False):
         raise InputError(
-            f"{existing} is there already and would be replaced by another; move it away, or "
+            f"{existing} already exists and would be replaced by another; move it away, or "
             "name another output"
         )
 
 
 @contextmanager
 def scratch_directory() -> Iterator[Path]:
-    """Yields a temporary directory that is removed in the end, if need be by the next process.
+    """Yields a temporary directory that is removed at the end, if need be by a later process.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: It cannot be created.
     """
     parent = Path(tempfile.gettempdir())
     for dead in OwnDirectory.abandoned(parent, *_SCRATCH):
@@ -263,9 +263,9 @@ def scratch_directory() -> Iterator[Path]:
 
 
 def tidy_up() -> None:
-    """Removes what this process is about to leave behind, where it ends without unwinding.
+    """Removes what this process would leave behind if it ends without unwinding.
 
-    Files that were complete already take their names.
+    Files that are already complete take their names.
     """
     for own in OwnDirectory.alive():
         finished = _finish(own.path, own.path.parent) if (own.path / _NOTE).is_file() else []
@@ -283,7 +283,8 @@ def sha256_of(path: Path) -> str:
 
 def _write_note(own: Path, finals: list[Path]) -> None:
     note = own / _NOTE
-    note.write_text(json.dumps([[final.name, _identity(final)] for final in finals]))
+    entries = [[final.name, _identity(final)] for final in finals]
+    note.write_text(json.dumps(entries), encoding="utf-8")
     _synchronize(note)
     _synchronize(own)
 
@@ -292,20 +293,20 @@ def _finish(own: Path, directory: Path) -> list[str] | None:
     """Gives complete files their names, unless others have been written there since.
 
     Returns:
-        The names; None if it failed, and is to be tried again.
+        The names; None if that failed and should be tried again.
     """
     try:
         if (own / _NOTE).stat().st_size > _MOST_NOTE_BYTES:
             return []
-        entries = dict(json.loads((own / _NOTE).read_text()))
+        entries = dict(json.loads((own / _NOTE).read_text(encoding="utf-8")))
         names = [n for n in entries if n == os.path.basename(n) and _is_file(own / n)]
     except (OSError, ValueError, TypeError, RecursionError):
-        return []  # it is no note of ours
+        return []  # it is not a note of ours
     try:
         if any(_identity(directory / name) != entries[name] for name in names):
             warnings.warn(
                 f"{directory}: a process died before it gave {', '.join(names)} their names, and "
-                "others have been written there since; what it left is removed",
+                "others have been written there since; its files are removed",
                 stacklevel=4,
             )
             return []
@@ -314,7 +315,7 @@ def _finish(own: Path, directory: Path) -> list[str] | None:
         _synchronize(directory)
     except OSError as error:
         warnings.warn(
-            f"{directory}: {', '.join(names)} are complete in {own} and cannot take their names: "
+            f"{directory}: {', '.join(names)} are complete in {own} but cannot take their names: "
             f"{error}",
             stacklevel=4,
         )
@@ -327,7 +328,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _identity(path: Path) -> list[int] | None:
-    """Returns what tells whether a file is still the same; None if there is none."""
+    """Returns data that identify a file; None if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -344,7 +345,7 @@ def _synchronize(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems have nothing to synchronize, directories above all.
+        # Some file systems cannot synchronize, directories above all.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
@@ -353,7 +354,7 @@ def _synchronize(path: Path) -> None:
 
 @contextmanager
 def _naming(*finals: Path) -> Iterator[None]:
-    """Turns errors of the operating system into those that name the final files."""
+    """Turns the operating system's errors into ones that name the final files."""
     try:
         yield
     except OutputError:
@@ -363,14 +364,14 @@ def _naming(*finals: Path) -> Iterator[None]:
             raise
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason += f", {_free(finals[0].parent)}; free some, or name another place"
+            reason += f", {_free(finals[0].parent)}; free some space, or name another place"
         message = f"{_named(finals)} cannot be written: {reason}"
         raise OutputError(message, error.errno) from error
 
 
 def _concerns(error: OSError, finals: tuple[Path, ...]) -> bool:
     """Tells whether an error is about the files to be written: it names no other file."""
-    # Of a copy it names where from and where to; where that cannot be read, the former alone.
+    # For a copy it names source and target, or only a source that cannot be read.
     filename = error.filename if error.filename2 is None else error.filename2
     if not isinstance(filename, (str, bytes, os.PathLike)):
         return True
@@ -383,7 +384,7 @@ def _free(directory: Path) -> str:
     try:
         return f"{shutil.disk_usage(directory).free:,} bytes are free"
     except OSError:
-        return "none is free"
+        return "no space is free"
 
 
 def _named(finals: Iterable[Path]) -> str:

@@ -29,13 +29,13 @@ else:
 
 
 class Lock:
-    """A lock on a file, which the operating system takes back when the process ends.
+    """A lock on a file, which the operating system releases when the process ends.
 
-    It keeps out other processes, and other holders in this process. ``take`` makes one.
+    It keeps out other processes, and other holders in this process. Use ``take`` to get one.
 
     Attributes:
         path: The file.
-        is_held: False on file systems that have no locks, where everybody gets one.
+        is_held: False on file systems without locks, where everyone gets one.
     """
 
     def __init__(self, path: Path, descriptor: int, is_held: bool) -> None:
@@ -49,11 +49,11 @@ class Lock:
         """Takes a lock.
 
         Args:
-            path: The file, which is made if it is missing.
-            new: Whether to take it only if the file is missing.
+            path: The file, which is created if it is missing.
+            new: Whether to take the lock only if the file is missing.
 
         Returns:
-            The lock; None if somebody else has it.
+            The lock; None if someone else has it.
 
         Raises:
             OSError: The file cannot be opened.
@@ -72,7 +72,7 @@ class Lock:
                     os.close(descriptor)
                     return None
                 held = False
-            # Whoever had it before may have removed the file in between.
+            # Its previous holder may have removed the file in between.
             if _is_the_file(path, descriptor):
                 return cls(path, descriptor, held)
             os.close(descriptor)
@@ -80,7 +80,7 @@ class Lock:
                 return None
 
     def release(self) -> None:
-        """Gives the lock back, and removes its file. A forked child only lets go of it."""
+        """Releases the lock and removes its file. A forked child only drops its reference."""
         descriptor = self._descriptor
         if descriptor is not None and self._process == os.getpid():
             with suppress(OSError):
@@ -89,8 +89,8 @@ class Lock:
         self.leave()
 
     def leave(self) -> None:
-        """Gives the lock back; its file stays."""
-        # No descriptor is closed twice, whatever interrupts this: it may be another file's then.
+        """Releases the lock and keeps its file."""
+        # Even if interrupted, never close a descriptor twice: it may be another file's by then.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with suppress(OSError):  # nothing is lost
@@ -110,12 +110,12 @@ def _is_the_file(path: Path, descriptor: int) -> bool:
 
 
 class OwnDirectory:
-    """A directory that belongs to this process: once the process is dead, others may remove it.
+    """A directory that belongs to this process; once the process is dead, others may remove it.
 
-    ``make`` makes one, and ``abandoned`` finds those of dead processes.
+    ``make`` creates one, and ``abandoned`` finds those of dead processes.
 
     Attributes:
-        path: The directory, which nobody but this user may read.
+        path: The directory, which only this user may read.
     """
 
     _alive: ClassVar[set["OwnDirectory"]] = set()
@@ -128,29 +128,29 @@ class OwnDirectory:
 
     @classmethod
     def alive(cls) -> list["OwnDirectory"]:
-        """Returns those that this process has made or found, and neither removed nor left."""
+        """Returns the ones that this process has made or found, and neither removed nor left."""
         return [own for own in cls._alive if own._process == os.getpid()]
 
     @classmethod
     def make(cls, parent: Path, prefix: str, suffix: str = "") -> "OwnDirectory":
-        """Makes a directory.
+        """Creates a directory.
 
         Args:
-            parent: The directory to make it in.
+            parent: The directory to create it in.
             prefix: The beginning of its name.
             suffix: The end of its name.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: It cannot be created.
         """
         while True:
             path = parent / f"{prefix}{secrets.token_hex(4)}{suffix}"
             if os.path.lexists(path):
                 continue
-            own = cls(path)  # known before it is there, so that an interruption does not lose it
+            own = cls(path)  # registered before it exists, so that no interruption loses it
             try:
                 path.mkdir(mode=0o700)
-                # Somebody who clears up may take the lock first, or remove the directory.
+                # Another process that clears up may take the lock first, or remove the directory.
                 own._lock = Lock.take(path / _LOCK_FILE, new=True)
                 if own._lock is not None:
                     own._lock.mark(_MARK)
@@ -169,7 +169,7 @@ class OwnDirectory:
 
     @classmethod
     def abandoned(cls, parent: Path, prefix: str, suffix: str = "") -> Iterator["OwnDirectory"]:
-        """Goes through directories of this user whose processes are dead.
+        """Yields directories of this user whose processes are dead.
 
         Args:
             parent: The directory that they are in.
@@ -177,7 +177,7 @@ class OwnDirectory:
             suffix: The end of their names.
 
         Yields:
-            A directory, which is this process's now, to be removed or left.
+            A directory, which now belongs to this process, to be removed or left.
         """
         pattern = re.compile(re.escape(prefix) + "[0-9a-f]{8}" + re.escape(suffix))
         try:
@@ -200,7 +200,7 @@ class OwnDirectory:
                 lock.release()
 
     def leave(self) -> None:
-        """Leaves the directory to whoever comes next."""
+        """Leaves the directory to the next process."""
         if self._process != os.getpid():
             return
         self._alive.discard(self)
@@ -208,7 +208,7 @@ class OwnDirectory:
             self._lock.leave()
 
     def remove(self) -> None:
-        """Removes the directory with all that is in it. A forked child leaves it to its parent."""
+        """Removes the directory and everything in it. A forked child leaves it to its parent."""
         if self._process != os.getpid():
             return
         with suppress(OSError):
@@ -222,7 +222,7 @@ class OwnDirectory:
         except OSError:
             is_empty = False
         if not is_empty:
-            self.leave()  # its lock's file is what the next process knows it by
+            self.leave()  # the next process recognizes it by its lock file
             return
         if self._lock is not None:
             self._lock.release()
@@ -232,9 +232,9 @@ class OwnDirectory:
 
 
 def _is_marked(path: Path) -> bool:
-    """Tells whether a directory is of our making, by more than its name.
+    """Tells whether we created a directory, judging by more than its name.
 
-    A process may have died before it had marked it whole, when it was empty but for the lock.
+    A process may have died before marking it, when it held nothing but the lock.
     """
     lock = path / _LOCK_FILE
     if not os.path.lexists(lock):

@@ -1,4 +1,4 @@
-"""What the operating system is told of the pages of a mapped file."""
+"""Telling the operating system how the pages of a mapped file will be used."""
 
 import ctypes
 import mmap
@@ -7,15 +7,15 @@ from functools import cache
 import numpy as np
 
 PAGE = mmap.PAGESIZE
-_SAMPLED = 16  # pages that tell whether others are in memory
+_SAMPLED = 16  # pages checked to guess whether the others are in memory
 _HAS_ADVICE = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
 
 
 class MappedArray:
-    """An array of bytes that lies in a mapped file.
+    """An array of bytes in a mapped file.
 
     Attributes:
-        offset: Where in the file it begins.
+        offset: Its start in the file.
     """
 
     def __init__(self, mapping: mmap.mmap, offset: int) -> None:
@@ -23,7 +23,7 @@ class MappedArray:
 
     @classmethod
     def of(cls, array: np.ndarray) -> "MappedArray | None":
-        """Returns what an array is mapped from; None for one that is in memory.
+        """Returns the mapped form of an array; None for an array in memory.
 
         Args:
             array: C-contiguous.
@@ -38,18 +38,18 @@ class MappedArray:
         return cls(base, array.ctypes.data - _address(base))
 
     def expect_random(self) -> None:
-        """Has a page that is read bring no others with it, in all of the file."""
+        """Turns off reading ahead for the whole file."""
         if _HAS_ADVICE:
             self._mapping.madvise(mmap.MADV_RANDOM)
 
     def fetch(self, begins: np.ndarray, ends: np.ndarray) -> None:
-        """Asks for bytes that are going to be read, all at once, where they are not in memory.
+        """Requests bytes that are about to be read, all at once, unless they are in memory.
 
-        The device has them all to read then, and not one after the other.
+        The device can then read them together instead of one after the other.
 
         Args:
-            begins: Where each range begins in the array, int64 ``(n,)``.
-            ends: Where it ends.
+            begins: The start of each range in the array, int64 ``(n,)``.
+            ends: The end of each range.
         """
         if not _HAS_ADVICE or not len(begins):
             return
@@ -58,7 +58,7 @@ class MappedArray:
             return
         order = np.argsort(first, kind="stable")
         first, last = first[order], np.maximum.accumulate(last[order])
-        # Ranges that touch are one.
+        # Merge adjacent ranges.
         starts = np.flatnonzero(np.r_[True, first[1:] > last[:-1] + 1])
         stops = np.r_[starts[1:] - 1, len(first) - 1]
         size = len(self._mapping)
@@ -67,7 +67,7 @@ class MappedArray:
             self._mapping.madvise(mmap.MADV_WILLNEED, place, min((end + 1) * PAGE, size) - place)
 
     def _are_resident(self, pages: np.ndarray) -> bool:
-        """Tells whether some pages are in memory; False where that is not known."""
+        """Tells whether pages are in memory; False if that is unknown."""
         mincore = _mincore()
         if mincore is None:
             return False
@@ -85,5 +85,5 @@ def _address(mapping: mmap.mmap) -> int:
 
 @cache
 def _mincore():
-    """Returns the system's function that tells of pages in memory; None where there is none."""
+    """Returns the system's function that tells which pages are in memory, or None."""
     return getattr(ctypes.CDLL(None), "mincore", None) if hasattr(mmap, "MADV_RANDOM") else None

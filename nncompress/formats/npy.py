@@ -1,4 +1,4 @@
-"""NumPy's ``.npy`` files: written row by row, and mapped after a check of the whole header.
+"""NumPy's ``.npy`` files: writing row by row, and mapping after a check of the whole header.
 
 The header is a Python literal with three entries. It is matched, never evaluated, and nothing is
 unpickled.
@@ -19,18 +19,18 @@ from nncompress.errors import FormatError, InputError
 # Blocks of tokens, valid UTF-8, and their rows, float32 (n, D).
 Rows = Iterator[tuple[list[bytes], np.ndarray]]
 BLOCK_BYTES = 4 << 20
-# More columns than any table has: a first line that promises more is none.
+# More columns than any table has: a first line that promises more is not a header.
 MOST_COLUMNS = 1 << 24
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}  # by version
-# The longest header that is read. NumPy writes 118 bytes for two dimensions, and itself reads no
-# more than 10,000.
+# The longest header that is read. NumPy writes 118 bytes for two dimensions, and itself reads at
+# most 10,000.
 _MOST_HEADER_BYTES = 10_000
-MOST_PREFIX_BYTES = 8 + 4 + _MOST_HEADER_BYTES  # of all that stands before the numbers
+MOST_PREFIX_BYTES = 8 + 4 + _MOST_HEADER_BYTES  # everything before the numbers
 _MOST_DIMENSIONS = 32
 _MOST_BYTES = 1 << 62
-# What NumPy and others write: the entries in any order, with either quote, and with the L that
-# Python 2 gave long integers.
+# Headers as NumPy and others write them: entries in any order, with either quote, and with the L
+# of Python 2's long integers.
 _VALUES = {
     "descr": r"""(?:'[^'"\\]*+'|"[^'"\\]*+")""",
     "fortran_order": r"(?:True|False)",
@@ -45,7 +45,7 @@ _NUMBERS_AND_TEXT = re.compile(r"[<>=|]?(?:\?|b1|[iufc]\d{1,2}|[SU]\d{1,9})")
 
 
 def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) -> tuple[int, int]:
-    """Writes rows to a ``.npy`` file as they come, so that memory holds one block of them.
+    """Writes rows to a ``.npy`` file as they arrive, holding one block in memory.
 
     Args:
         path: The file to write.
@@ -70,19 +70,19 @@ def write_npy(path: Path, rows: Rows, write_words: Callable[[bytes], object]) ->
 
 
 def _write_header(file: IO[bytes], num_rows: int, dim: int) -> None:
-    """Writes a header, whose length NumPy keeps the same while the number of rows grows."""
+    """Writes a header; NumPy keeps its length the same while the number of rows grows."""
     header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, dim)}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an array says.
+    """The contents of an array's header.
 
     Attributes:
         shape: The array's shape.
         dtype: Numbers, booleans or text of a fixed length.
-        fortran_order: Whether the first index is the one that changes fastest.
+        fortran_order: Whether the first index changes fastest.
         num_bytes: Size of the header itself.
     """
 
@@ -98,15 +98,15 @@ class Header:
 
 
 def read_header(file: IO[bytes], name: object, what: str) -> Header:
-    """Reads the header of an array, and leaves the file at its numbers.
+    """Reads the header of an array, and leaves the file positioned at its numbers.
 
     Args:
         file: The file or stream.
         name: Its name, for messages.
-        what: Name of its expected content, for messages.
+        what: The expected content, for messages.
 
     Raises:
-        FormatError: This is no header of an array of numbers or text.
+        FormatError: This is not the header of an array of numbers or text.
     """
     start = file.read(8)
     version = start[6:]
@@ -149,7 +149,7 @@ def _parse(text: str) -> tuple[tuple[int, ...], np.dtype, bool]:
         re.fullmatch(_VALUES[name], value) for name, value in entries.items()
     )
     if not (text.startswith("{") and text[place:].strip() == "}" and well_formed):
-        raise _HeaderError(f"has the header {text[:80]!r}, which describes no array of numbers")
+        raise _HeaderError(f"has the header {text[:80]!r}, not that of an array of numbers")
     code = entries["descr"][1:-1]
     if code.lstrip("<>=|").startswith("O"):
         raise _HeaderError("holds Python objects")
@@ -159,8 +159,8 @@ def _parse(text: str) -> tuple[tuple[int, ...], np.dtype, bool]:
             raise TypeError
         dtype = np.dtype(code)
     except (TypeError, ValueError):
-        raise _HeaderError(f"holds elements of the type {code[:40]!r}") from None
-    # An array without elements may still be too large for NumPy.
+        raise _HeaderError(f"holds elements of type {code[:40]!r}") from None
+    # An array without elements may still have a shape too large for NumPy.
     size = math.prod(max(1, count) for count in shape) * dtype.itemsize
     if len(shape) > _MOST_DIMENSIONS or not 0 < size < _MOST_BYTES:
         raise _HeaderError(f"has the shape {entries['shape'][:80]} of {code}")
@@ -172,22 +172,22 @@ def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
 
     Args:
         path: The file to map.
-        what: Name of its expected content, for messages.
+        what: The expected content, for messages.
 
     Returns:
-        An array of numbers, booleans or text of a fixed length. What the file has after the array
-        is passed over.
+        An array of numbers, booleans or text of a fixed length. Anything in the file after the
+        array is ignored.
 
     Raises:
-        InputError: The file is missing, or its name cannot be one.
-        FormatError: It is no ``.npy`` file, is cut short, or holds Python objects or records.
+        InputError: The file is missing, or its name is invalid.
+        FormatError: It is not a ``.npy`` file, is truncated, or holds Python objects or records.
     """
     with open_file(path, f"{what} in a .npy file") as file:
         header = read_header(file, path, what)
         size = os.fstat(file.fileno()).st_size
         if size - header.num_bytes < header.data_bytes:
             raise FormatError(
-                f"{path} has {size:,} bytes, and an array of {header.dtype} {header.shape} takes "
+                f"{path} has {size:,} bytes, but an array of {header.dtype} {header.shape} takes "
                 f"{header.num_bytes + header.data_bytes:,}; wanted {what} that is complete"
             )
         order: Literal["C", "F"] = "F" if header.fortran_order else "C"
@@ -197,14 +197,14 @@ def map_npy(path: Path, what: str = "a matrix") -> np.ndarray:
 
 
 def open_file(path: Path, what: str) -> IO[bytes]:
-    """Opens an ordinary file for reading.
+    """Opens a regular file for reading.
 
     Args:
         path: The file.
-        what: What is expected, for messages.
+        what: The expected content, for messages.
 
     Raises:
-        InputError: There is no ordinary file of this name.
+        InputError: There is no regular file of this name.
         OSError: It cannot be opened.
     """
     try:
@@ -212,7 +212,7 @@ def open_file(path: Path, what: str) -> IO[bytes]:
             return path.open("rb")
         seen = "does not exist"
         if path.exists():
-            seen = "is a directory" if path.is_dir() else "is no ordinary file"
+            seen = "is a directory" if path.is_dir() else "is not a regular file"
     except OSError as error:
         if isinstance(error, PermissionError):
             raise

@@ -1,7 +1,7 @@
-"""NumPy's ``.npz`` files: arrays by name in a zip archive, each read when it is asked for.
+"""NumPy's ``.npz`` files: arrays by name in a zip archive, each read on demand.
 
-Nothing is unpickled, and nothing is believed: an array is read only if its header, the archive's
-directory and the file's size agree on how large it is.
+Nothing is unpickled, and no size is trusted: an array is read only if its header, the archive's
+directory and the file's size agree on it.
 """
 
 import os
@@ -18,7 +18,7 @@ import numpy as np
 from nncompress.errors import FormatError
 from nncompress.formats.npy import Header, open_file, read_header
 
-# What damage makes ``zipfile`` raise.
+# Exceptions that ``zipfile`` raises on damaged files.
 _FAULTS = (
     *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError),
     *(ValueError, OverflowError, EOFError, OSError),
@@ -26,8 +26,8 @@ _FAULTS = (
 _ENCRYPTED = 1  # a member's flag
 # numpy.savez stores, and Chainer's save_npz deflates.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# Numbers of a model do not shrink to a hundredth. Deflate makes a thousandth of zeros: of a large
-# array so much smaller than it says, nothing is read.
+# A model's numbers do not shrink to a hundredth, but deflate shrinks zeros to a thousandth: a
+# large array that claims to be so much larger than its data is not read.
 _MOST_EXPANSION = 100
 _SMALL = 1 << 24
 _BLOCK_BYTES = 1 << 20
@@ -39,17 +39,17 @@ _T = TypeVar("_T")
 class NpzFile(Mapping[str, np.ndarray]):
     """The arrays of a file by name. Each look-up reads the array anew.
 
-    Members of the archive that are no ``.npy`` files are passed over.
+    Members of the archive that are not ``.npy`` files are ignored.
 
     Args:
         path: The file.
-        what: Name of its expected content, for messages.
+        what: The expected content, for messages.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is no zip archive, or two members have one name. A look-up raises it if the
-            member is damaged, encrypted, compressed by a method that NumPy does not use, no array
-            of numbers or text, or expands to far more than numbers do.
+        FormatError: It is not a zip archive, or two members share a name. A look-up raises it if
+            the member is damaged, encrypted, compressed by a method that NumPy does not use, not
+            an array of numbers or text, or expands to far more than numbers do.
     """
 
     def __init__(self, path: str | os.PathLike, what: str = "arrays") -> None:
@@ -63,7 +63,7 @@ class NpzFile(Mapping[str, np.ndarray]):
             for member in self._archive.infolist():
                 name = member.filename.removesuffix(_ENDING)
                 if name in self._members:
-                    raise FormatError(f"{path} has two members {name!r}; wanted {what}")
+                    raise FormatError(f"{path} has two members named {name!r}; wanted {what}")
                 if name != member.filename:
                     self._members[name] = member
         except BaseException:
@@ -82,7 +82,7 @@ class NpzFile(Mapping[str, np.ndarray]):
         self.close()
 
     def close(self) -> None:
-        """Closes the file. Arrays that have been read stay."""
+        """Closes the file. Arrays already read stay valid."""
         self._archive.close()
         self._file.close()
 
@@ -96,16 +96,29 @@ class NpzFile(Mapping[str, np.ndarray]):
         return name in self._members
 
     def header(self, name: str) -> Header:
-        """Reads shape and type of an array, and nothing of its numbers.
+        """Reads the shape and type of an array, but none of its numbers.
 
         Raises:
             KeyError: There is no such array.
-            FormatError: The member is damaged or no array.
+            FormatError: The member is damaged or not an array.
         """
         return self._guarded(name, lambda: self._read(self._members[name], with_data=False)[0])
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._guarded(name, lambda: self._read(self._members[name], with_data=True)[1])
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Yields the bytes of an array, as in a ``.npy`` file, in blocks.
+
+        Raises:
+            KeyError: There is no such array.
+            FormatError: The member is damaged or not an array.
+        """
+        self.header(name)
+        stream = self._guarded(name, lambda: self._archive.open(self._members[name]))
+        with stream:
+            while block := self._guarded(name, lambda: stream.read(_BLOCK_BYTES)):
+                yield block
 
     def _read(self, member: zipfile.ZipInfo, with_data: bool) -> tuple[Header, np.ndarray]:
         self._check(member)
@@ -114,13 +127,13 @@ class NpzFile(Mapping[str, np.ndarray]):
             header = read_header(stream, name, self._what)
             if header.num_bytes + header.data_bytes != member.file_size:
                 raise FormatError(
-                    f"{name} has {member.file_size:,} bytes, and an array of {header.dtype} "
+                    f"{name} has {member.file_size:,} bytes, but an array of {header.dtype} "
                     f"{header.shape} takes {header.num_bytes + header.data_bytes:,}; wanted "
                     f"{self._what} that are complete"
                 )
             data = bytearray()
             if with_data:
-                # Memory grows with what is really there.
+                # Memory grows only with the data that is really there.
                 while block := stream.read(_BLOCK_BYTES):
                     data += block
                 if len(data) != header.data_bytes:
@@ -132,19 +145,19 @@ class NpzFile(Mapping[str, np.ndarray]):
         return header, flat.reshape(header.shape, order=order)
 
     def _check(self, member: zipfile.ZipInfo) -> None:
-        """Refuses a member by what the archive's directory says of it."""
+        """Refuses a member on the strength of its entry in the archive's directory."""
         packed, size = member.compress_size, member.file_size
         problem = ""
         if member.flag_bits & _ENCRYPTED:
             problem = "is encrypted"
         elif member.compress_type not in _METHODS:
-            problem = f"is compressed by method {member.compress_type} of zip archives"
+            problem = f"is compressed by zip method {member.compress_type}"
         elif packed > self._size:
-            problem = f"is said to have {packed:,} bytes of the file's {self._size:,}"
+            problem = f"claims {packed:,} bytes of the file's {self._size:,}"
         elif member.compress_type == zipfile.ZIP_STORED and packed != size:
-            problem = f"is stored, and is said to have both {packed:,} and {size:,} bytes"
+            problem = f"is stored uncompressed, but claims both {packed:,} and {size:,} bytes"
         elif size > max(_SMALL, _MOST_EXPANSION * packed):
-            problem = f"is said to expand from {packed:,} to {size:,} bytes, as no numbers do"
+            problem = f"claims to expand from {packed:,} to {size:,} bytes, more than numbers do"
         if problem:
             raise FormatError(
                 f"{self._path}, member {member.filename!r}: it {problem}; wanted {self._what} as "
@@ -152,7 +165,7 @@ class NpzFile(Mapping[str, np.ndarray]):
             )
 
     def _guarded(self, name: str, read: Callable[[], _T]) -> _T:
-        """Calls a function, and makes what damage raises in it one message."""
+        """Calls a function, and turns any exception caused by damage into one message."""
         try:
             return read()
         except FormatError:
@@ -160,6 +173,6 @@ class NpzFile(Mapping[str, np.ndarray]):
         except _FAULTS as error:
             where = f"{self._path}, member {name!r}: it" if name else f"{self._path}"
             raise FormatError(
-                f"{where} is not an .npz file that is complete and undamaged "
+                f"{where} is not a complete and undamaged .npz file "
                 f"({error or type(error).__name__}); wanted {self._what}"
             ) from None

@@ -1,4 +1,4 @@
-"""Writing ``.npz`` archives whose bytes follow from their arrays alone."""
+"""Writing ``.npz`` archives whose bytes depend only on their arrays."""
 
 import zipfile
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ import numpy as np
 
 
 def write_npz(path: Path, arrays: Mapping[str, object]) -> None:
-    """Writes an uncompressed archive, sorted and without the time, and never pickles.
+    """Writes an uncompressed archive, sorted, without timestamps, and without pickling.
 
     Args:
         path: The file.
-        arrays: The arrays by name, or what NumPy makes arrays of.
+        arrays: Arrays, or objects that NumPy can convert to arrays, by name.
 
     Raises:
         OSError: It cannot be written.
-        ValueError: An array is one of Python's objects.
+        ValueError: An array has Python objects as elements.
     """
     archive = zipfile.ZipFile(path, "w")
     try:
@@ -26,7 +26,7 @@ def write_npz(path: Path, arrays: Mapping[str, object]) -> None:
                 np.lib.format.write_array(member, np.asarray(arrays[name]), allow_pickle=False)
         archive.close()
     except BaseException:
-        # Closing would write too, and fail for another reason than the first.
+        # Closing would write as well, and fail with an error that hides the first one.
         file, archive.fp = archive.fp, None
         if file is not None:
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Arrays that lie in parts, and are written as one."""
+"""Arrays in parts that are written as one."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 class Parts:
-    """Arrays that follow each other along their first axis, as one array would hold them.
+    """Arrays that follow each other along the first axis, as parts of one array.
 
     Args:
-        arrays: At least one; of one type and of one shape, but for the first axis.
+        arrays: At least one; of the same dtype, and of the same shape except for the first axis.
 
     Attributes:
         arrays: As given.
-        dtype: Their type.
+        dtype: Their dtype.
         shape: The shape of the whole.
         nbytes: The bytes of the whole.
     """
@@ -31,11 +31,11 @@ class Parts:
         return self.shape[0]
 
     def whole(self) -> np.ndarray:
-        """Returns one array: a copy, unless there is one part alone."""
+        """Returns one array: a copy, unless there is only one part."""
         return self.arrays[0] if len(self.arrays) == 1 else np.concatenate(self.arrays)
 
 
 def pieces(array: np.ndarray | Parts) -> Iterator[memoryview]:
-    """Goes through the bytes of an array, whole or in parts."""
+    """Yields the bytes of an array, whole or in parts."""
     for part in array.arrays if isinstance(array, Parts) else [array]:
         yield np.ascontiguousarray(part).reshape(-1).view(np.uint8).data

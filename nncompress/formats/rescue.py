@@ -1,4 +1,4 @@
-"""Results of long work that cannot be written where they belong, and are kept elsewhere."""
+"""Saving results of long work elsewhere if they cannot be written where they belong."""
 
 import shutil
 import tempfile
@@ -12,12 +12,12 @@ _PREFIX = "nncompress-saved-"
 
 
 def write_or_rescue(directory: Path, write: Callable[[Path], object]) -> None:
-    """Writes results to a directory; where that fails, to another one, so that they are not lost.
+    """Writes results to a directory, or to another one if that fails, so that they are not lost.
 
-    The other is a new directory among the temporary files, or else in the home directory.
+    The other one is a new directory among the temporary files, or else in the home directory.
 
     Args:
-        directory: The directory in which they belong.
+        directory: The directory where they belong.
         write: Writes them to the directory that it is given.
 
     Raises:
@@ -35,14 +35,14 @@ def write_or_rescue(directory: Path, write: Callable[[Path], object]) -> None:
 
 def _written_elsewhere(write: Callable[[Path], object]) -> Path | None:
     for parent in (tempfile.gettempdir, Path.home):
-        with suppress(OSError, RuntimeError):  # there may be no home
+        with suppress(OSError, RuntimeError):  # there may be no home directory
             place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent()))
             try:
                 write(place)
             except OSError:
                 shutil.rmtree(place, ignore_errors=True)
                 with suppress(OSError):
-                    place.rmdir()  # for which no descriptor has to be free
+                    place.rmdir()  # this works even if no file descriptor is free
                 continue
             return place
     return None

@@ -1,4 +1,4 @@
-"""Files in safetensors' layout: named arrays after a JSON header, mapped and never copied.
+"""Files in safetensors' layout: named arrays after a JSON header, mapped, not copied.
 
 The layout is that of the safetensors project: the header's length as a little-endian uint64, a
 JSON object that gives each tensor's type, shape and place, and the tensors' bytes, which fill the
@@ -19,7 +19,7 @@ from nncompress.errors import FormatError, InputError
 from nncompress.formats.files import atomic_path
 from nncompress.formats.parts import Parts, pieces
 
-# The longest header that is read: about a hundred bytes for each of as many tensors.
+# The longest header that is read; a tensor takes about a hundred bytes of it.
 _MOST_HEADER_BYTES = 8 << 20
 _ALIGNMENT = 64
 _DTYPES = {
@@ -27,19 +27,19 @@ _DTYPES = {
     **{"I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"},
     "BF16": "<u2",  # NumPy has no such type: the upper halves of float32 numbers
 }
-_BYTES = ("F8_E4M3", "F8_E5M2")  # nor of these: bytes that mean numbers
+_BYTES = ("F8_E4M3", "F8_E5M2")  # nor these types: bytes that stand for numbers
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items() if name != "BF16"}
 
 
 @dataclass(frozen=True)
 class TensorFile:
-    """The content of a file.
+    """The contents of a file.
 
     Attributes:
         metadata: Strings by name.
         tensors: Arrays by name, mapped from the file and read-only.
-        dtypes: All types by the names that the layout has for them; a tensor of type BF16 is an
-            array of uint16, and of a type that NumPy has nothing for there is no array.
+        dtypes: The layout's name for the type of each tensor. A BF16 tensor is an array of uint16;
+            a tensor of any other type that NumPy lacks has no array.
         header: Number of bytes before the tensors.
     """
 
@@ -55,15 +55,15 @@ def map_tensors(
     """Maps a file. Its header is checked against its size before anything else is read.
 
     Args:
-        path: The file. While it is mapped it may be replaced and removed, but a process that reads
-            what has been cut off it is killed by the operating system (SIGBUS).
+        path: The file. While it is mapped, it may be replaced or removed; but if it is truncated,
+            the operating system kills a process that reads past the new end (SIGBUS).
         what: Name of the expected kind of file, for messages.
-        copy: Whether to read all of it into memory instead, after which nothing that happens to
-            the file matters.
+        copy: Whether to read the whole file into memory instead, so that later changes to it do
+            not matter.
 
     Raises:
         InputError: There is no such file.
-        FormatError: The file is not in this layout, or not complete.
+        FormatError: The file is not in this layout, or incomplete.
     """
     path = Path(path)
     if not path.is_file():
@@ -71,8 +71,8 @@ def map_tensors(
         raise InputError(f"{path} {seen}; wanted {what}")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size == 0:  # there is nothing to map
-            raise FormatError(f"{path} has 0 bytes; wanted {what}, which has more")
+        if size == 0:  # an empty file cannot be mapped
+            raise FormatError(f"{path} is empty; wanted {what}")
         buffer: bytes | mmap.mmap
         if copy:
             buffer = file.read(size)
@@ -82,15 +82,15 @@ def map_tensors(
 
 
 def read_tensors(buffer: bytes | memoryview | mmap.mmap, name: str, what: str) -> TensorFile:
-    """Reads the bytes of a file, which arrays then share.
+    """Reads the bytes of a file; the arrays share them.
 
     Args:
         buffer: The bytes.
-        name: Where they are from, for messages.
+        name: Their origin, for messages.
         what: Name of the expected kind of file, for messages.
 
     Raises:
-        FormatError: They are not in this layout, or not complete.
+        FormatError: They are not in this layout, or incomplete.
     """
     header = read_header(lambda first, last: bytes(buffer[first:last]), len(buffer), name, what)
     dtypes, tensors = {}, {}
@@ -108,10 +108,10 @@ class Tensor:
     """A tensor as the header describes it.
 
     Attributes:
-        dtype: Its type, by the name that the layout has for it.
+        dtype: Its type, by the layout's name.
         shape: Its shape.
-        first: Where its bytes begin in the file.
-        num_bytes: How many there are.
+        first: The start of its bytes in the file.
+        num_bytes: The number of its bytes.
     """
 
     dtype: str
@@ -122,7 +122,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the tensors.
+    """The part of a file before the tensors.
 
     Attributes:
         metadata: Strings by name.
@@ -138,24 +138,24 @@ class Header:
 def read_header(
     read: Callable[[int, int], bytes | bytearray], size: int, name: str, what: str
 ) -> Header:
-    """Reads the header of a file and checks it against the file's size; nothing else is read.
+    """Reads the header of a file and checks it against the file's size, reading nothing else.
 
     Args:
-        read: Returns the bytes of the file from a first to before a last.
-        size: The number of bytes there are.
-        name: Where they are from, for messages.
+        read: Returns the bytes of the file from a start up to an end.
+        size: The number of bytes in the file.
+        name: Their origin, for messages.
         what: Name of the expected kind of file, for messages.
 
     Raises:
-        FormatError: They are not in this layout, or not complete.
+        FormatError: They are not in this layout, or incomplete.
     """
     if size < 8:
-        raise FormatError(f"{name} has {size} bytes; wanted {what}, which has more")
+        raise FormatError(f"{name} has only {size} bytes; wanted {what}")
     start = read(0, min(size, 9))
     length = int.from_bytes(start[:8], "little")
     if length > min(size - 8, _MOST_HEADER_BYTES) or start[8:] != b"{":
         raise FormatError(
-            f"{name} does not begin with a header of its first 8 bytes' length; wanted {what}"
+            f"{name} does not begin with the length of a header and the header; wanted {what}"
         )
     try:
         header = json.loads(read(8, 8 + length).decode("utf-8"))
@@ -184,8 +184,8 @@ def _checked(header: dict, first: int, size: int) -> Header:
         fits = not known or end - begin == math.prod(shape) * code.itemsize
         if not fits or not begin <= end <= size - first or max(shape, default=0) > size:
             raise _HeaderError(
-                f"tensor {name!r} of shape {tuple(shape)} and type {dtype} is said to be bytes "
-                f"{begin} to {end} of {size - first}"
+                f"tensor {name!r} of shape {tuple(shape)} and type {dtype} claims bytes {begin} "
+                f"to {end} of {size - first}"
             )
         tensors[name] = Tensor(dtype, tuple(shape), first + begin, end - begin)
     reached = 0
@@ -199,12 +199,12 @@ def _checked(header: dict, first: int, size: int) -> Header:
 
 
 def _entry(name: str, entry: object) -> tuple[str, list[int], list[int]]:
-    """Returns type, shape and place of a tensor, as the header gives them."""
+    """Returns the type, shape and place of a tensor, as given in the header."""
     if not isinstance(entry, dict):
         raise _HeaderError(f"tensor {name!r} has no description")
     dtype = entry.get("dtype")
     if not isinstance(dtype, str):
-        raise _HeaderError(f"tensor {name!r} has the type {dtype!r}")
+        raise _HeaderError(f"tensor {name!r} has the unknown type {dtype!r}")
     shape, place = (_sizes(name, entry.get(key)) for key in ("shape", "data_offsets"))
     if len(place) != 2 or len(shape) > 32:
         raise _HeaderError(f"tensor {name!r} has a shape or place of the wrong length")
@@ -212,11 +212,11 @@ def _entry(name: str, entry: object) -> tuple[str, list[int], list[int]]:
 
 
 def _sizes(name: str, numbers: object) -> list[int]:
-    """Returns a list of sizes as it is, or refuses it."""
+    """Checks a list of sizes and returns it."""
     if not isinstance(numbers, list) or not all(
         type(number) is int and 0 <= number < 1 << 63 for number in numbers
     ):
-        raise _HeaderError(f"tensor {name!r} has a shape or place that is no list of sizes")
+        raise _HeaderError(f"tensor {name!r} has a shape or place that is not a list of sizes")
     return numbers
 
 
@@ -229,8 +229,8 @@ def write_tensors(
 
     Args:
         path: The file.
-        tensors: Arrays by name, whole or in parts, in the order in which they are stored; those
-            of larger elements have to come first, so that all are aligned. The first begins at a
+        tensors: Arrays by name, whole or in parts, in the order in which they are stored. Those
+            with larger elements have to come first, so that all are aligned. The first begins at a
             multiple of 64.
         metadata: Strings by name.
     """
@@ -257,7 +257,7 @@ def tensor_bytes(
     if len(text) > _MOST_HEADER_BYTES:
         raise InputError(
             f"the file's header would have {len(text)} bytes; wanted at most "
-            f"{_MOST_HEADER_BYTES}, so keep less in the metadata"
+            f"{_MOST_HEADER_BYTES}: keep less in the metadata"
         )
     return [
         len(text).to_bytes(8, "little") + text,

@@ -1,6 +1,6 @@
-"""Floating-point types of tables that NumPy lacks: bfloat16, and the two of 8 bits.
+"""Floating-point types that NumPy lacks: bfloat16 and two 8-bit types.
 
-Those of 8 bits are E4M3 (without infinities; "fn" elsewhere) and E5M2 of Micikevicius et al.,
+The 8-bit types are E4M3 (without infinities; "fn" elsewhere) and E5M2 of Micikevicius et al.,
 "FP8 Formats for Deep Learning", 2022.
 """
 
@@ -8,12 +8,12 @@ import numpy as np
 
 
 def bfloat16(bits: np.ndarray) -> np.ndarray:
-    """Returns the float32 numbers whose upper halves are given as uint16, of the same shape."""
+    """Returns float32 numbers, given their upper halves as uint16 of the same shape."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def float8_e4m3(bits: np.ndarray) -> np.ndarray:
-    """Returns numbers of 1 bit of sign, 4 of exponent and 3 of mantissa, given as uint8.
+    """Returns numbers with 1 sign bit, 4 exponent bits and 3 mantissa bits, given as uint8.
 
     Returns:
         float32 of the same shape.
@@ -22,7 +22,7 @@ def float8_e4m3(bits: np.ndarray) -> np.ndarray:
 
 
 def float8_e5m2(bits: np.ndarray) -> np.ndarray:
-    """Returns numbers of 1 bit of sign, 5 of exponent and 2 of mantissa, given as uint8.
+    """Returns numbers with 1 sign bit, 5 exponent bits and 2 mantissa bits, given as uint8.
 
     They are the upper halves of float16 numbers.
 
@@ -35,7 +35,7 @@ def float8_e5m2(bits: np.ndarray) -> np.ndarray:
 def _values_of_e4m3() -> np.ndarray:
     bits = np.arange(128)
     exponents, mantissas = bits >> 3, bits & 7
-    # Those of exponent 0 are subnormal; 7 is the bias.
+    # Numbers with exponent 0 are subnormal; the bias is 7.
     values = np.where(
         exponents == 0,
         np.ldexp(mantissas.astype(np.float32), -9),

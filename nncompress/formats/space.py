@@ -1,4 +1,4 @@
-"""Whether there is room on the disk for what is going to be written."""
+"""Checking that the disk has room for files before they are written."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ from nncompress.errors import InputError
 def check_space(needs: Mapping[Path, int], what: str, advice: str) -> None:
     """Refuses work whose files do not fit on the disk, before it begins.
 
-    Needs on the same file system are added up. Where the operating system does not tell how much
-    is free, nothing is refused.
+    Needs on the same file system are added up. If the operating system does not tell how much
+    space is free, nothing is refused.
 
     Args:
-        needs: The bytes to be written at each place: a file or a directory, there or not yet.
-        what: What they are for, for the message: "the compressed table".
-        advice: What may help beside freeing some: "name another place for the output".
+        needs: The bytes to be written at each place: a file or directory, which need not exist.
+        what: Their purpose, for the message: "the compressed table".
+        advice: What may help other than freeing space: "name another place for the output".
 
     Raises:
         InputError: A file system has fewer bytes free than are needed there.
@@ -34,12 +34,12 @@ def check_space(needs: Mapping[Path, int], what: str, advice: str) -> None:
         if needed > free:
             raise InputError(
                 f"{what} needs {needed:,} bytes in {' and '.join(map(str, places))}, where "
-                f"{free:,} are free; free some, or {advice}"
+                f"{free:,} are free; free some space, or {advice}"
             )
 
 
 def _existing(place: Path) -> Path:
-    """Returns the nearest of a place and its parents that exists."""
+    """Returns a place, or its nearest parent that exists."""
     place = Path(os.path.abspath(place))
     return next(parent for parent in (place, *place.parents) if parent.exists())
 

@@ -1,4 +1,4 @@
-"""JSON that every reader takes: without the tokens NaN and Infinity, which Python's has."""
+"""JSON that every reader accepts: without NaN and Infinity, which Python would write."""
 
 import json
 import math
@@ -9,9 +9,9 @@ def strict_json(value: object, *, indent: int | None = None, sort_keys: bool = F
     """Returns a value as JSON, with null for every number that is not finite.
 
     Args:
-        value: Mappings, lists, tuples, strings, numbers, truth values and None.
-        indent: Spaces that each level is indented by; None: all in one line.
-        sort_keys: Whether names are sorted.
+        value: Mappings, lists, tuples, strings, numbers, booleans and None.
+        indent: The number of spaces to indent each level by; None for a single line.
+        sort_keys: Whether to sort names.
     """
     return json.dumps(
         _without_infinities(value), indent=indent, sort_keys=sort_keys, allow_nan=False

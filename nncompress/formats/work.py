@@ -1,7 +1,7 @@
 """A directory in which a long job keeps what it has computed, so that it can be continued.
 
-Whatever is kept has a SHA-256 sum, and appears complete or not at all. What is damaged is as if
-it had never been computed, which a warning says.
+Everything in it has a SHA-256 sum, and appears complete or not at all. Damaged parts are treated
+as if they had never been computed, with a warning.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ from nncompress.formats.safetensors import map_tensors, write_tensors
 
 _JOB, _STATE = "work.json", ".state"
 _MADE_HERE = b"made here\n"
-_HIDDEN = ".nncompress-"  # the lock, and what is being written
-# Seconds between two states of work that goes on, and the share of the time that keeping them may
-# take.
+_HIDDEN = ".nncompress-"  # the lock, and files being written
+# Seconds between saving two states of ongoing work, and the most that saving may take, as a share
+# of the time.
 _SELDOM, _SHARE = 30.0, 0.01
 _SUM = "sha256"
-_MOST_JOB_BYTES = 64 << 20  # thousands of files of a table
-_MOST_SHOWN = 200  # letters of a fact in a message
+_MOST_JOB_BYTES = 64 << 20  # enough for a table of thousands of files
+_MOST_SHOWN = 200  # characters of a fact in a message
 
 
 @dataclass(frozen=True)
 class State:
-    """Something that was computed.
+    """A result that has been computed.
 
     Attributes:
-        arrays: By name; read-only.
-        facts: By name, whatever JSON can hold.
+        arrays: Read-only arrays by name.
+        facts: JSON values by name.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -51,9 +51,9 @@ def is_work_directory(path: str | os.PathLike) -> bool:
 
 
 class WorkDirectory:
-    """What a job has computed so far, and what its result depends on.
+    """The results of a job so far, and the facts that they depend on.
 
-    ``open`` makes or opens one.
+    ``open`` creates or opens one.
 
     Attributes:
         path: The directory.
@@ -70,24 +70,24 @@ class WorkDirectory:
     @classmethod
     @contextmanager
     def open(cls, path: str | os.PathLike) -> Iterator["WorkDirectory"]:
-        """Opens a directory for this process alone, while the block runs.
+        """Opens a directory for the exclusive use of this process while the block runs.
 
         Args:
-            path: A directory of a job that is to be continued, an empty one, or a new name.
+            path: The directory of a job to continue, an empty directory, or a new name.
 
         Raises:
             InputError: It holds other files, or is in use by another process.
-            OutputError: It cannot be made.
+            OutputError: It cannot be created.
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is no directory; wanted one for the work (--work)")
+            raise InputError(f"{path} is not a directory; wanted one for the work (--work)")
         is_new = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             _refuse_others(path)
             lock_path = path / f"{_HIDDEN}lock"
-            # A process that died early has left nothing else that tells who made the directory.
+            # If a process died early, nothing else tells who created the directory.
             left = lock_path.read_bytes() if lock_path.is_file() else b""
             is_new = is_new or (left != b"" and _MADE_HERE.startswith(left))
             lock = Lock.take(lock_path)
@@ -99,8 +99,8 @@ class WorkDirectory:
             ) from None
         if lock is None:
             raise InputError(
-                f"{path} is in use by another process; wait for its end, or name another "
-                "directory for the work (--work)"
+                f"{path} is in use by another process; wait until it has finished, or name "
+                "another directory for the work (--work)"
             )
         work = None
         try:
@@ -115,20 +115,20 @@ class WorkDirectory:
                     path.rmdir()
 
     def require(self, facts: Mapping[str, object]) -> None:
-        """Notes what the job depends on, or compares it with what was noted.
+        """Records the facts that the job depends on, or compares them with those recorded.
 
         Args:
-            facts: By name, whatever JSON can hold.
+            facts: JSON values by name.
 
         Raises:
-            InputError: One differs. What the directory holds is untouched.
+            InputError: A fact differs. The directory is left as it is.
         """
         facts = json.loads(json.dumps(facts))
         for name, value in facts.items():
             if self._facts.get(name, value) != value:
                 raise InputError(
                     f"{self.path} holds the work of another job, with {name} "
-                    f"{_shown(self._facts[name])}; here it is {_shown(value)}; give that job's "
+                    f"{_shown(self._facts[name])} instead of {_shown(value)}; give that job's "
                     "command to continue it, or name another directory (--work)"
                 )
         if not facts.keys() <= self._facts.keys():
@@ -136,19 +136,19 @@ class WorkDirectory:
             self._write_job()
 
     def agrees(self, name: str, value: object) -> bool:
-        """Tells whether something that ``require`` noted is what it was."""
+        """Tells whether a fact recorded by ``require`` is unchanged."""
         return self._facts.get(name) == json.loads(json.dumps(value))
 
     def noted(self, name: str) -> object:
-        """Returns what was noted under a name; None if nothing was."""
+        """Returns the fact recorded under a name, or None."""
         return self._facts.get(name)
 
     def note(self, name: str, value: object) -> None:
-        """Notes something, which stays until all that was saved is removed.
+        """Records a fact, which is kept until everything saved is removed.
 
         Args:
-            name: The name, none of those that ``require`` has.
-            value: Whatever JSON can hold.
+            name: The name, which must not be one that ``require`` uses.
+            value: A JSON value.
 
         Raises:
             OutputError: It cannot be written.
@@ -157,7 +157,7 @@ class WorkDirectory:
         self._write_job()
 
     def load(self, name: str) -> State | None:
-        """Returns what was saved under a name; None if nothing was, or it is damaged.
+        """Returns the state saved under a name; None if there is none, or it is damaged.
 
         Args:
             name: The name.
@@ -179,12 +179,12 @@ class WorkDirectory:
     def save(
         self, name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, object]
     ) -> None:
-        """Saves something in place of what had the name.
+        """Saves a state, replacing any earlier one of that name.
 
         Args:
             name: The name.
-            arrays: By name.
-            facts: By name, whatever JSON can hold.
+            arrays: Arrays by name.
+            facts: JSON values by name.
 
         Raises:
             OutputError: It cannot be written.
@@ -199,26 +199,26 @@ class WorkDirectory:
         self._due = now + max(_SELDOM, (now - started) / _SHARE)
 
     def is_due(self) -> bool:
-        """Tells whether the last ``save`` is so long ago that work should be saved again."""
+        """Tells whether the last ``save`` was so long ago that work should be saved again."""
         return time.monotonic() >= self._due
 
     def state_path(self, name: str) -> Path:
-        """Returns the file of a name."""
+        """Returns the path of a state's file."""
         return self.path / f"{name}{_STATE}"
 
     def discard(self, name: str) -> None:
-        """Removes what was saved under a name, and is not needed any more."""
+        """Removes the state saved under a name, which is no longer needed."""
         self.state_path(name).unlink(missing_ok=True)
 
     def discard_damaged(self, name: str) -> None:
-        """Removes what was saved under a name, and says so."""
+        """Removes the damaged state saved under a name, with a warning."""
         path = self.state_path(name)
-        warnings.warn(f"{path} is damaged; that part of the work is done again", stacklevel=3)
+        warnings.warn(f"{path} is damaged; that part of the work will be done again", stacklevel=3)
         path.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Removes what was kept; ``open`` then removes the directory, if it made it."""
-        # The description goes last: without it nobody would know what the others are.
+        """Removes everything saved; ``open`` then removes the directory, if it created it."""
+        # The description goes last: without it, no one could tell what the other files are.
         states = [entry for entry in self.path.iterdir() if entry.suffix == _STATE]
         for path in (*states, self.path / _JOB):
             if path.is_file():
@@ -238,8 +238,8 @@ class WorkDirectory:
         except (OSError, ValueError, KeyError, AttributeError, RecursionError):
             pass
         raise InputError(
-            f"{path} is no description of a job of compressing, or it is damaged; name another "
-            f"directory for the work (--work), or remove {self.path} to begin anew"
+            f"{path} is not the description of a compression job, or is damaged; name another "
+            f"directory for the work (--work), or remove {self.path} to start again"
         )
 
     def _write_job(self) -> None:
@@ -250,13 +250,13 @@ class WorkDirectory:
 
 
 def _shown(value: object) -> str:
-    """Returns a fact as a message has it, which is cut where it is long."""
+    """Returns a fact as text for a message, truncated if it is long."""
     text = str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _refuse_others(path: Path) -> None:
-    """Refuses a directory that is somebody else's."""
+    """Refuses a directory with other files in it."""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
     if _JOB in names:
         names = [name for name in names if name != _JOB and not name.endswith(_STATE)]

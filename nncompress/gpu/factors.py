@@ -10,11 +10,11 @@ from nncompress.gpu.runtime import Runtime, open_gpu
 _THREADS, _WARP = 128, 32
 _COLUMNS = 8  # as in `cuda/factors.cuh`
 
-Array = Any  # CuPy's, or NumPy's in an emulator
+Array = Any  # CuPy's, or NumPy's in the emulator
 
 
 class Codes(NamedTuple):
-    """Packed units of a matrix's rows: ``j * step`` and integer j of a row."""
+    """The packed units of a matrix's rows; unit j is ``j * step`` plus integer j of the row."""
 
     packed: Array  # uint8 (m, row_bytes)
     bits: int
@@ -23,17 +23,17 @@ class Codes(NamedTuple):
 
     @property
     def arguments(self) -> list[object]:
-        """The codes as kernels take them."""
+        """Returns the codes as arguments for kernels."""
         sizes = self.packed.shape[1], self.bits, self.step, self.count
         return [self.packed, *map(np.int32, sizes)]
 
 
 @cache
 def kernels_on(gpu: int) -> "FactorKernels":
-    """Returns the kernels on a GPU of a number.
+    """Returns the kernels for the GPU of a given number.
 
     Raises:
-        InputError: The GPU is too old for them.
+        InputError: The GPU is too old for the kernels.
     """
     return FactorKernels(open_gpu(gpu))
 
@@ -41,8 +41,7 @@ def kernels_on(gpu: int) -> "FactorKernels":
 class FactorKernels:
     """Products with matrices whose rows are sums of a table's rows, and rows of blocks.
 
-    Arrays are C-contiguous and in float32. The numbers of rows, ``ids``, are int64 and not
-    negative.
+    Arrays are C-contiguous and float32. The numbers of rows, ``ids``, are int64 and not negative.
 
     Args:
         runtime: The GPU.
@@ -53,11 +52,11 @@ class FactorKernels:
         self._kernels = runtime.load("factors")
 
     def look_up(self, codes: Codes, values: Array | None, table: Array, ids: Array) -> Array:
-        """Adds up rows of a table: ``(L, n)``.
+        """Returns sums of a table's rows, ``(L, n)``.
 
         Args:
-            codes: Which.
-            values: What they are multiplied by, ``(m, s)``; None for ones.
+            codes: The rows to add up.
+            values: Their factors, ``(m, s)``; None for ones.
             table: ``(k, n)``.
             ids: Numbers of rows, ``(L,)``.
         """
@@ -74,13 +73,13 @@ class FactorKernels:
     def multiply(
         self, codes: Codes, values: Array | None, products: Array, bias: Array | None
     ) -> Array:
-        """Adds up rows of products for all rows of the matrix: ``(N, m)``.
+        """Returns sums of products for all rows of the matrix, ``(N, m)``.
 
         Args:
-            codes: Which.
-            values: What they are multiplied by, ``(m, s)``; None for ones.
-            products: The table times what is multiplied, ``(k, N)``.
-            bias: ``(m,)``; None for none.
+            codes: The rows of the products to add up.
+            values: Their factors, ``(m, s)``; None for ones.
+            products: The table times the vectors to multiply, ``(k, N)``.
+            bias: ``(m,)``; None for no bias.
         """
         num_rows, num_columns = len(codes.packed), products.shape[1]
         out = self._xp.empty((num_columns, num_rows), np.float32)
@@ -98,14 +97,15 @@ class FactorKernels:
         """Returns the gradients of a table and of values.
 
         Args:
-            codes: Which rows were added up.
-            values: ``(m, s)``; None for ones.
+            codes: The rows that were added up.
+            values: Their factors, ``(m, s)``; None for ones.
             table: ``(k, n)``.
             ids: Numbers of rows, ``(L,)``.
             of_rows: The gradients of these rows, ``(L, n)``.
 
         Returns:
-            Those of the table ``(k, n)``, and of the values ``(m, s)``; None without.
+            The gradients of the table, ``(k, n)``, and of the values, ``(m, s)``; None without
+            values.
         """
         num_units, dim = table.shape
         units = self._xp.empty((len(ids), codes.count), np.int32)
@@ -124,7 +124,7 @@ class FactorKernels:
     def _sum_by_unit(
         self, units: Array, count: int, values: Array | None, ids: Array, rows: Array, size: int
     ) -> Array:
-        """Adds up rows ``(L, n)``, each for its units ``(L, s)`` below a size: ``(size, n)``."""
+        """Returns the sum of the rows ``(L, n)`` that have each unit ``(L, s)``, ``(size, n)``."""
         dim = rows.shape[1]
         sums = self._xp.empty((size, dim), np.float32)
         chunks = -(-dim // _THREADS)
@@ -138,7 +138,7 @@ class FactorKernels:
     def decode(
         self, packed: Array, bits: int, centroids: Array, ids: Array, num_columns: int
     ) -> Array:
-        """Decodes rows whose blocks of entries are centroids: ``(L, n)``.
+        """Returns decoded rows whose blocks of entries are centroids, ``(L, n)``.
 
         Args:
             packed: The numbers of the blocks' centroids, uint8.
@@ -156,7 +156,7 @@ class FactorKernels:
     def sum_by_number(
         self, packed: Array, bits: int, shape: tuple[int, int], ids: Array, of_rows: Array
     ) -> Array:
-        """Returns the gradient of centroids of a shape, from those of rows ``(L, n)``."""
+        """Returns the gradient of centroids of a shape, given the gradients of rows ``(L, n)``."""
         places = self._xp.empty(of_rows.shape, np.int32)
         sizes = np.int32(bits), np.int32(shape[1])
         arguments = [packed, *sizes, ids, places, np.int32(of_rows.shape[1])]
@@ -166,7 +166,7 @@ class FactorKernels:
         return sums
 
     def _sorted(self, numbers: Array, count: int) -> tuple[Array, Array]:
-        """Returns the order of numbers, and where those of each below the count end in it."""
+        """Returns the order that sorts numbers, and where each one below ``count`` ends in it."""
         xp, flat = self._xp, numbers.reshape(-1)
         if not flat.size:
             return xp.empty(0, np.int64), xp.zeros(count, np.int64)

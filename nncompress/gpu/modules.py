@@ -1,11 +1,11 @@
-"""The CUDA sources of the kernels, put together as modules."""
+"""The CUDA sources of the kernels, combined into modules."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 _FOLDER = Path(__file__).parent / "cuda"
-# What each module is made of, after the primitives, and in this order.
+# The parts of each module after the primitives, in this order.
 MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "step": ("reductions.cuh", "random.cuh", "product.cuh", "step.cuh"),
@@ -18,7 +18,7 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def cuda_source(module: str) -> str:
-    """Returns the source of a module, as CUDA's compilers take it."""
+    """Returns the complete source of a module, for CUDA's compilers."""
     return _read("primitives.cuh") + kernels_source(module)
 
 

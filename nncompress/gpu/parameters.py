@@ -1,20 +1,20 @@
-"""A chain's parameters as parts of one array, so that one kernel updates all of them."""
+"""A chain's parameters as views of one array, so that one kernel can update all of them."""
 
 from collections.abc import Sequence
 from types import ModuleType
 
 
 class FlatArrays:
-    """Arrays of many shapes in one.
+    """Arrays of several shapes in one array.
 
     Args:
         xp: The array library.
-        shapes: Of the arrays.
+        shapes: The shapes of the arrays.
 
     Attributes:
         values: All numbers, float32 ``(size,)``.
         views: The arrays, views of ``values``.
-        offsets: Where each begins.
+        offsets: The position where each begins.
     """
 
     def __init__(self, xp: ModuleType, shapes: Sequence[tuple[int, ...]]) -> None:
@@ -24,11 +24,11 @@ class FlatArrays:
         self.views = self.views_of(self.values, shapes)
 
     def views_of(self, values: object, shapes: Sequence[tuple[int, ...]]) -> list[object]:
-        """Returns the parts of an array of as many numbers.
+        """Returns views of an array of the same size.
 
         Args:
             values: ``(size,)``.
-            shapes: Of the parts.
+            shapes: The shapes of the views.
         """
         return [
             values[offset : offset + _size_of(shape)].reshape(shape)

@@ -1,4 +1,4 @@
-"""Matrix products of the project's own: which kernel makes which, and with what arguments.
+"""The project's own matrix products: the kernel and the arguments for each.
 
 The kernels are in ``cuda/product.cuh``.
 """
@@ -13,7 +13,7 @@ from nncompress.gpu.runtime import Launch
 
 
 class Form(IntEnum):
-    """How the operands of a product of ``(m, k)`` and ``(k, n)`` lie in memory."""
+    """The memory layout of the operands of a product of ``(m, k)`` and ``(k, n)``."""
 
     ROWS_BY_ROWS = 0  # (m, k) and (n, k)
     ROWS_BY_COLUMNS = 1  # (m, k) and (k, n)
@@ -21,12 +21,12 @@ class Form(IntEnum):
 
 
 class Ending(IntEnum):
-    """What is made of each number of a product."""
+    """The final operation on each number of a product."""
 
     PLAIN = 0
-    HIDDEN = 1  # tanh of it and its column's bias
-    RESIDUAL = 2  # it minus another, times the row's factor and ``scale``
-    HIDDEN_GRADIENT = 3  # times one minus another's square
+    HIDDEN = 1  # tanh of the number plus its column's bias
+    RESIDUAL = 2  # the number minus another, times the row's factor and ``scale``
+    HIDDEN_GRADIENT = 3  # the number times one minus the square of another
 
 
 # The kernels' structure Product.
@@ -44,24 +44,24 @@ _PRODUCTS = np.dtype([("items", _PRODUCT, 2)])
 
 @dataclass(frozen=True)
 class Product:
-    """A product, and what is made of it; arrays are those of the kernels' structure.
+    """A product and its final operation; the fields are those of the kernels' structure.
 
     Attributes:
-        form: How the operands lie.
+        form: The layout of the operands.
         sizes: ``(m, n, k)``.
         first: The first operand.
         second: The second operand.
-        out: Where the result goes, ``(parts, m, n)`` with ``out_stride`` between the parts.
-        ending: What is made of each number.
+        out: The array for the result, ``(parts, m, n)`` with ``out_stride`` between the parts.
+        ending: The final operation on each number.
         bias: ``(n,)``, for ``HIDDEN``.
         other: ``(m, n)``, for ``RESIDUAL`` and ``HIDDEN_GRADIENT``.
         factors: ``(m,)``, for ``RESIDUAL``.
-        squares: float64, two numbers for each block, for ``RESIDUAL``: sums of squares of what it
-            leaves before any factor, and of the same times ``factors``.
+        squares: float64, two numbers for each block, for ``RESIDUAL``: the sum of the squared
+            residuals before any factor, and the same times ``factors``.
         scale: For ``RESIDUAL``.
-        parts: In how many parts the common dimension is cut.
+        parts: The number of parts into which the common dimension is divided.
         out_stride: Numbers between the parts of ``out``.
-        sums: Where the first operand's sums over the common dimension go, ``(parts, m)`` with
+        sums: The array for the first operand's sums over the common dimension, ``(parts, m)`` with
             ``out_stride`` between the parts; for ``COLUMNS_BY_COLUMNS``.
         adding: Whether to add to ``out`` and ``sums``.
     """
@@ -83,25 +83,25 @@ class Product:
     adding: bool = False
 
     def blocks(self, tile: "Tile") -> int:
-        """Returns how many blocks make it."""
+        """Returns the number of blocks that compute it."""
         m, n, _ = self.sizes
         return -(-m // tile.rows) * -(-n // tile.columns) * self.parts
 
 
 @dataclass(frozen=True)
 class Tile:
-    """How a kernel cuts a product; the numbers are those at the end of ``cuda/product.cuh``."""
+    """The tiles of a product in a kernel; they are also at the end of ``cuda/product.cuh``."""
 
     kernel: str
     rows: int
     columns: int
     depth: int
     stages: int
-    warps: tuple[int, int, int]  # down, across and along the common dimension
+    warps: tuple[int, int, int]  # down, across, and along the common dimension
 
     @property
     def threads(self) -> int:
-        """Threads of a block."""
+        """The number of threads in a block."""
         down, across, along = self.warps
         return 32 * down * across * along
 
@@ -123,12 +123,12 @@ TILES = (
 
 
 def choose_tile(products: Sequence[Product], shared_bytes: int, multiprocessors: int) -> Tile:
-    """Returns the largest tile that leaves every multiprocessor something to do.
+    """Returns the largest tile that leaves work for every multiprocessor.
 
     Args:
-        products: What is made in one launch.
+        products: The products of one launch.
         shared_bytes: The most shared memory of a block.
-        multiprocessors: How many there are.
+        multiprocessors: The number of multiprocessors.
     """
     fitting = [
         tile for tile in TILES
@@ -141,7 +141,7 @@ def choose_tile(products: Sequence[Product], shared_bytes: int, multiprocessors:
 
 
 def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
-    """Returns the launch that makes one product or two that do not depend on each other."""
+    """Returns the launch that computes one product, or two independent ones."""
     structures = np.zeros(1, _PRODUCTS)
     for structure, product in zip(structures[0]["items"], products, strict=False):
         m, n, k = product.sizes
@@ -161,7 +161,7 @@ def product_launch(products: Sequence[Product], tile: Tile) -> Launch:
 
 
 def address_of(array: object) -> int:
-    """Returns where an array of NumPy's or CuPy's begins; 0 for None."""
+    """Returns the address of a NumPy or CuPy array; 0 for None."""
     if array is None:
         return 0
     interface = getattr(array, "__cuda_array_interface__", None)

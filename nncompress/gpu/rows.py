@@ -1,4 +1,4 @@
-"""A matrix on its way to a GPU: all of it at once, or the rows of some batches at a time."""
+"""Sending a matrix to a GPU: all of it at once, or the rows of some batches at a time."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from nncompress.random.shuffle import batch_rows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 
-# What of a GPU's free memory a matrix may take.
+# The share of a GPU's free memory that a matrix may take.
 _SHARE = 0.8
 _STAGE_BYTES = 32 << 20
 _FLOAT16_MAX = 65_504.0
@@ -34,17 +34,17 @@ def refuse_large_numbers(matrix: EmbeddingMatrix, normalization: Normalization) 
 
     Args:
         matrix: ``(N, D)``.
-        normalization: Centre and scale of its rows, which come first.
+        normalization: The centre and scale that are applied to its rows first.
 
     Raises:
-        InputError: It has a number, once normalized, that is beyond float16.
+        InputError: A normalized number is too large for float16.
     """
     for _, rows in matrix.batches():
         largest = float(np.abs(normalization.apply(rows)).max())
         if largest > _FLOAT16_MAX:
             raise InputError(
-                f"{matrix.name} has a number of {largest:.4g} after normalization, and float16 "
-                f"holds {_FLOAT16_MAX:.0f} at most; have the matrix in float32"
+                f"{matrix.name} has the number {largest:.4g} after normalization, but float16 "
+                f"holds at most {_FLOAT16_MAX:.0f}; keep the matrix in float32"
             )
 
 
@@ -62,7 +62,7 @@ def resident_rows(
         weights: The weight of each row, float64 ``(N,)``, or None.
         dtype: ``"float32"`` or ``"float16"``.
         runtime: The GPU.
-        normalized: Normalizes rows that are there already.
+        normalized: Normalizes rows that are already on the GPU.
     """
     xp, (num_rows, dim) = runtime.xp, matrix.shape
     rows = xp.empty((num_rows, dim), dtype)
@@ -83,14 +83,14 @@ class StreamedRows:
         weights: The weight of each row, float64 ``(N,)``, or None.
         dtype: ``"float32"`` or ``"float16"``.
         runtime: The GPU.
-        normalized: Normalizes rows that are there already.
-        batch_size: Rows a batch.
+        normalized: Normalizes rows that are already on the GPU.
+        batch_size: Rows in a batch.
         batches: Number of batches that the source holds.
         seed: Seed of the rows' order.
-        short_batches: Whether an epoch ends with a batch of the rows that are left.
+        short_batches: Whether an epoch ends with a smaller batch of the remaining rows.
 
     Attributes:
-        source: Batch b of a run is in place ``b % batches``.
+        source: The source, with batch b of a run in place ``b % batches``.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class StreamedRows:
         self._batch_size = batch_size
         self._seed = seed
         self._short_batches = short_batches
-        # A row's weight travels behind its columns.
+        # A row's weight is sent after its columns.
         self._stage = runtime.stage((num_rows, matrix.dim + 1), np.float32)
         self.source = RowSource(
             xp.empty((num_rows, matrix.dim), dtype),
@@ -121,11 +121,11 @@ class StreamedRows:
         )
 
     def fill(self, first: int, count: int) -> None:
-        """Brings the rows of batches, when those before have been used.
+        """Sends the rows of batches, once the earlier ones have been used.
 
         Args:
             first: Number of the first batch; the others are in the same round of the source.
-            count: Number of batches; only the last may be short.
+            count: Number of batches; only the last may be smaller.
         """
         num_rows = len(self._matrix)
         rows = batch_rows(

@@ -11,16 +11,17 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.gpu.modules import cuda_source
+from nncompress.missing import install_line
 
-_LEAST_CAPABILITY = 70  # ten times that of Volta, which the kernels are written for
+_LEAST_CAPABILITY = 70  # ten times that of Volta, for which the kernels are written
 _STATIC_SHARED = 48 << 10  # bytes of shared memory that every kernel may use
 
 
 def open_gpu(number: int) -> "Runtime":
-    """Returns a GPU, made the current one.
+    """Opens a GPU and makes it the current one.
 
     Args:
-        number: Of the GPU, from 0.
+        number: The number of the GPU, from 0.
 
     Raises:
         InputError: CuPy does not work, there is no such GPU, or it is too old.
@@ -30,28 +31,29 @@ def open_gpu(number: int) -> "Runtime":
         import cupy
     except ImportError as error:
         raise InputError(
-            f"GPU {number} was asked for, and CuPy cannot be used ({first_reason(error)}); "
-            f"install requirements-gpu-cuda12.txt or requirements-gpu-cuda13.txt, {otherwise}"
+            f"GPU {number} was requested, but CuPy cannot be used ({first_reason(error)}); "
+            f"install it for the driver's CUDA ({install_line('gpu-cuda12')}, or gpu-cuda13 for "
+            f"CUDA 13), {otherwise}"
         ) from None
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
         raise InputError(
-            f"GPU {number} was asked for, and there is no GPU here ({error}); check "
+            f"GPU {number} was requested, but there is no GPU here ({error}); check "
             f"that nvidia-smi finds it, {otherwise}"
         ) from None
     if number >= count:
         raise InputError(
-            f"GPU {number} was asked for; this machine has {count}, numbered from 0; name one of "
+            f"GPU {number} was requested; this machine has {count}, numbered from 0; name one of "
             f"them, {otherwise}"
         )
     capability = int(cupy.cuda.Device(number).compute_capability)
-    # The oldest that this version of CUDA, and with it CuPy, compiles for.
+    # The oldest GPUs that this version of CUDA, and so CuPy, compiles for.
     least = 75 if runtime.runtimeGetVersion() >= 13_000 else 50
     if capability < least:
         raise InputError(
-            f"GPU {number} has compute capability {capability / 10}, and this CuPy's CUDA wants "
+            f"GPU {number} has compute capability {capability / 10}, but this CuPy's CUDA needs "
             f"{least / 10} or newer; name another GPU, {otherwise}"
         )
     cupy.cuda.Device(number).use()
@@ -59,7 +61,7 @@ def open_gpu(number: int) -> "Runtime":
 
 
 def first_reason(error: Exception) -> str:
-    """Returns the line of an error's text that tells most; CuPy's is a box of many lines."""
+    """Returns the most telling line of an error's text; CuPy's is a box of many lines."""
     lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
     for line, following in pairwise(lines):
         if line.startswith("Original error"):
@@ -69,12 +71,12 @@ def first_reason(error: Exception) -> str:
 
 @cache
 def _runtime_of(number: int) -> "Runtime":
-    """Returns the same runtime for the same GPU, so that what is found out of it is kept."""
+    """Returns the same runtime for the same GPU, so that what is found out about it is kept."""
     return Runtime(number)
 
 
 class Runtime:
-    """A GPU, through CuPy.
+    """A GPU, used through CuPy.
 
     Args:
         number: Number of the GPU.
@@ -102,20 +104,20 @@ class Runtime:
 
     @property
     def free_bytes(self) -> int:
-        """Memory that arrays can still take."""
+        """The memory that is still available for arrays."""
         free, _ = self.xp.cuda.Device(self._number).mem_info
         return free + self.xp.get_default_memory_pool().free_bytes()
 
     def stage(self, shape: tuple[int, ...], dtype: type) -> "Stage":
-        """Returns a way for arrays of up to a shape to the GPU."""
+        """Returns a stage that sends arrays of up to some shape to the GPU."""
         return Stage(self.xp, shape, dtype)
 
     def load(self, module: str, **definitions: int) -> "Kernels":
-        """Returns a module's kernels; they are compiled when they are launched.
+        """Returns a module's kernels, which are compiled when they are first launched.
 
         Args:
             module: One of ``MODULES``.
-            definitions: The preprocessor's.
+            definitions: Preprocessor definitions.
 
         Raises:
             InputError: The GPU is too old for the kernels.
@@ -123,21 +125,21 @@ class Runtime:
         capability = int(self.xp.cuda.Device(self._number).compute_capability)
         if capability < _LEAST_CAPABILITY:
             raise InputError(
-                f"GPU {self._number} has compute capability {capability / 10}, and the kernels "
-                f"want {_LEAST_CAPABILITY / 10} or newer"
+                f"GPU {self._number} has compute capability {capability / 10}, but the kernels "
+                f"need {_LEAST_CAPABILITY / 10} or newer"
             )
         options = ("-std=c++17", *(f"-D{name}={value}" for name, value in definitions.items()))
         return Kernels(self.xp, cuda_source(module), options)
 
     def record(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Records what a function launches, as a CUDA graph.
+        """Records the launches of a function as a CUDA graph.
 
         Args:
-            function: Launches kernels, and allocates nothing. It has run before, so that they are
-                compiled.
+            function: Launches kernels and allocates nothing. It must have run before, so that the
+                kernels are compiled.
 
         Returns:
-            What launches all of it again on the current stream.
+            A function that launches all of them again on the current stream.
         """
         with self.xp.cuda.Stream(non_blocking=True) as stream:
             stream.begin_capture()
@@ -153,7 +155,7 @@ class Runtime:
 
 
 class Launch(NamedTuple):
-    """A launch that is made ready once and repeated: the arguments of ``Kernels.launch``."""
+    """A launch that is prepared once and repeated: the arguments of ``Kernels.launch``."""
 
     name: str
     blocks: int
@@ -175,11 +177,11 @@ class Kernels:
         """Launches a kernel on the current stream.
 
         Args:
-            name: Of the kernel.
+            name: The name of the kernel.
             blocks: Number of blocks.
-            threads: Of each block.
+            threads: Number of threads in each block.
             arguments: Arrays on the GPU, NumPy scalars of the kernel's own types, NumPy arrays
-                of one structure, and None for a null pointer.
+                with one structure as their element, and None for a null pointer.
             shared: Bytes of shared memory for each block.
         """
         function = self._function(name)
@@ -190,12 +192,12 @@ class Kernels:
 
 
 class Stage:
-    """A way to the GPU through two pinned buffers, so that filling, copying and using overlap.
+    """Sends arrays to the GPU through two pinned buffers, so that filling and copying overlap.
 
     Args:
         xp: CuPy.
-        shape: Of the largest array to be sent, ``(rows, ...)``.
-        dtype: Of its numbers.
+        shape: The shape of the largest array to send, ``(rows, ...)``.
+        dtype: The type of its numbers.
     """
 
     def __init__(self, xp: ModuleType, shape: tuple[int, ...], dtype: type) -> None:
@@ -213,12 +215,12 @@ class Stage:
         """Sends an array.
 
         Args:
-            rows: Number of its rows.
-            fill: Fills an array of NumPy's with that many rows.
+            rows: The number of its rows.
+            fill: Fills a NumPy array with that many rows.
 
         Returns:
-            The same on the GPU. What is to read it has to be launched on the current stream before
-            the next call.
+            The array on the GPU. Kernels that read it must be launched on the current stream
+            before the next call.
         """
         current = self._xp.cuda.get_current_stream()
         before, turn = self._turn, 1 - self._turn
@@ -234,5 +236,5 @@ class Stage:
         return array
 
     def finish(self) -> None:
-        """Waits until all has been sent, after which the buffers may go."""
+        """Waits until everything has been sent, after which the buffers may be freed."""
         self._stream.synchronize()

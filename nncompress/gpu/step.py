@@ -1,4 +1,4 @@
-"""A pass through the autoencoder as a fixed sequence of launches over buffers of their own.
+"""A pass through the autoencoder as a fixed sequence of launches, with buffers of its own.
 
 The kernels are in ``cuda/``; the mathematics is that of ``autoencoder/chain.py``.
 """
@@ -15,9 +15,9 @@ from nncompress.gpu.products import TILES, Ending, Form, Product, Tile, choose_t
 from nncompress.gpu.runtime import Kernels, Launch, Runtime
 from nncompress.random.noise import Stream, noise_words
 
-# Rows that go through the network together: their activations stay in a GPU's second-level cache.
+# Rows that go through the network together; their activations stay in a GPU's second-level cache.
 TILE_ROWS = 4_096
-# Where a gradient's sum over a tile of rows is cut, so that there is work for all multiprocessors.
+# The parts of a gradient's sum over a tile of rows, so that all multiprocessors have work.
 _ROWS_A_PART = 256
 _THREADS = 128
 _DESCENT_THREADS = 256
@@ -60,13 +60,13 @@ class Sizes:
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where the rows of batches come from.
+    """The source of the rows of batches.
 
     Attributes:
         rows: Normalized rows, float16 or float32: the whole matrix, or those of some batches.
         weights: Their weights in the loss, float32, or None.
         batches: Number of batches in it, one after the other; None for the whole matrix, from
-            which they are taken in each epoch's random order.
+            which rows are taken in each epoch's random order.
     """
 
     rows: object
@@ -81,9 +81,9 @@ class GpuDescent:
     Attributes:
         moments: Adam's m and v; None for SGD.
         adam: 1 - beta1, 1 - beta2, and eps.
-        max_grad_norm: Global norm that gradients are clipped to, or None.
+        max_grad_norm: Global norm to which gradients are clipped, or None.
         decay: Share of the parameters that is added to their gradients; 0 for none.
-        decays_first: Whether that is before clipping.
+        decays_first: Whether the share is added before clipping.
     """
 
     moments: tuple[FlatArrays, FlatArrays] | None
@@ -94,28 +94,29 @@ class GpuDescent:
 
 
 class NetworkPass:
-    """A batch's way through the autoencoder: forward, and backward if wanted.
+    """The pass of a batch through the autoencoder: forward, and backward if requested.
 
     Args:
         runtime: The GPU.
         kernels: The kernels of the module ``step``.
         sizes: Sizes of the network.
         parameters: Its parameters.
-        batch_size: Rows of this pass's batches.
-        source: Where the rows come from.
+        batch_size: Rows in this pass's batches.
+        source: The source of the rows.
         seed: Seed of the noise and of the rows' order.
         stream: Stream of the noise.
-        given: Noise to use in place of that, float32 ``(batch_size, L)``, or None.
+        given: Noise to use instead of the stream's, float32 ``(batch_size, L)``, or None.
         capacity: Steps that can be planned at a time.
         backward: Whether to compute gradients.
-        full_batch: Rows of a full batch, where this pass is for shorter ones; None: it is not.
-        short_batches: Whether an epoch ends with a batch of the rows that are left.
-        means: Array of another pass to add its ``means`` up in, or None.
+        full_batch: Rows in a full batch, if this pass is for smaller ones; None: it is for full
+            ones.
+        short_batches: Whether an epoch ends with a smaller batch of the remaining rows.
+        means: The ``means`` of another pass, to add to, or None.
 
     Attributes:
         gradients: float32 ``(parts, size)``: the gradients are the sum of the parts.
-        means: float64 ``(3,)``: loss, maxp and weighted loss of normalized rows, added up over the
-            steps that were made.
+        means: float64 ``(3,)``: loss, maxp and weighted loss of normalized rows, added up over all
+            steps made.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class NetworkPass:
         self._parts = gradient_parts(sizes, rows, runtime.multiprocessors) if backward else 0
         self.gradients = xp.zeros((self._parts, len(parameters.values)), dtype=xp.float32)
         tiles = [(first, min(rows, batch_size - first)) for first in range(0, batch_size, rows)]
-        # The softmax's and the residual's blocks leave sums, those of one tile after another's.
+        # The blocks of the softmax and of the residual leave sums, one tile after the other.
         self._lanes = _lanes_of(sizes.num_codewords)
         self._certain = xp.zeros(sum(self._teams_blocks(n) for _, n in tiles), dtype=xp.float64)
         residuals = [self._residual(n, None) for _, n in tiles]
@@ -180,12 +181,12 @@ class NetworkPass:
             certain_at += self._teams_blocks(n)
 
     def plan(self, iteration: int, rates: Sequence[float], taus: Sequence[float]) -> None:
-        """Tells what the next steps need; at most ``capacity`` of them.
+        """Provides the numbers that the next steps need; at most ``capacity`` steps.
 
         Args:
-            iteration: Number of the next step: which rows, and which noise.
+            iteration: Number of the next step, which determines its rows and noise.
             rates: Learning rate of each step, with Adam's bias corrections.
-            taus: Temperature of each.
+            taus: Temperature of each step.
         """
         header = np.array([(iteration, iteration, self._capacity)], dtype=_PLAN)
         numbers = np.zeros((2, self._capacity))
@@ -194,13 +195,13 @@ class NetworkPass:
         self._plan[...] = self._xp.asarray(plan)
 
     def go_to(self, iteration: int) -> None:
-        """Passes over steps that were planned; the next is ``iteration``."""
+        """Skips planned steps, so that the next one is ``iteration``."""
         size = _PLAN["iteration"].itemsize
         number = np.frombuffer(np.int64(iteration).tobytes(), dtype=np.uint8)
         self._plan[:size] = self._xp.asarray(number)
 
     def add_descent(self, descent: GpuDescent) -> None:
-        """Adds the optimizer's step, after which the next batch is due.
+        """Adds the optimizer's step, after which the pass is ready for the next batch.
 
         Args:
             descent: The optimizer.
@@ -251,7 +252,7 @@ class NetworkPass:
         )
 
     def launch(self) -> None:
-        """Makes the pass."""
+        """Launches the pass."""
         for launch in self._launches:
             self._kernels.launch(*launch)
 
@@ -276,7 +277,7 @@ class NetworkPass:
         self._launches.append(product_launch(products, self._tile_of(products)))
 
     def _teams_blocks(self, rows: int) -> int:
-        """Returns how many blocks have a team for each row and group."""
+        """Returns the number of blocks that have a team of threads for each row and group."""
         return -(-rows * self._sizes.num_codebooks * self._lanes // _THREADS)
 
     def _forward(self, first_row: int, n: int, squares, certain, residual_tile) -> None:
@@ -328,7 +329,7 @@ class NetworkPass:
         self._launches.append(product_launch([self._residual(n, squares)], residual_tile))
 
     def _residual(self, n: int, squares) -> Product:
-        """Returns the reconstruction of n rows, and the gradient by it."""
+        """Returns the product that reconstructs n rows and gives the gradient by them."""
         b, sizes = self._buffers, self._sizes
         return Product(
             Form.ROWS_BY_COLUMNS,
@@ -389,12 +390,12 @@ class NetworkPass:
 
 
 def gradient_parts(sizes: Sizes, rows: int, multiprocessors: int) -> int:
-    """Returns in how many parts to sum gradients over a tile of rows.
+    """Returns the number of parts in which to sum gradients over a tile of rows.
 
     Args:
         sizes: Sizes of the network.
-        rows: Of the tile.
-        multiprocessors: How many the GPU has.
+        rows: The rows in the tile.
+        multiprocessors: The number of the GPU's multiprocessors.
     """
     sums = (sizes.num_hidden, sizes.dim, rows)
     smallest = Product(Form.COLUMNS_BY_COLUMNS, sums, None, None, None)
@@ -404,13 +405,13 @@ def gradient_parts(sizes: Sizes, rows: int, multiprocessors: int) -> int:
 
 @dataclass(frozen=True)
 class _Buffers:
-    """Stages of a tile of rows on its way, float32 ``(rows, ...)``."""
+    """The stages of a tile of rows in the network, float32 ``(rows, ...)``."""
 
     x: object  # normalized rows
     factors: object  # their weights
     h: object  # hidden activations
     p: object  # outputs of the encoder, then probabilities
-    q: object  # derivatives of the softmax's arguments by them
+    q: object  # derivatives of the softmax's arguments by the outputs
     residual: object  # gradient of the reconstruction
     dp: object  # gradient of the probabilities, then of the outputs
     dh: object  # gradient of the hidden activations
@@ -428,6 +429,6 @@ class _Buffers:
 
 
 def _lanes_of(num_codewords: int) -> int:
-    """Returns how many threads share a group: one for each four codewords, at most 32."""
+    """Returns the number of threads that share a group: one for each four codewords, up to 32."""
     quads = -(-num_codewords // 4)
     return min(32, 1 << (quads - 1).bit_length())

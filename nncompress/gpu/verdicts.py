@@ -1,4 +1,4 @@
-"""Trying a GPU's kernels before they are relied on."""
+"""Trying out a GPU's kernels before relying on them."""
 
 import warnings
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from nncompress.gpu.runtime import Runtime, first_reason
 
 
 class WrongNumbersError(Exception):
-    """Kernels compute something else than they should."""
+    """Kernels compute wrong numbers."""
 
 
 class Verdicts:
-    """Whether kernels work, found out once for each GPU.
+    """Records of whether kernels work, found out once for each GPU.
 
     Args:
-        otherwise: End of the warning's sentence: the way to go on where they do not work.
+        otherwise: The end of the warning's sentence, which says what is done instead.
     """
 
     def __init__(self, otherwise: str) -> None:
@@ -23,12 +23,12 @@ class Verdicts:
         self._found: WeakKeyDictionary[Runtime, bool] = WeakKeyDictionary()
 
     def of(self, runtime: Runtime, attempt: Callable[[], None]) -> bool:
-        """Tells whether a GPU's kernels work; if not, the first time with a warning.
+        """Tells whether a GPU's kernels work; warns, the first time, if they do not.
 
         Args:
             runtime: The GPU.
-            attempt: Uses the kernels. It raises something if they do not compile or launch, and
-                ``WrongNumbersError`` if they compute something else than they should.
+            attempt: Uses the kernels. It raises any error if they do not compile or launch, and
+                ``WrongNumbersError`` if they compute wrong numbers.
         """
         if runtime not in self._found:
             try:

@@ -1,1 +1,1 @@
-"""Jobs over tables of any size: learning a model on a sample, and encoding rows by blocks."""
+"""Jobs over tables of any size: learning a model on a sample, and encoding rows in blocks."""

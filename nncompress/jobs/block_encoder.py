@@ -1,4 +1,4 @@
-"""Encoding blocks of rows by a model, each block by itself."""
+"""Encoding blocks of rows with a model, each block on its own."""
 
 import functools
 import operator
@@ -23,23 +23,23 @@ from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Quantizer
 from nncompress.trellis.row_weights import weights_of
 
-# Rows are coded by a trellis so many bytes of float32 at a time.
+# Bytes of float32 rows that a trellis codes at a time.
 _TILE_BYTES = 8 << 20
-# What numbers of a model are within.
+# The range of valid numbers in a model.
 _LEAST, _MOST = 1e-300, 1e300
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What encoding rows came to, added up.
+    """Totals over encoded rows.
 
     Attributes:
-        num_rows: The rows.
-        loss: Half their squared distances from what they are decoded to.
-        distance: Those distances.
-        cosine: The cosines between both.
-        directed: How many of them are not zeros.
-        spread: Half their squared distances from the model's centre.
+        num_rows: The number of rows.
+        loss: The sum of half the squared distances between rows and their decoded versions.
+        distance: The sum of these distances.
+        cosine: The sum of the cosines between them.
+        directed: The number of rows that are not zero.
+        spread: The sum of half the squared distances from the model's centre.
     """
 
     num_rows: int
@@ -55,12 +55,12 @@ class Sums:
 
     @property
     def error(self) -> float:
-        """The loss over the spread: 0 is perfect, 1 is the centre for every row."""
+        """The loss divided by the spread: 0 is perfect, 1 is the centre for every row."""
         return self.loss / self.spread if self.spread else 0.0
 
     @property
     def facts(self) -> dict[str, float]:
-        """The means over rows, by the names that provenance has for them."""
+        """The means over rows, by their names in the provenance."""
         return {
             "loss": self.loss / self.num_rows,
             "mean_distance": self.distance / self.num_rows,
@@ -73,10 +73,10 @@ class EncodedBlock:
     """A block of rows, encoded.
 
     Attributes:
-        arrays: ``codes``, the packed codes, uint8 ``(n, row_bytes)``, where there are additive
-            codes; ``data``, the bytes of a residual stage, uint8, ``lengths``, those of its
-            blocks, uint32, and ``clusters``, uint16 ``(n,)``, where there is such a stage.
-        sums: What encoding came to.
+        arrays: With additive codes, ``codes``, the packed codes, uint8 ``(n, row_bytes)``. With a
+            residual stage, ``data``, its bytes, uint8; ``lengths``, the bytes of each of its
+            blocks, uint32; and ``clusters``, uint16 ``(n,)``.
+        sums: The totals over the rows.
     """
 
     arrays: dict[str, np.ndarray]
@@ -86,16 +86,16 @@ class EncodedBlock:
 class BlockEncoder:
     """Encodes blocks of rows.
 
-    What a row becomes depends on the row, its number, the model, the effort and the seed: not on
-    the block that it comes in, nor on the number of threads.
+    The result for a row depends on the row, its number, the model, the effort and the seed, but
+    not on the block that the row is in or on the number of threads.
 
     Args:
         model: The model.
-        effort: How hard to look for codes; see ``refinement.encoding``.
+        effort: The effort of the search for codes; see ``refinement.encoding``.
         machine: The machine to compute on.
 
     Raises:
-        InputError: The model does not tell what encoding takes.
+        InputError: The model lacks a fact that encoding needs.
     """
 
     def __init__(self, model: Model, effort: Effort, machine: Machine) -> None:
@@ -107,20 +107,21 @@ class BlockEncoder:
         self._seed = int(number_of(model, "seed", most=float(1 << 64)) or 0)
         if model.encoding.get("adaptive") and self._unit is None:
             raise InputError(
-                "rows have bits by weight, and the model does not tell of what weights, or they "
-                "were given; wanted a model of rows with the usual weights (--adaptive alone)"
+                "the model gives rows bits according to weights, but it does not record their "
+                "unit, or the weights were supplied; wanted a model with the usual weights "
+                "(--adaptive alone)"
             )
 
     def require_loss(self) -> float:
-        """Returns the loss of additive codes, which looking for others takes.
+        """Returns the loss of the additive codes, which the search for new codes needs.
 
         Raises:
-            InputError: The model does not tell it.
+            InputError: The model does not record it.
         """
         if self._loss is None:
             raise InputError(
-                "the model does not tell the loss of its codes; wanted one that nncompress learn "
-                "or compress made"
+                "the model does not record the loss of its codes; wanted one made by nncompress "
+                "learn or compress"
             )
         return self._loss
 
@@ -142,8 +143,8 @@ class BlockEncoder:
         """Encodes a block.
 
         Args:
-            rows: float32 ``(n, D)``; n is a multiple of ``aligned_rows``, but in a shard's last
-                block.
+            rows: float32 ``(n, D)``; n is a multiple of ``aligned_rows``, except in a shard's
+                last block.
             first_row: The number of its first row in the whole table.
 
         Raises:
@@ -156,7 +157,7 @@ class BlockEncoder:
 
     @one_blas_thread
     def encoded(self, rows: np.ndarray, codes: np.ndarray | None) -> EncodedBlock:
-        """Returns a block whose additive codes are known.
+        """Encodes a block whose additive codes are known.
 
         Args:
             rows: float32 ``(n, D)``.
@@ -174,7 +175,7 @@ class BlockEncoder:
         return EncodedBlock(arrays, self._measured(rows, table))
 
     def _measured(self, rows: np.ndarray, table: SingleTable) -> Sums:
-        """Returns what a block of rows came to, given the table of it."""
+        """Returns the totals of a block of rows, given its table."""
         step = max(1, _TILE_BYTES // (4 * rows.shape[1]))
 
         def measured(first: int) -> Sums:
@@ -188,7 +189,7 @@ class BlockEncoder:
             return functools.reduce(operator.add, threads.map(measured, range(0, len(rows), step)))
 
     def sums_of(self, rows: np.ndarray, first_row: int) -> BlockSums:
-        """Encodes a block, and returns what it adds to the least squares of the codebook.
+        """Encodes a block and returns its contribution to the codebook's least squares.
 
         Args:
             rows: float32 ``(n, D)``.
@@ -197,10 +198,10 @@ class BlockEncoder:
         return self._rows.block_sums(rows, self._rows.encode(rows, first_row))
 
     def fitted(self, sums: BlockSums) -> tuple[np.ndarray, float]:
-        """Returns the codebook that is best for blocks and their codes, and the loss it leaves.
+        """Returns the best codebook for blocks and their codes, and its loss.
 
         Args:
-            sums: What the blocks add up to.
+            sums: The sum of the blocks' contributions.
 
         Returns:
             float32 ``(M*K, D)``, and half the mean squared distance, both in the rows' units.
@@ -208,7 +209,7 @@ class BlockEncoder:
         return self._rows.solve(sums)
 
     def _coded(self, rows: np.ndarray, remainder: np.ndarray) -> dict[str, np.ndarray]:
-        """Codes what additive codes leave by the residual stage."""
+        """Codes the remainder of the additive codes with the residual stage."""
         engine = make_engine(self._machine)
         quantizer, unit = self._quantizer, self._unit
         group = quantizer.settings.block_rows
@@ -230,16 +231,16 @@ class BlockEncoder:
 
 
 def number_of(model: Model, name: str, *, least: float = 0.0, most: float = _MOST) -> float | None:
-    """Returns a number that encoding takes; None where the model tells none.
+    """Returns a number that encoding needs; None if the model does not record it.
 
     Args:
         model: The model.
         name: The number's name.
-        least: The least that it may be.
-        most: The most.
+        least: The smallest valid value.
+        most: The largest valid value.
 
     Raises:
-        InputError: It is no such number.
+        InputError: The value is not a number, or is out of range.
     """
     value = model.encoding.get(name)
     if value is None:
@@ -247,19 +248,19 @@ def number_of(model: Model, name: str, *, least: float = 0.0, most: float = _MOS
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (is_number and least <= value <= most):
         raise InputError(
-            f"the model's {name} is {value!r:.40}; wanted a number from {least:g} to {most:g}, so "
+            f"the model's {name} is {value!r:.40}; wanted a number from {least:g} to {most:g}: "
             "learn the model again"
         )
     return value
 
 
 def stage_of(model: Model, blocks: list[dict[str, np.ndarray]], num_rows: int) -> Residual | None:
-    """Returns the residual stage of blocks' rows; None where the model has none.
+    """Returns the residual stage of blocks' rows; None if the model has none.
 
     Args:
         model: The model.
-        blocks: The arrays of blocks that follow each other.
-        num_rows: Their rows.
+        blocks: The arrays of consecutive blocks.
+        num_rows: The number of their rows.
     """
     if model.residual is None:
         return None

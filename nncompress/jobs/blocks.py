@@ -1,10 +1,10 @@
-"""How the rows of a job are cut: into shards, each a file, and blocks, which are encoded."""
+"""Splitting the rows of a job into shards, each a file, and blocks that are encoded together."""
 
 from dataclasses import dataclass
 
 _BLOCK_BYTES, _MOST_BLOCK_ROWS = 32 << 20, 65_536
 _SHARD_BYTES, _MOST_SHARD_ROWS = 1 << 28, 1 << 22
-_USUAL_SHARDS = 256  # of the size that suits memory; more rows make larger ones
+_USUAL_SHARDS = 256  # of the size that suits memory; with more rows, shards become larger
 MOST_SHARDS = 4_096  # files that are mapped at once
 
 
@@ -24,19 +24,19 @@ class Block:
 
     @property
     def num_rows(self) -> int:
-        """Its rows."""
+        """The number of its rows."""
         return self.last - self.first
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """Rows that become a file.
+    """Rows that are written to one file.
 
     Attributes:
         number: The shard's number in the job.
         first: The number of its first row.
         last: The number of the row after its last.
-        block_rows: Rows of its blocks; the last one may have fewer.
+        block_rows: The number of rows in a block; the last one may have fewer.
     """
 
     number: int
@@ -46,7 +46,7 @@ class ShardPlan:
 
     @property
     def num_rows(self) -> int:
-        """Its rows."""
+        """The number of its rows."""
         return self.last - self.first
 
     @property
@@ -62,14 +62,14 @@ class ShardPlan:
 def shards_of_rows(
     first: int, last: int, shard_rows: int, dim: int, aligned: int
 ) -> list[ShardPlan]:
-    """Cuts rows into shards.
+    """Splits rows into shards.
 
     Args:
         first: The number of the first row.
         last: The number of the row after the last.
-        shard_rows: Rows of a shard.
+        shard_rows: The number of rows in a shard.
         dim: D.
-        aligned: What the rows of a block are a multiple of.
+        aligned: The number of rows in a block is a multiple of this.
     """
     block_rows = block_rows_of(dim, aligned)
     return [
@@ -79,18 +79,18 @@ def shards_of_rows(
 
 
 def block_rows_of(dim: int, aligned: int) -> int:
-    """Returns how many rows of D columns make a block, a multiple of ``aligned``."""
+    """Returns the number of rows of D columns in a block, a multiple of ``aligned``."""
     fitting = min(_MOST_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim))
     return max(1, fitting // aligned) * aligned
 
 
 def usual_shard_rows(num_rows: int, row_bytes: float, aligned: int) -> int:
-    """Returns how many rows make a shard that memory has room for.
+    """Returns the default number of rows in a shard, such that a shard fits in memory.
 
     Args:
-        num_rows: The rows of the job.
-        row_bytes: About the bytes of an encoded row.
-        aligned: What they are a multiple of.
+        num_rows: The number of rows in the job.
+        row_bytes: The approximate number of bytes of an encoded row.
+        aligned: The result is a multiple of this.
     """
     fitting = min(_MOST_SHARD_ROWS, int(_SHARD_BYTES / max(row_bytes, 1.0)))
     wanted = max(fitting, -(-num_rows // _USUAL_SHARDS))

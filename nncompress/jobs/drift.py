@@ -1,24 +1,24 @@
-"""An alarm for rows that a model fits markedly worse than those before."""
+"""A warning for rows that a model fits markedly worse than earlier ones."""
 
 import warnings
 from collections.abc import Sequence
 
 from nncompress.jobs.block_encoder import Sums
 
-# Rows are said to fit worse where their error is so many times what it was.
+# Rows fit worse if their error is this many times that of the earlier ones.
 ALARM = 1.25
 
 
 def warn_of_drift(new: Sequence[Sums], known: float | None, what: str) -> None:
-    """Warns where new rows have a markedly larger error than others.
+    """Warns if new rows have a markedly larger error than earlier ones.
 
-    An error is a mean squared distance over the rows' spread about the model's centre, so that
-    rows that are merely larger than others do not count.
+    An error is the mean squared distance divided by the rows' spread about the model's centre, so
+    it does not grow just because rows are larger.
 
     Args:
-        new: What encoding the new rows came to.
-        known: The error of the others; None where that is not known.
-        what: What those are, for the message.
+        new: The totals of the new rows.
+        known: The error of the earlier rows; None if it is unknown.
+        what: What to call the earlier rows in the message.
     """
     if not new or not known:
         return
@@ -27,7 +27,7 @@ def warn_of_drift(new: Sequence[Sums], known: float | None, what: str) -> None:
     if error > ALARM * known:
         warnings.warn(
             f"the rows fit the model worse than {what}: their error is {error:.4g} of their "
-            f"spread, and {known:.4g} there ({error / known:.2f} times); learn a model on rows "
-            "like these (nncompress learn)",
+            f"spread, compared with {known:.4g} ({error / known:.2f} times as much); learn a "
+            "model on rows like these (nncompress learn)",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""The job of encoding a table's rows by a model: by blocks, and continued where it was ended."""
+"""The job of encoding a table's rows with a model, block by block, which can be continued."""
 
 import os
 from collections import deque
@@ -30,19 +30,19 @@ from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import name_of
 from nncompress.version import __version__
 
-# Encodes blocks: takes those that are to be encoded, and yields them in any order.
+# Takes the blocks to encode, and yields them, encoded, in any order.
 Runner = Callable[[Iterable[Block]], Iterator[tuple[Block, EncodedBlock]]]
 
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """What rows are to be encoded, and how.
+    """The choice of rows to encode, and the settings for encoding them.
 
     Attributes:
-        effort: How hard to look for codes, one of ``refinement.encoding.EFFORTS``.
-        rows: The first row that is wanted and the one after the last; None: all.
-        shard_rows: Rows of a file; None for as many as memory has room for.
-        append: Whether they are added to a table that is there.
+        effort: The effort of the search for codes, one of ``refinement.encoding.EFFORTS``.
+        rows: The first row and the one after the last; None for all rows.
+        shard_rows: The number of rows in a file; None for as many as fit in memory.
+        append: Whether to add them to an existing table.
 
     Raises:
         InputError: A setting is out of its range.
@@ -55,9 +55,9 @@ class EncodingSettings:
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:
-            raise InputError(f"no effort {self.effort!r}; wanted one of {', '.join(EFFORTS)}")
+            raise InputError(f"unknown effort {self.effort!r}; wanted one of {', '.join(EFFORTS)}")
         if self.shard_rows is not None and self.shard_rows < 1:
-            raise InputError(f"shards of {self.shard_rows} rows; wanted at least 1")
+            raise InputError(f"a shard has {self.shard_rows} rows; wanted at least 1")
 
 
 def encode_rows(
@@ -72,30 +72,30 @@ def encode_rows(
 ) -> CompressedEmbedding:
     """Encodes rows of a table into a directory of shards.
 
-    Memory holds a few blocks of rows, however many there are, and one shard of encoded rows. What
-    is done is kept in a work directory: the same call goes on with a job that was ended, and
-    comes to the same bytes.
+    Memory holds only a few blocks of rows and one shard of encoded rows, however many rows there
+    are. Finished work is kept in a work directory: repeating the call continues an interrupted job
+    and produces the same bytes.
 
     Args:
-        model: What rows are encoded by.
+        model: The model to encode rows with.
         source: The table, ``(N, D)``.
         output: The directory to write, or to add to.
-        settings: What rows are to be encoded, and how.
-        machine: The machine to compute on; None: the CPU, with all usable cores.
-        work: The work directory; None: one beside the output, ``OUTPUT.work``.
-        runner: Encodes blocks elsewhere; None: here.
+        settings: The choice of rows, and the settings for encoding them.
+        machine: The machine to compute on; None for the CPU with all usable cores.
+        work: The work directory; None for ``OUTPUT.work``, beside the output.
+        runner: A function that encodes blocks elsewhere; None to encode them in this process.
 
     Returns:
         The table, opened.
 
     Raises:
-        InputError: Something given cannot be used. Blocks that are done stay.
+        InputError: An argument cannot be used. Finished blocks are kept.
         OutputError: Something cannot be written.
     """
     check_rows_fit(source, model)
     if model.codebook is None and settings.effort != "default":
         raise InputError(
-            f"the effort is {settings.effort}, and the model has no additive codes to look for; "
+            f"the effort is {settings.effort}, but the model has no additive codes to search for; "
             "leave it out (--effort)"
         )
     machine = machine or Machine()
@@ -108,7 +108,7 @@ def encode_rows(
     )
     if shard_rows % aligned or last - first > MOST_SHARDS * shard_rows:
         raise InputError(
-            f"shards of {shard_rows:,} rows; wanted a multiple of {aligned}, and no more than "
+            f"a shard has {shard_rows:,} rows; wanted a multiple of {aligned}, and at most "
             f"{MOST_SHARDS:,} shards for {last - first:,} rows (--shard-rows)"
         )
     plans = shards_of_rows(first, last, shard_rows, model.dim, aligned)
@@ -124,7 +124,7 @@ def encode_rows(
             if not out.is_complete(kept):
                 _encode(model, digest, source, out, settings, machine, plans, kept, runner)
         kept.finish()
-    if work is None:  # it may be empty since a process died that had just made it
+    if work is None:  # it may be left empty by a process that died right after creating it
         with suppress(OSError):
             place.rmdir()
     return CompressedEmbedding.load(out.path)
@@ -141,25 +141,25 @@ def _encode(
     work: WorkDirectory,
     runner: Runner | None,
 ) -> None:
-    """Encodes what is not encoded yet, and makes the output of it."""
+    """Encodes the rows that are missing, and writes the output."""
     out.check()
     if source.words is not None:
-        len(source.words)  # what is wrong with a file of words is told before work begins
+        len(source.words)  # reports a bad file of words before work begins
     encoder = BlockEncoder(model, EFFORTS[settings.effort], machine)
     if model.codebook is not None:
         encoder.require_loss()
     files = ShardFiles(work, model, digest, source.words, out.vocabularies())
-    # What is there already needs no room; a shard is written while its blocks are there.
+    # Finished shards need no more room; a shard is written while its blocks still exist.
     waiting = [plan.num_rows for plan in plans if not files.path(plan).is_file()]
     row_bytes, num_rows = _row_bytes_of(model), sum(plan.num_rows for plan in plans)
     needs = {work.path: int(row_bytes * (sum(waiting) + max(waiting, default=0)))}
     if out.needs_copies_from(work):
         needs[out.path] = int(row_bytes * num_rows)
-    check_space(needs, f"{num_rows:,} encoded rows", "name another place (--work)")
+    check_space(needs, f"{num_rows:,} encoded rows", "choose another directory (--work)")
     shards = _encode_missing(files, plans, runner or _here(encoder, source))
     if not work.agrees("table", source.identity()):
         raise InputError(
-            f"{source.name} was changed while its rows were encoded; remove {work.path}, and give "
+            f"{source.name} was changed while its rows were encoded; remove {work.path} and run "
             "the command again"
         )
     _tell_drift(shards, out, model)
@@ -172,23 +172,23 @@ def _encode(
 
 
 def _row_bytes_of(model: Model) -> float:
-    """Returns about how many bytes a row takes."""
+    """Returns the approximate number of bytes of an encoded row."""
     told = number_of(model, "row_bytes", most=8.0 * model.dim + 64)
     return 4.0 * model.dim if told is None else told
 
 
 def _work_of(work: str | os.PathLike | None, output: Path) -> Path:
-    """Returns the directory in which a job is kept.
+    """Returns the work directory of a job.
 
     Raises:
-        InputError: The output would be in it, or it in the output.
+        InputError: The output would be inside it, or it inside the output.
     """
     place = Path(f"{output}.work" if work is None else work)
     one, other = place.resolve(), output.resolve()
     if one == other or one in other.parents or other in one.parents:
         raise InputError(
-            f"the work directory {place} and the output {output} are in one another; wanted "
-            "another place for the work (--work)"
+            f"the work directory {place} and the output {output} overlap; choose another work "
+            "directory (--work)"
         )
     return place
 
@@ -197,14 +197,15 @@ def _range_of(rows: tuple[int, int] | None, source: RowSource) -> tuple[int, int
     first, last = (0, source.num_rows) if rows is None else rows
     if not 0 <= first < last <= source.num_rows:
         raise InputError(
-            f"rows {first:,} to {last:,} of {source.name}, which has {source.num_rows:,}; wanted "
-            "a first row and a later end within it (--rows FIRST:END)"
+            f"rows {first:,} to {last:,} were requested, but {source.name} has "
+            f"{source.num_rows:,}; wanted a first row and a later end within it "
+            "(--rows FIRST:END)"
         )
     return first, last
 
 
 def _here(encoder: BlockEncoder, source: RowSource) -> Runner:
-    """Returns what encodes blocks in this process, reading the next while one is encoded."""
+    """Returns a runner that encodes blocks in this process, and reads ahead meanwhile."""
 
     def run(blocks: Iterable[Block]) -> Iterator[tuple[Block, EncodedBlock]]:
         blocks = list(blocks)
@@ -216,7 +217,7 @@ def _here(encoder: BlockEncoder, source: RowSource) -> Runner:
 
 
 def _encode_missing(files: ShardFiles, plans: Sequence[ShardPlan], run: Runner) -> list[Shard]:
-    """Encodes the blocks that are not done yet, and makes shards of those that are complete."""
+    """Encodes the missing blocks, and assembles each shard as soon as its blocks are complete."""
     shards = {plan.number: files.shard(plan) for plan in plans}
     waiting: dict[int, set[Block]] = {}
     owners: dict[Block, ShardPlan] = {}
@@ -231,7 +232,7 @@ def _encode_missing(files: ShardFiles, plans: Sequence[ShardPlan], run: Runner) 
         waiting[plan.number] = set(lacking)
         owners |= dict.fromkeys(lacking, plan)
         missing += lacking
-    # In the order of rows: a word that several have is the first one's.
+    # In the order of rows: a duplicate word belongs to the first row that has it.
     unmade = deque(plan for plan in plans if plan.number in waiting)
 
     def assemble() -> None:
@@ -241,7 +242,7 @@ def _encode_missing(files: ShardFiles, plans: Sequence[ShardPlan], run: Runner) 
 
     assemble()
     total = sum(plan.num_rows for plan in plans)
-    with progress_bar(total, "Encoding", delay=0, leave=True, initial=done) as bar:
+    with progress_bar(total, "Encoding rows", delay=0, leave=True, initial=done) as bar:
         for block, encoded in run(missing):
             plan = owners[block]
             files.keep_block(plan, block, encoded)
@@ -255,6 +256,6 @@ def _tell_drift(shards: Sequence[Shard], out: Output, model: Model) -> None:
     new = [sums for shard in shards if (sums := sums_of_shard(shard)) is not None]
     before = out.error
     if before is not None:
-        warn_of_drift(new, before, "those that are in the table")
+        warn_of_drift(new, before, "those already in the table")
     else:
-        warn_of_drift(new, number_of(model, "error"), "the sample that it was learnt on")
+        warn_of_drift(new, number_of(model, "error"), "the sample it was learnt on")

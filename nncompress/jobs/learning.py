@@ -1,4 +1,4 @@
-"""Learning what rows are encoded by, on a sample of a table's rows."""
+"""Learning the model that encodes rows, on a sample of a table's rows."""
 
 import os
 from collections.abc import Callable
@@ -17,23 +17,24 @@ from nncompress.jobs.block_encoder import BlockEncoder
 from nncompress.machine import Machine
 from nncompress.pipeline import make_table
 from nncompress.plan import Plan
+from nncompress.progress import phase
 from nncompress.refinement.encoding import EFFORTS
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.row_source import RowSource
 from nncompress.sources.tables import SourceTable
 
-# Rows of a sample: with more of them, errors of other rows fall by less than a two hundredth.
+# Rows of a sample: with more of them, the errors of other rows fall by less than 0.5%.
 SAMPLE_ROWS = 262_144
 _SAMPLE_BYTES = 512 << 20
-# A sample is runs of neighbouring rows, which are read together.
+# A sample consists of runs of neighbouring rows, which are read together.
 _RUN_ROWS = 64
-# Rows beside the sample that tell how well others fit the model, and the fewest that do.
+# Rows outside the sample on which the model is measured: the usual number, and the fewest.
 _HELD_OUT_ROWS, _FEWEST_HELD_OUT = 4_096, 256
 
 
 def sample_size(num_rows: int, dim: int) -> int:
-    """Returns how many of N rows of D columns a model is learnt on."""
+    """Returns the number of rows that a model is learnt on, out of N rows of D columns."""
     return min(num_rows, SAMPLE_ROWS, max(1, _SAMPLE_BYTES // (4 * dim)))
 
 
@@ -42,7 +43,7 @@ def sampled_rows(num_rows: int, count: int) -> np.ndarray:
 
     Args:
         num_rows: N.
-        count: How many rows.
+        count: The number of rows to return.
     """
     if count == num_rows:
         return np.arange(num_rows)
@@ -64,36 +65,37 @@ def learn_model(
 ) -> Model:
     """Learns a model on a sample of a table's rows.
 
-    What a size or a quality is asked for is reached on the sample; nearest neighbours are those
-    among its rows.
+    A requested size or quality is reached on the sample; nearest neighbours are those among its
+    rows.
 
     Args:
         source: The table, ``(N, D)``.
-        plan: What its rows are to become.
+        plan: The target for its rows.
         machine: The machine to compute on.
-        num_rows: Rows of the sample; None for as many as pay.
-        report: A function that takes a line for each epoch and each point of the curve.
+        num_rows: The number of rows in the sample; None for as many as are worthwhile.
+        report: A function that is called with a line for each epoch and each point of the curve.
         curve: A file for the curve that a residual stage is chosen from; None for none.
-        work: The directory in which the job is kept; None for none. Its end, where the model is
-            written, is the caller's to tell.
+        work: The work directory of the job; None for none. The caller finishes it after writing
+            the model.
 
     Raises:
-        InputError: Something given cannot be used, or the table has fewer rows than the sample is
-            to have.
+        InputError: An argument cannot be used, or the table has fewer rows than the sample
+            needs.
         Diverged: A loss or a parameter is not finite.
     """
     check_objective(source, plan.objective)
     count = sample_size(source.num_rows, source.dim) if num_rows is None else num_rows
     if not 1 <= count <= source.num_rows:
         raise InputError(
-            f"a sample of {count:,} rows of {source.name}, which has {source.num_rows:,}; wanted "
-            "1 to as many (--sample)"
+            f"a sample of {count:,} rows was requested from {source.name}, which has "
+            f"{source.num_rows:,}; wanted 1 to {source.num_rows:,} (--sample)"
         )
     numbers = sampled_rows(source.num_rows, count)
     others = np.setdiff1d(spaced_rows(2 * _HELD_OUT_ROWS, source.num_rows, shift=0.5), numbers)
     others = others[spaced_rows(_HELD_OUT_ROWS, len(others))] if len(others) else others
     taken = np.union1d(numbers, others)
-    rows = source.take(taken)
+    with phase("reading the sample"):
+        rows = source.take(taken)
     held_out = rows[np.isin(taken, others, assume_unique=True)]
     sample = rows[np.isin(taken, numbers, assume_unique=True)]
     del rows
@@ -105,42 +107,44 @@ def learn_model(
     model = model_of(embedding, matrix)
     if len(held_out) < _FEWEST_HELD_OUT:
         return model
-    # Rows that nothing was fitted to tell better what others will come to.
+    # Rows that nothing was fitted to predict the error of other rows better.
     encoded = BlockEncoder(model, EFFORTS["default"], machine).encode(held_out, 0)
     return replace(model, encoding={**model.encoding, "error": encoded.sums.error})
 
 
 def check_objective(source: RowSource, objective: str) -> None:
-    """Refuses rows that are not divided by their lengths though they are to be, or are so.
+    """Refuses rows whose normalization does not match the objective.
 
     Raises:
-        InputError: They are the others.
+        InputError: The rows are divided by their lengths but the objective is not "cosine", or
+            the other way round.
     """
     if source.unit_rows != (objective == "cosine"):
         seen = "are" if source.unit_rows else "are not"
         raise InputError(
-            f"the rows of {source.name} {seen} divided by their lengths, and the objective is "
+            f"the rows of {source.name} {seen} divided by their lengths, but the objective is "
             f"{objective}; open them with unit_rows={objective == 'cosine'}"
         )
 
 
 def check_rows_fit(source: RowSource, model: Model) -> None:
-    """Refuses rows that are not like those a model was learned from.
+    """Refuses rows that are not like those a model was learnt from.
 
     Raises:
-        InputError: Their number of columns is another, or so is whether they are divided by
-            their lengths.
+        InputError: They have another number of columns or another normalization.
     """
     if source.dim != model.dim:
-        raise InputError(f"{source.name} has {source.dim} columns; the model is of {model.dim}")
+        raise InputError(
+            f"{source.name} has {source.dim} columns; wanted {model.dim}, as in the model"
+        )
     check_objective(source, "cosine" if model.unit_rows else "distance")
 
 
 def model_of(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> Model:
-    """Returns the model that a compressed sample is decoded by.
+    """Returns the model of a compressed sample.
 
     Args:
-        embedding: The sample, compressed.
+        embedding: The compressed sample.
         matrix: The sample, ``(n, D)``.
     """
     (table,) = shards_of(embedding.table)

@@ -1,4 +1,4 @@
-"""Making one table of several, and shards of one."""
+"""Merging several tables into one, and splitting one into shards."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -30,24 +30,24 @@ def merge(
     *,
     shard_rows: int | None = None,
 ) -> CompressedEmbedding:
-    """Writes the rows of tables as one table.
+    """Writes the rows of several tables as one table.
 
-    Nothing is encoded again. Rows go from file to file; words are in memory.
+    Nothing is encoded again. Rows are copied from file to file; words are held in memory.
 
     Args:
-        tables: ``.nnc`` files, and directories of shards, of one model, in the order of their
-            rows.
+        tables: ``.nnc`` files and directories of shards with the same model, in the order of
+            their rows.
         output: The file to write.
-        shard_rows: Rows of a file of the directory that is written instead, a multiple of
-            those in a block, and of 8; None for one file.
+        shard_rows: The number of rows in each file of a directory to write instead, a multiple
+            of the rows in a block and of 8; None to write one file.
 
     Returns:
         The table, opened.
 
     Raises:
-        InputError: The tables are of several models, or parts of a table are not in order, or
-            nothing can be written there.
-        OutputError: It cannot be written.
+        InputError: The tables have different models, parts of a table are not in order, or the
+            output cannot be used.
+        OutputError: The output cannot be written.
     """
     if shard_rows is None:
         check_output(output, tables)
@@ -59,7 +59,7 @@ def merge(
     aligned = aligned_rows(model)
     if shard_rows is not None and (shard_rows < 1 or shard_rows % aligned):
         raise InputError(
-            f"shards of {shard_rows} rows; wanted a multiple of {aligned} (--shard-rows)"
+            f"a shard has {shard_rows} rows; wanted a multiple of {aligned} (--shard-rows)"
         )
     _check_order(tables, opened)
     shards = [shard for each in opened for shard in shards_of(each.table)]
@@ -87,13 +87,13 @@ def _contents(
     shard_rows: int,
     facts: dict[str, object],
 ) -> Iterator[Contents]:
-    """Goes through files to be written, none of whose words is in one before."""
+    """Yields the contents of files to write; no word is in more than one of them."""
     known: list[Vocabulary] = []
     words: list[str | None] = []
     waiting: list[SingleTable] = []
 
     def cut(num_rows: int) -> Contents:
-        """Takes leading rows from what waits."""
+        """Takes leading rows from those that are waiting."""
         one = joined(waiting, in_memory=True)
         waiting[:] = [part_of(one, num_rows, one.num_rows)] if num_rows < one.num_rows else []
         own, words[:] = words[:num_rows], words[num_rows:]
@@ -116,14 +116,14 @@ def _model_of(paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmb
     """Returns the model of all tables.
 
     Raises:
-        InputError: They are of several.
+        InputError: They have different models.
     """
     digests = [digest_of_model(Model.of_table(shards_of(each.table)[0], {})) for each in opened]
     for path, digest in zip(paths, digests, strict=True):
         if digest != digests[0]:
             raise InputError(
-                f"{path} holds rows of another model than {paths[0]}; wanted rows that were "
-                "encoded by one model"
+                f"{path} holds rows of a different model than {paths[0]}; wanted rows encoded by "
+                "one model"
             )
     return opened[0].model
 
@@ -131,9 +131,9 @@ def _model_of(paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmb
 def _check_order(
     paths: Sequence[str | os.PathLike], opened: Sequence[CompressedEmbedding]
 ) -> None:
-    """Refuses parts of one table that do not follow each other.
+    """Refuses parts of one table that are not consecutive.
 
-    Tables that begin with their row 0 may follow each other too.
+    Tables that begin with their own row 0 may also follow each other.
     """
     from_start, expected = True, 0
     for number, (path, each) in enumerate(zip(paths, opened, strict=True)):
@@ -142,7 +142,7 @@ def _check_order(
             from_start = first == 0
         elif first != expected and not (first == 0 and from_start):
             raise InputError(
-                f"{path} begins with row {first:,} of its table, and {paths[number - 1]} before "
+                f"{path} begins with row {first:,} of its table, but {paths[number - 1]} before "
                 f"it ends with row {expected - 1:,}; wanted all parts, in the order of their rows"
             )
         expected = first + each.table.num_rows

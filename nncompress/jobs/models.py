@@ -1,4 +1,4 @@
-"""Opening what rows are encoded by, wherever it is."""
+"""Opening models from their own files, directories of shards, or tables."""
 
 import os
 from pathlib import Path
@@ -14,11 +14,11 @@ def open_model(path: str | os.PathLike) -> Model:
     """Opens a model.
 
     Args:
-        path: A model's file, a directory of shards, or a ``.nnc`` file, whose rows' model it is.
+        path: A model file, or a directory of shards or a ``.nnc`` file whose model to open.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It is something else, or damaged.
+        FormatError: The file is of another kind, or damaged.
     """
     path = Path(path)
     if is_table_directory(path):

@@ -1,4 +1,4 @@
-"""The directory that a job of encoding ends in."""
+"""The output directory of an encoding job."""
 
 import hashlib
 import json
@@ -34,13 +34,13 @@ _COMPLETE = "files of the table at the end"
 
 
 class Output:
-    """A new directory of shards, or one that is to have more.
+    """A directory of shards, either new or to be appended to.
 
     Args:
         path: The directory.
         model: The model of its rows.
         model_digest: The digest of the model's file.
-        append: Whether it is there already.
+        append: Whether the directory exists already.
 
     Attributes:
         path: As given.
@@ -53,19 +53,19 @@ class Output:
         self._digest, self._append = model_digest, append
 
     def is_complete(self, work: WorkDirectory) -> bool:
-        """Tells whether a job came to its end, but for the removal of its work directory."""
+        """Tells whether a job is complete except for removing its work directory."""
         noted = work.noted(_COMPLETE)
         if not isinstance(noted, dict) or not is_table_directory(self.path):
             return False
-        # Others may have added rows since.
+        # Other jobs may have added rows since.
         return _marks(read_manifest(self.path).shards[: noted["number"]]) == noted
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Keeps other processes from adding rows to the directory, while the block runs.
+        """Keeps other processes from adding rows to the directory while the block runs.
 
         Raises:
-            InputError: There is no table to add rows to, or another process adds some.
+            InputError: There is no table to add rows to, or another process is adding rows.
             OutputError: Nothing can be written there.
         """
         if not self._append:
@@ -76,11 +76,11 @@ class Output:
             yield
 
     def check(self) -> None:
-        """Refuses what the job cannot end in.
+        """Refuses an output that cannot be used.
 
         Raises:
-            InputError: There is something of this name, or no table to add rows to, or one of
-                another model.
+            InputError: The name is taken, or there is no table to add rows to, or it has another
+                model.
             OutputError: Nothing can be written there.
         """
         if not self._append:
@@ -90,23 +90,23 @@ class Output:
         manifest = read_manifest(self.path)
         if manifest.model_digest != self._digest:
             raise InputError(
-                f"{self.path} holds rows of another model; wanted rows encoded by the model in it "
+                f"{self.path} holds rows of another model; encode with the model in it "
                 f"({self.path / MODEL_FILE})"
             )
 
     def needs_copies_from(self, work: WorkDirectory) -> bool:
-        """Tells whether files in a work directory cannot be linked to from here."""
+        """Tells whether files in a work directory have to be copied instead of linked."""
         here = self.path if self._append else self.path.parent
         return here.stat().st_dev != work.path.stat().st_dev
 
     @property
     def error(self) -> float | None:
-        """The error of the rows that are there already; None where that is not known."""
+        """The error of the existing rows; None if it is unknown."""
         total = _total_of(read_manifest(self.path)) if self._append else None
         return None if total is None else total.error
 
     def vocabularies(self) -> list[Vocabulary]:
-        """Returns the vocabularies of the rows that are there already."""
+        """Returns the vocabularies of the existing rows."""
         if not self._append:
             return []
         _, _, opened = open_directory(self.path)
@@ -119,13 +119,13 @@ class Output:
         facts: Mapping[str, object],
         first_row: int,
     ) -> None:
-        """Brings a job's shards to where they belong.
+        """Puts a job's shards into the output directory.
 
         Args:
-            work: The job's work directory, in which they stay until its end.
+            work: The job's work directory, where they also stay until the job ends.
             files: The files of rows, and their entries.
-            facts: Facts of how they were encoded: JSON values by name.
-            first_row: The number of the first row in the table that they are of.
+            facts: Facts about the encoding: JSON values by name.
+            first_row: The number of the first row in the original table.
 
         Raises:
             OutputError: Something cannot be written.
@@ -165,14 +165,14 @@ class Output:
             **facts_of_others(manifest.provenance), **facts, **measured,
             "source_shape": [manifest.num_rows, self._model.dim],
         }  # fmt: skip
-        # Noted before it is true: a job that ends in between looks whether it is.
+        # Noted before it is true: ``is_complete`` compares the note with the directory.
         work.note(_COMPLETE, _marks(shards))
         write_manifest(directory, replace(manifest, provenance=provenance))
 
 
 def sums_of_shard(shard: Shard) -> Sums | None:
-    """Returns what encoding a shard's rows came to; None where its entry does not tell."""
-    with suppress(TypeError, OverflowError):  # as of other entries, or damaged ones
+    """Returns the totals of a shard's rows; None if its entry does not record them."""
+    with suppress(TypeError, OverflowError):  # raised by other or damaged entries
         sums = Sums(**shard.facts)
         if sums.num_rows > 0 and all(math.isfinite(value) for value in vars(sums).values()):
             return sums
@@ -180,7 +180,7 @@ def sums_of_shard(shard: Shard) -> Sums | None:
 
 
 def _total_of(manifest: Manifest) -> Sums | None:
-    """Returns what encoding all rows came to; None where an entry does not tell."""
+    """Returns the totals of all rows; None if an entry does not record them."""
     sums = [sums_of_shard(shard) for shard in manifest.shards]
     total = sums[0]
     for each in sums[1:]:
@@ -191,6 +191,6 @@ def _total_of(manifest: Manifest) -> Sums | None:
 
 
 def _marks(shards: Sequence[Shard]) -> dict[str, object]:
-    """Returns what tells files of rows from others."""
+    """Returns a fingerprint of files of rows."""
     text = json.dumps([asdict(shard) for shard in shards], sort_keys=True)
     return {"number": len(shards), "sha256": hashlib.sha256(text.encode()).hexdigest()}

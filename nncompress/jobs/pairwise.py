@@ -1,10 +1,10 @@
-"""Sums of blocks in pairs, so that they round the same wherever parts of them are made."""
+"""Pairwise sums of blocks, which round the same no matter where partial sums are computed."""
 
 from typing import Generic, Protocol, TypeVar
 
 
 class Addend(Protocol):
-    """What can be added."""
+    """An object that can be added to another."""
 
     def __add__(self, other):
         """Returns the sum."""
@@ -14,10 +14,11 @@ Item = TypeVar("Item", bound=Addend)
 
 
 class PairwiseSum(Generic[Item]):
-    """A sum of items in their order: neighbours, then neighbouring sums, and so on.
+    """A sum of items in order: neighbours are added first, then neighbouring sums, and so on.
 
-    It is a binary counter: there is at most one sum of each power of 2 of items, the larger ones
-    first. Items may come as sums of ``2**level`` of them that begin at a multiple of that.
+    It works as a binary counter: there is at most one sum for each power of 2 of items, larger
+    ones first. Items may also be added as sums of ``2**level`` items that start at a multiple of
+    that.
 
     Attributes:
         parts: Levels and sums, in the order of their items.

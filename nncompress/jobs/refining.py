@@ -1,6 +1,6 @@
-"""The job of fitting a model's codebook to all rows of a table, with their codes by the model.
+"""The job of fitting a model's codebook to all rows of a table, given their codes by the model.
 
-Sums over blocks are added up in pairs: they come to the same bits in one process and in many.
+Sums over blocks are added pairwise, so the result has the same bits in one process and in many.
 """
 
 import warnings
@@ -27,21 +27,21 @@ from nncompress.sources.read_ahead import read_ahead
 from nncompress.sources.row_source import RowSource
 from nncompress.version import __version__
 
-# Blocks whose sums are added up before they are kept: a power of 2.
+# Blocks whose sums are added up before they are saved: a power of 2.
 _GROUP = 256
-_SAMPLE_ROWS = 8_192  # that tell whether a codebook is better
-# Adds up the sums of blocks that follow each other by a model.
+_SAMPLE_ROWS = 8_192  # for deciding whether a codebook is better
+# Adds up the sums of consecutive blocks, encoded by a model.
 Summing = Callable[[Model, Sequence[Block]], PairwiseSum[BlockSums]]
 
 
 @dataclass(frozen=True)
 class RefiningSettings:
-    """How a codebook is fitted.
+    """Settings for fitting a codebook.
 
     Attributes:
-        rounds: How often rows are encoded and the codebook is fitted to them, at most; a round
-            that does not help is the last.
-        effort: How hard to look for codes, one of ``refinement.encoding.EFFORTS``.
+        rounds: The largest number of times that rows are encoded and the codebook is fitted to
+            them; the first round that does not help is the last.
+        effort: The effort of the search for codes, one of ``refinement.encoding.EFFORTS``.
 
     Raises:
         InputError: A setting is out of its range.
@@ -54,7 +54,7 @@ class RefiningSettings:
         if self.rounds < 1:
             raise InputError(f"{self.rounds} rounds; wanted at least 1 (--rounds)")
         if self.effort not in EFFORTS:
-            raise InputError(f"no effort {self.effort!r}; wanted one of {', '.join(EFFORTS)}")
+            raise InputError(f"unknown effort {self.effort!r}; wanted one of {', '.join(EFFORTS)}")
 
 
 def refine_model(
@@ -69,25 +69,26 @@ def refine_model(
     """Fits a model's codebook to all rows of a table.
 
     Args:
-        model: The model; it has no residual stage, which would be one of what the old codebook
-            leaves.
+        model: The model. It must not have a residual stage, since that was fitted to the
+            remainder of the old codebook.
         source: The table, ``(N, D)``.
-        settings: How the codebook is fitted.
-        machine: The machine to compute on; None: the CPU, with all usable cores.
-        work: Where sums are kept, so that a job that is ended goes on; None: nowhere.
-        summing: Adds up blocks elsewhere; None: here.
+        settings: The settings for fitting the codebook.
+        machine: The machine to compute on; None for the CPU with all usable cores.
+        work: The directory in which sums are kept, so that an interrupted job can be continued;
+            None to keep nothing.
+        summing: A function that adds up blocks elsewhere; None to do it in this process.
 
     Returns:
-        The model with the new codebook, in the type of the old one; or as it is, which a warning
-        says, where rows do not come nearer by another.
+        The model with the new codebook, in the type of the old one; or, with a warning, the
+        unchanged model if no new codebook reduces the loss.
 
     Raises:
         InputError: The model has a residual stage or no codebook, or the table does not fit it.
     """
     if model.codebook is None or model.residual is not None:
         raise InputError(
-            "the model has a residual stage, and that is one of what its codebook leaves; wanted "
-            "a model of additive codes alone (-M, -K without --residual-bits)"
+            "the model has a residual stage, which was fitted to the remainder of its codebook; "
+            "wanted a model with additive codes only (-M, -K without --residual-bits)"
         )
     check_rows_fit(source, model)
     machine = machine or Machine()
@@ -117,14 +118,14 @@ def refine_model(
             fitted = _fitted(model, total.total(), settings.effort, machine)
             loss = _loss_of(fitted, sample, settings.effort, machine)
             bar.set_postfix(loss=f"{loss:.5g}")
-            if loss >= least:  # the codes that are found by it are no better
+            if loss >= least:  # the codes found with it are no better
                 break
             model, least = fitted, loss
             better = number + 1
     if not better:
         warnings.warn(
-            "codes that are found by a codebook fitted to all rows are no better than those found "
-            "by the model's own, which stays",
+            "codes found with a codebook fitted to all rows are no better than those found with "
+            "the model's own, so the model is unchanged",
             stacklevel=2,
         )
         return model
@@ -133,7 +134,7 @@ def refine_model(
 
 
 def _here(source: RowSource, effort: str, machine: Machine) -> Summing:
-    """Returns what adds up blocks in this process, reading the next while one is encoded."""
+    """Returns a function that adds up blocks in this process, and reads ahead meanwhile."""
     encoders: dict[str, BlockEncoder] = {}
 
     def add_up(model: Model, blocks: Sequence[Block]) -> PairwiseSum[BlockSums]:
@@ -151,13 +152,13 @@ def _here(source: RowSource, effort: str, machine: Machine) -> Summing:
 
 
 def _loss_of(model: Model, rows: np.ndarray, effort: str, machine: Machine) -> float:
-    """Returns the loss of some rows, encoded by a model."""
+    """Returns the mean loss of rows encoded by a model."""
     sums = BlockEncoder(model, EFFORTS[effort], machine).encode(rows, 0).sums
     return sums.loss / sums.num_rows
 
 
 def _fitted(model: Model, sums: BlockSums, effort: str, machine: Machine) -> Model:
-    """Returns a model with the codebook that is best for sums of its rows' codes."""
+    """Returns a model with the best codebook for the sums of its rows."""
     codebook, loss = BlockEncoder(model, EFFORTS[effort], machine).fitted(sums)
     stored = model.codebook
     if isinstance(stored, QuantizedMatrix):
@@ -165,7 +166,7 @@ def _fitted(model: Model, sums: BlockSums, effort: str, machine: Machine) -> Mod
     else:
         with np.errstate(over="ignore"):
             fitted = codebook.astype(stored.dtype)
-        if not np.isfinite(fitted).all():  # too large for the type that it had
+        if not np.isfinite(fitted).all():  # too large for its old type
             fitted = codebook
     encoding = {**model.encoding, "loss": loss, "refined_rows": int(sums.weight)}
     return replace(model, codebook=fitted, encoding=encoding)

@@ -1,7 +1,7 @@
-"""Encoding blocks by the workers of Dask's distributed scheduler.
+"""Encoding blocks on the workers of Dask's distributed scheduler.
 
-A block is a task: what it comes to depends on the block alone, so that a task whose worker died is
-given to another, and all comes to the same bytes as in one process.
+Each block is a task whose result depends only on the block, so a task whose worker died can be
+given to another, and the results are the same bytes as in one process.
 """
 
 import logging
@@ -21,6 +21,7 @@ from nncompress.jobs.block_encoder import BlockEncoder, EncodedBlock
 from nncompress.jobs.blocks import Block
 from nncompress.jobs.pairwise import PairwiseSum
 from nncompress.machine import Machine
+from nncompress.missing import brought_by
 from nncompress.refinement.encoding import EFFORTS, BlockSums
 from nncompress.sources.open_rows import open_rows
 from nncompress.sources.row_source import RowSource
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _LOCAL = "local:"
-_SECONDS = 20  # until a scheduler is taken to be away
+_SECONDS = 20  # until a scheduler is considered unreachable
 _RETRIES = 3
-# A terminal sends Ctrl-C to workers too, which this process ends.
+# A terminal also sends Ctrl-C to the workers, but this process is the one to end them.
 _LEAVE_INTERRUPTIONS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-_AHEAD = 3  # blocks that are given out for each thread of a worker
+_AHEAD = 3  # blocks submitted for each thread of a worker
 
 
 @contextmanager
@@ -48,16 +49,16 @@ def workers(
     """Yields a scheduler's workers.
 
     Args:
-        address: The scheduler's address; ``local:P`` for P processes on this machine, while the
-            block runs; None: there is none, and None is yielded.
+        address: The scheduler's address; ``local:P`` for P processes on this machine while the
+            block runs; None for no scheduler, in which case None is yielded.
         table: The arguments of ``open_rows``; workers open the table themselves.
-        effort: How hard they look for codes, one of ``refinement.encoding.EFFORTS``.
-        gpu: The GPU that a job without workers would compute on.
-        threads: The threads that were asked for, if any were.
+        effort: The effort of the search for codes, one of ``refinement.encoding.EFFORTS``.
+        gpu: The requested GPU; -1 for none.
+        threads: The requested number of threads; None for none.
 
     Raises:
-        InputError: Dask is not installed, there is no scheduler, or a GPU or threads were asked
-            for, which workers have no use for.
+        InputError: Dask is not installed, there is no scheduler, or a GPU or threads were
+            requested, which workers do not use.
     """
     if address is None:
         yield None
@@ -66,7 +67,7 @@ def workers(
         asked = f"{threads} threads (--threads)" if gpu < 0 else f"GPU {gpu} (--gpu)"
         raise InputError(
             f"{asked} and a scheduler (--scheduler) were given; workers encode a block with one "
-            "thread of a CPU, so leave one of them out"
+            "CPU thread, so leave one of them out"
         )
     with _client_of(address) as client, open_rows(**table) as source:
         yield Workers(client, Job(dict(table), source.identity(), effort))
@@ -74,12 +75,12 @@ def workers(
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a job have in common, beside the model.
+    """The settings shared by all tasks of a job, besides the model.
 
     Attributes:
         table: The arguments of ``open_rows``.
-        identity: What the table's ``identity`` is everywhere.
-        effort: How hard to look for codes.
+        identity: The table's ``identity``, which must be the same everywhere.
+        effort: The effort of the search for codes.
     """
 
     table: dict[str, object]
@@ -92,7 +93,7 @@ class Workers:
 
     Args:
         client: Dask's client.
-        job: What they are to do.
+        job: The job to do.
     """
 
     def __init__(self, client: "Client", job: Job) -> None:
@@ -101,12 +102,13 @@ class Workers:
     def encode(
         self, model: Model, blocks: Iterable[Block]
     ) -> Iterator[tuple[Block, EncodedBlock]]:
-        """Has blocks encoded, which come as they are done.
+        """Encodes blocks on workers, and yields them in the order in which they finish.
 
         Raises:
-            InputError: The workers gave up, or cannot use the table.
+            InputError: The workers failed, or cannot use the table.
         """
-        from distributed import as_completed
+        with brought_by("scale"):
+            from distributed import as_completed
 
         with self._shared(model) as (shared, key):
             waiting = iter(blocks)
@@ -120,13 +122,13 @@ class Workers:
                     pending.add(future)
 
             def give_enough() -> None:
-                """Gives out blocks for all threads that there are now."""
+                """Submits blocks for all current threads."""
                 threads = sum(self._client.nthreads().values())
                 give(max(1, _AHEAD * threads - len(given)))
 
             if not self._client.nthreads():
                 warnings.warn(
-                    "the scheduler has no workers yet; rows are encoded as soon as there are some",
+                    "the scheduler has no workers yet; encoding starts as soon as there are some",
                     stacklevel=2,
                 )
             give_enough()
@@ -137,14 +139,14 @@ class Workers:
                 yield block, encoded
 
     def add_up(self, model: Model, blocks: Sequence[Block]) -> PairwiseSum[BlockSums]:
-        """Has blocks encoded and their sums added up; see ``refining.Summing``.
+        """Encodes blocks on workers and adds up their sums there; see ``refining.Summing``.
 
         Raises:
-            InputError: The workers gave up, or cannot use the table.
+            InputError: The workers failed, or cannot use the table.
         """
         with self._shared(model) as (shared, key):
             futures: PairwiseSum[_Future] = PairwiseSum()
-            kept: list[Future] = []  # what is let go of early is lost before it is added
+            kept: list[Future] = []  # a released future would be lost before it is added
             for block in blocks:
                 future = self._submit(sums_of_block, shared, key, block)
                 futures.add(_Future(self._client, future, kept))
@@ -155,8 +157,8 @@ class Workers:
 
     @contextmanager
     def _shared(self, model: Model) -> Iterator[tuple["Future", str]]:
-        """Yields a task that comes to what all others need, and what workers know it by."""
-        # A task, and not data that are scattered: a worker that dies takes nothing with it.
+        """Yields a task whose result all others need, and the key by which workers know it."""
+        # A task instead of scattered data, so nothing is lost when a worker dies.
         shared = self._client.submit(_pair, model, self._job, pure=False)
         try:
             yield shared, f"{digest_of_model(model)}-{self._job}"
@@ -165,8 +167,8 @@ class Workers:
             if not theirs and not isinstance(error, (OSError, TimeoutError, CancelledError)):
                 raise
             raise InputError(
-                f"the scheduler's workers gave up ({type(error).__name__}: {error}); what is done "
-                "stays, so give the command again when workers are there"
+                f"the scheduler's workers failed ({type(error).__name__}: {error}); finished work "
+                "is kept, so run the command again when workers are available"
             ) from None
         finally:
             self._client.cancel([shared])
@@ -179,13 +181,8 @@ class Workers:
 
 @contextmanager
 def _client_of(address: str) -> Iterator["Client"]:
-    try:
+    with brought_by("scale", "a scheduler (--scheduler)"):
         from distributed import Client, LocalCluster
-    except ImportError:
-        raise InputError(
-            "a scheduler (--scheduler) is Dask's, which is not installed; pip install "
-            '"chainer-nncompress[scale]"'
-        ) from None
     with ExitStack() as stack:
         where: object = address
         if address.startswith(_LOCAL):
@@ -194,21 +191,21 @@ def _client_of(address: str) -> Iterator["Client"]:
                 raise InputError(f"the scheduler is {address!r}; wanted local:1 to local:1024")
             where = stack.enter_context(LocalCluster(
                 n_workers=int(count), threads_per_worker=1, dashboard_address=":0",
-                # What goes wrong is told by the results; how it ends is no matter of the user's.
+                # Failures show in the results; the shutdown does not concern the user.
                 silence_logs=logging.CRITICAL, preload=[_LEAVE_INTERRUPTIONS],
             ))  # fmt: skip
         try:
             client = stack.enter_context(Client(where, timeout=_SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:  # a timeout is an OSError
             raise InputError(
-                f"there is no scheduler at {address} ({error or 'no answer'}); wanted the address "
-                "of a running one (dask scheduler), or local:PROCESSES"
+                f"no scheduler found at {address} ({error or 'no answer'}); wanted the address of "
+                "a running one (dask scheduler), or local:PROCESSES"
             ) from None
         yield client
 
 
 class _Future:
-    """A result that is to come, which is added to others where they are."""
+    """A future result, which is added to others on the workers."""
 
     def __init__(self, client: "Client", future: "Future", kept: list["Future"]) -> None:
         self._client, self.future, self._kept = client, future, kept
@@ -232,7 +229,7 @@ def encode_block(shared: tuple[Model, Job], key: str, first: int, last: int) -> 
 
 
 def sums_of_block(shared: tuple[Model, Job], key: str, first: int, last: int) -> BlockSums:
-    """Returns what a block adds to the least squares of the codebook, on a worker."""
+    """Returns a block's contribution to the codebook's least squares, on a worker."""
     encoder, source = _opened_for(shared, key)
     return encoder.sums_of(source.read(first, last), first)
 
@@ -241,7 +238,7 @@ _opened = threading.local()
 
 
 def _opened_for(shared: tuple[Model, Job], key: str) -> tuple[BlockEncoder, RowSource]:
-    """Returns what this thread of a worker encodes by, and the table, opened once."""
+    """Returns the encoder and the table of this worker's thread, opened once."""
     model, job = shared
     if getattr(_opened, "key", None) != key:
         if hasattr(_opened, "stack"):
@@ -250,8 +247,8 @@ def _opened_for(shared: tuple[Model, Job], key: str) -> tuple[BlockEncoder, RowS
         source = _opened.stack.enter_context(open_rows(**job.table))
         if source.identity() != job.identity:
             raise InputError(
-                f"a worker sees another table than this machine at {source.name}; wanted the same "
-                "files under the same names everywhere"
+                f"a worker sees a different table than this machine at {source.name}; wanted the "
+                "same files under the same names everywhere"
             )
         _opened.parts = BlockEncoder(model, EFFORTS[job.effort], Machine(threads=1)), source
         _opened.key = key

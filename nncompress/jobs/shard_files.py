@@ -22,14 +22,14 @@ from nncompress.sources.row_source import RowWords
 
 
 class ShardFiles:
-    """What a job has encoded so far: shards that are complete, and blocks of others.
+    """The results of a job so far: complete shards, and blocks of the others.
 
     Args:
         work: The job's work directory.
         model: The model of all rows.
         model_digest: Its digest.
-        words: The words of the table's rows; None where there are none.
-        before: The vocabularies of rows before those of the job, whose words theirs are not.
+        words: The words of the table's rows; None if there are none.
+        before: The vocabularies of rows before those of the job; their words are not repeated.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class ShardFiles:
         self._words = words
         self._before = list(before)
         self._num_before = sum(map(len, before))
-        self._vocabularies: dict[int, Vocabulary] = {}  # by the numbers of shards
+        self._vocabularies: dict[int, Vocabulary] = {}  # by shard number
 
     def shard(self, plan: ShardPlan) -> Shard | None:
-        """Returns the entry of a shard that is complete and intact; None of one that is not."""
+        """Returns the entry of a shard; None if it is not complete and intact."""
         path = self.path(plan)
         if not path.is_file():
             return None
@@ -60,7 +60,7 @@ class ShardFiles:
             return None
         if contents.vocabulary is not None:
             before = self._work.noted(_shard_name(plan))
-            if before != self._num_before:  # rows with words have been added to the table since
+            if before != self._num_before:  # rows with words have since been added to the table
                 contents = replace(contents, vocabulary=self._vocabulary(plan))
                 write_rows(path, contents, MODEL_FILE, self._digest)
                 self._work.note(_shard_name(plan), self._num_before)
@@ -68,15 +68,15 @@ class ShardFiles:
         return shard_of(path, contents, contents.provenance)
 
     def path(self, plan: ShardPlan) -> Path:
-        """Returns the file of a shard that is complete."""
+        """Returns the path of a complete shard's file."""
         return self._work.state_path(_shard_name(plan))
 
     def has_block(self, plan: ShardPlan, block: Block) -> bool:
-        """Tells whether a block is done, and intact."""
+        """Tells whether a block is complete and intact."""
         return self._work.load(_block_name(plan, block)) is not None
 
     def keep_block(self, plan: ShardPlan, block: Block, encoded: EncodedBlock) -> None:
-        """Keeps a block that is done.
+        """Saves a finished block.
 
         Raises:
             OutputError: It cannot be written.
@@ -85,7 +85,7 @@ class ShardFiles:
         self._work.save(_block_name(plan, block), encoded.arrays, facts)
 
     def assemble(self, plan: ShardPlan) -> Shard:
-        """Makes a shard of its blocks, all of which are done; those before it are made already.
+        """Assembles a shard from its finished blocks, after all shards before it.
 
         Raises:
             OutputError: It cannot be written.
@@ -94,8 +94,8 @@ class ShardFiles:
         arrays = [dict(state.arrays) for state in states if state is not None]
         if len(arrays) < len(states):
             raise FormatError(
-                f"a block in {self._work.path} was damaged while the job ran; give the command "
-                "again, which encodes it again"
+                f"a block in {self._work.path} was damaged while the job ran; run the command "
+                "again to encode it again"
             )
         sums = [Sums(**state.facts["sums"]) for state in states if state is not None]
         total = sums[0]
@@ -119,7 +119,7 @@ class ShardFiles:
         return shard_of(path, contents, vars(total))
 
     def _vocabulary(self, plan: ShardPlan) -> Vocabulary | None:
-        """Returns the words of a shard's rows, but for those that rows before have."""
+        """Returns the words of a shard's rows, except those of earlier rows."""
         if self._words is None:
             return None
         words = self._words.read(plan.first, min(plan.last, max(plan.first, len(self._words))))

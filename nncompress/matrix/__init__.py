@@ -4,6 +4,11 @@ A matrix A is replaced in the forward pass by ``alpha * A + (1 - alpha) * compre
 falling from 1 to 0. Names and rules are those of Google's graph_compression library.
 """
 
+from nncompress.missing import brought_by
+
+with brought_by("matrix"):
+    import logzero  # noqa: F401  # whose logger this room's modules write to
+
 from nncompress.matrix.apply import ApplyCompression, get_apply_compression
 from nncompress.matrix.block_op import BlockCompressionOp
 from nncompress.matrix.compression_op import CompressionOp

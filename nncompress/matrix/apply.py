@@ -1,4 +1,4 @@
-"""Applying compression to links and parameters, and updating what was made."""
+"""Applying compression to links and parameters, and updating the ops during training."""
 
 import numbers
 import weakref
@@ -26,14 +26,14 @@ class ApplyCompression:
 
     Args:
         compression_spec: Hyperparameters.
-        global_step: Returns the step of training, or is a step that does not change; by default
-            it is the trainer's iteration.
+        global_step: A function that returns the training step, or a fixed step; by default, the
+            trainer's iteration.
     """
 
     def __init__(
         self, compression_spec: HParams, global_step: Callable[[], int] | int | None = None
     ) -> None:
-        self._spec = checked(compression_spec)  # a copy, which later changes do not reach
+        self._spec = checked(compression_spec)  # a copy, so later changes have no effect
         self._global_step = checked_step(global_step)
         self._ops: list[CompressionOpInterface] = []
         self._parameters: list[tuple[weakref.ref, CompressionOpInterface]] = []
@@ -54,21 +54,21 @@ class ApplyCompression:
         scope: str = "default_scope",
         spec: HParams | str | None = None,
     ) -> chainer.Link | chainer.Parameter:
-        """Compresses a matrix: a parameter of two or more dimensions, or those of a link.
+        """Compresses a parameter of two or more dimensions, or all such parameters of a link.
 
         Args:
             link_or_parameter: A link, which is changed in place, or a parameter. A matrix that is
-                being compressed already is so under this link too: they are tied.
+                already being compressed elsewhere stays tied: both links share one op.
             scope: The matrix's name in logs and tables.
-            spec: Hyperparameters for this one alone, or a string of those that differ.
+            spec: Hyperparameters for this matrix alone, or a string of those that differ.
 
         Returns:
-            The link itself; for a parameter a link to put in its place, which returns the matrix
-            when it is called. With option 0 the argument itself.
+            The link itself; for a parameter, a link to put in its place, which returns the matrix
+            when called. With option 0, the argument itself.
 
         Raises:
-            InputError: There is no matrix, it has no values yet, or an optimizer has been set up
-                for it already; or the sizes do not fit. The link is as it was then.
+            InputError: There is no matrix, it has no values yet, an optimizer has already been
+                set up for it, or the sizes do not fit. The link is left unchanged.
         """
         is_common = spec is None
         spec = self._spec if is_common else self._spec_of(spec)
@@ -89,8 +89,8 @@ class ApplyCompression:
             known = self._known(matrix.parameter)
             if known is not None and not is_common:
                 raise InputError(
-                    f"{matrix.scope} is tied to {known.scope}, which has its hyperparameters "
-                    "already; wanted no others for it"
+                    f"{matrix.scope} is tied to {known.scope}, which already has hyperparameters; "
+                    "leave out spec for it"
                 )
         ops = [self.op_of(matrix.parameter, matrix.scope, spec) for matrix in matrices]
         for matrix, op in zip(matrices, ops, strict=True):
@@ -100,9 +100,9 @@ class ApplyCompression:
     def _compressed_parameter(
         self, parameter: chainer.Parameter, scope: str, spec: HParams
     ) -> CompressedParameter:
-        """Returns the link in the place of a bare parameter."""
+        """Returns the link that replaces a bare parameter."""
         if self._known(parameter) is not None:
-            raise InputError(f"the parameter of {scope} is being compressed already")
+            raise InputError(f"the parameter of {scope} is already being compressed")
         self.refuse_trained(parameter, scope)
         op = self.op_of(parameter, scope, spec)
         made = CompressedParameter(op, parameter.shape)
@@ -114,24 +114,24 @@ class ApplyCompression:
         """Refuses a parameter that belongs to an optimizer.
 
         Raises:
-            InputError: It does, and is not one that is being compressed here.
+            InputError: It does, and it is not already being compressed here.
         """
         if getattr(parameter, "update_rule", None) is None or self._known(parameter) is not None:
             return
         raise InputError(
-            f"{scope} belongs to an optimizer already, which would not know the factors; "
-            "compress a model before optimizer.setup"
+            f"{scope} already belongs to an optimizer, which would not know about the factors; "
+            "compress a model before calling optimizer.setup"
         )
 
     def op_of(
         self, parameter: chainer.Parameter, scope: str, spec: HParams | None = None
     ) -> CompressionOpInterface:
-        """Returns the op of a parameter: the one that it has, or a new one.
+        """Returns a parameter's op: the one it already has, or a new one.
 
         Args:
             parameter: The parameter, which is not changed.
             scope: Its name in logs and tables.
-            spec: Hyperparameters for this one alone.
+            spec: Hyperparameters for this parameter alone.
 
         Raises:
             InputError: The sizes do not fit.
@@ -150,11 +150,11 @@ class ApplyCompression:
         return op.to_device(parameter.device)
 
     def install(self, matrix: Matrix, op: CompressionOpInterface) -> None:
-        """Puts an op in the places of a matrix, and updates it from then on.
+        """Puts an op everywhere a matrix is used, and updates it from then on.
 
         Args:
             matrix: The matrix; each link that has it is changed in place.
-            op: What ``op_of`` returned for it.
+            op: The op that ``op_of`` returned for it.
         """
         is_new = op not in self._ops
         for number, place in enumerate(matrix.distinct_places()):
@@ -165,20 +165,20 @@ class ApplyCompression:
             self._take(matrix.parameter, op)
 
     def _take(self, parameter: chainer.Parameter, op: CompressionOpInterface) -> None:
-        """Updates an op from now on, and says it if it saves nothing."""
+        """Updates an op from now on, and warns if it saves nothing."""
         self._ops.append(op)
         self._parameters.append((weakref.ref(parameter), op))
         row = compressed_layer(op)
         if not row.is_smaller:
             logger.warning(
-                "%s: %d x %d takes %s bytes with %s, and %s as it is: nothing is saved; change "
-                "rank or whatever else sets the size, or leave this matrix out",
+                "%s: %d x %d takes %s bytes with %s, but %s uncompressed: nothing is saved; "
+                "change rank or whatever else sets the size, or leave this matrix out",
                 row.layer, *row.shape, f"{row.compressed_size:,}", row.method,
                 f"{row.uncompressed_size:,}",
             )  # fmt: skip
 
     def report(self) -> CompressionTable:
-        """Returns a table of all matrices, as they are now; ``str`` prints it."""
+        """Returns a table of all matrices in their current state; ``str`` formats it."""
         return compression_table(self._ops)
 
     def _known(self, parameter: chainer.Parameter) -> CompressionOpInterface | None:
@@ -192,7 +192,7 @@ class ApplyCompression:
         """Updates all ops; see ``CompressionOp.run_update_step``.
 
         Args:
-            step_number: The step of training; by default what ``global_step`` returns, or 1 with
+            step_number: The training step; by default the value of ``global_step``, or 1 with
                 ``run_update_interval_check=0``.
 
         Raises:
@@ -203,7 +203,7 @@ class ApplyCompression:
             if self._spec.run_update_interval_check:
                 if self._global_step is None:
                     raise InputError(
-                        "no step was given, and there is no global_step to ask for it"
+                        "no step was given, and there is no global_step to take it from"
                     )
                 step_number = self._step()
         check_step(step_number)
@@ -214,13 +214,14 @@ class ApplyCompression:
         """Returns a trainer extension that updates all ops after each iteration.
 
         It reports ``alpha``. With ``update_option=1`` it updates nothing. It refuses a trainer
-        whose updater has models in other processes. In the trainer's snapshots are, by the
-        extension, the ops that no optimizer has the parameters of.
+        whose updater has models in other processes. Through the extension, the trainer's
+        snapshots include ops whose parameters belong to no optimizer.
         """
         if isinstance(self._global_step, numbers.Integral):
             logger.warning(
-                "global_step is the number %d, which the trainer's iterations do not change: "
-                "alpha falls once at most; give a function that returns the step, or none",
+                "global_step is the fixed number %d, which does not follow the trainer's "
+                "iterations: alpha falls at most once; pass a function that returns the step, or "
+                "leave global_step out",
                 self._global_step,
             )
 
@@ -240,7 +241,7 @@ class ApplyCompression:
         return update
 
     def _serialize_untrained(self, serializer: chainer.AbstractSerializer) -> None:
-        """Serializes what is not in an optimizer's model, which a trainer serializes."""
+        """Serializes the ops that are not in an optimizer's model, which a trainer serializes."""
         for number, op in enumerate(self._ops):
             if all(parameter.update_rule is None for parameter in op.params()):
                 op.serialize(serializer[str(number)])
@@ -249,15 +250,15 @@ class ApplyCompression:
         kind = chainer.training.updaters.MultiprocessParallelUpdater
         if isinstance(trainer.updater, kind) and not all(op.is_final for op in self._ops):
             raise InputError(
-                "the processes of a MultiprocessParallelUpdater would never learn of alpha and "
-                "the factors; wanted a StandardUpdater, a ParallelUpdater or ChainerMN's optimizer"
+                "the processes of a MultiprocessParallelUpdater would never see alpha and the "
+                "factors; use a StandardUpdater, a ParallelUpdater or ChainerMN's optimizer"
             )
 
     def _step(self) -> int:
-        """Returns what ``global_step`` tells.
+        """Returns the current value of ``global_step``.
 
         Raises:
-            InputError: That is no integer.
+            InputError: It is not an integer.
         """
         step = self._global_step() if callable(self._global_step) else self._global_step
         check_step(step)
@@ -273,17 +274,17 @@ class ApplyCompression:
         return list(self._ops)
 
     def get_last_compression_op(self) -> CompressionOpInterface:
-        """Returns the op that was made last.
+        """Returns the most recent op.
 
         Raises:
-            InputError: There is none.
+            InputError: There is no op yet.
         """
         if not self._ops:
             raise InputError("no matrix has been compressed yet")
         return self._ops[-1]
 
     def get_operator_hparam(self, hparam: str) -> Value | None:
-        """Returns the value of a hyperparameter; None if there is none of that name."""
+        """Returns the value of a hyperparameter; None if the name is unknown."""
         return self._spec.get(hparam)
 
     def get_spec(self) -> HParams:
@@ -294,24 +295,24 @@ class ApplyCompression:
 def get_apply_compression(
     hparams: HParams | str, global_step: Callable[[], int] | int | None = None
 ) -> ApplyCompression:
-    """Returns an object that applies compression as hyperparameters say.
+    """Returns an object that applies compression according to hyperparameters.
 
     Args:
         hparams: Hyperparameters, or a string of them.
-        global_step: Returns the step of training, or is a step that does not change; by default
-            it is the trainer's iteration.
+        global_step: A function that returns the training step, or a fixed step; by default, the
+            trainer's iteration.
 
     Raises:
-        InputError: A hyperparameter is unknown or does not fit.
+        InputError: A hyperparameter is unknown or invalid.
     """
     return ApplyCompression(_hparams(hparams), global_step)
 
 
 def _hparams(hparams: HParams | str) -> HParams:
-    """Returns hyperparameters, which may be given as a string.
+    """Returns hyperparameters, parsing them if they are given as a string.
 
     Raises:
-        InputError: They are neither, or one is unknown or does not fit.
+        InputError: They are neither hyperparameters nor a string, or one is unknown or invalid.
     """
     if isinstance(hparams, str):
         return CompressionOp.get_default_hparams().parse(hparams)
@@ -324,10 +325,10 @@ def _hparams(hparams: HParams | str) -> HParams:
 
 
 class _MadeFromMatrix(chainer.Initializer):
-    """The initializer of factors, which have no values of their own to begin with."""
+    """The initializer of factors, which get their values from the matrix."""
 
     def __call__(self, array: np.ndarray) -> None:
         raise InputError(
-            "the factors of a compressed matrix cannot be initialized; wanted a copy in mode "
-            "'copy' or 'share', or one that is made before compression"
+            "the factors of a compressed matrix cannot be initialized; copy the link in mode "
+            "'copy' or 'share', or before compression"
         )

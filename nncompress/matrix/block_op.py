@@ -15,11 +15,11 @@ F = chainer.functions
 class BlockCompressionOp(ScratchCompressionOp):
     """A block-diagonal matrix of ``block_compression_factor`` blocks, trained from scratch.
 
-    It is stored and multiplied by as its blocks, whatever ``block_method`` is.
+    Only the blocks are stored and multiplied, whatever ``block_method`` is.
 
-    Source: ``BlockCompressionOp`` of Google's graph_compression library, with its limit of the
+    Source: ``BlockCompressionOp`` of Google's graph_compression library, with its limit for the
     initial values. There, "mask" stores a full matrix and a mask of zeros and ones, which
-    computes the same and saves nothing.
+    computes the same result and saves nothing.
 
     Attributes:
         c_matrix: The blocks, ``(count, m / count, n / count)``.

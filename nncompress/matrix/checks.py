@@ -1,16 +1,16 @@
-"""Which hyperparameters fit together, and which of the original's have no meaning here."""
+"""Checks that hyperparameters fit together, and the list of those that are not supported."""
 
 from collections.abc import Mapping
 
 from nncompress.errors import InputError
 from nncompress.matrix.options import WITHOUT_ALPHA, CompressionOptions, UpdateOptions
 
-# The original's hyperparameters without a meaning here, and why.
+# The original's hyperparameters that have no meaning here, and why.
 REFUSED = {
     "nbins": "thresholds are exact, without a histogram",
-    "threshold_decay": "thresholds are exact, and are not smoothed",
-    "block_height": "pruning takes away whole blocks of block_size entries",
-    "block_width": "pruning takes away whole blocks of block_size entries",
+    "threshold_decay": "thresholds are exact and not smoothed",
+    "block_height": "pruning removes whole blocks of block_size entries",
+    "block_width": "pruning removes whole blocks of block_size entries",
     "block_pooling_function": "a block is pruned by the mean of its magnitudes",
     "block_dims_map": "give each matrix a spec of its own",
     "weight_sparsity_map": "give each matrix a spec of its own",
@@ -19,8 +19,8 @@ REFUSED = {
     "group_pruning": "each matrix is pruned on its own",
     "group_sparsity_map": "give each matrix a spec of its own",
     "group_block_dims_map": "give each matrix a spec of its own",
-    "intra_block_sparsity": "pruning takes away whole blocks of block_size entries",
-    "do_transpose": "a matrix is compressed as it lies; transpose it before",
+    "intra_block_sparsity": "pruning removes whole blocks of block_size entries",
+    "do_transpose": "a matrix is compressed as it is; transpose it first",
     "add_summary": "the trainer's extension reports alpha, and report() the rest",
     "use_collection": "there is no graph with collections",
 }
@@ -44,7 +44,7 @@ def check(values: Mapping[str, bool | int | float | str]) -> None:
     """Refuses values that do not fit together.
 
     Args:
-        values: Hyperparameters by name; those that are not there are not looked at.
+        values: Hyperparameters by name; missing ones are not checked.
 
     Raises:
         InputError: The message names the hyperparameter.
@@ -98,8 +98,8 @@ def _check_ranges(values: Mapping) -> None:
 
 def _check_interval(values: Mapping, begin: str, end: str, no_end: int | None) -> None:
     if values[end] != no_end and values[begin] >= values[end]:
-        none = "" if no_end is None else f", or an end of {no_end} for none"
+        none = "" if no_end is None else f", or {end} {no_end} for no end"
         raise InputError(
-            f"{begin} is {values[begin]} and {end} {values[end]}; wanted the beginning before the "
-            f"end{none}"
+            f"{begin} is {values[begin]} and {end} is {values[end]}; wanted the beginning before "
+            f"the end{none}"
         )

@@ -24,17 +24,17 @@ class CompressionOp(CompressionOpInterface):
 
     Args:
         spec: Hyperparameters; see ``get_default_hparams``.
-        a_matrix: A, a parameter ``(m, n)`` of float32 or float64, or of more dimensions, of which
-            all but the first are taken together.
+        a_matrix: A, a parameter ``(m, n)`` of float32 or float64; if it has more dimensions, all
+            but the first are flattened into one.
         compressor: The compressor of A.
         scope: The matrix's name in logs and tables.
 
     Attributes:
-        state_names: Names of the values that a snapshot keeps on the way, and a final model does
-            without.
+        state_names: Names of the values that snapshots keep during training and a final model
+            does not need.
         a_matrix: The parameter, until ``finalize``.
         factors: The link of the compressed matrix's factors.
-        alpha: The share of A; like the next two kept in snapshots.
+        alpha: The share of A; kept in snapshots, like the next two.
         last_alpha_update_step: The step of the last update; -1 before the first.
         num_updates: Number of updates so far.
         relative_error: ``||A - compressed(A)|| / ||A||`` when A was factored; -1 before.
@@ -116,13 +116,14 @@ class CompressionOp(CompressionOpInterface):
         return self.alpha == 1.0 and not self.is_final
 
     def run_scheduled_update(self, step_number: int) -> None:
-        """Factors A on the first step that is due, and lowers alpha on each that is.
+        """Factors A on the first step that is due, and lowers alpha on every step that is due.
 
-        A step is due if it is within ``begin_compression_step`` and ``end_compression_step`` and
-        ``compression_frequency`` steps after the last one; with ``update_option`` 1 none is.
+        A step is due if it lies between ``begin_compression_step`` and ``end_compression_step``
+        and at least ``compression_frequency`` steps after the last one; with ``update_option`` 1,
+        no step is due.
 
         Args:
-            step_number: The step of training.
+            step_number: The training step.
         """
         by_extension, _ = lowered_by(self._spec)
         if by_extension and falls_on_schedule(
@@ -131,14 +132,14 @@ class CompressionOp(CompressionOpInterface):
             self._update(step_number)
 
     def run_update_step(self, step_number: int) -> None:
-        """Factors A on the first call that is due, and lowers alpha on each that is.
+        """Factors A on the first call that is due, and lowers alpha on every call that is due.
 
-        With ``update_option`` 0 the steps that are due are those of ``run_scheduled_update``. With
-        1 and 2 it is each call, whatever the frequency and however often for one step, from
-        ``begin_compression_step`` until before ``end_compression_step``.
+        With ``update_option`` 0, the same steps are due as in ``run_scheduled_update``. With 1 and
+        2, every call from ``begin_compression_step`` until just before ``end_compression_step`` is
+        due, whatever the frequency and even if a step is repeated.
 
         Args:
-            step_number: The step of training.
+            step_number: The training step.
         """
         _, by_calls = lowered_by(self._spec)
         if not by_calls:
@@ -154,7 +155,7 @@ class CompressionOp(CompressionOpInterface):
                 self._factor()
             except InputError as error:
                 raise InputError(
-                    f"{self.scope}: cannot be factored at step {step_number}: {error}"
+                    f"{self.scope} cannot be factored at step {step_number}: {error}"
                 ) from None
             self._pass_on_update_rule()
             self._begin_counting()
@@ -176,10 +177,10 @@ class CompressionOp(CompressionOpInterface):
         )  # fmt: skip
 
     def _pass_on_update_rule(self) -> None:
-        """Has the factors trained as A is: not at all, or by what was set for A alone.
+        """Makes the factors train as A does: not at all, or with the settings made for A alone.
 
-        What was set for a factor stays. An optimizer's hooks of A are not passed on: what they do
-        to its values means something else for the factors.
+        Settings made for a factor are kept. An optimizer's hooks on A are not passed on, because
+        what they do to A's values would mean something else for the factors.
         """
         rule = self.a_matrix.update_rule
         rules = [p.update_rule for p in self.factors.params() if p.update_rule is not None]
@@ -193,23 +194,23 @@ class CompressionOp(CompressionOpInterface):
         if own or not rule.enabled:
             how = ", ".join(f"{name}={value}" for name, value in sorted(own.items()))
             logger.info(
-                "%s: the factors are %s, as A is", self.scope,
+                "%s: the factors are %s, like A", self.scope,
                 f"trained with {how}" if rule.enabled else "not trained",
             )  # fmt: skip
 
     def _begin_counting(self) -> None:
-        """Has the factors' steps counted from now on.
+        """Counts the factors' optimizer steps from now on.
 
-        Chainer counts those of parameters without a gradient too. Adam would take the first
-        moments of the factors as if they were as old as the training, and make steps of several
-        times the length.
+        Chainer also counts the steps of parameters without a gradient. Adam would treat the
+        factors' first moments as if they were as old as the training, and take steps several
+        times too long.
         """
         for parameter in self.factors.params():
             if parameter.update_rule is not None:
                 parameter.update_rule.t = 0
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Writes or reads the op; what is read may be factored already."""
+        """Writes or reads the op, which may already be factored when it is read."""
         super().serialize(serializer)
         reads = not isinstance(serializer, chainer.Serializer)
         if reads and not self.is_final and self.num_updates:
@@ -218,9 +219,9 @@ class CompressionOp(CompressionOpInterface):
     def finalize(self) -> None:
         if self.alpha > 0:
             raise InputError(
-                f"{self.scope}: alpha is {self.alpha:g}; wanted 0, so train on until it is, with "
-                "the extension all_update_op() or calls of run_update_step (and let "
-                "end_compression_step leave time for it)"
+                f"{self.scope}: alpha is {self.alpha:g}; wanted 0: keep training with the "
+                "extension all_update_op() or calls of run_update_step until it gets there (and "
+                "set end_compression_step late enough)"
             )
         self.drop_matrix()
 
@@ -229,7 +230,7 @@ class CompressionOp(CompressionOpInterface):
             if self.num_updates == 0:
                 self._pass_on_update_rule()
             del self.a_matrix
-            # A value whose attribute is deleted is no longer among those that Chainer saves.
+            # Chainer stops saving a persistent value once its attribute has been deleted.
             for name in self.state_names:
                 value = getattr(self, name)
                 delattr(self, name)
@@ -237,7 +238,7 @@ class CompressionOp(CompressionOpInterface):
             self.a_matrix, self.alpha = None, 0.0
 
     def _plain(self) -> chainer.Variable:
-        """Returns A, ``(m, n)``, as it is multiplied by."""
+        """Returns A in the form used in products, ``(m, n)``."""
         return F.reshape(self.a_matrix, self.shape)
 
     def get_apply_compression(self) -> chainer.Variable:
@@ -260,7 +261,7 @@ class CompressionOp(CompressionOpInterface):
         )
 
     def _mix(self, plain: Callable, compressed: Callable) -> chainer.Variable:
-        """Returns alpha times one and (1 - alpha) times the other; neither for nothing."""
+        """Returns alpha times one plus (1 - alpha) times the other; skips one whose share is 0."""
         if self.alpha == 1.0:
             return plain()
         if self.alpha == 0.0:

@@ -9,7 +9,7 @@ F = chainer.functions
 
 
 class EffectiveMatrix(chainer.Variable):
-    """A result in the place of a parameter: read like one, and not to be written to."""
+    """A computed matrix in place of a parameter: it reads like one, but cannot be written to."""
 
     def _set_array(self, d: np.ndarray, *, layout_check: bool = True) -> None:
         raise InputError(_WRITTEN.format("values"))
@@ -30,14 +30,12 @@ class EffectiveMatrix(chainer.Variable):
 
     def __getattr__(self, name: str) -> object:
         raise AttributeError(
-            f"a matrix that is being compressed has no {name!r}; wanted that of {_MADE_OF}"
+            f"a matrix that is being compressed has no {name!r}; use that of {_MADE_OF}"
         )
 
 
-_MADE_OF = "the parameters that it is made of, which namedparams lists"
-_WRITTEN = (
-    f"the {{}} of a matrix that is being compressed would be lost; wanted those of {_MADE_OF}"
-)
+_MADE_OF = "the parameters it is made of, which namedparams lists"
+_WRITTEN = f"the {{}} of a matrix that is being compressed would be lost; set those of {_MADE_OF}"
 
 
 class _View(chainer.FunctionNode):
@@ -63,7 +61,7 @@ class _View(chainer.FunctionNode):
 
 
 def effective_matrix(matrix: chainer.Variable, shape: tuple[int, ...]) -> chainer.Variable:
-    """Returns a matrix in a shape, so that what is written to it is not lost in silence.
+    """Returns a matrix in a given shape, which refuses writes instead of silently losing them.
 
     Args:
         matrix: The matrix. A parameter that has the shape is returned as it is.
@@ -72,5 +70,5 @@ def effective_matrix(matrix: chainer.Variable, shape: tuple[int, ...]) -> chaine
     if isinstance(matrix, chainer.Parameter) and matrix.shape == shape:
         return matrix
     made = _View(shape).apply((matrix,))[0]
-    made.__class__ = EffectiveMatrix  # a result of Chainer's, which nobody else has yet
+    made.__class__ = EffectiveMatrix  # a new variable that nothing else refers to yet
     return made

@@ -1,4 +1,4 @@
-"""Ending compression: a model without its matrices, its file, and a table of what it became."""
+"""Ending compression: dropping a model's matrices, loading its file, and a summary table."""
 
 import os
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from nncompress.matrix.report import CompressionTable, compression_table
 
 
 def finalize(model: chainer.Link) -> CompressionTable:
-    """Drops the matrices of a model that have been compressed, and keeps their factors.
+    """Drops the compressed matrices of a model and keeps their factors.
 
-    The model computes what it computed before; saved with ``save_npz(..., compression=False)``, it
-    takes the bytes of its factors.
+    The model computes the same as before; saved with ``save_npz(..., compression=False)``, it
+    takes only the bytes of its factors.
 
     Args:
         model: Changed in place.
@@ -25,11 +25,11 @@ def finalize(model: chainer.Link) -> CompressionTable:
         The table of all matrices, as ``report`` returns it.
 
     Raises:
-        InputError: There is nothing compressed in the model, or an alpha is above 0. The model is
-            as it was then.
+        InputError: Nothing in the model is compressed, or an alpha is above 0. The model is left
+            unchanged.
     """
     ops = _ops_of(model)
-    for op in sorted(ops, key=lambda op: op.alpha, reverse=True):  # one that refuses comes first
+    for op in sorted(ops, key=lambda op: op.alpha, reverse=True):  # any that refuses comes first
         op.finalize()
     return compression_table(ops)
 
@@ -38,12 +38,12 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
     """Reads a final model's file into a model that was made by the same ``compress_chain``.
 
     Args:
-        path: The file that ``chainer.serializers.save_npz`` wrote of a model after ``finalize``.
-        model: Changed in place: its matrices are dropped, and its factors read.
+        path: The file written by ``chainer.serializers.save_npz`` after ``finalize``.
+        model: Changed in place: its matrices are dropped, and its factors are read.
 
     Raises:
-        InputError: There is nothing compressed in the model, or the file is missing, or of
-            another model. The model is as it was then.
+        InputError: Nothing in the model is compressed, or the file is missing or belongs to
+            another model. The model is left unchanged.
     """
     ops = _ops_of(model)
     final = chainer.serializers.DictionarySerializer()
@@ -69,22 +69,22 @@ def load_finalized(path: str | os.PathLike, model: chainer.Link) -> None:
 
 
 def _difference(name: str, stored: Mapping, wanted: Mapping, before: Mapping) -> str | None:
-    """Returns in which way a file differs from what a final model wants, if it does.
+    """Describes the difference between a file and what a final model needs; None if there is none.
 
     Args:
-        name: A name in one of them or both.
+        name: A name in either or both.
         stored: Shapes in the file.
-        wanted: Values of the model that a final one has.
-        before: Values that it has, with those that a final one is without.
+        wanted: Values of the model that a final model keeps.
+        before: All values of the model, including those that a final model drops.
     """
     if name not in stored:
         return f"lacks {name!r}, which the model has"
     if name not in wanted:
         if name in before:
-            return f"has {name!r}, so that it is of a model before finalize"
+            return f"has {name!r}, so it was saved before finalize"
         return f"has {name!r}, which the model lacks"
     if stored[name] != np.shape(wanted[name]):
-        return f"has shape {stored[name]} for {name!r}, and the model {np.shape(wanted[name])}"
+        return f"has shape {stored[name]} for {name!r}, but the model {np.shape(wanted[name])}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Hyperparameters by name, with defaults, from a string such as ``"rank=200,use_tpu=True"``."""
+"""Named hyperparameters with defaults, set by a string such as ``"rank=200,use_tpu=True"``."""
 
 import json
 import numbers
@@ -16,13 +16,12 @@ class HParams:
     """Named values of fixed types, read as attributes.
 
     Args:
-        defaults: The names, and values whose types theirs will be: bool, int, float or str.
+        defaults: The names and their default values, which fix the types: bool, int, float or str.
 
     Raises:
         InputError: A name is taken by a method, or a value is of another type.
 
-    .. admonition:: Example
-
+    Examples:
         >>> hparams = HParams(rank=100, name="model").parse("rank=200")
         >>> hparams.rank
         200
@@ -56,13 +55,13 @@ class HParams:
         """Sets values from ``name=value,name=value``; returns the object itself.
 
         Raises:
-            InputError: A name is unknown or given twice, a value is not of its type, or the values
-                do not fit together. Nothing has been set then.
+            InputError: A name is unknown or given twice, a value is of the wrong type, or the
+                values do not fit together. In that case nothing is set.
         """
         if not isinstance(text, str):
             raise InputError(
-                f"the hyperparameters are of type {type(text).__name__}; wanted a string of "
-                "name=value,name=value"
+                f"the hyperparameters are of type {type(text).__name__}; wanted a string of the "
+                "form name=value,name=value"
             )
         given: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
@@ -81,19 +80,19 @@ class HParams:
         """Sets values from a JSON object of names and values; returns the object itself.
 
         Raises:
-            InputError: It is no JSON object, a name is unknown, a value is not of its type, or the
-                values do not fit together. Nothing has been set then.
+            InputError: The text is not a JSON object, a name is unknown, a value is of the wrong
+                type, or the values do not fit together. In that case nothing is set.
         """
         if not isinstance(text, str):
             raise InputError(
-                f"the hyperparameters are of type {type(text).__name__}; wanted a string of JSON"
+                f"the hyperparameters are of type {type(text).__name__}; wanted a JSON string"
             )
         try:
             given = json.loads(text, object_pairs_hook=_unique)
         except InputError:
             raise
         except (ValueError, RecursionError) as error:
-            raise InputError(f"the hyperparameters are no JSON: {error}") from None
+            raise InputError(f"the hyperparameters are not valid JSON: {error}") from None
         if not isinstance(given, dict):
             raise InputError(
                 f"the hyperparameters are a JSON {_JSON_KINDS[type(given)]}; wanted an object of "
@@ -102,11 +101,11 @@ class HParams:
         return self.update(given)
 
     def update(self, given: Mapping[str, object]) -> Self:
-        """Sets values, given as strings or in their types; returns the object itself.
+        """Sets values, given as strings or in their own types; returns the object itself.
 
         Raises:
-            InputError: A name is unknown, a value is not of its type, or the values do not fit
-                together. Nothing has been set then.
+            InputError: A name is unknown, a value is of the wrong type, or the values do not fit
+                together. In that case nothing is set.
         """
         if not isinstance(given, Mapping):
             raise InputError(
@@ -121,37 +120,37 @@ class HParams:
     override_from_dict = update  # the original's name
 
     def set_hparam(self, name: str, value: object) -> None:
-        """Sets one value, given as a string or in its type.
+        """Sets one value, given as a string or in its own type.
 
         Raises:
-            InputError: The name is unknown, the value is not of its type, or does not fit the
-                others. Nothing has been set then.
+            InputError: The name is unknown, or the value is of the wrong type or does not fit the
+                others. In that case nothing is set.
         """
         self.update({name: value})
 
     def add_hparam(self, name: str, value: Value) -> None:
-        """Adds a name, and a value whose type its values will have from then on.
+        """Adds a name with a value, which also fixes its type.
 
         Raises:
-            InputError: The name is there already or taken by a method, or the value is not a bool,
-                an int, a float or a str.
+            InputError: The name already exists or is taken by a method, or the value is not a
+                bool, an int, a float or a str.
         """
         if name in self._values or hasattr(type(self), name):
-            raise InputError(f"the name {name!r} is taken; wanted another for a hyperparameter")
+            raise InputError(f"the name {name!r} is taken; choose another for the hyperparameter")
         kind = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
         if kind is None:
             raise InputError(f"{name} is {value!r}; wanted a bool, an int, a float or a str")
         self._values[name] = kind(value)
 
     def del_hparam(self, name: str) -> None:
-        """Removes a name, if it is there."""
+        """Removes a name if it exists."""
         self._values.pop(name, None)
 
     def get(self, name: str, default: Value | None = None) -> Value | None:
         """Returns a value, or a default for an unknown name.
 
         Raises:
-            InputError: The name is known, and the default is not of its type.
+            InputError: The name is known, but the default is not of its type.
         """
         if name not in self._values:
             return default
@@ -172,9 +171,10 @@ class HParams:
         """Returns a JSON object of all names and values, which ``parse_json`` reads.
 
         Args:
-            indent: As for ``json.dumps``: spaces for each level; None: all in one line.
-            separators: What stands between pairs, and between a name and its value; None:
-                ``(", ", ": ")``, and no space at the ends of lines.
+            indent: As for ``json.dumps``: the number of spaces per level; None puts all in one
+                line.
+            separators: The separators between pairs, and between a name and its value; None
+                means ``(", ", ": ")``, without a space at the ends of lines.
             sort_keys: Whether names are sorted.
         """
         return json.dumps(self._values, indent=indent, separators=separators, sort_keys=sort_keys)
@@ -201,7 +201,7 @@ _JSON_KINDS = {
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Returns names and values of a JSON object as a dictionary, if no name is there twice."""
+    """Returns the pairs of a JSON object as a dictionary; refuses duplicate names."""
     given: dict[str, object] = {}
     for name, value in pairs:
         if name in given:
@@ -227,7 +227,7 @@ _NAMED = {"compression_option": CompressionOptions, "update_option": UpdateOptio
 
 
 class CompressionHParams(HParams):
-    """Hyperparameters of a compression op; those of the original without a meaning are refused.
+    """Hyperparameters of a compression op; refuses those of the original that mean nothing here.
 
     ``compression_option`` and ``update_option`` are given as numbers, as members of
     ``CompressionOptions`` and ``UpdateOptions``, or by their names.
@@ -242,7 +242,7 @@ class CompressionHParams(HParams):
 
 
 def _number(name: str, text: str) -> int:
-    """Returns the number of an option that is given as a number or by its name."""
+    """Returns the number of an option given by number or by name."""
     members = _NAMED[name].__members__
     if text in members:
         return members[text]

@@ -1,4 +1,4 @@
-"""A compression op without an alpha: learned projections of a matrix's input and output side."""
+"""A compression op without an alpha: learned projections of a matrix's input and output sides."""
 
 import math
 
@@ -15,18 +15,18 @@ F = chainer.functions
 
 
 class InputOutputCompressionOp(ScratchCompressionOp):
-    """Learned, block-wise projections of a matrix's input and output side, without an alpha.
+    """Learned, block-wise projections of a matrix's input and output sides, without an alpha.
 
-    The input's blocks of ``input_block_size`` entries all go through one matrix B, which makes
-    them ``input_compression_factor`` times smaller, then through C; the blocks that come out go
-    through one matrix D, which makes them ``output_block_size`` entries long. A itself is gone
-    from the start, and plays no part.
+    All blocks of ``input_block_size`` input entries go through one matrix B, which makes them
+    ``input_compression_factor`` times smaller, then through C; the resulting blocks go through one
+    matrix D, which makes them ``output_block_size`` entries long. A itself is dropped at the start
+    and plays no part.
 
-    Where ``output_block_size`` is the number of a convolution's filters, it is a convolution with
-    fewer filters, and a projection to all of them.
+    If ``output_block_size`` equals the number of filters of a convolution, this is a convolution
+    with fewer filters, followed by a projection to all of them.
 
     Source: ``InputOutputCompressionOp`` of Google's graph_compression library, with all matrices
-    transposed, and with its limits of the initial values.
+    transposed, and with its limits for the initial values.
 
     Attributes:
         b_matrix: ``(input_block_size / factor, input_block_size)``, or None.
@@ -34,8 +34,8 @@ class InputOutputCompressionOp(ScratchCompressionOp):
         d_matrix: ``(output_block_size, output_block_size / factor)``, or None.
 
     Raises:
-        InputError: Block sizes or factors do not divide what they have to, or a factor is given
-            for a side that is not compressed.
+        InputError: Block sizes or factors do not divide the sizes evenly, or a factor is given for
+            a side that is not compressed.
     """
 
     method = "input-output"
@@ -70,8 +70,8 @@ class InputOutputCompressionOp(ScratchCompressionOp):
         block = self._spec.get(f"{side}_block_size")
         if size % block or block % factor:
             raise InputError(
-                f"{side}_block_size is {block} and {side}_compression_factor {factor}; wanted a "
-                f"block size that divides {size}, and a factor that divides the block size"
+                f"{side}_block_size is {block} and {side}_compression_factor is {factor}; wanted "
+                f"a block size that divides {size}, and a factor that divides the block size"
             )
         return size // factor
 
@@ -84,7 +84,7 @@ class InputOutputCompressionOp(ScratchCompressionOp):
         """Returns rows ``(L, n / input's factor)`` times the blocks of B: ``(L, n)``."""
         if self.b_matrix is None:
             return rows
-        # By F.matmul, whose gradients lie in memory as parameters do; ChainerMN wants them so.
+        # F.matmul's gradients are C-contiguous, as parameters are, which ChainerMN needs.
         blocks = F.reshape(rows, (-1, len(self.b_matrix)))
         return F.reshape(F.matmul(blocks, self.b_matrix), (len(rows), self.shape[1]))
 

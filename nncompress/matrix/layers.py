@@ -1,7 +1,7 @@
-"""Chainer's layers whose result a compression op makes, without forming its matrix.
+"""Chainer's layers whose result is computed by a compression op, without forming its matrix.
 
-A subclass of such a layer gets here where its forward calls ``super().forward``; one whose forward
-reads ``W`` instead goes on with the effective matrix.
+A subclass of such a layer gets here if its forward calls ``super().forward``; if its forward reads
+``W`` instead, it works with the effective matrix.
 """
 
 import numpy as np
@@ -13,10 +13,10 @@ F, L = chainer.functions, chainer.links
 
 
 class CompressedLinear(L.Linear):
-    """``L.Linear`` whose product the op makes."""
+    """``L.Linear`` whose product is computed by the op."""
 
     def forward(self, x: chainer.Variable, n_batch_axes: int = 1) -> chainer.Variable:
-        """Returns what ``L.Linear`` returns."""
+        """Returns the same as ``L.Linear``."""
         if n_batch_axes < 1:
             raise InputError(f"n_batch_axes is {n_batch_axes}; wanted at least 1")
         outer = x.shape[:n_batch_axes]
@@ -27,10 +27,10 @@ class CompressedLinear(L.Linear):
 
 
 class CompressedConvolution2D(L.Convolution2D):
-    """``L.Convolution2D`` whose convolution the op makes, unless it is one in groups."""
+    """``L.Convolution2D`` whose convolution is computed by the op, unless it has groups."""
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
-        """Returns what ``L.Convolution2D`` returns."""
+        """Returns the same as ``L.Convolution2D``."""
         if self.groups != 1:
             return super().forward(x)
         options = {"stride": self.stride, "pad": self.pad, "dilate": self.dilate}
@@ -39,10 +39,10 @@ class CompressedConvolution2D(L.Convolution2D):
 
 
 class CompressedEmbedID(L.EmbedID):
-    """``L.EmbedID`` whose rows the op looks up."""
+    """``L.EmbedID`` whose rows are looked up by the op."""
 
     def forward(self, x: np.ndarray) -> chainer.Variable:
-        """Returns what ``L.EmbedID`` returns."""
+        """Returns the same as ``L.EmbedID``."""
         ids = x.array if isinstance(x, chainer.Variable) else x
         op = self.compression_op("W")
         if self.ignore_label is None:

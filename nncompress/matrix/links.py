@@ -1,4 +1,4 @@
-"""What a link gains when its matrices become compression ops: its class is in ``link_classes``."""
+"""Mixins for links whose matrices are compression ops; ``link_classes`` builds their classes."""
 
 import threading
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _LOCAL = threading.local()
 
 
 class CompressedParameter(chainer.Chain):
-    """A matrix that was a bare parameter; called, it returns the matrix in its old shape."""
+    """A matrix that was a bare parameter; calling it returns the matrix in its old shape."""
 
     def __init__(self, op: CompressionOpInterface, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -28,18 +28,18 @@ class CompressedParameter(chainer.Chain):
         return F.reshape(self.op.get_apply_compression(), self._shape)
 
     def get_apply_matmul(self, left_operand: chainer.Variable) -> chainer.Variable:
-        """Returns the left operand times the transpose of the matrix, mixed as it is."""
+        """Returns the left operand times the transpose of the mixed matrix."""
         return self.op.get_apply_matmul(left_operand)
 
 
 @dataclass
 class HeldMatrix:
-    """What a link knows of a matrix that is compressed.
+    """A link's record of one of its compressed matrices.
 
     Attributes:
         shape: The shape that the parameter had.
-        elsewhere: The op, where it is a child of another link that has the same matrix.
-        leader: The op that this one is a copy of whose values it shares.
+        elsewhere: The op, if it is a child of another link with the same matrix.
+        leader: The op that this one was copied from and shares its values with.
     """
 
     shape: tuple[int, ...]
@@ -48,7 +48,7 @@ class HeldMatrix:
 
 
 class CompressedLink:
-    """What a link's class gains when matrices of it are compressed."""
+    """The mixin for a link with compressed matrices."""
 
     _made_of: tuple[type, tuple[str, ...]]  # the link's own class, and the names of its matrices
     _compressed_matrices: dict[str, HeldMatrix]
@@ -60,21 +60,21 @@ class CompressedLink:
             name: The name that the parameter had, such as ``"W"``.
 
         Raises:
-            InputError: It is asked for within a function of ``chainer.static_graph``.
+            InputError: It is requested within a function of ``chainer.static_graph``.
         """
         held = self._compressed_matrices[name]
         op = held.elsewhere or self.__dict__[op_name(name)]
         if chainer.config.schedule_func is not None:
             raise InputError(
-                f"{op.scope}: a static graph would keep the alpha of its first run; wanted a "
-                "forward without chainer.static_graph"
+                f"{op.scope}: a static graph would keep the alpha of its first run; remove "
+                "chainer.static_graph from the forward pass"
             )
         if held.leader is not None:
             _follow(op, held.leader)
         return op
 
     def forward(self, *args: object, **kwargs: object) -> object:
-        """Returns the result of the link's own forward, in which each matrix is formed once."""
+        """Returns the result of the link's own forward, forming each matrix only once."""
         formed = _formed()
         if id(self) in formed:
             return super().forward(*args, **kwargs)
@@ -97,9 +97,9 @@ class CompressedLink:
         return formed[key]
 
     def copy(self, mode: str = "share") -> chainer.Link:
-        """Copies the link as ``chainer.Link.copy`` does; the copy has all ops for itself."""
+        """Copies the link as ``chainer.Link.copy`` does; the copy has its own ops."""
         made = super().copy(mode)
-        # Chainer parts parameters that are tied in the same way: each copy has its own.
+        # Chainer separates tied parameters in the same way: each copy has its own.
         made._compressed_matrices = {
             name: HeldMatrix(held.shape) for name, held in self._compressed_matrices.items()
         }
@@ -111,13 +111,12 @@ class CompressedLink:
         return made
 
     def copyparams(self, link: chainer.Link, copy_persistent: bool = True) -> None:
-        """Copies the values of another link, and the end of its ramp."""
+        """Copies the values of another link, and whether it is final."""
         pairs = self._paired_ops(link, "values are copied")
         for mine, theirs in pairs:
             if mine.is_final and theirs.alpha > 0:
                 raise InputError(
-                    f"{mine.scope} is final, and alpha of what is copied is {theirs.alpha:g}; "
-                    "wanted 0"
+                    f"{mine.scope} is final, but the alpha to copy is {theirs.alpha:g}; wanted 0"
                 )
         for mine, theirs in pairs:
             if theirs.is_final:
@@ -132,7 +131,7 @@ class CompressedLink:
     def _paired_ops(
         self, link: chainer.Link, what: str
     ) -> list[tuple[CompressionOpInterface, CompressionOpInterface]]:
-        """Returns each op with that of another link, which is compressed in the same way."""
+        """Pairs each op with its counterpart in another link, compressed in the same way."""
         theirs = getattr(link, "_compressed_matrices", {})
         pairs = []
         for name in self._compressed_matrices:
@@ -141,7 +140,7 @@ class CompressedLink:
             if other is None or _kind(other) != _kind(mine):
                 raise InputError(
                     f"{mine.scope}: {what} from a link that is not compressed in the same way; "
-                    "wanted one that is, with the same hyperparameters"
+                    "wanted one that is compressed with the same hyperparameters"
                 )
             pairs.append((mine, other))
         return pairs
@@ -149,11 +148,11 @@ class CompressedLink:
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Serializes the link and its ops."""
         for name in self._compressed_matrices:
-            self.compression_op(name)  # a copy that shares values is brought up to date
+            self.compression_op(name)  # brings a copy that shares values up to date
         super().serialize(serializer)
 
     def device_resident_accept(self, visitor: object) -> None:
-        """Takes the link and its ops to a device, as Chainer does it."""
+        """Moves the link and its ops to a device, as Chainer does."""
         super().device_resident_accept(visitor)
         for held in self._compressed_matrices.values():
             if held.elsewhere is not None:
@@ -161,7 +160,7 @@ class CompressedLink:
 
     @property
     def printable_specs(self) -> object:
-        """What ``str`` shows: the link's own, and what has become of its matrices."""
+        """The specs that ``str`` shows: the link's own, and those of its compressed matrices."""
         yield from super().printable_specs
         for name in self._compressed_matrices:
             op = self.compression_op(name)
@@ -174,9 +173,9 @@ class CompressedLink:
 
 
 class CompressedNStep:
-    """What ``L.NStepLSTM`` and its like gain, which keep a list of the weights of their layers.
+    """The mixin for ``L.NStepLSTM`` and the like, which keep a list of their layers' weights.
 
-    The list is made of the effective matrices when it is asked for.
+    The list is built from the effective matrices each time it is read.
     """
 
     @property
@@ -196,13 +195,13 @@ class CompressedNStep:
 
 
 READ_ONLY = (
-    "{name} is being compressed and cannot be replaced; set its values before compression, or in "
-    "{name}.array[...] while alpha is 1"
+    "{name} is being compressed and cannot be replaced; set its values before compression, or "
+    "through {name}.array[...] while alpha is 1"
 )
 
 
 def _kind(op: CompressionOpInterface) -> tuple:
-    """Returns what two ops have in common where values of one fit the other."""
+    """Returns a key that is equal for two ops if the values of one fit the other."""
     return op.method, op.shape, op.compressed_size
 
 
@@ -218,14 +217,14 @@ def add_op(link: chainer.Chain, name: str, op: CompressionOpInterface) -> None:
 
 
 def _formed() -> dict[int, dict]:
-    """Returns the matrices that this thread has formed, by the link whose forward it is in."""
+    """Returns the matrices formed in this thread, by the link whose forward is running."""
     if not hasattr(_LOCAL, "formed"):
         _LOCAL.formed = {}
     return _LOCAL.formed
 
 
 def _follow(op: CompressionOpInterface, leader: CompressionOpInterface) -> None:
-    """Brings an op up to date with the one whose values it shares, if they are on one device."""
+    """Brings an op up to date with the one it shares values with, if both are on one device."""
     if op.device != leader.device:
         return
     if leader.is_final and not op.is_final:

@@ -1,4 +1,4 @@
-"""From a specification to a compression op."""
+"""Making compression ops from a specification."""
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.matrix.block_op import BlockCompressionOp
@@ -23,7 +23,7 @@ def make_op(spec: HParams, a_matrix: chainer.Parameter, scope: str) -> Compressi
     """Returns the op that a specification asks for.
 
     Args:
-        spec: Hyperparameters that ``checked`` took, of any option but 0.
+        spec: Hyperparameters accepted by ``checked``, with any option but 0.
         a_matrix: The parameter to compress.
         scope: The matrix's name in logs and tables.
 

@@ -1,4 +1,4 @@
-"""The matrices of a model: where they are, which names they have, and which can be compressed."""
+"""The matrices of a model: their places, their names, and whether they can be compressed."""
 
 import fnmatch
 from collections.abc import Iterable, Iterator
@@ -16,17 +16,17 @@ _ELEMENTWISE = (
     *(L.BatchNormalization, L.LayerNormalization, L.GroupNormalization),
     *(L.Bias, L.Scale, L.PReLU, L.Swish),
 )
-_MOST_DEPTH = 3  # of lists within lists, where a link may keep a parameter beside those it lists
+_MOST_DEPTH = 3  # of nested lists in which a link may keep an unregistered parameter
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a parameter is registered.
+    """The place where a parameter is registered.
 
     Attributes:
         link: The link.
-        name: The parameter's name there.
-        stack: The ``L.NStepLSTM`` or its like whose layer the link is; None for others.
+        name: The parameter's name in it.
+        stack: The ``L.NStepLSTM`` or the like that the link is a layer of; None for others.
         path: The parameter's name from the model, such as ``"rnn/0/w0"``.
     """
 
@@ -41,11 +41,11 @@ class Matrix:
     """A parameter of a model, and whether it can be compressed as a matrix.
 
     Attributes:
-        parameter: The parameter; None where it is being compressed already.
-        places: Where it is: several if it is tied, or if links stand in several places.
-        obstacle: Why it cannot be compressed; None if it can.
+        parameter: The parameter; None if it is already being compressed.
+        places: Its places: several if it is tied, or if its link is used in several places.
+        obstacle: The reason it cannot be compressed; None if it can.
         is_matrix: Whether it is a matrix to multiply by, or may become one.
-        is_minor: Whether it is a bias or the like, and its link has a matrix beside it.
+        is_minor: Whether it is a bias or the like in a link that also has a matrix.
     """
 
     parameter: chainer.Parameter | None
@@ -56,25 +56,25 @@ class Matrix:
 
     @property
     def scope(self) -> str:
-        """Its name in logs and tables: its link's if it is called W, and all if it is tied."""
+        """Its name in logs and tables: just the link's name for W, and all names if tied."""
         return ", ".join(place.path.removesuffix("/W") for place in self.distinct_places())
 
     def distinct_places(self) -> list[Place]:
-        """Returns a place for each link and name, the first one."""
+        """Returns the first place for each link and name."""
         first: dict[tuple[int, str], Place] = {}
         for place in self.places:
             first.setdefault((id(place.link), place.name), place)
         return list(first.values())
 
     def answers_to(self, pattern: str) -> bool:
-        """Tells whether a pattern matches its name, or that of a link that it is in."""
+        """Tells whether a pattern matches its name, or the name of a link that contains it."""
         paths = [place.path for place in self.places]
         if self.is_minor:
             return pattern in paths
         return any(fnmatch.fnmatchcase(name, pattern) for path in paths for name in _within(path))
 
     def is_named(self, pattern: str) -> bool:
-        """Tells whether a pattern is its name, and not that of a link that it is in."""
+        """Tells whether a pattern is its exact name, not that of a link that contains it."""
         return any(pattern == place.path for place in self.places)
 
 
@@ -84,15 +84,15 @@ def matrices_of(model: chainer.Link) -> list[Matrix]:
 
 
 def own_matrices(link: chainer.Link, scope: str) -> list[Matrix]:
-    """Returns the parameters of one link; those of its layers for ``L.NStepLSTM`` and its like.
+    """Returns the parameters of a link, or of its layers for ``L.NStepLSTM`` and the like.
 
     Raises:
-        InputError: It has no matrix of its own.
+        InputError: The link has no matrix of its own.
     """
     if type(link) is chainer.Link and {"w0", "b0"} <= link._params:
         raise InputError(
-            f"{scope} is a layer of an NStepLSTM or its like, which would go on with its weights; "
-            "wanted that link itself"
+            f"{scope} is a layer of an NStepLSTM or the like, which would go on using the old "
+            "weights; wanted the whole link"
         )
     own = [link, *link] if isinstance(link, NStepRNNBase) else [link]
     walked = (each for each in _walk(link, f"{scope}/", None, ()) if each[1] in own)
@@ -100,7 +100,7 @@ def own_matrices(link: chainer.Link, scope: str) -> list[Matrix]:
     if not found:
         raise InputError(
             f"{scope}: a link of type {type(link).__name__} has no matrix of its own; wanted one "
-            "that has, or compress_chain for all that are within it"
+            "that has, or use compress_chain for all links inside it"
         )
     return found
 
@@ -111,7 +111,7 @@ def _walk(
     parent: chainer.Link | None,
     above: tuple[int, ...],
 ) -> Iterator[tuple[str, chainer.Link, chainer.Link | None]]:
-    """Yields the path, a link and the one it is in, for all links and all ways to them."""
+    """Yields the path, the link and its parent, for every link and every path to it."""
     if isinstance(link, CompressionOpInterface) or id(link) in above:
         return
     yield path, link, parent
@@ -132,14 +132,14 @@ def _collected(found: Iterable[tuple[str, chainer.Link, chainer.Link | None]]) -
         stack = parent if isinstance(parent, NStepRNNBase) else None
         for name in sorted(link._params):
             parameter = link.__dict__[name]
-            if parameter is None:  # a bias that was taken away
+            if parameter is None:  # a bias that was removed
                 continue
             matrix = matrices.setdefault(id(parameter), Matrix(parameter))
             matrix.places.append(Place(link, name, stack, f"{path}{name}"))
         for name in sorted(getattr(link, "_compressed_matrices", ())):
             matrix = matrices.setdefault((id(link), name), Matrix(None))
             matrix.places.append(Place(link, name, stack, f"{path}{name}"))
-            matrix.obstacle = "it is being compressed already"
+            matrix.obstacle = "it is already being compressed"
     for matrix in matrices.values():
         if matrix.parameter is not None:
             reasons = (_obstacle(matrix.parameter, place) for place in matrix.places)
@@ -148,28 +148,28 @@ def _collected(found: Iterable[tuple[str, chainer.Link, chainer.Link | None]]) -
         for name, parameter in _kept_beside(link):
             if id(parameter) in matrices and matrices[id(parameter)].obstacle is None:
                 matrices[id(parameter)].obstacle = (
-                    f"the attribute {name!r} of a {type(link).__name__} holds it as well, and "
-                    "would go on using it uncompressed; read it from its link where it is used"
+                    f"the attribute {name!r} of a {type(link).__name__} also holds it, and would "
+                    "go on using it uncompressed; read it from its link wherever it is used"
                 )
     _mark_minor(list(matrices.values()))
     return list(matrices.values())
 
 
 def _obstacle(parameter: chainer.Parameter, place: Place) -> str | None:
-    """Returns what stands against compressing a parameter in a place."""
+    """Returns the reason why a parameter in a place cannot be compressed; None if it can."""
     link, name = place.link, place.name
     kind = type(link).__name__
     if _is_elementwise(place):
-        return f"a {kind} applies it elementwise, and multiplies by no matrix"
+        return f"a {kind} applies it elementwise and does not multiply by a matrix"
     if isinstance(link, chainer.ChainList):
-        return f"a {kind} is a list of links, and has no place for an op beside them"
+        return f"a {kind} is a list of links and has no place for an op beside them"
     if parameter.layout is not None:
-        return "it has a memory layout of cuDNN's; wanted a compute_mode other than 'cudnn_fast'"
+        return "it has a cuDNN memory layout; wanted a compute_mode other than 'cudnn_fast'"
     hooks = (link._local_link_hooks or {}).values()
     if any(getattr(hook, "weight_name", None) == name for hook in hooks):
-        return "a link hook puts another weight in its place; wanted a link without it"
+        return "a link hook replaces this weight; wanted a link without the hook"
     if hasattr(link, op_name(name)):
-        return f"its link has an attribute {op_name(name)!r} already"
+        return f"its link already has an attribute {op_name(name)!r}"
     try:
         shape = matrix_shape(parameter)
     except InputError as error:
@@ -178,11 +178,11 @@ def _obstacle(parameter: chainer.Parameter, place: Place) -> str | None:
 
 
 def _kept_beside(link: chainer.Link) -> Iterator[tuple[str, chainer.Parameter]]:
-    """Yields parameters that a link keeps in attributes beside those it has registered."""
+    """Yields parameters that a link keeps in attributes without registering them there."""
     children = link._children if isinstance(link, chainer.Chain) else ()
     registered = {*link._params, *children, "_children", "_compressed_matrices"}
     if isinstance(link, NStepRNNBase):
-        registered.add("ws")  # what compression reads anew
+        registered.add("ws")  # rebuilt after compression
     for name, value in link.__dict__.items():
         if name not in registered:
             for parameter in _parameters_in(value, _MOST_DEPTH):
@@ -198,7 +198,7 @@ def _parameters_in(value: object, depth: int) -> Iterator[chainer.Parameter]:
 
 
 def _mark_minor(matrices: list[Matrix]) -> None:
-    """Marks what is no matrix, and biases and the like of links that have a matrix too."""
+    """Marks parameters that are not matrices, and biases and the like beside a matrix."""
     for matrix in matrices:
         elementwise = any(map(_is_elementwise, matrix.places))
         matrix.is_matrix = not (elementwise or _is_vector(matrix.parameter))
@@ -219,7 +219,7 @@ def _is_elementwise(place: Place) -> bool:
 
 
 def _within(path: str) -> Iterator[str]:
-    """Yields a path, and those of the links that it is in: ``a/b/W``, ``a/b`` and ``a``."""
+    """Yields a path and the paths of the links that contain it: ``a/b/W``, ``a/b`` and ``a``."""
     while path:
         yield path
         path = path.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""A compression op without an alpha: blocks, and linear combinations of their products."""
+"""A compression op without an alpha: blocks and linear combinations of their products."""
 
 import math
 
@@ -14,14 +14,14 @@ F = chainer.functions
 
 
 class MixedBlockCompressionOp(ScratchCompressionOp):
-    """``compression_factor`` blocks, of whose products each output block is a combination.
+    """``compression_factor`` blocks; each output block is a linear combination of their products.
 
     With k blocks, block j is multiplied by the inputs j, j+k, j+2k...; the i-th of the k output
-    blocks is the sum over j of what comes of it, with the share ``linear_mixer[i, j]``, added up
-    over ``num_bases`` bases.
+    blocks is the sum over j of these products, weighted by ``linear_mixer[i, j]`` summed over
+    ``num_bases`` bases.
 
     Source: ``MixedBlockCompressionOp`` of Google's graph_compression library, with the axes of its
-    ``block_matrices`` in another order, and with its limits of the initial values.
+    ``block_matrices`` in another order, and with its limits for the initial values.
 
     Attributes:
         block_matrices: ``(m / k, k, n / k)``.
@@ -58,6 +58,6 @@ class MixedBlockCompressionOp(ScratchCompressionOp):
 
     def _mixer(self) -> chainer.Variable:
         """Returns the sum of all bases, ``(k, k)``."""
-        # The gradient of F.sum is a view that hooks of an optimizer cannot write to.
+        # The gradient of F.sum is a view, which an optimizer's hooks cannot write to.
         ones = self.xp.ones(self.linear_mixer.shape[2], self.dtype)
         return F.tensordot(self.linear_mixer, ones, axes=1)

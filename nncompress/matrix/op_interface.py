@@ -1,4 +1,4 @@
-"""The interface of a compression op, and the parameters that one may take."""
+"""The interface of a compression op, and the check of its parameter."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ F = chainer.functions
 
 
 class CompressionOpInterface(chainer.Chain):
-    """A link in the place of a matrix A ``(m, n)`` in the forward pass.
+    """A link that replaces a matrix A ``(m, n)`` in the forward pass.
 
     Attributes:
         scope: The matrix's name in logs and tables.
         shape: ``(m, n)``.
         method: The method's name in logs and tables.
         alpha: The share of A.
-        relative_error: ``||A - compressed(A)|| / ||A||``; -1 where it is not known.
+        relative_error: ``||A - compressed(A)|| / ||A||``; -1 if it is unknown.
         uncompressed_size: Bytes of A.
         compressed_size: Bytes of the factors.
         is_final: Whether A is gone.
@@ -55,7 +55,7 @@ class CompressionOpInterface(chainer.Chain):
         return F.reshape(self._multiply(rows, bias), (*shape[:-1], m))
 
     def _multiply(self, x: chainer.Variable, bias: chainer.Variable | None) -> chainer.Variable:
-        """Returns x ``(N, n)`` times the transpose of the matrix, and a bias: ``(N, m)``."""
+        """Returns x ``(N, n)`` times the transpose of the matrix, plus the bias: ``(N, m)``."""
         raise NotImplementedError
 
     def get_apply_embedding_lookup(self, ids: np.ndarray) -> chainer.Variable:
@@ -75,7 +75,7 @@ class CompressionOpInterface(chainer.Chain):
         Args:
             x: Images, ``(N, in, height, width)``.
             kernel: ``(out, in, height, width)``.
-            options: Those of ``F.convolution_2d``, its bias ``b`` among them.
+            options: Options of ``F.convolution_2d``, including its bias ``b``.
         """
         raise NotImplementedError
 
@@ -84,23 +84,23 @@ class CompressionOpInterface(chainer.Chain):
         raise NotImplementedError
 
     def run_scheduled_update(self, step_number: int) -> None:
-        """Updates the op as the trainer's extension does after each iteration.
+        """Updates the op after an iteration, called by the trainer's extension.
 
         Args:
-            step_number: The step of training.
+            step_number: The training step.
         """
         raise NotImplementedError
 
     def run_update_step(self, step_number: int) -> None:
-        """Updates the op as a call of the user's does.
+        """Updates the op, called by the user.
 
         Args:
-            step_number: The step of training.
+            step_number: The training step.
         """
         raise NotImplementedError
 
     def finalize(self) -> None:
-        """Drops A, and what belongs to the way to its compressed form.
+        """Drops A and all state that is only needed during training.
 
         Raises:
             InputError: Alpha is above 0.
@@ -108,12 +108,12 @@ class CompressionOpInterface(chainer.Chain):
         raise NotImplementedError
 
     def drop_matrix(self) -> None:
-        """Leaves the factors alone, whatever they hold: to load a final model into."""
+        """Drops A whatever alpha is, leaving only the factors, so a final model can be loaded."""
         raise NotImplementedError
 
 
 def matrix_shape(parameter: chainer.Parameter) -> tuple[int, int]:
-    """Returns the shape of a parameter as a matrix: its first dimension, and all others together.
+    """Returns a parameter's shape as a matrix: its first dimension, and the product of the rest.
 
     Raises:
         InputError: The parameter has no values yet, fewer than two dimensions, or a type other

@@ -1,7 +1,7 @@
-"""The numbers of compression options and of update options, by name.
+"""The numbers of compression options and update options, by name.
 
-Source: Google's graph_compression library, whose names and numbers these are; option 5 is this
-library's own.
+Source: the names and numbers are those of Google's graph_compression library, except option 5,
+which is this library's own.
 """
 
 import enum
@@ -23,12 +23,12 @@ class CompressionOptions(enum.IntEnum):
 
 
 class UpdateOptions(enum.IntEnum):
-    """What lowers alpha, ``update_option``.
+    """The way alpha is lowered, ``update_option``.
 
-    With TF_UPDATE it is the trainer's extension, each ``compression_frequency`` steps. With
-    PYTHON_UPDATE it is each call of ``run_update_step``, whatever the frequency. With
-    TF_AND_PYTHON_UPDATE it is both, except that pruning has its masks from the extension and its
-    alpha from the calls. NO_UPDATE is for options without an alpha.
+    With TF_UPDATE, the trainer's extension lowers it every ``compression_frequency`` steps. With
+    PYTHON_UPDATE, each call of ``run_update_step`` does, whatever the frequency. With
+    TF_AND_PYTHON_UPDATE, both do, except that with pruning the extension updates the masks and the
+    calls lower alpha. NO_UPDATE is for options without an alpha.
     """
 
     TF_UPDATE = 0
@@ -37,7 +37,7 @@ class UpdateOptions(enum.IntEnum):
     NO_UPDATE = 3
 
 
-# What is trained in factors from the start, or is not compressed at all.
+# Options that train factors from scratch, or do not compress at all.
 WITHOUT_ALPHA = (
     CompressionOptions.NO_MATRIX_COMPRESSION,
     CompressionOptions.INPUTOUTPUT_COMPRESSION,

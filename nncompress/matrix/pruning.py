@@ -1,8 +1,8 @@
-"""The gradual schedule of pruning, and what it takes away.
+"""The gradual pruning schedule, and the selection of blocks to prune.
 
 Source: Zhu and Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model
 compression", 2017; names and rules are those of TensorFlow's model_pruning, except that counts
-are exact where it has a histogram's threshold.
+are exact instead of relying on a threshold from a histogram.
 """
 
 import numpy as np
@@ -14,9 +14,8 @@ from nncompress.matrix.hyperparameters import HParams
 def sparsity_at(spec: HParams, step: int) -> float:
     """Returns the share of blocks that the schedule has pruned at a step.
 
-    From ``initial_sparsity`` at ``sparsity_function_begin_step`` it goes to ``target_sparsity`` at
-    ``sparsity_function_end_step``, slower and slower where ``sparsity_function_exponent`` is above
-    1.
+    It goes from ``initial_sparsity`` at ``sparsity_function_begin_step`` to ``target_sparsity`` at
+    ``sparsity_function_end_step``, slowing down if ``sparsity_function_exponent`` is above 1.
     """
     begin, end = spec.sparsity_function_begin_step, spec.sparsity_function_end_step
     left = 1.0 - min(1.0, max(0.0, (step - begin) / (end - begin)))
@@ -27,8 +26,8 @@ def sparsity_at(spec: HParams, step: int) -> float:
 def final_sparsity(spec: HParams) -> float:
     """Returns the share of blocks that are pruned when a matrix is factored.
 
-    It is what the schedule has reached by ``end_pruning_step``, or ``pruning_fraction`` if that is
-    more. Without a schedule it is ``pruning_fraction``.
+    This is the share that the schedule reaches by ``end_pruning_step``, or ``pruning_fraction`` if
+    that is larger. Without a schedule, it is ``pruning_fraction``.
     """
     if "target_sparsity" not in spec:
         return spec.pruning_fraction
@@ -40,8 +39,8 @@ def final_sparsity(spec: HParams) -> float:
 def mask_is_due(spec: HParams, step: int, last: int) -> bool:
     """Tells whether a step updates the mask.
 
-    It does if it is within ``begin_pruning_step`` and ``end_pruning_step``, both included, and
-    ``pruning_frequency`` steps after the last one.
+    It does if it lies between ``begin_pruning_step`` and ``end_pruning_step``, both included, and
+    at least ``pruning_frequency`` steps after the last update.
 
     Args:
         spec: Hyperparameters.
@@ -54,21 +53,21 @@ def mask_is_due(spec: HParams, step: int, last: int) -> bool:
 
 
 def num_kept(num_blocks: int, sparsity: float) -> int:
-    """Returns how many blocks pruning leaves: the nearest number, and at least 1."""
+    """Returns the number of blocks that pruning leaves, rounded to the nearest and at least 1."""
     return max(1, round(num_blocks * (1 - sparsity)))
 
 
 def kept_blocks(blocks: np.ndarray, sparsity: float) -> np.ndarray:
-    """Returns which blocks pruning leaves: those with the largest mean of magnitudes.
+    """Selects the blocks that pruning keeps: those with the largest mean magnitude.
 
-    Of equal ones the first stay.
+    Among equal blocks, the first ones are kept.
 
     Args:
         blocks: NumPy or CuPy ``(num_blocks, block_size)``.
         sparsity: The share of blocks to prune.
 
     Returns:
-        bool ``(num_blocks,)``.
+        bool ``(num_blocks,)``, True for the blocks to keep.
     """
     xp = chainer.backend.get_array_module(blocks)
     magnitudes = xp.abs(blocks).mean(axis=1)
@@ -78,7 +77,7 @@ def kept_blocks(blocks: np.ndarray, sparsity: float) -> np.ndarray:
 
 
 def pruning_warning(spec: HParams) -> str | None:
-    """Returns a line on a schedule that has not ended when matrices are factored; None if it has.
+    """Returns a warning if the schedule has not ended when matrices are factored; otherwise None.
 
     Args:
         spec: Hyperparameters of option 8.
@@ -92,7 +91,7 @@ def pruning_warning(spec: HParams) -> str | None:
     if before >= after or spec.pruning_fraction == after:
         return None
     return (
-        f"at begin_compression_step {begin} the schedule of pruning has reached {before:.3g} of "
-        f"{after:.3g}, and matrices will be pruned to {after:.3g} at once when they are factored; "
+        f"at begin_compression_step {begin}, the pruning schedule has reached {before:.3g} of "
+        f"{after:.3g}, so matrices will be pruned to {after:.3g} at once when they are factored; "
         f"set begin_compression_step to {end} or more"
     )

@@ -1,4 +1,4 @@
-"""A compression op whose matrix is pruned little by little before it is factored."""
+"""A compression op whose matrix is pruned gradually before it is factored."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from nncompress.matrix.pruning import final_sparsity, kept_blocks, mask_is_due, 
 class PruningCompressionOp(CompressionOp):
     """The mix ``alpha * mask * A + (1 - alpha) * compressed(mask * A)``.
 
-    A itself is not changed, so that what was pruned can come back with a later mask. When A is
-    factored, its mask becomes that of the final sparsity and stays.
+    A itself is not changed, so pruned blocks can come back with a later mask. When A is factored,
+    the mask is set for the final sparsity and stays fixed.
 
     Source: ``KMeansPruningCompressionOp`` of Google's graph_compression library.
 
@@ -25,7 +25,7 @@ class PruningCompressionOp(CompressionOp):
         scope: The matrix's name in logs and tables.
 
     Attributes:
-        mask: A bit for each block of A, uint8 ``(ceil(num_blocks / 8),)``; 0 where it is pruned.
+        mask: A bit for each block of A, uint8 ``(ceil(num_blocks / 8),)``; 0 for a pruned block.
         last_mask_update_step: The step of the mask's last update; 0 before the first.
     """
 
@@ -43,7 +43,7 @@ class PruningCompressionOp(CompressionOp):
         self.add_persistent("mask", np.full(-(-num_blocks // 8), 255, dtype=np.uint8))
         self.last_mask_update_step = 0
         self.register_persistent("last_mask_update_step")
-        self._known_shares: np.ndarray | float | None = None  # made when they are needed
+        self._known_shares: np.ndarray | float | None = None  # computed when needed
 
     @property
     def is_plain(self) -> bool:
@@ -77,7 +77,7 @@ class PruningCompressionOp(CompressionOp):
         super().device_resident_accept(visitor)
 
     def _update_mask(self, step: int) -> None:
-        """Prunes what the schedule asks for at a step that is due, until A is factored."""
+        """Prunes to the schedule's sparsity if the step is due and A is not factored yet."""
         if self.num_updates == 0 and mask_is_due(self._spec, step, self.last_mask_update_step):
             self._prune(sparsity_at(self._spec, step))
             self.last_mask_update_step = int(step)
@@ -98,7 +98,7 @@ class PruningCompressionOp(CompressionOp):
         return a if isinstance(shares, float) else a * shares
 
     def _shares(self) -> np.ndarray | float:
-        """Returns the mask as A is multiplied by it, ``(m, n)``; 1.0 while nothing is pruned."""
+        """Returns the mask to multiply A by, ``(m, n)``; 1.0 while nothing is pruned."""
         if self._known_shares is None:
             size, dtype = self._spec.block_size, self.a_matrix.dtype
             bits = self.xp.unpackbits(self.mask)[: self.a_matrix.size // size]

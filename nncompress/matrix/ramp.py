@@ -1,7 +1,7 @@
-"""When alpha falls, and where a ramp ends.
+"""The schedule on which alpha falls from 1 to 0.
 
-Source: ``CompressionOp`` of Google's graph_compression library: the rule of its update op in
-TensorFlow's graph, and that of its ``run_update_step``, which differ.
+Source: ``CompressionOp`` of Google's graph_compression library: the rule of its update op in the
+TensorFlow graph, and the different rule of its ``run_update_step``.
 """
 
 import math
@@ -9,12 +9,12 @@ import math
 from nncompress.matrix.hyperparameters import HParams
 from nncompress.matrix.options import CompressionOptions, UpdateOptions
 
-# Sums of decimal fractions end a little beside a whole number.
+# Sums of decimal fractions are not exactly whole numbers.
 _ROUNDING = 1e-9
 
 
 def alpha_after(spec: HParams, num_updates: int) -> float:
-    """Returns alpha after so many updates, from 1 to 0."""
+    """Returns alpha after a number of updates, from 1 to 0."""
     alpha = max(0.0, 1.0 - num_updates * spec.alpha_decrement_value)
     return 0.0 if alpha < _ROUNDING else alpha
 
@@ -22,8 +22,8 @@ def alpha_after(spec: HParams, num_updates: int) -> float:
 def falls_on_schedule(spec: HParams, step: int, last: int) -> bool:
     """Tells whether a step is due by ``compression_frequency``.
 
-    It is if it is within ``begin_compression_step`` and ``end_compression_step``, both included,
-    and ``compression_frequency`` steps after the last one.
+    It is if it lies between ``begin_compression_step`` and ``end_compression_step``, both
+    included, and at least ``compression_frequency`` steps after the last update.
 
     Args:
         spec: Hyperparameters.
@@ -36,10 +36,10 @@ def falls_on_schedule(spec: HParams, step: int, last: int) -> bool:
 
 
 def falls_on_call(spec: HParams, step: int) -> bool:
-    """Tells whether a call of ``run_update_step`` lowers alpha: not at the end, nor after it.
+    """Tells whether a call of ``run_update_step`` lowers alpha: it must come before the end.
 
-    With ``end_compression_step=-1`` no call does, except with option 8: so it is in the original,
-    where one method compares a step with -1 as it is and that of option 8 takes it for no end.
+    With ``end_compression_step=-1``, no call does, except with option 8. The original does the
+    same: it compares the step with -1 as a number, except in option 8, where -1 means no end.
     """
     end = spec.end_compression_step
     return spec.begin_compression_step <= step and (step < end or _calls_never_end(spec))
@@ -61,7 +61,7 @@ def lowered_by(spec: HParams) -> tuple[bool, bool]:
 
 
 def ramp_warning(spec: HParams) -> str | None:
-    """Returns a line on a ramp that cannot reach 0 before its end; None for one that can.
+    """Returns a warning if alpha cannot reach 0 before the ramp ends; otherwise None.
 
     Args:
         spec: Hyperparameters of an option with an alpha.
@@ -74,8 +74,8 @@ def ramp_warning(spec: HParams) -> str | None:
         if by_extension or _calls_never_end(spec):
             return None
         return (
-            f"with update_option {spec.update_option:d} and end_compression_step -1 alpha never "
-            "falls, as in the original, whose run_update_step takes -1 for a step; set "
+            f"with update_option {spec.update_option:d} and end_compression_step -1, alpha never "
+            "falls (as in the original, whose run_update_step treats -1 as a step); set "
             "end_compression_step"
         )
     first = max(begin, period - 1)
@@ -85,7 +85,7 @@ def ramp_warning(spec: HParams) -> str | None:
         return None
     enough = begin + needed if by_calls else first + (needed - 1) * period
     decrement = f", or alpha_decrement_value to {_at_least(1 / possible)}" if possible else ""
-    every = "an update at each step" if period == 1 else f"an update each {period} steps"
+    every = "an update at each step" if period == 1 else f"an update every {period} steps"
     how = "a call at each step" if by_calls else every
     return (
         f"from step {begin} to {end}, with {how}, alpha falls {possible} times by "

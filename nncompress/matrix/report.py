@@ -1,4 +1,4 @@
-"""The table of what compression makes of matrices."""
+"""The table of compressed matrices with their sizes and errors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class CompressedLayer:
         method: The name of the option that it is compressed with.
         uncompressed_size: Bytes of the matrix.
         compressed_size: Bytes of its factors.
-        relative_error: ``||A - compressed(A)|| / ||A||`` when A was factored; None before, and for
-            options that have no A.
+        relative_error: ``||A - compressed(A)|| / ||A||`` when A was factored; None before that,
+            and for options without A.
     """
 
     layer: str
@@ -29,7 +29,7 @@ class CompressedLayer:
 
     @property
     def ratio(self) -> float:
-        """How many times smaller the factors are than the matrix."""
+        """The size of the matrix divided by that of its factors."""
         return _ratio(self.uncompressed_size, self.compressed_size)
 
     @property
@@ -40,7 +40,7 @@ class CompressedLayer:
 
 @dataclass(frozen=True)
 class CompressionTable:
-    """All matrices that are compressed; ``str`` prints them, and a line for all.
+    """All compressed matrices; ``str`` formats them as a table with a line of totals.
 
     Attributes:
         rows: A row for each matrix.
@@ -60,7 +60,7 @@ class CompressionTable:
 
     @property
     def ratio(self) -> float:
-        """How many times smaller all factors are than all matrices."""
+        """The size of all matrices divided by that of all factors."""
         return _ratio(self.uncompressed_size, self.compressed_size)
 
     def __str__(self) -> str:
@@ -81,12 +81,12 @@ class CompressionTable:
 
 
 def compression_table(ops: Iterable[CompressionOpInterface]) -> CompressionTable:
-    """Returns the table of ops, as they are now."""
+    """Returns the table of ops in their current state."""
     return CompressionTable(tuple(map(compressed_layer, ops)))
 
 
 def compressed_layer(op: CompressionOpInterface) -> CompressedLayer:
-    """Returns the row of an op, as it is now."""
+    """Returns the row of an op in its current state."""
     error = float(op.relative_error)
     return CompressedLayer(
         op.scope,

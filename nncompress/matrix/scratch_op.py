@@ -11,18 +11,18 @@ F = chainer.functions
 
 
 class ScratchCompressionOp(CompressionOpInterface):
-    """Factors in the place of a matrix A, which is gone from the start and plays no part.
+    """Factors that replace a matrix A, which is dropped at the start and plays no part.
 
-    A subclass has its parameters made in ``_make_parameters``.
+    A subclass creates its parameters in ``_make_parameters``.
 
     Args:
         spec: Hyperparameters.
-        a_matrix: A, a parameter ``(m, n)``, or of more dimensions, of which all but the first are
-            taken together; its shape and type are taken.
+        a_matrix: A, a parameter ``(m, n)``; if it has more dimensions, all but the first are
+            flattened into one. Only its shape and type are used.
         scope: The matrix's name in logs and tables.
 
     Raises:
-        InputError: Sizes or factors do not divide what they have to.
+        InputError: Block sizes or factors do not divide the sizes evenly.
     """
 
     alpha, relative_error, is_final = 0.0, -1.0, True
@@ -42,13 +42,13 @@ class ScratchCompressionOp(CompressionOpInterface):
         self.compressed_size = sum(int(parameter.array.nbytes) for parameter in self.params())
 
     def _make_parameters(self) -> None:
-        """Makes the parameters of a matrix of ``self.shape`` and ``self.dtype``."""
+        """Creates the parameters for a matrix of ``self.shape`` and ``self.dtype``."""
         raise NotImplementedError
 
     def _uniform(self, limit: float, *shape: int) -> chainer.Parameter:
-        """Returns values between -limit and limit.
+        """Returns a parameter with values between -limit and limit.
 
-        They come from NumPy's global random numbers, as the first values of Chainer's links do.
+        They come from NumPy's global random generator, like the initial values of Chainer's links.
         """
         values = np.random.uniform(-limit, limit, shape)
         return chainer.Parameter(values.astype(self.dtype))
@@ -83,7 +83,7 @@ def divided(name: str, divisor: int, **sizes: int) -> list[int]:
         sizes: Sizes by their names.
 
     Raises:
-        InputError: It does not divide one of them.
+        InputError: The hyperparameter does not divide one of them.
     """
     for size_name, size in sizes.items():
         if size % divisor:

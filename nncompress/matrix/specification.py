@@ -1,4 +1,4 @@
-"""What is checked and said of a specification, and of steps, before anything is compressed."""
+"""Checks and warnings for specifications and steps, before anything is compressed."""
 
 import numbers
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _KMEANS = CompressionOptions.KMEANS_MATRIX_COMPRESSION
 _PRUNING = CompressionOptions.KMEANS_AND_PRUNING_MATRIX_COMPRESSION
 _WITH_ALPHA = tuple(option for option in CompressionOptions if option not in WITHOUT_ALPHA)
 
-# Which options use a hyperparameter; all use those that are not here.
+# The options that use each hyperparameter; those not listed are used by all.
 _USED_BY: dict[str, tuple[CompressionOptions, ...]] = {
     **dict.fromkeys(("block_size",), (_KMEANS, _PRUNING)),
     **dict.fromkeys(
@@ -56,16 +56,16 @@ _USED_BY: dict[str, tuple[CompressionOptions, ...]] = {
 
 
 def checked(spec: HParams) -> HParams:
-    """Returns a copy of a specification that can be applied; says what of it has no effect.
+    """Returns a checked copy of a specification; warns about settings that have no effect.
 
     Raises:
-        InputError: A hyperparameter is missing or does not fit, or the option is unknown.
+        InputError: A hyperparameter is missing or invalid, or the option is unknown.
     """
     defaults = CompressionOp.get_default_hparams().values()
     for name in defaults:
         if name not in spec:
             raise InputError(
-                f"the hyperparameters have no {name}; wanted all of "
+                f"the hyperparameters have no {name}; wanted all those of "
                 "CompressionOp.get_default_hparams()"
             )
     check(spec.values())
@@ -76,19 +76,19 @@ def checked(spec: HParams) -> HParams:
 
 
 def _remarks(spec: HParams, defaults: Mapping) -> Iterator[str]:
-    """Yields lines on what has no effect, and on ramps and schedules that do not end."""
+    """Yields warnings about settings without effect, and ramps and schedules that do not end."""
     option = spec.compression_option
     if spec.use_tpu:
-        yield "use_tpu has no effect: there is no TPU that Chainer runs on"
+        yield "use_tpu has no effect: Chainer does not run on TPUs"
     set_by_user = [name for name in _USED_BY if spec.get(name) != defaults[name]]
-    if option in [*CompressionOptions][1:]:  # what other options use is known of ours alone
+    if option in [*CompressionOptions][1:]:  # a registered compressor may use any of them
         idle = [name for name in set_by_user if option not in _USED_BY[name]]
         if idle:
-            yield f"without effect with compression_option {option}: {', '.join(idle)}"
+            yield f"no effect with compression_option {option}: {', '.join(idle)}"
     if option == CompressionOptions.BLOCK_COMPRESSION and spec.block_method == "mask":
         yield (
-            "block_method mask computes the same as loop: blocks are stored without the zeros "
-            "that the original's mask has"
+            "block_method mask computes the same as loop: blocks are stored without the zeros of "
+            "the original's mask"
         )
     if option in WITHOUT_ALPHA:
         return
@@ -102,8 +102,8 @@ def _remarks(spec: HParams, defaults: Mapping) -> Iterator[str]:
         )
     if spec.run_update_interval_check == 0 and spec.begin_compression_step > 1:
         yield (
-            "with run_update_interval_check 0 calls of run_update_step without a step are those "
-            f"of step 1, before begin_compression_step {spec.begin_compression_step}: they change "
+            "with run_update_interval_check 0, calls of run_update_step without a step count as "
+            f"step 1, before begin_compression_step {spec.begin_compression_step}: they change "
             "nothing"
         )
     lines = (ramp_warning(spec), pruning_warning(spec) if option == _PRUNING else None)
@@ -111,7 +111,7 @@ def _remarks(spec: HParams, defaults: Mapping) -> Iterator[str]:
 
 
 def checked_step(global_step: object) -> object:
-    """Returns what tells the step of training, if it is None, an integer or a function.
+    """Returns ``global_step`` if it is None, an integer or a function.
 
     Raises:
         InputError: It is something else.
@@ -122,15 +122,15 @@ def checked_step(global_step: object) -> object:
 
 
 def check_step(step: object, name: str = "the step", wanted: str = "an integer") -> None:
-    """Refuses a step that is no integer.
+    """Refuses a step that is not an integer.
 
     Args:
         step: The step.
-        name: What the message calls it.
-        wanted: What the message says is wanted.
+        name: The step's name in the message.
+        wanted: The expected kind of value, for the message.
 
     Raises:
-        InputError: It is no integer.
+        InputError: It is not an integer.
     """
     if not isinstance(step, numbers.Integral):
         raise InputError(f"{name} is {step!r}; wanted {wanted}")

@@ -1,1 +1,1 @@
-"""Models whose tables are compressed where they lie: a folder or file in, a smaller one out."""
+"""Compressing the tables inside models: a folder or file in, a smaller one out."""

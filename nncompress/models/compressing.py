@@ -27,25 +27,31 @@ from nncompress.models.model_gate import ModelGate
 from nncompress.models.slots import TableSlot
 from nncompress.models.static_file import from_int8
 from nncompress.models.tensors import header_of
+from nncompress.phases import phases_of_table
 from nncompress.plan import Plan
+from nncompress.progress import expect, phase
 from nncompress.sources.frequencies import has_frequencies
+from nncompress.timetable import Expected
 
-# Table and report of each slot.
+# Phases, and about how long and how often a model is measured.
+_MEASURING, _FINDING = "measuring the model", "searching the smallest size"
+_USUAL_SECONDS, _USUAL_TRIALS = 5.0, 8
+# The table and report of each slot.
 Tables = dict[TableSlot, tuple[CompressedEmbedding, Report]]
 
 
 @dataclass(frozen=True)
 class CompressedModel:
-    """What became of a model.
+    """The result of compressing a model.
 
     Attributes:
-        tables: Each table, compressed.
-        sizes: The bytes of each in the folder.
-        report: What was measured; of rows, those of the table that fares worst by each figure.
-        table_bytes: The bytes of all tables before and after.
-        folder_bytes: Those of all files before and after.
+        tables: The compressed tables.
+        sizes: The bytes of each table in the folder.
+        report: The measurements; for rows, each figure is that of the table that fares worst.
+        table_bytes: The bytes of all tables, before and after.
+        folder_bytes: The bytes of all files, before and after.
         shared_with: The output layers that share a table.
-        untied: Whether they keep it as it was.
+        untied: Whether these layers keep the original table.
     """
 
     tables: Mapping[TableSlot, CompressedEmbedding]
@@ -75,44 +81,46 @@ def compress_model(
     report: Callable[[str], None] | None = print,
     **wanted: Any,
 ) -> CompressedModel:
-    """Writes a model's folder with its tables compressed, and all else as it was.
+    """Writes a model's folder with its tables compressed and everything else unchanged.
 
     Args:
         folder: The folder of a transformers, sentence-transformers or model2vec model.
         output: The folder to write, which appears whole or not at all.
-        heads: The tensors of output layers to compress too, each as a table of its own. One that
-            shares the input embeddings goes on sharing them, and is not named.
-        untie: Whether an output layer that shares the input embeddings keeps them as they were,
+        heads: The tensors of additional output layers to compress, each as a separate table. An
+            output layer that shares the input embeddings keeps sharing them and is not listed.
+        untie: Whether an output layer that shares the input embeddings keeps the original ones,
             which adds a matrix to the folder.
-        require: What the model has to reach; see ``evaluate.requirements.Requirement``.
-        find: Whether to search the smallest size that reaches it.
+        require: The requirements that the model has to meet; see
+            ``evaluate.requirements.Requirement``.
+        find: Whether to search for the smallest size that meets them.
         pairs: Files of word pairs, for a sentence encoder.
-        sts: A CSV file of two sentences and a score a line, for a sentence encoder.
+        sts: A CSV file with two sentences and a score per line, for a sentence encoder.
         text: A text, for a language model.
-        frequencies: How often tokens occur, or the path of a file that says so.
+        frequencies: Token frequencies, or the path of a file with them.
         corpus: A text whose tokens are counted.
         gpu: Number of the GPU to compute on, -1 for the CPU.
-        threads: Threads to compute with on a CPU; None for as many as there are usable cores.
-        report: A function that takes a line for each thing done; None for silence.
-        wanted: How small or how good each table is to be, as ``nncompress.compress`` takes it:
+        threads: Number of CPU threads; None for one per usable core.
+        report: A function that is called with a line for each step; None for silence.
+        wanted: The size or quality of each table, as for ``nncompress.compress``:
             ``bits_per_dim``, ``recall``, ``num_codebooks`` and so on.
 
     Returns:
-        What became of it.
+        The result, with sizes and measurements.
 
     Raises:
-        InputError: Something given cannot be used. Nothing has been written then.
-        NotGoodEnough: What is required is not reached. Nothing has been written then.
+        InputError: An argument cannot be used. Nothing is written in that case.
+        NotGoodEnough: A requirement is not met. Nothing is written in that case.
         OutputError: The folder cannot be written.
-        ImportError: transformers is not installed, which the folder needs.
+        ImportError: transformers is not installed, but the folder needs it.
 
-    .. admonition:: Example
-
-        >>> nncompress.compress_model("all-MiniLM-L6-v2", "smaller", bits_per_dim=2)
+    Examples:
+        >>> model = compress_model("all-MiniLM-L6-v2", "small", bits_per_dim=2, report=None)
+        >>> model.report.figures["error"].value < 0.5
+        True
     """
     for name, given in (("heads", heads), ("pairs", pairs)):
         if isinstance(given, str):
-            raise InputError(f"{name} is {given!r:.99}; wanted a list of such")
+            raise InputError(f"{name} is {given!r:.99}; wanted a list of strings")
     files = tuple(map(Path, pairs)), *(None if x is None else Path(x) for x in (sts, text))
     gate = ModelGate(require, find, Tasks(*files))
     plan = Plan.of(**wanted, by_frequency=has_frequencies(frequencies, corpus, False))
@@ -140,24 +148,24 @@ def compress_folder(
     corpus: str | os.PathLike | None = None,
     report: Callable[[str], None] | None = None,
 ) -> CompressedModel:
-    """Does what ``compress_model`` does.
+    """Compresses a model's folder, given a plan and a gate; see ``compress_model``.
 
     Args:
-        folder: As ``compress_model`` has it.
-        output: As ``compress_model`` has it.
-        plan: What each table is to become.
+        folder: As in ``compress_model``.
+        output: As in ``compress_model``.
+        plan: The target of each table.
         machine: The machine to compute on.
-        gate: What the model has to reach.
-        heads: As ``compress_model`` has it.
-        untie: As ``compress_model`` has it.
-        weights: The weight of each row of each table, ``(N,)``; None: all the same.
-        frequencies: As ``compress_model`` has it.
-        corpus: As ``compress_model`` has it.
-        report: As ``compress_model`` has it.
+        gate: The gate that the model has to pass.
+        heads: As in ``compress_model``.
+        untie: As in ``compress_model``.
+        weights: The weight of each row of each table, ``(N,)``; None for equal weights.
+        frequencies: As in ``compress_model``.
+        corpus: As in ``compress_model``.
+        report: As in ``compress_model``.
 
     Raises:
-        InputError: Something given cannot be used. Nothing has been written then.
-        NotGoodEnough: What is required is not reached. Nothing has been written then.
+        InputError: An argument cannot be used. Nothing is written in that case.
+        NotGoodEnough: A requirement is not met. Nothing is written in that case.
         OutputError: The folder cannot be written.
     """
     folder, output = Path(folder), Path(output)
@@ -188,20 +196,23 @@ def compress_folder(
         ):
             return measure(tables, made)
 
+    expect(lambda: _phases(slots, plan, machine, find=gate.find))
     if gate.find:
         wanted = replace(plan, adaptive=plan.adaptive or gate.requirements.is_of_directions)
-        tables, measured = find_smallest(
-            lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
-            try_out, gate.requirements, report=report,
-        )  # fmt: skip
+        with phase(_FINDING):
+            tables, measured = find_smallest(
+                lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
+                try_out, gate.requirements, report=report,
+            )  # fmt: skip
         with write(tables, output):
             pass
     else:
         tables = make(plan, report)
         with write(tables, output) as made:
-            measured = measure(tables, made)
+            with phase(_MEASURING):
+                measured = measure(tables, made)
             check(measured, gate.requirements)
-    if not gate.requirements:  # who has said what is enough needs no warning
+    if not gate.requirements:  # with requirements, the user has already said what is enough
         warn_if_ruined(measured)
     embeddings = {slot: embedding for slot, (embedding, _) in tables.items()}
     sizes = {slot: tensor_bytes_of(output, slot.file, slot.compressed) for slot in slots}
@@ -223,12 +234,12 @@ def table_of(
     """Returns the arguments of ``open_table`` for a table of a folder.
 
     Raises:
-        InputError: A text is given, and the folder does not tell which tokens its rows are.
+        InputError: A text is given, but the folder does not say which tokens its rows are.
     """
     if corpus is not None and slot.tokens is None:
         raise InputError(
-            f"{folder / slot.file} does not tell which tokens the rows of {slot.tensor!r} are, so "
-            "that they cannot be counted in a text; leave --corpus out"
+            f"{folder / slot.file} does not say which tokens the rows of {slot.tensor!r} are, so "
+            "they cannot be counted in a text; leave out --corpus"
         )
     rows = from_int8(folder / slot.file, slot.tensor)
     return {
@@ -241,15 +252,32 @@ def table_of(
     }
 
 
+def _name_of_phase(slot: TableSlot) -> str:
+    return f"compressing {slot.tensor}"
+
+
+def _phases(slots: list[TableSlot], plan: Plan, machine: Machine, *, find: bool) -> list[Expected]:
+    """Returns the phases of compressing a model's tables and measuring the model."""
+    tables = []
+    for slot in slots:
+        phases = phases_of_table((slot.num_rows, slot.dim), plan, machine)
+        seconds = sum(each.seconds for each in phases)
+        tables.append(Expected(_name_of_phase(slot), seconds))
+    if not find:
+        return [*tables, Expected(_MEASURING, _USUAL_SECONDS)]
+    seconds = _USUAL_SECONDS + sum(each.seconds for each in tables)
+    return [Expected(_FINDING, _USUAL_TRIALS * seconds)]
+
+
 def _check(folder: Path, plan: Plan, gate: ModelGate, slots: list[TableSlot], untie: bool) -> None:
-    """Refuses settings that do not go together, or with the model."""
+    """Refuses settings that do not fit together or do not fit the model."""
     gate.tasks.check(folder)
     for slot in slots:
         if is_large(slot.num_rows, slot.dim):
             raise InputError(
                 f"{folder / slot.file}: {slot.tensor!r} has {slot.num_rows:,} rows of {slot.dim}, "
-                "too many for a model's folder; write it to a file or directory of its own, with "
-                "a name that ends in .nnc"
+                "too many for a model's folder; compress this table to a separate file or "
+                "directory, with a name that ends in .nnc"
             )
     if untie:
         check_untie(folder, slots)
@@ -265,13 +293,15 @@ def _compress(
     report: Callable[[str], None] | None,
     options: Mapping[str, Any],
 ) -> tuple[CompressedEmbedding, Report]:
-    """Compresses a table of a folder, and measures its rows."""
+    """Compresses a table of a folder and measures its rows."""
     if report is not None:
         report(f"{slot.tensor}, {slot.num_rows:,} x {slot.dim}")
     gate = TableGate(warns=False)
-    embedding = compress_source(
-        table_of(folder, slot, options["corpus"]), None, plan, machine,
-        weights=options["weights"], frequencies=options["frequencies"], gate=gate, report=report,
-    )  # fmt: skip
+    with phase(_name_of_phase(slot)):
+        embedding = compress_source(
+            table_of(folder, slot, options["corpus"]), None, plan, machine,
+            weights=options["weights"], frequencies=options["frequencies"], gate=gate,
+            report=report,
+        )  # fmt: skip
     assert gate.report is not None
     return embedding, gate.report

@@ -1,4 +1,4 @@
-"""Writing a model's folder in which compressed tables are decoded again."""
+"""Writing a model's folder with its compressed tables decoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from nncompress.errors import InputError
 from nncompress.formats.files import atomic_directory, check_place
 from nncompress.formats.safetensors import map_tensors
 from nncompress.formats.small_floats import bfloat16
+from nncompress.missing import brought_by
 from nncompress.models import model2vec_folder, transformers_folder
 from nncompress.models.folder import check_new_folder, transformers_in
 from nncompress.models.folder_files import copy_the_rest
@@ -31,8 +32,8 @@ class _Decoded:
 
     Attributes:
         file: The safetensors file, relative to the folder.
-        tensor: The name of the matrix that it becomes.
-        left_out: The tensors in whose place it stands, each with its file.
+        tensor: The name of the decoded matrix.
+        left_out: The tensors that it replaces, each with its file.
         rows: The decoded rows, float32 ``(N, D)``.
     """
 
@@ -43,7 +44,7 @@ class _Decoded:
 
 
 def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tuple[int, ...]]]:
-    """Writes a folder in which compressed tables are decoded; all else is copied.
+    """Writes a folder with its compressed tables decoded, and copies everything else.
 
     Args:
         folder: A folder with compressed tables.
@@ -51,7 +52,7 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
         dtype: The type of the decoded tables, one of ``DTYPES``.
 
     Returns:
-        The name and the shape of each table.
+        The name and shape of each table.
 
     Raises:
         InputError: There is no compressed table, the output exists, or a number is too large for
@@ -60,7 +61,7 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
         OutputError: The folder cannot be written.
     """
     if dtype not in DTYPES:
-        raise InputError(f"no type {dtype!r}; wanted one of {', '.join(DTYPES)}")
+        raise InputError(f"unknown type {dtype!r}; wanted one of {', '.join(DTYPES)}")
     check_new_folder(output, folder)
     check_place(output)
     own = [each for each in transformers_in(folder)
@@ -93,7 +94,7 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
                     {name: file.name for file, tensors in new.items() for name in tensors}, more,
                 )  # fmt: skip
         if not found:
-            raise InputError(f"{folder} has no compressed table; wanted a folder that has one")
+            raise InputError(f"{folder} has no compressed table; wanted a folder with one")
         copy_the_rest(folder, temporary, {*done, *changed})
         for name, content in changed.items():
             (temporary / name).write_bytes(content)
@@ -103,7 +104,7 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
 def _tables(
     folder: Path, own: list[Path], is_static: bool
 ) -> Iterator[tuple[Path | None, list[_Decoded]]]:
-    """Yields the folder of each transformers model, or None for static ones, and its tables."""
+    """Yields each transformers model's folder, or None for static models, with its tables."""
     if is_static:
         yield None, [*_static(folder)]
     for part in own:
@@ -138,10 +139,11 @@ def _names(path: Path) -> list[str]:
 def _of_module(
     folder: Path, own: Path, name: str, facts: dict[str, Any], files: dict[str, Any]
 ) -> _Decoded:
-    """Decodes a table of a transformers model, with what was added to it and trained."""
+    """Decodes a table of a transformers model, including added rows and trained parts."""
     tensors = {key: entry for key, (_, entry) in files.items()}
     check_tensors(name, facts, tensors, str(folder / own))
-    import torch
+    with brought_by("hf"):
+        import torch
 
     from nncompress.embedding.bridges.torch_module import TableEmbedding
 
@@ -160,19 +162,19 @@ def _of_module(
         state[key] = torch.from_numpy(np.array(values))
     module.load_state_dict(state)
     rows = module.weight.detach().numpy()
-    matrix = f"{name}.weight"  # which is empty, as others have to find it
+    matrix = f"{name}.weight"  # an empty tensor, there only because loaders expect it
     gone = [*(f"{name}.{key}" for key in state), matrix]
     left_out = [(own / files[each][0], each) for each in gone if each in files]
     return _Decoded(own / files[f"{name}.nnc"][0], matrix, left_out, rows)
 
 
 def _as(dtype: str, table: _Decoded) -> NewTensor:
-    """Returns decoded rows as a tensor of a type."""
+    """Returns decoded rows as a tensor of the given type."""
     rows = table.rows
     if dtype == "float16" and np.abs(rows).max() > _MOST_HALF:
         raise InputError(
-            f"{table.tensor} has {np.abs(rows).max():.6g}, too large for float16; wanted bfloat16 "
-            "or float32"
+            f"{table.tensor} contains {np.abs(rows).max():.6g}, which is too large for float16; "
+            "wanted bfloat16 or float32"
         )
     if dtype == "bfloat16":  # rounded to the nearest, ties to even
         bits = rows.view(np.uint32)

@@ -1,4 +1,4 @@
-"""Measuring how much of an original model a compressed one keeps."""
+"""Measuring how well a compressed model preserves the original."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from nncompress.sources import EmbeddingMatrix
 
 @dataclass(frozen=True)
 class Tasks:
-    """What models are put to.
+    """The data that models are evaluated on.
 
     Attributes:
         pairs: Files of word pairs, for a sentence encoder.
@@ -40,15 +40,15 @@ class Tasks:
 
     @property
     def flags(self) -> list[str]:
-        """The flags of the data that is given."""
+        """The flags of the data given."""
         given = {"--pairs": self.pairs, "--sts": self.sts, "--text": self.text}
         return [flag for flag, value in given.items() if value]
 
     def check(self, folder: Path) -> None:
-        """Refuses data that a model cannot be put to, or that cannot be read.
+        """Refuses data that does not suit a model or cannot be read.
 
         Raises:
-            InputError: There is some.
+            InputError: Some of the data is unsuitable or unreadable.
         """
         is_causal = is_language_model(folder)
         what, wanted = "a sentence encoder", {"--pairs", "--sts"}
@@ -57,7 +57,7 @@ class Tasks:
         for flag in self.flags:
             if flag not in wanted:
                 raise InputError(
-                    f"{folder} is {what}, which {flag} is not for; leave it out, or use "
+                    f"{folder} is {what}, to which {flag} does not apply; leave it out, or use "
                     f"{' and '.join(sorted(wanted))}"
                 )
         if self.sts is not None:
@@ -71,9 +71,9 @@ class ModelEvaluation:
     """The results of a comparison.
 
     Attributes:
-        rows: What was measured of the rows of the input embeddings.
+        rows: The measurements of the rows of the input embeddings.
         report: The figures.
-        words: The token of each row, or its number.
+        words: The token of each row, or the row's number.
     """
 
     rows: RowComparison
@@ -82,13 +82,13 @@ class ModelEvaluation:
 
 
 class OriginalModel:
-    """A model that compressed ones are compared with, opened once.
+    """The original that compressed models are compared with, opened once.
 
-    It is opened by the library that such models are used with, and so are they.
+    All models are opened with the library that they are normally used with.
 
     Args:
         folder: Its folder.
-        tasks: What models are put to.
+        tasks: The data to evaluate models on.
 
     Raises:
         InputError: The folder or a file of the tasks cannot be used.
@@ -103,7 +103,7 @@ class OriginalModel:
             self._model = open_language_model(self._folder)
         else:
             encoder = open_sentence_encoder(self._folder)
-            # Each compressed model is put to the same texts.
+            # Every compressed model is evaluated on the same texts.
             self._model = replace(encoder, encode=_remembering(encoder.encode))
 
     def compare(self, compressed: str | Path) -> ModelEvaluation:
@@ -113,14 +113,14 @@ class OriginalModel:
             compressed: Its folder.
 
         Raises:
-            InputError: The folder cannot be used, or is that of another model.
+            InputError: The folder cannot be used, or belongs to another model.
             ImportError: A library is not installed.
         """
         before, compressed = self._model, Path(compressed)
         if is_language_model(compressed) != isinstance(before, LanguageModel):
             raise InputError(
-                f"of {self._folder} and {compressed} one is a causal language model and one is "
-                "not; wanted a model and what was made of it"
+                f"one of {self._folder} and {compressed} is a causal language model and the other "
+                "is not; wanted a model and its compressed version"
             )
         after: SentenceEncoder | LanguageModel
         more: dict[str, Figure] = {}
@@ -138,12 +138,12 @@ class OriginalModel:
 def evaluate_models(
     original: str | Path, compressed: str | Path, tasks: Tasks = Tasks()
 ) -> ModelEvaluation:
-    """Compares a compressed model with the one that it was made of; see ``OriginalModel``."""
+    """Compares a compressed model with its original; see ``OriginalModel``."""
     return OriginalModel(original, tasks).compare(compressed)
 
 
 def _remembering(encode: Encode) -> Encode:
-    """Returns an encoder that encodes the same list of texts once."""
+    """Returns an encoder that encodes each list of texts only once."""
     remembered: dict[tuple[str, ...], np.ndarray] = {}
 
     def encoded(texts: Sequence[str]) -> np.ndarray:
@@ -167,8 +167,8 @@ def _compare(
     shape = after.num_rows, after.rows(np.zeros(1, np.int64)).shape[1]
     if shape != matrix.shape:
         raise InputError(
-            f"{original} has a table of shape {matrix.shape}, and {compressed} one of {shape}; "
-            "wanted a model and what was made of it"
+            f"{original} has a table of shape {matrix.shape}, but {compressed} has one of shape "
+            f"{shape}; wanted a model and its compressed version"
         )
     return compare_rows(matrix, after.rows)
 
@@ -191,7 +191,8 @@ def _language_scores(
     ids = before.token_ids(_read_text(tasks.text))
     if not np.array_equal(ids, after.token_ids(_read_text(tasks.text))):
         raise InputError(
-            "the models cut the text into other tokens; wanted a model and what was made of it"
+            "the models split the text into different tokens; wanted a model and its compressed "
+            "version"
         )
     score, divergence = perplexity(
         before.logits, after.logits, ids, min(before.window, after.window), tasks.text.name
@@ -201,10 +202,10 @@ def _language_scores(
 
 def _read_text(path: Path) -> str:
     if not path.is_file():
-        raise InputError(f"{path} {what_is(path)}; wanted a text")
+        raise InputError(f"{path} {what_is(path)}; wanted a text file")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is no UTF-8 text ({error.reason} at byte {error.start})"
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
         ) from None

@@ -1,7 +1,7 @@
-"""A model's folder: its tables found, and a folder written in which they are compressed.
+"""Finding the tables in a model's folder, and writing a folder with them compressed.
 
-What kind of model a folder holds is known by its files. sentence-transformers' ``modules.json``
-tells of modules, of which each is one of the kinds below it.
+The files in a folder tell what kind of model it holds. sentence-transformers' ``modules.json``
+lists modules, each of which may be a transformers or a static model.
 """
 
 import os
@@ -24,12 +24,12 @@ from nncompress.models.tensors import NewTensor, copied_tensor, new_tensor, rewr
 
 @dataclass(frozen=True)
 class Part:
-    """A transformers model, or all static models, of a folder.
+    """A transformers model, or all static models, in a folder.
 
     Attributes:
-        own: The part's folder in it.
+        own: The part's path inside the folder.
         slots: The tables to compress.
-        is_static: Whether they are those of static models.
+        is_static: Whether they belong to static models.
     """
 
     own: Path
@@ -38,13 +38,11 @@ class Part:
 
 
 def is_model_folder(path: object) -> bool:
-    """Tells whether a path is the folder of a model, whose tables are compressed in place."""
+    """Tells whether a path is the folder of a model, whose tables are compressed inside it."""
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return False
     folder = Path(path)
-    if (
-        folder / model2vec_folder.MODULES
-    ).is_file():  # of which some may be of no kind that is known
+    if (folder / model2vec_folder.MODULES).is_file():  # even if it lists modules of unknown kinds
         return True
     return model2vec_folder.recognizes(folder) or bool(transformers_in(folder))
 
@@ -54,10 +52,10 @@ def find_parts(folder: Path, heads: tuple[str, ...] = ()) -> list[Part]:
 
     Args:
         folder: The folder.
-        heads: The tensors of output layers to compress too.
+        heads: The tensors of additional output layers to compress.
 
     Raises:
-        InputError: There is no table, or a file is missing, or does not fit the others.
+        InputError: There is no table, or a file is missing or does not fit the others.
         FormatError: A file is damaged.
     """
     parts = []
@@ -67,11 +65,11 @@ def find_parts(folder: Path, heads: tuple[str, ...] = ()) -> list[Part]:
         parts.append(Part(own, transformers_folder.read(folder, own, heads), False))
     if not parts:
         raise InputError(
-            f"{folder} is no model of a kind that is known here; wanted a folder of transformers, "
-            "sentence-transformers or model2vec, or an output that ends in .nnc for a table alone"
+            f"{folder} is not a model of a known kind; wanted a folder of transformers, "
+            "sentence-transformers or model2vec, or an output that ends in .nnc for a single table"
         )
     if heads and all(part.is_static for part in parts):
-        raise InputError("--head was given, and a static model has no output layer")
+        raise InputError("--head was given, but a static model has no output layer")
     return parts
 
 
@@ -79,35 +77,35 @@ def check_new_folder(output: Path, folder: Path) -> None:
     """Refuses a folder that cannot be written.
 
     Raises:
-        InputError: There is something of this name, or it is inside the model's folder.
+        InputError: The name is taken, or it is inside the model's folder.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no directory; wanted a model's folder")
+        raise InputError(f"{folder} is not a directory; wanted a model's folder")
     real = Path(os.path.realpath(output))
     if os.path.islink(real):
         raise InputError(f"{output} is a link to itself; wanted a new name for the folder")
     if os.path.exists(output) and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} exists; wanted a new name for the folder to write")
     if real.is_relative_to(os.path.realpath(folder)):
-        raise InputError(f"{output} is inside {folder}; wanted a folder that is outside of it")
+        raise InputError(f"{output} is inside {folder}; wanted a folder outside of it")
 
 
 def check_untie(folder: Path, slots: Iterable[TableSlot]) -> None:
-    """Refuses to leave an output layer as it was where that does more than that.
+    """Refuses to untie an output layer if there is none, or if that would untie more.
 
     Raises:
-        InputError: No output layer shares a table, or other tensors are tied as long as it is.
+        InputError: No output layer shares a table, or untying it would untie other tensors too.
     """
     sharing = [slot for slot in slots if slot.head is not None]
     if not sharing:
         raise InputError(
-            f"--untie was given, and no output layer of {folder} shares the input embeddings"
+            f"--untie was given, but no output layer of {folder} shares the input embeddings"
         )
     for slot in sharing:
         if slot.tied_too:
             raise InputError(
-                f"--untie was given, and {folder} would not tie {slot.tied_too[0]!r} either; "
-                "leave it out, and choose more bits for the table that is shared"
+                f"--untie was given, but then {folder} would not tie {slot.tied_too[0]!r} either; "
+                "leave it out, and choose more bits for the shared table"
             )
 
 
@@ -119,20 +117,20 @@ def written(
     tables: Mapping[TableSlot, CompressedEmbedding],
     untie: bool = False,
 ) -> Iterator[Path]:
-    """Writes a folder in which tables are compressed; all other tensors and files are copied.
+    """Writes a folder with compressed tables; all other tensors and files are copied.
 
     Args:
         folder: The model's folder.
         output: The folder to write, which appears when the block ends.
-        parts: Its parts.
+        parts: The model's parts.
         tables: The compressed table of each slot.
-        untie: Whether output layers that share a table keep it as it was.
+        untie: Whether output layers that share a table keep the original.
 
     Yields:
-        The folder before it has its name. If the block raises, it is removed.
+        The folder under its temporary name. If the block raises, it is removed.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The folder cannot be written.
     """
     with atomic_directory(output) as temporary:
         changed: dict[Path, bytes] = {}
@@ -153,7 +151,7 @@ def _write_part(
     untie: bool,
     done: set[Path],
 ) -> dict[Path, bytes]:
-    """Writes the files of tensors of a part; returns what other files of it hold then."""
+    """Writes a part's tensor files; returns the new content of its other files."""
     left_out: dict[Path, set[str]] = {}
     new: dict[Path, dict[str, NewTensor]] = {}
     facts: dict[str, dict[str, object]] = {}
@@ -190,9 +188,9 @@ def _write_part(
 
 
 def transformers_in(folder: Path) -> list[Path]:
-    """Returns the folders of transformers models in a folder: itself, or modules of it."""
+    """Returns the folders of transformers models in a folder: itself, or its modules."""
     if not (folder / model2vec_folder.MODULES).is_file():
-        if model2vec_folder.recognizes(folder):  # whose config.json names a model_type too
+        if model2vec_folder.recognizes(folder):  # its config.json has a model_type too
             return []
         return [Path()] if transformers_folder.recognizes(folder) else []
     modules = model2vec_folder.modules_of(folder)

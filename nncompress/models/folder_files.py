@@ -1,4 +1,4 @@
-"""The files of a model's folder, of which all that are not rewritten are copied."""
+"""The files in a model's folder, and copying those that are not rewritten."""
 
 import os
 import shutil
@@ -9,17 +9,17 @@ from nncompress.errors import InputError
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Returns all files of a folder, those that links lead to too, and the empty folders in it.
+    """Returns all files in a folder, following links, and the empty folders in it.
 
     Raises:
-        InputError: Something cannot be copied: a link that leads nowhere, or to a folder outside
-            or round in a circle, a pipe, or what may not be read.
+        InputError: Something cannot be copied: a broken link, a link to a folder outside or to a
+            parent, a pipe, or something unreadable.
     """
     return list(_below(folder, (os.path.realpath(folder),)))
 
 
 def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """Yields the files of a folder; ``above`` are it and those that it is in, without links."""
+    """Yields the files in a folder; ``above`` holds its resolved path and those of its parents."""
     if not os.access(folder, os.R_OK | os.X_OK):
         raise _not_copied(folder, "cannot be read")
     entries = sorted(folder.iterdir())
@@ -29,12 +29,12 @@ def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
         if path.is_dir():
             real = os.path.realpath(path)
             if real in above:
-                raise _not_copied(path, "is a link to a folder that it is in")
+                raise _not_copied(path, "is a link to a folder that contains it")
             if not Path(real).is_relative_to(above[0]):
-                raise _not_copied(path, "is a link to a folder elsewhere")
+                raise _not_copied(path, "is a link to a folder outside")
             yield from _below(path, (*above, real))
         elif not path.is_file():
-            reason = "is no ordinary file" if path.exists() else "is a link that leads nowhere"
+            reason = "is not a regular file" if path.exists() else "is a broken link"
             raise _not_copied(path, reason)
         elif not os.access(path, os.R_OK):
             raise _not_copied(path, "cannot be read")
@@ -47,12 +47,12 @@ def _not_copied(path: Path, reason: str) -> InputError:
 
 
 def copy_the_rest(folder: Path, output: Path, done: Collection[Path]) -> None:
-    """Copies all files but those that are done.
+    """Copies all files except those already done.
 
     Args:
         folder: The folder to copy.
         output: The folder to copy to.
-        done: What is left out, by its path in the folder.
+        done: The files to leave out, as paths inside the folder.
 
     Raises:
         InputError: Something cannot be copied.

@@ -1,4 +1,4 @@
-"""A forecast of what compressing a model's folder takes."""
+"""Forecasting the cost of compressing a model's folder."""
 
 import os
 from collections.abc import Mapping
@@ -26,20 +26,20 @@ def forecast_model(
     frequencies: str | os.PathLike | Mapping[str, float] | None = None,
     corpus: str | os.PathLike | None = None,
 ) -> tuple[Forecast, int, int]:
-    """Forecasts what ``compress_folder`` takes, which has the same arguments.
+    """Forecasts the cost of ``compress_folder``, which takes the same arguments.
 
     Returns:
-        The forecast of all tables together, whose file is what they take in the folder; and the
-        bytes of the folder before and after.
+        The forecast for all tables together, whose ``file_bytes`` are their bytes in the folder;
+        and the bytes of the folder before and after.
 
     Raises:
-        InputError: Something given cannot be used.
+        InputError: An argument cannot be used.
     """
     check_new_folder(output, folder)
     slots = [slot for part in find_parts(folder, heads) for slot in part.slots]
     if untie:
         check_untie(folder, slots)
-    # The words are the tokenizer's, which the folder has already.
+    # The words are in the tokenizer, which the folder already has.
     each = [
         forecast_source(
             table_of(folder, slot, corpus), plan, machine,

@@ -1,10 +1,13 @@
-"""Compressed tables put into transformers models in the place of their embedding matrices."""
+"""Installing compressed tables in transformers models in place of their embedding matrices."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+from nncompress.missing import brought_by
+
+with brought_by("hf"):
+    import torch
+    from torch import nn
 
 from nncompress.embedding.bridges.torch_head import TableHead, TiedHead
 from nncompress.embedding.bridges.torch_module import Scale, TableEmbedding, scaled
@@ -21,51 +24,51 @@ class TiedEmbedding(nn.Module):
 
     Args:
         embedding: The rows, which are not parameters of this module.
-        scale: What this layer multiplies rows by; see ``TableEmbedding.embed_scale``.
+        scale: The factor that this layer multiplies rows by; see ``TableEmbedding.embed_scale``.
     """
 
     embedding: TableEmbedding
 
     def __init__(self, embedding: TableEmbedding, scale: Scale = None) -> None:
         super().__init__()
-        self.__dict__["embedding"] = embedding  # no child, whose state would be there twice
+        self.__dict__["embedding"] = embedding  # not a child, or its state would be saved twice
         self.embed_scale = scale
 
     @property
     def weight(self) -> torch.Tensor:
-        """The decoded table, ``(N, D)``, made anew each time."""
+        """The decoded table, ``(N, D)``, decoded at each access."""
         return self.embedding.weight
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Returns rows, D longer than the shape of ``input``."""
+        """Returns rows, of shape ``(*input.shape, D)``."""
         return scaled(self.embedding.look_up(input), self.embed_scale)
 
     def __getattr__(self, name: str) -> Any:
-        """Returns what the other layer has: some models take this one for their input layer."""
+        """Returns the other layer's attribute: some models use this one as their input layer."""
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if "embedding" not in self.__dict__:  # which is being copied
+            if "embedding" not in self.__dict__:  # while it is being copied
                 raise
             return getattr(self.embedding, name)
 
 
 def scale_of(layer: nn.Module | None, name: str) -> Scale:
-    """Returns what an embedding layer multiplies the rows by that it looks up.
+    """Returns the factor by which an embedding layer multiplies the rows it looks up.
 
     Args:
         layer: The layer.
         name: Its name in the model.
 
     Raises:
-        InputError: It is no embedding layer, or does something else with rows.
+        InputError: It is not an embedding layer, or does something else with rows.
     """
     if isinstance(layer, nn.Embedding):
         if type(layer).forward is nn.Embedding.forward:
             return None
         parts = {*dict(layer.named_parameters()), *dict(layer.named_buffers())}
         if not [*layer.children()] and parts <= {"weight", "embed_scale"}:
-            # Gemma's own buffer has the number only after its model's weights are loaded.
+            # Gemma's own buffer holds the number only after its model's weights are loaded.
             if isinstance(number := getattr(layer, "scalar_embed_scale", None), (int, float)):
                 return torch.tensor(number, dtype=torch.float32, device="cpu")
             if isinstance(number := getattr(layer, "embed_scale", None), (int, float)):
@@ -77,10 +80,10 @@ def scale_of(layer: nn.Module | None, name: str) -> Scale:
 
 
 def find_module(model: "PreTrainedModel", name: str) -> str | None:
-    """Returns the name that a module of a checkpoint has in a model; None where it has none.
+    """Returns the name that a checkpoint's module has in a model; None if it is not there.
 
-    Checkpoints of a base model are loaded into models with a head, and the other way round: the
-    names differ in the base model's prefix.
+    Checkpoints of a base model are loaded into models with a head, and vice versa: the names
+    differ by the base model's prefix.
     """
     prefix = f"{model.base_model_prefix}." if model.base_model_prefix else ""
     modules = dict(model.named_modules())
@@ -91,32 +94,32 @@ def find_module(model: "PreTrainedModel", name: str) -> str | None:
 
 
 def install(model: "PreTrainedModel", name: str, table: TableEmbedding) -> None:
-    """Puts a table into a model, with all layers that share its rows.
+    """Puts a table into a model, and into all layers that share its rows.
 
-    Layers that were tied to the embedding matrix become layers that read the table: embeddings and
-    output layers alike. ``resize_token_embeddings`` lengthens the table by rows that are not
-    compressed.
+    Layers that were tied to the embedding matrix, both embeddings and output layers, become layers
+    that read the table. ``resize_token_embeddings`` extends the table by uncompressed rows.
 
     Args:
         model: The model.
-        name: The module whose place the table takes.
+        name: The module that the table replaces.
         table: The table.
     """
-    from transformers import PreTrainedModel
+    with brought_by("hf"):
+        from transformers import PreTrainedModel
 
     parts = {prefix: part for prefix, part in model.named_modules()
              if isinstance(part, PreTrainedModel)}  # fmt: skip
-    # Patterns among these names are expanded by the parameters that there are: before they go.
+    # Patterns among these names are matched against the parameters, so before these are removed.
     own = {prefix: part.get_expanded_tied_weights_keys() for prefix, part in parts.items()}
     tied = model.get_expanded_tied_weights_keys(all_submodels=True)
-    # The file has one table for all that are tied; it may be named by any of them.
+    # The file has one table for all tied layers, under the name of any one of them.
     source = tied.get(name + _WEIGHT, name + _WEIGHT)
     same = {key for key, value in tied.items() if value == source} | {source}
     _put(model, name, table)
     if not isinstance(table, TableHead):
         for key in sorted(same - {name + _WEIGHT}):
             _share(model, key.removesuffix(_WEIGHT), table)
-    # They are no parameters any more, which could be tied.
+    # They are no longer parameters, so they cannot be tied.
     for prefix, part in parts.items():
         before = f"{prefix}." if prefix else ""
         part._tied_weights_keys = {
@@ -130,24 +133,24 @@ def install(model: "PreTrainedModel", name: str, table: TableEmbedding) -> None:
 
 
 def _share(model: "PreTrainedModel", name: str, table: TableEmbedding) -> None:
-    """Puts a layer that shares a table's rows in the place of one that was tied."""
+    """Replaces a tied layer with one that shares a table's rows."""
     try:
         old = model.get_submodule(name)
     except AttributeError:
-        return  # a part that this model was made without
+        return  # this model was created without that part
     if isinstance(old, nn.Embedding):
         _put(model, name, TiedEmbedding(table, scale_of(old, name)))
     elif is_linear(old):
         _put(model, name, TiedHead(table, old.bias))
     elif not isinstance(old, (TiedEmbedding, TiedHead)):
         raise InputError(
-            f"{name} is tied to the compressed table and is a {type(old).__name__}; wanted an "
-            "Embedding or a Linear, which can share one"
+            f"{name}, which is tied to the compressed table, is a {type(old).__name__}; wanted an "
+            "Embedding or a Linear, which can share a table"
         )
 
 
 def is_linear(layer: nn.Module | None) -> bool:
-    """Tells whether a layer multiplies vectors by its matrix, and does nothing else."""
+    """Tells whether a layer just multiplies vectors by its matrix."""
     return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
 
 
@@ -157,10 +160,10 @@ def _put(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def _take_over_resizing(model: "PreTrainedModel") -> None:
-    """Has ``resize_token_embeddings`` resize tables; other layers are resized as ever."""
+    """Makes ``resize_token_embeddings`` resize tables; other layers are resized as usual."""
     for part in model.modules():
         if hasattr(part, "_get_resized_embeddings"):
-            # No methods, which a pickle would have looked up in the model's class.
+            # Not methods: a pickle would look those up in the model's class.
             part._get_resized_embeddings = partial(_resized_embeddings, part)
             part._get_resized_lm_head = partial(_resized_head, part)
 
@@ -172,9 +175,9 @@ def _resized_embeddings(
     pad_to_multiple_of: int | None = None,
     mean_resizing: bool = True,
 ) -> nn.Module:
-    """Resizes an embedding layer; the arguments are those of transformers' method of the name."""
+    """Resizes an embedding layer; takes the arguments of transformers' method."""
     if isinstance(old_embeddings, TiedEmbedding):
-        # The model puts what it gets into all places, as it does with its own layers.
+        # The model puts the result in all places, as it does with its own layers.
         scale, old_embeddings = old_embeddings.embed_scale, old_embeddings.embedding
         old_embeddings.embed_scale = scale
     if not isinstance(old_embeddings, TableEmbedding):
@@ -199,7 +202,7 @@ def _resized_head(
     transposed: bool = False,
     mean_resizing: bool = True,
 ) -> nn.Module:
-    """Resizes an output layer; the arguments are those of transformers' method of the name."""
+    """Resizes an output layer; takes the arguments of transformers' method."""
     if not isinstance(old_lm_head, (TiedHead, TableHead)):
         own = type(model)._get_resized_lm_head
         return own(model, old_lm_head, new_num_tokens, transposed, mean_resizing)

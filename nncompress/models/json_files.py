@@ -1,4 +1,4 @@
-"""The JSON files that tell how a model's folder is read."""
+"""The JSON files that describe a model's folder."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,14 @@ def read_json(path: Path, kind: type) -> Any:
 
     Args:
         path: The file.
-        kind: What it has to be: ``dict`` or ``list``.
+        kind: The expected type of the content: ``dict`` or ``list``.
 
     Raises:
-        FormatError: It is something else, or too large.
+        FormatError: The content is something else, or too large.
     """
     try:
         if (size := path.stat().st_size) > _MOST_BYTES:
-            raise FormatError(f"{path} has {size} bytes; wanted a JSON file below 64 MiB")
+            raise FormatError(f"{path} has {size:,} bytes; wanted a JSON file below 64 MiB")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         if isinstance(error, FormatError):
@@ -33,5 +33,5 @@ def read_json(path: Path, kind: type) -> Any:
 
 
 def as_bytes(content: object) -> bytes:
-    """Returns JSON as files of models have it."""
+    """Returns JSON in the layout of models' files."""
     return (json.dumps(content, indent=2) + "\n").encode("utf-8")

@@ -1,9 +1,9 @@
 """Folders of static models: model2vec's, and sentence-transformers' with StaticEmbedding modules.
 
-A model2vec folder is one of sentence-transformers too, by the ``modules.json`` that model2vec
-writes. The table of both is a tensor of a ``model.safetensors``, whose tokens are in the
-``tokenizer.json`` beside it. ``modules.json`` names the class that reads the table, and has to
-name another one where it is compressed; ``config.json`` tells of it.
+A model2vec folder is also a sentence-transformers folder, because model2vec writes a
+``modules.json``. In both, the table is a tensor in ``model.safetensors``, and its tokens are in
+the ``tokenizer.json`` beside it. ``modules.json`` names the class that reads the table, which has
+to be another one once the table is compressed; ``config.json`` records the compression.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,13 @@ from nncompress.sources.token_weights import beside_table
 
 WEIGHTS_FILE, TOKENIZER_FILE = "model.safetensors", "tokenizer.json"
 CONFIG, MODULES = Path("config.json"), Path("modules.json")
-# What modules.json names: the class of sentence-transformers (whose path has moved with its
-# versions; this one is read by all), and ours, which static_embedding.py holds.
+# The classes named in modules.json: that of sentence-transformers (whose path has changed between
+# versions; all of them accept this one), and ours, in static_embedding.py.
 PLAIN_TYPE = "sentence_transformers.models.StaticEmbedding"
 COMPRESSED_TYPE = "nncompress.models.static_embedding.CompressedStaticEmbedding"
 _PICKLE = "pytorch_model.bin"
-# model2vec's own quantization: all numbers times one that is forgotten, as it changes no cosine.
+# model2vec's own quantization scales all numbers by a factor that it does not store, because
+# cosines do not depend on it.
 _INTEGERS = ("I8",)
 _DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
 
@@ -44,8 +45,8 @@ def read(folder: Path) -> list[TableSlot]:
 
     Raises:
         InputError: A file is missing, the tokenizer has more tokens than the table, or the table
-            is compressed already.
-        FormatError: A file is damaged or something else.
+            is already compressed.
+        FormatError: A file is damaged or of another kind.
     """
     return [_slot(folder, file.parent) for file in weight_files(folder)]
 
@@ -56,14 +57,14 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def changed_files(folder: Path) -> dict[Path, bytes]:
-    """Returns what the files hold that tell how to read the table, once it is compressed.
+    """Returns the new content of the files that say how to read the table, once it is compressed.
 
     Args:
         folder: The model's folder, whose tables are not compressed.
 
     Returns:
-        The content of ``modules.json`` and, of a model2vec folder, of ``config.json``, those of
-        them that are there, by their paths in the folder.
+        The content of ``modules.json`` and, for a model2vec folder, of ``config.json``, if they
+        exist, by their paths in the folder.
 
     Raises:
         FormatError: One of them is damaged.
@@ -72,7 +73,7 @@ def changed_files(folder: Path) -> dict[Path, bytes]:
     if is_model2vec(folder):
         config = read_json(folder / CONFIG, dict)
         file, name = open_static(folder / WEIGHTS_FILE)
-        # Rows are decoded to the type that they had, or to float32.
+        # Rows are decoded to their original type, or to float32.
         config["embedding_dtype"] = _DTYPES.get(file.dtypes[name], "float32")
         config[QUANTIZATION] = {"quant_method": METHOD}
         changed[CONFIG] = as_bytes(config)
@@ -80,11 +81,11 @@ def changed_files(folder: Path) -> dict[Path, bytes]:
 
 
 def restored_files(folder: Path, dtype: str) -> dict[Path, bytes]:
-    """Returns what the files of ``changed_files`` hold once the tables are decoded again.
+    """Returns the content of the files of ``changed_files`` after the tables are decoded.
 
     Args:
         folder: The model's folder, whose tables are compressed.
-        dtype: The type that they are decoded to, as NumPy names it.
+        dtype: The NumPy name of the type that they are decoded to.
 
     Raises:
         FormatError: One of them is damaged.
@@ -99,10 +100,10 @@ def restored_files(folder: Path, dtype: str) -> dict[Path, bytes]:
 
 
 def modules_of(folder: Path) -> list[dict[str, Any]]:
-    """Returns the entries of modules.json, checked; none where there is no such file.
+    """Returns the checked entries of modules.json; none if there is no such file.
 
     Raises:
-        FormatError: It is something else, or names a place outside the folder.
+        FormatError: The file has another form, or names a place outside the folder.
     """
     path = folder / MODULES
     if not path.is_file():
@@ -117,20 +118,20 @@ def modules_of(folder: Path) -> list[dict[str, Any]]:
         if ".." in parts or "\\" in inside or PurePosixPath(inside).is_absolute():
             raise FormatError(
                 f"{path} places a module in {inside[:99]!r}, outside its folder; wanted a folder "
-                "in it"
+                "inside it"
             )
     return entries
 
 
 def is_static(class_path: str) -> bool:
-    """Tells whether modules.json names a StaticEmbedding by this, compressed or not."""
+    """Tells whether a class path in modules.json is a StaticEmbedding, compressed or not."""
     package, _, name = class_path.rpartition(".")
     ours = class_path == COMPRESSED_TYPE
     return ours or (package.startswith("sentence_transformers.") and name == "StaticEmbedding")
 
 
 def is_model2vec(folder: Path) -> bool:
-    """Tells whether a folder is laid out as model2vec's, with its name of the table."""
+    """Tells whether a folder has model2vec's layout and its name for the table."""
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS_FILE).is_file():
         return False
     try:
@@ -140,12 +141,12 @@ def is_model2vec(folder: Path) -> bool:
 
 
 def _module_folders(folder: Path) -> list[Path]:
-    """Returns the folders of the StaticEmbedding modules that modules.json names."""
+    """Returns the folders of the StaticEmbedding modules listed in modules.json."""
     return [Path(entry["path"]) for entry in modules_of(folder) if is_static(entry["type"])]
 
 
 def _with_types(folder: Path, class_path: str) -> dict[Path, bytes]:
-    """Returns modules.json with another class for StaticEmbedding modules, if it is there."""
+    """Returns modules.json, if it exists, with another class for StaticEmbedding modules."""
     entries = modules_of(folder)
     changed = [
         entry | {"type": class_path} if is_static(entry["type"]) else entry for entry in entries
@@ -157,8 +158,8 @@ def _slot(folder: Path, own: Path) -> TableSlot:
     weights, tokenizer = own / WEIGHTS_FILE, own / TOKENIZER_FILE
     if not (folder / weights).is_file() and (folder / own / _PICKLE).is_file():
         raise InputError(
-            f"{folder / own / _PICKLE} is a pickle, which can run code and is not read; write "
-            f"{WEIGHTS_FILE} in its place: SentenceTransformer({str(folder)!r}).save(NEW_FOLDER)"
+            f"{folder / own / _PICKLE} is a pickle, which is not read because it can run code; "
+            f"write {WEIGHTS_FILE} instead: SentenceTransformer({str(folder)!r}).save(NEW_FOLDER)"
         )
     for needed in (weights, tokenizer):
         if not (folder / needed).is_file():
@@ -168,13 +169,13 @@ def _slot(folder: Path, own: Path) -> TableSlot:
             )
     file, tensor = open_static(folder / weights)
     if tensor not in TABLES:
-        raise InputError(f"{folder / weights} has the table compressed already, as {tensor!r}")
+        raise InputError(f"the table in {folder / weights} is already compressed, as {tensor!r}")
     dtype, matrix = file.dtypes[tensor], file.tensors.get(tensor)
     if matrix is None or matrix.ndim != 2 or dtype not in (*FLOATS, *_INTEGERS):
-        shape = "" if matrix is None else f" and the shape {matrix.shape}"
+        shape = "" if matrix is None else f" and shape {matrix.shape}"
         raise InputError(
-            f"{folder / weights}: tensor {tensor!r} has the type {dtype}{shape}; wanted a matrix "
-            "of numbers"
+            f"{folder / weights}: tensor {tensor!r} has type {dtype}{shape}; wanted a matrix of "
+            "numbers"
         )
     num_rows, dim = matrix.shape
     beside = beside_table(file, folder / weights)
@@ -184,15 +185,15 @@ def _slot(folder: Path, own: Path) -> TableSlot:
 
 
 def _check_tokens(tokenizer: Path, beside: Mapping[str, np.ndarray], num_rows: int) -> None:
-    """Refuses a tokenizer with more tokens than there are rows, or than a mapping is of."""
+    """Refuses a tokenizer with more tokens than there are rows, or than a mapping covers."""
     known, what = num_rows, "rows"
     if MAPPING in beside:
-        known, what = check_mapping(beside[MAPPING], num_rows), "tokens that are mapped to rows"
+        known, what = check_mapping(beside[MAPPING], num_rows), "tokens mapped to rows"
     if WEIGHTS in beside:
         check_weights(beside[WEIGHTS], known)
     num_tokens = len(read_tokenizer(LocalPlace(tokenizer)))
     if num_tokens > known:
         raise InputError(
-            f"{tokenizer} has {num_tokens} tokens, and the table {known} {what}; wanted the "
+            f"{tokenizer} has {num_tokens} tokens, but the table has {known} {what}; wanted the "
             "tokenizer that the table was made with"
         )

@@ -1,4 +1,4 @@
-"""The gate of a model: what is measured of it, and what it has to reach to be written."""
+"""The gate of a model: it measures the model, and refuses one that falls short."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +9,16 @@ from nncompress.models.evaluation import OriginalModel, Tasks
 
 
 class ModelGate:
-    """What compressing a model has to come to.
+    """The requirements for a compressed model, and the data to check them with.
 
     Args:
-        require: What is required; see ``evaluate.requirements.Requirement``.
-        find: Whether the smallest size that reaches it is searched.
-        tasks: What the model is put to.
+        require: The requirements; see ``evaluate.requirements.Requirement``.
+        find: Whether to search for the smallest size that meets them.
+        tasks: The data to evaluate the model on.
 
     Raises:
-        InputError: Something required cannot be measured, or is out of its range, or there is
-            nothing to search the smallest size for.
+        InputError: A requirement cannot be measured or is out of its range, or a search is asked
+            for without any requirement.
     """
 
     def __init__(
@@ -33,15 +33,15 @@ class ModelGate:
         self.requirements.check_data(tasks.flags)
 
     def measure(self, original: Path, compressed: Path, rows: list[Report]) -> Report:
-        """Puts a model to its tasks.
+        """Evaluates a model on its tasks.
 
         Args:
             original: The original's folder.
-            compressed: The compressed one's.
-            rows: What was measured of the rows of each table.
+            compressed: The compressed model's folder.
+            rows: The measurements of the rows of each table.
 
         Returns:
-            Figures of rows, each that of the table that fares worst by it, and those of tasks.
+            The figures of rows, each from the table that fares worst, and those of tasks.
         """
         worst = worst_of(rows)
         if not self.tasks.flags:
@@ -54,7 +54,7 @@ class ModelGate:
 
 
 def worst_of(reports: list[Report]) -> Report:
-    """Returns of several tables' figures those of the table that fares worst by each."""
+    """Combines several tables' figures, taking each from the table that fares worst."""
     figures = dict(reports[0].figures)
     for report in reports[1:]:
         for name, figure in report.figures.items():

@@ -1,4 +1,4 @@
-"""Models opened from their folders, compressed or not, as far as measuring them takes it."""
+"""Opening models from their folders, compressed or not, to measure them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.missing import brought_by
 from nncompress.models.json_files import read_json
 from nncompress.models.model2vec_folder import is_model2vec
 
 _CONFIG, _MODULES = "config.json", "modules.json"
-# Tokens that a language model is given at once, at most; its own limit may be lower.
+# The most tokens that a language model is given at once; its own limit may be lower.
 _WINDOW = 512
 _ROWS = 4_096
 
@@ -22,13 +23,13 @@ Rows = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """A model that makes a vector of a text.
+    """A model that turns a text into a vector.
 
     Attributes:
-        encode: Takes texts, and returns their vectors, float32 ``(n, E)``.
-        rows: Returns rows of its table of token vectors, float32 ``(n, D)``, by their numbers.
-        num_rows: N, the rows of that table.
-        words: The token of each row, or its number where it has none.
+        encode: Takes texts and returns their vectors, float32 ``(n, E)``.
+        rows: Takes row numbers and returns rows of the table of token vectors, float32 ``(n, D)``.
+        num_rows: N, the number of rows in that table.
+        words: The token of each row, or the row's number if it has none.
     """
 
     encode: Callable[[Sequence[str]], np.ndarray]
@@ -42,14 +43,14 @@ class LanguageModel:
     """A causal language model.
 
     Attributes:
-        logits: Takes token ids, int64 ``(n,)``, and returns the logits of what follows each,
+        logits: Takes token ids, int64 ``(n,)``, and returns the logits for the token after each,
             float32 ``(n, V)``.
-        token_ids: Returns the token ids of a text, int64 ``(n,)``, without special tokens; those
-            that the tokenizer puts before a text stand before all that ``logits`` is given.
+        token_ids: Takes a text and returns its token ids, int64 ``(n,)``, without special tokens;
+            those that the tokenizer puts before a text are prepended by ``logits``.
         window: The most token ids that ``logits`` takes.
-        rows: Returns rows of its table of token vectors, float32 ``(n, D)``, by their numbers.
-        num_rows: N, the rows of that table.
-        words: The token of each row, or its number where it has none.
+        rows: Takes row numbers and returns rows of the table of token vectors, float32 ``(n, D)``.
+        num_rows: N, the number of rows in that table.
+        words: The token of each row, or the row's number if it has none.
     """
 
     logits: Callable[[np.ndarray], np.ndarray]
@@ -61,7 +62,7 @@ class LanguageModel:
 
 
 def is_language_model(folder: str | Path) -> bool:
-    """Tells whether a folder holds a causal language model, as its ``config.json`` says.
+    """Tells whether a folder holds a causal language model, according to its ``config.json``.
 
     Raises:
         ImportError: transformers is not installed.
@@ -73,13 +74,14 @@ def is_language_model(folder: str | Path) -> bool:
     architectures = read_json(folder / _CONFIG, dict).get("architectures")
     if not isinstance(architectures, list) or not architectures:
         return False
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    with brought_by("hf"):
+        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     return not set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()).isdisjoint(map(str, architectures))
 
 
 def open_sentence_encoder(folder: str | Path) -> SentenceEncoder:
-    """Opens a sentence encoder, or any model of texts, whose token vectors' mean is taken then.
+    """Opens a sentence encoder, or any text model, whose token vectors are then averaged.
 
     Args:
         folder: A folder of sentence-transformers, model2vec or transformers, compressed or not.
@@ -105,8 +107,9 @@ def open_language_model(folder: str | Path) -> LanguageModel:
     """
     folder = Path(folder)
     _refuse_pickles(folder)
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with brought_by("hf"):
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
     import nncompress.hf  # noqa: F401
 
@@ -137,7 +140,8 @@ def open_language_model(folder: str | Path) -> LanguageModel:
 
 
 def _open_encoder(folder: Path) -> SentenceEncoder:
-    from sentence_transformers import SentenceTransformer
+    with brought_by("hf"):
+        from sentence_transformers import SentenceTransformer
 
     import nncompress.hf  # noqa: F401
 
@@ -177,7 +181,7 @@ def _open_static(folder: Path) -> SentenceEncoder:
 
 
 def _rows_of(table: Any, is_bag: bool = False) -> Rows:
-    """Returns what reads rows of a module of embeddings, or of one that takes bags of them."""
+    """Returns a function that reads rows of an embedding module, or of an embedding bag."""
     import torch
 
     device = next(iter([*table.parameters(), *table.buffers()])).device
@@ -218,27 +222,27 @@ def _device() -> str:
 
 
 def _refuse_pickles(folder: Path) -> None:
-    """Refuses a folder with weights that only unpickling would read.
+    """Refuses a folder with weights that can only be unpickled.
 
     Raises:
-        InputError: There are some, or there is no such folder.
+        InputError: There are such weights, or there is no such folder.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no directory; wanted a model's folder")
+        raise InputError(f"{folder} is not a directory; wanted a model's folder")
     for path in sorted(folder.rglob("pytorch_model*.bin")):
         if not any(path.parent.glob("*.safetensors")):
             raise InputError(
-                f"{path} is a pickle, which can run code and is not read; save the model as "
-                "safetensors first, with its save_pretrained"
+                f"{path} is a pickle, which is not read because it can run code; save the model "
+                "as safetensors first, with its save_pretrained"
             )
 
 
 @contextmanager
 def _naming(folder: Path) -> Iterator[None]:
-    """Names a folder that a library cannot open; what libraries raise then is anything.
+    """Turns any exception of a library that opens a folder into an error naming the folder.
 
     Raises:
-        InputError: It cannot be opened.
+        InputError: The folder cannot be opened.
     """
     try:
         yield

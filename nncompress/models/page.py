@@ -20,8 +20,8 @@ def write_model_page(
     Args:
         path: The HTML file.
         original: The original model's folder.
-        compressed: The compressed one's.
-        evaluation: What was measured.
+        compressed: The compressed model's folder.
+        evaluation: The measurements.
     """
     sizes = [folder_bytes(Path(folder)) for folder in (compressed, original)]
     names = (name_of(os.path.abspath(folder)) for folder in (original, compressed))

@@ -1,4 +1,4 @@
-"""Where in a model's folder the tables lie that can be compressed."""
+"""The tables of a model's folder that can be compressed, and where they lie."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ class TableSlot:
         tensor: Its name in that file.
         num_rows: N.
         dim: D.
-        tokens: The file with the tokens of its rows, relative to the folder; None where rows are
-            no tokens.
+        tokens: The file with the tokens of its rows, relative to the folder; None if rows are not
+            tokens.
         module: The dotted path of the module that owns it.
-        is_head: Whether it is an output layer's alone.
-        same: Tensors of the folder that hold the same rows once more, by the files that hold them;
-            they are left out where it is compressed.
-        head: The tensor of the output layer that shares the rows; None where none does.
-        tied_too: Other tensors of the model that are tied to some as long as that one is.
+        is_head: Whether it belongs only to an output layer.
+        same: Other tensors of the folder that hold the same rows, each with its file; they are
+            left out of the compressed folder.
+        head: The tensor of the output layer that shares the rows; None if none does.
+        tied_too: Other tensors of the model that are tied only as long as that one is.
     """
 
     file: Path
@@ -38,10 +38,10 @@ class TableSlot:
 
     @property
     def compressed(self) -> str:
-        """The name of the tensor that stands in its place, the bytes of a ``.nnc`` file."""
+        """The name of the tensor that replaces it, which holds the bytes of a ``.nnc`` file."""
         return compressed_name(self.tensor)
 
 
 def compressed_name(tensor: str) -> str:
-    """Returns the name of the tensor that stands in a table's place."""
+    """Returns the name of the tensor that replaces a table."""
     return tensor.removesuffix(".weight") + SUFFIX

@@ -1,17 +1,20 @@
 """sentence-transformers' StaticEmbedding over a compressed table.
 
-``modules.json`` of a folder names the class of each module. sentence-transformers imports a class
-of others only with ``trust_remote_code=True``, unless it has been told of it, which ``register``
-does.
+A folder's ``modules.json`` names the class of each module. sentence-transformers imports classes
+from other packages only with ``trust_remote_code=True``, unless they are registered, which
+``register`` does.
 """
 
 from pathlib import Path
 from typing import Any
 
-from sentence_transformers.base.model import BaseModel
-from sentence_transformers.base.modules.input_module import InputModule
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
+from nncompress.missing import brought_by
+
+with brought_by("hf"):
+    from sentence_transformers.base.model import BaseModel
+    from sentence_transformers.base.modules.input_module import InputModule
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
 
 from nncompress.embedding.bridges.torch_bag import TableEmbeddingBag, beside
 from nncompress.embedding.bridges.torch_module import TRAINED
@@ -33,13 +36,13 @@ class CompressedStaticEmbedding(StaticEmbedding):
     """Takes the mean of token vectors, as StaticEmbedding does, from a compressed table.
 
     Rows are decoded as texts need them. ``embedding.table`` is a ``TableEmbedding``, whose
-    ``train_codebook`` has what rows share trained.
+    ``train_codebook`` makes the codebook trainable.
 
     Args:
-        tokenizer: The tokenizer of the table's tokens. Its padding is turned off, as
-            StaticEmbedding does it.
+        tokenizer: The tokenizer of the table's tokens. Its padding is turned off, as in
+            StaticEmbedding.
         embedding: The table.
-        base_model: The name of the model that the table is from, for the model card.
+        base_model: The name of the model that the table comes from, for the model card.
 
     Raises:
         InputError: The tokenizer has more tokens than the table.
@@ -50,14 +53,14 @@ class CompressedStaticEmbedding(StaticEmbedding):
     def __init__(
         self, tokenizer: Tokenizer, embedding: TableEmbeddingBag, base_model: str | None = None
     ) -> None:
-        InputModule.__init__(self)  # StaticEmbedding's own would make a table
+        InputModule.__init__(self)  # StaticEmbedding's own would create a table
         self.embedding = embedding
         self.num_embeddings = embedding.num_embeddings
         self.embedding_dim = embedding.embedding_dim
         if tokenizer.get_vocab_size() > self.num_embeddings:
             raise InputError(
-                f"the tokenizer has {tokenizer.get_vocab_size()} tokens and the table "
-                f"{self.num_embeddings}; give the tokenizer that the table was made with"
+                f"the tokenizer has {tokenizer.get_vocab_size()} tokens, but the table has "
+                f"{self.num_embeddings} rows; use the tokenizer that the table was made with"
             )
         self.tokenizer = tokenizer
         self.tokenizer.no_padding()
@@ -73,15 +76,15 @@ class CompressedStaticEmbedding(StaticEmbedding):
         """
         if not safe_serialization:
             raise InputError(
-                "safe_serialization=False asks for a pickle; a compressed table is written to "
-                f"{WEIGHTS_FILE} alone"
+                "safe_serialization=False asks for a pickle, but a compressed table can only be "
+                f"written to {WEIGHTS_FILE}"
             )
         table, buffers = self.embedding.table, dict(self.embedding.named_buffers(recurse=False))
         embedding = of_bytes(table.nnc.cpu().numpy())
         embedding.extras |= {name: own.cpu().numpy() for name, own in buffers.items()}
         parts = {name: getattr(table, name) for name in TRAINED}
         trained = {k: own.detach().cpu().numpy() for k, own in parts.items() if own is not None}
-        # sentence-transformers knows weights and mapping beside model2vec's table alone.
+        # sentence-transformers accepts weights and mapping only with model2vec's table name.
         name = MODEL2VEC if buffers else SENTENCE_TRANSFORMERS
         write_static(Path(output_path) / WEIGHTS_FILE, StaticTable(embedding, trained), name)
         self.tokenizer.save(str(Path(output_path) / TOKENIZER_FILE))
@@ -90,17 +93,17 @@ class CompressedStaticEmbedding(StaticEmbedding):
     def load(  # type: ignore[override]
         cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
     ) -> "CompressedStaticEmbedding":
-        """Opens a folder, here or at the hub.
+        """Opens a local folder or a model from the Hub.
 
         Args:
             model_name_or_path: The model's folder or name.
             subfolder: The module's folder in it.
-            kwargs: What sentence-transformers says about where to look: token, cache_folder,
-                revision and local_files_only. What it tells other modules is passed over, as
-                StaticEmbedding does it.
+            kwargs: The options of sentence-transformers for finding files: token, cache_folder,
+                revision and local_files_only. Options for other modules are ignored, as in
+                StaticEmbedding.
 
         Raises:
-            InputError: A file is missing, or they do not belong together.
+            InputError: A file is missing, or the files do not belong together.
             FormatError: The table is damaged.
         """
         where = ("token", "cache_folder", "revision", "local_files_only")
@@ -120,6 +123,6 @@ class CompressedStaticEmbedding(StaticEmbedding):
 
 
 def register() -> None:
-    """Tells sentence-transformers the class that folders of compressed static models name."""
+    """Registers with sentence-transformers the class named by compressed static models."""
     known = {COMPRESSED_TYPE: CompressedStaticEmbedding}
     BaseModel._module_classes = {**BaseModel._module_classes, **known}

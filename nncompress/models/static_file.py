@@ -1,7 +1,7 @@
-"""The safetensors file of a static model whose table is compressed.
+"""The safetensors file of a static model with a compressed table.
 
-The table is one tensor, the bytes of a ``.nnc`` file; what model2vec keeps beside it, ``weights``
-and ``mapping``, is as model2vec has it, and comes as the embedding's ``extras``.
+The table is one tensor that holds the bytes of a ``.nnc`` file. The tensors ``weights`` and
+``mapping`` that model2vec keeps beside it are unchanged, and become the embedding's ``extras``.
 """
 
 import os
@@ -18,7 +18,7 @@ from nncompress.formats.safetensors import TensorFile, map_tensors, write_tensor
 from nncompress.models.slots import SUFFIX, compressed_name
 from nncompress.sources.token_weights import TABLE, beside_table
 
-# What model2vec calls a table, and what sentence-transformers does.
+# The names of a table in model2vec and in sentence-transformers.
 TABLES = MODEL2VEC, SENTENCE_TRANSFORMERS = TABLE, "embedding.weight"
 _BESIDE = (MAPPING, WEIGHTS)
 _WHAT = "a static model (safetensors)"
@@ -26,11 +26,11 @@ _WHAT = "a static model (safetensors)"
 
 @dataclass(frozen=True)
 class StaticTable:
-    """What such a file holds.
+    """The content of such a file.
 
     Attributes:
         embedding: The table, without words; ``weights`` and ``mapping`` are among its ``extras``.
-        trained: What has been trained of it since it was compressed, by name.
+        trained: The parts of it that have been trained since it was compressed, by name.
     """
 
     embedding: CompressedEmbedding
@@ -48,11 +48,11 @@ def open_static(path: str | os.PathLike) -> tuple[TensorFile, str]:
     """Maps the file of a static model.
 
     Returns:
-        The file, and the name of the tensor that is its table, or stands in a table's place.
+        The file, and the name of the tensor that is its table, original or compressed.
 
     Raises:
         InputError: There is no such file.
-        FormatError: It has no table, or more than one, or is damaged.
+        FormatError: It has no table or more than one, or is damaged.
     """
     file = map_tensors(path, _WHAT)
     known = [*TABLES, *map(compressed_name, TABLES)]
@@ -66,36 +66,36 @@ def open_static(path: str | os.PathLike) -> tuple[TensorFile, str]:
 
 
 def is_compressed(path: str | os.PathLike) -> bool:
-    """Tells whether the table of a static model's file is compressed; raises as that opens."""
+    """Tells whether a static model's file has a compressed table; raises as ``open_static``."""
     return open_static(path)[1] not in TABLES
 
 
 def from_int8(path: str | os.PathLike, tensor: str) -> np.ndarray | None:
-    """Returns a table that model2vec has quantized, float32 ``(N, D)``; None for any other.
+    """Returns a table quantized by model2vec, float32 ``(N, D)``; None for any other.
 
-    model2vec rounds all numbers of a table after dividing them by one that it forgets, as no
-    direction depends on it.
+    model2vec divides all numbers of a table by a factor before rounding them. It does not store
+    the factor, because directions do not depend on it.
     """
     file = map_tensors(path, _WHAT)
     return file.tensors[tensor].astype(np.float32) if file.dtypes[tensor] == "I8" else None
 
 
 def read_static(path: str | os.PathLike) -> StaticTable:
-    """Opens the compressed table of a static model's file, which is mapped.
+    """Opens the compressed table of a static model's file, memory-mapped.
 
     Raises:
-        InputError: There is no such file, or weights or mapping do not fit.
+        InputError: There is no such file, or its weights or mapping do not fit.
         FormatError: Its table is not compressed, or damaged.
     """
     file, name = open_static(path)
     if name in TABLES or file.dtypes[name] != "U8" or file.tensors[name].ndim != 1:
         raise FormatError(
-            f"{path} has a table {name!r} that is not compressed; wanted what nncompress compress "
-            "makes of the folder"
+            f"{path} has a table {name!r} that is not compressed; wanted a folder written by "
+            "nncompress compress"
         )
     embedding = of_bytes(file.tensors[name], f"{path}, tensor {name!r}")
     embedding.extras |= beside_table(file, path)
-    TokenRows(embedding)  # refuses what does not fit
+    TokenRows(embedding)  # refuses weights or a mapping that do not fit
     before = name.removesuffix(SUFFIX) + "."
     trained = {
         own.removeprefix(before): array
@@ -106,12 +106,12 @@ def read_static(path: str | os.PathLike) -> StaticTable:
 
 
 def write_static(path: str | os.PathLike, static: StaticTable, table: str) -> None:
-    """Writes what ``read_static`` reads.
+    """Writes a file for ``read_static``.
 
     Args:
         path: The file.
         static: The table.
-        table: The name of the tensor in whose place it stands.
+        table: The name of the tensor that it replaces.
 
     Raises:
         OutputError: The file cannot be written.

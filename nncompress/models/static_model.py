@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from nncompress.missing import MissingLibraryError, install_line
+
 try:
     from model2vec import StaticModel as DenseStaticModel
     from model2vec import quantize_model
@@ -17,9 +19,9 @@ try:
     from model2vec.persistence.persistence import _get_paths, _resolve_folder
     from model2vec.types import _UNSET, _UnsetType
 except ImportError as error:
-    raise ImportError(
-        f"nncompress.static needs model2vec 0.10 or newer ({error}); install it with: "
-        "pip install 'model2vec>=0.10'"
+    raise MissingLibraryError(
+        f"nncompress.static needs model2vec 0.10 or newer ({error}); the extra 'hf' brings it: "
+        f"{install_line('hf')}"
     ) from None
 
 import numpy as np
@@ -46,14 +48,13 @@ __all__ = ["StaticModel"]
 class StaticModel(DenseStaticModel):
     """A static model whose table stays compressed: rows are decoded as texts need them.
 
-    All that model2vec's class does, it does, with the same results as on the decoded table. Rows
-    are decoded to the type that the model had before.
+    It does everything model2vec's class does, with the same results as on the decoded table. Rows
+    are decoded to the type that the model had before compression.
 
-    .. admonition:: Example
-
-        >>> model = StaticModel.from_pretrained("potion-small")
-        >>> model.encode(["a text", "another"]).shape
-        (2, 256)
+    Examples:
+        >>> model = StaticModel.from_pretrained("potion")
+        >>> model.encode(["a text", "another"]).shape == (2, model.dim)
+        True
     """
 
     embedding: StaticRows  # type: ignore[assignment]
@@ -71,25 +72,28 @@ class StaticModel(DenseStaticModel):
         max_length: int | _UnsetType | None = _UNSET,
         force_download: bool = True,
     ) -> "StaticModel":
-        """Opens a folder that ``nncompress compress`` has written, here or at the hub.
+        """Opens a folder written by ``nncompress compress``, local or on the Hub.
 
-        Arguments are model2vec's. A folder whose table is not compressed is opened as model2vec
+        The arguments are model2vec's. A folder without a compressed table is opened as model2vec
         opens it.
 
         Args:
             path: The folder, or the model's name.
-            token: The hub's token, for a private model.
-            normalize: Whether vectors of texts have length 1; None: as the model's config says.
+            token: The Hub token, for a private model.
+            normalize: Whether vectors of texts have length 1; None for the setting in the model's
+                config.
             subfolder: The model's folder within that folder.
-            quantize_to: The type that rows are decoded to: float16, float32 or float64; None: the
-                one that the model had.
-            dimensionality: The number of leading columns to use; None: all.
-            vocabulary_quantization: To be left out: it makes a table anew.
-            max_length: The most tokens of a text; None: all. By default as the config says.
-            force_download: Whether to fetch a model from the hub that has been fetched before.
+            quantize_to: The type that rows are decoded to: float16, float32 or float64; None for
+                the type that the model had.
+            dimensionality: The number of leading columns to use; None for all.
+            vocabulary_quantization: Not supported, since it would require a new table.
+            max_length: The most tokens used of a text; None for all. The default is the setting
+                in the config.
+            force_download: Whether to download a model from the Hub even if it is in the cache.
 
         Raises:
-            InputError: The table cannot be had so, or weights or mapping do not fit it.
+            InputError: An argument does not suit a compressed table, or weights or mapping do not
+                fit it.
             FormatError: The table is damaged.
         """
         folder = _resolve_folder(Path(path), subfolder, token, force_download)
@@ -105,7 +109,7 @@ class StaticModel(DenseStaticModel):
         static = read_static(layout.embeddings)
         if static.trained:
             raise InputError(
-                f"{layout.embeddings} has a table that sentence-transformers has trained since it "
+                f"the table in {layout.embeddings} was trained by sentence-transformers after it "
                 "was compressed; open the folder with SentenceTransformer"
             )
         extras = static.embedding.extras
@@ -130,15 +134,15 @@ class StaticModel(DenseStaticModel):
     def save_pretrained(
         self, path: str | Path, model_name: str | None = None, subfolder: str | None = None
     ) -> None:
-        """Writes a folder that ``from_pretrained`` opens, with the table compressed as it is.
+        """Writes a folder that ``from_pretrained`` opens, with the same compressed table.
 
         Args:
-            path: The folder. Files of the same names in it are replaced, all of them or none.
-            model_name: The name of the model, for its card; the folder's by default.
+            path: The folder. Existing files with the same names are replaced, all or none.
+            model_name: The name of the model, for its card; by default that of the folder.
             subfolder: The folder within it to write to.
 
         Raises:
-            InputError: Columns have been left out, which the compressed rows have all of.
+            InputError: The model uses only some columns, but compressed rows cannot be cut.
             OutputError: A file cannot be written.
         """
         rows: StaticRows | Any = self.embedding
@@ -147,9 +151,9 @@ class StaticModel(DenseStaticModel):
             return
         if not rows.is_whole:
             raise InputError(
-                f"the model has {rows.shape[1]} of the {rows.embedding.table.dim} columns of its "
-                "compressed table, which cannot be cut; give dimensionality to the model that "
-                "was compressed, and compress that"
+                f"the model uses {rows.shape[1]} of the {rows.embedding.table.dim} columns of its "
+                "compressed table, which cannot be cut; pass dimensionality when opening the "
+                "original model, and compress that"
             )
         folder = Path(path) / subfolder if subfolder else Path(path)
         with scratch_directory() as scratch:
@@ -161,7 +165,7 @@ class StaticModel(DenseStaticModel):
                     shutil.copyfile(file, final)
 
     def _write(self, folder: Path, rows: StaticRows, model_name: str) -> None:
-        """Writes what model2vec writes, with a table of no columns; then the compressed one."""
+        """Writes model2vec's files with an empty table, and then the compressed table."""
         save_pretrained(
             folder,
             embeddings=np.empty((len(rows), 0), rows.dtype),
@@ -183,14 +187,14 @@ class StaticModel(DenseStaticModel):
 
 
 def _check_quantization(quantize_to: str | None, vocabulary_quantization: int | None) -> None:
-    """Refuses what would make another table."""
+    """Refuses arguments that would require another table."""
     if vocabulary_quantization is not None:
         raise InputError(
-            "vocabulary_quantization was given for a compressed table; give it to the model that "
-            "was compressed, and compress that"
+            "vocabulary_quantization was given for a compressed table; pass it when opening the "
+            "original model, and compress that"
         )
     if quantize_to is not None and quantize_to not in FLOATS:
         raise InputError(
-            f"quantize_to={quantize_to} was given for a compressed table, whose rows "
-            f"are decoded to one of {', '.join(FLOATS)}"
+            f"quantize_to={quantize_to} was given for a compressed table; wanted one of "
+            f"{', '.join(FLOATS)}"
         )

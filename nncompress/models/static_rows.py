@@ -1,4 +1,4 @@
-"""The rows of a compressed table in the place of model2vec's array of vectors."""
+"""The rows of a compressed table in place of model2vec's array of vectors."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ FLOATS = ("float16", "float32", "float64")
 
 
 class StaticRows:
-    """Looks like the array ``(N, D)`` that model2vec indexes; rows are decoded as asked for.
+    """A stand-in for the array ``(N, D)`` that model2vec indexes; rows are decoded on demand.
 
-    ``astype`` and ``[:, :n]`` return another of its kind, over the same compressed rows.
+    ``astype`` and ``[:, :n]`` return another such object over the same compressed rows.
 
     Args:
         embedding: The compressed table.
@@ -33,7 +33,7 @@ class StaticRows:
         name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         if name not in FLOATS:
             raise InputError(
-                f"rows of a compressed table were asked for as {name}; wanted one of "
+                f"rows of a compressed table cannot be decoded to {name}; wanted one of "
                 f"{', '.join(FLOATS)}"
             )
         self.embedding, self.dtype = embedding, np.dtype(name)
@@ -48,19 +48,20 @@ class StaticRows:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> "np.ndarray | StaticRows":
-        """Decodes rows: of the type, D longer than the shape of ``rows``.
+        """Decodes rows, to an array of shape ``(*rows.shape, D)`` and type ``dtype``.
 
         Args:
-            rows: What ``CompressedEmbedding.vectors`` takes; or ``(:, :n)`` for leading columns.
+            rows: An index that ``CompressedEmbedding.vectors`` takes, or ``(:, :n)`` for leading
+                columns.
 
         Raises:
-            IndexError: There is no such row, or it is something else.
+            IndexError: There is no such row, or the index is of another kind.
         """
         if isinstance(rows, tuple) and len(rows) == 2 and rows[0] == slice(None):
             return self._leading(rows[1])
         if isinstance(rows, (slice, tuple)):
             decoded = self.embedding.vectors[rows]
-        else:  # texts have the same tokens again and again, and each is decoded once
+        else:  # texts repeat tokens, so each distinct one is decoded once
             numbers, places = np.unique(np.asarray(rows), return_inverse=True)
             decoded = self.embedding.vectors[numbers][places.reshape(np.shape(rows))]
         return decoded[..., : self.shape[1]].astype(self.dtype, copy=False)
@@ -68,7 +69,7 @@ class StaticRows:
     def _leading(self, columns: slice) -> "StaticRows":
         kept = range(self.shape[1])[columns] if isinstance(columns, slice) else range(0)
         if kept.start != 0 or kept.step != 1 or not len(kept):
-            raise IndexError(f"columns {columns}; wanted leading ones, [:, :n]")
+            raise IndexError(f"got columns {columns}; wanted leading ones, [:, :n]")
         return StaticRows(self.embedding, self.dtype, len(kept))
 
     def astype(self, dtype: np.dtype | type | str, copy: bool = True) -> "StaticRows":
@@ -84,7 +85,7 @@ class StaticRows:
             ValueError: ``copy`` is False.
         """
         if copy is False:
-            raise ValueError("decoding makes a new array; wanted copy=None or copy=True")
+            raise ValueError("decoding creates a new array; wanted copy=None or copy=True")
         rows = self.embedding.vectors[:][:, : self.shape[1]]
         return rows.astype(self.dtype if dtype is None else dtype, copy=False)
 
@@ -93,7 +94,7 @@ class StaticRows:
         return _of_bytes, (to_bytes(self.embedding), self.dtype.name, self.shape[1])
 
     def __repr__(self) -> str:
-        return f"<StaticRows of shape {self.shape}, {self.dtype}, decoded when they are asked for>"
+        return f"<StaticRows of shape {self.shape}, {self.dtype}, decoded on demand>"
 
 
 def _of_bytes(data: np.ndarray, dtype: str, dim: int) -> StaticRows:

@@ -1,4 +1,4 @@
-"""What ``config.json`` says of compressed tables, checked before anything is made of it."""
+"""Checks of the entries for compressed tables in ``config.json``, made before they are used."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,24 +11,22 @@ _SIZES = ("num_bytes", "num_embeddings", "embedding_dim")
 
 
 def check_tables(tables: object, where: str) -> dict[str, dict[str, Any]]:
-    """Returns what is said of each table, by its module; ``NncConfig`` has what that is.
+    """Returns the entry of each table, by its module; ``NncConfig`` documents the entries.
 
     Args:
         tables: The content of ``tables``.
-        where: What holds it, for messages.
+        where: The file that holds it, for messages.
 
     Raises:
-        FormatError: It is something else.
+        FormatError: It has another form.
     """
     if not isinstance(tables, Mapping):
-        raise FormatError(
-            f"{where} names no compressed tables; wanted the folder as it was written"
-        )
+        raise FormatError(f"{where} lists no compressed tables; wanted an unmodified folder")
     for name, facts in tables.items():
         if not isinstance(facts, Mapping) or not _is_whole(facts):
             raise FormatError(
-                f"{where} says {facts!r:.200} of the compressed table {name!r:.99}; wanted "
-                f"{', '.join(_SIZES)}, as they were written"
+                f"{where} has {facts!r:.200} for the compressed table {name!r:.99}; wanted "
+                f"{', '.join(_SIZES)}, unmodified"
             )
     return {name: dict(facts) for name, facts in tables.items()}
 
@@ -36,16 +34,16 @@ def check_tables(tables: object, where: str) -> dict[str, dict[str, Any]]:
 def check_tensors(
     name: str, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
 ) -> None:
-    """Refuses tensors that are not those of a table, before memory is taken for it.
+    """Refuses tensors that do not match a table's entry, before memory is allocated for it.
 
     Args:
         name: The table's module, by its name in the files.
-        facts: What is said of it.
+        facts: The table's entry.
         tensors: The tensors of the files.
-        where: What holds them, for messages.
+        where: The folder that holds them, for messages.
 
     Raises:
-        FormatError: One is missing, or of another type or shape.
+        FormatError: A tensor is missing, or of another type or shape.
     """
     wanted: dict[str, tuple[Iterable[str], tuple[int, ...]]] = {
         "nnc": (("U8",), (facts["num_bytes"],))
@@ -57,20 +55,19 @@ def check_tensors(
         full = f"{name}.{own}"
         if full not in tensors:
             raise FormatError(
-                f"{where} has no tensor {full!r:.99}, which its config.json tells of; wanted the "
-                "folder as it was written"
+                f"{where} has no tensor {full!r:.99}, which its config.json lists; wanted an "
+                "unmodified folder"
             )
         seen = tensors[full]
         if seen.dtype not in dtypes or seen.shape != shape:
             raise FormatError(
-                f"{where}: tensor {full!r:.99} has the type {seen.dtype} and the shape "
-                f"{seen.shape}; by its config.json it is of shape {shape}, in "
-                f"{' or '.join(dtypes)}"
+                f"{where}: tensor {full!r:.99} has type {seen.dtype} and shape {seen.shape}; "
+                f"according to config.json its type is {' or '.join(dtypes)} and its shape {shape}"
             )
 
 
 def _is_whole(facts: Mapping[str, Any]) -> bool:
-    """Tells whether facts have the types that they are written with."""
+    """Tells whether facts have the expected types."""
     trained = facts.get("trained", {})
     return (
         all(_is_number(facts.get(size), 1) for size in _SIZES)

@@ -1,4 +1,4 @@
-"""Rewriting a safetensors file with other tensors in the place of some; the others stay."""
+"""Rewriting a safetensors file with some tensors removed and others added."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ class NewTensor:
     """A tensor to write.
 
     Attributes:
-        dtype: Its type, by the name that the layout has for it.
+        dtype: Its type, by its name in safetensors.
         shape: Its shape.
-        num_bytes: Its bytes.
-        parts: These, in parts, read once.
+        num_bytes: Its number of bytes.
+        parts: Its bytes in parts, which are read once.
     """
 
     dtype: str
@@ -33,14 +33,14 @@ class NewTensor:
 
 
 def new_tensor(dtype: str, array: np.ndarray) -> NewTensor:
-    """Returns an array as a tensor to write, whose type has the name ``dtype`` in the layout."""
+    """Returns an array as a tensor to write; ``dtype`` is the name of its type in safetensors."""
     array = np.ascontiguousarray(array)
     parts = [array.data.cast("B")] if array.size else []
     return NewTensor(dtype, array.shape, array.nbytes, parts)
 
 
 def copied_tensor(path: Path, name: str) -> NewTensor:
-    """Returns a tensor of a file as one to write in another.
+    """Returns a tensor of a file, to be written to another.
 
     Raises:
         FormatError: The file is damaged.
@@ -53,7 +53,7 @@ def header_of(path: Path) -> Header:
     """Reads the header of a safetensors file.
 
     Raises:
-        FormatError: The file is something else, or cut short.
+        FormatError: The file is of another kind or truncated.
     """
     with path.open("rb") as file:
 
@@ -67,20 +67,20 @@ def header_of(path: Path) -> Header:
 def rewrite_tensors(
     source: Path, destination: Path, without: Iterable[str], new: Mapping[str, NewTensor]
 ) -> int:
-    """Copies a safetensors file with some tensors left out and others added at its end.
+    """Copies a safetensors file, leaving some tensors out and adding others at its end.
 
     Args:
         source: The file.
         destination: The file to write.
         without: The tensors to leave out.
-        new: The tensors to add, by name; those of larger numbers first.
+        new: The tensors to add, by name; those with wider types first.
 
     Returns:
-        By how many bytes the tensors became more; below 0 where they became fewer.
+        The number of bytes by which the tensors grew; negative if they shrank.
 
     Raises:
-        FormatError: The file is something else, or cut short.
-        OutputError: The other cannot be written.
+        FormatError: The file is of another kind or truncated.
+        OutputError: The destination cannot be written.
     """
     header, left_out = header_of(source), set(without)
     kept = {name: tensor for name, tensor in header.tensors.items() if name not in left_out}

@@ -1,6 +1,6 @@
-"""Folders of transformers models: where their tables lie, and how config.json tells of them.
+"""Folders of transformers models: their tables, and the entries for these in config.json.
 
-The names of the modules come from the model's own class, which is made without any weights.
+The names of the modules come from the model's own class, instantiated without weights.
 """
 
 import os
@@ -13,6 +13,7 @@ import numpy as np
 
 from nncompress.errors import FormatError, InputError
 from nncompress.formats.safetensors import Tensor, map_tensors
+from nncompress.missing import brought_by
 from nncompress.models.json_files import as_bytes, read_json
 from nncompress.models.slots import TableSlot
 from nncompress.models.table_facts import check_tables
@@ -29,7 +30,7 @@ _TOKENS = ("tokenizer.json", "vocab.txt")
 _PICKLE = "pytorch_model.bin"
 _WEIGHT = ".weight"
 _WHAT = "a model's safetensors file"
-# More layers than this have tensors of their own, at least one each.
+# A model with more layers than this has at least one tensor per layer.
 _MOST_LAYERS = 1_000
 
 
@@ -38,12 +39,12 @@ class Sketch:
     """The names of a model's layers, from its class.
 
     Attributes:
-        prefix: The base model's prefix with a dot, which some files leave out and some put in.
+        prefix: The base model's prefix with a dot, which some files include and some leave out.
         embedding: The module of the input embeddings.
-        shape: Their shape by config.json, ``(N, D)``.
-        head: The module of the output embeddings; None where there is none.
-        tied: All weights that are the input embeddings' if the model ties them, theirs included.
-        tied_too: What the model ties as well, as long as it ties the output embeddings.
+        shape: Their shape according to config.json, ``(N, D)``.
+        head: The module of the output embeddings; None if there is none.
+        tied: All weights that the model ties to the input embeddings, including these.
+        tied_too: Other weights that are tied only as long as the output embeddings are.
         linear: The modules that multiply by a matrix, as output layers do.
     """
 
@@ -63,7 +64,7 @@ def recognizes(folder: Path) -> bool:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """Returns what config.json holds."""
+    """Returns the content of config.json."""
     config: dict[str, Any] = read_json(folder / CONFIG, dict)
     return config
 
@@ -72,15 +73,16 @@ def read(folder: Path, own: Path, heads: tuple[str, ...] = ()) -> list[TableSlot
     """Returns the tables of a transformers model.
 
     Args:
-        folder: The folder that is compressed.
+        folder: The folder to compress.
         own: The model's folder in it.
-        heads: The tensors of output layers to compress too.
+        heads: The tensors of additional output layers to compress.
 
     Returns:
-        The input embeddings, and the output layers that are named.
+        The input embeddings, and the output layers in ``heads``.
 
     Raises:
-        InputError: A file is missing, a shape does not fit config.json, or there is no such head.
+        InputError: A file is missing, a shape does not match config.json, or there is no such
+            head.
         FormatError: A file is damaged.
         ImportError: transformers is not installed.
     """
@@ -88,7 +90,7 @@ def read(folder: Path, own: Path, heads: tuple[str, ...] = ()) -> list[TableSlot
     if method := config.get(QUANTIZATION):
         name = method.get("quant_method") if isinstance(method, dict) else method
         raise InputError(
-            f"{folder / own / CONFIG} says that the model is quantized already"
+            f"{folder / own / CONFIG} says that the model is already quantized"
             f"{f', by {name!r:.99}' if name else ''}; wanted one that is not"
         )
     files = tensor_files(folder / own)
@@ -100,7 +102,7 @@ def read(folder: Path, own: Path, heads: tuple[str, ...] = ()) -> list[TableSlot
 
 
 def tensor_files(folder: Path) -> dict[str, tuple[Path, Tensor]]:
-    """Returns the file and the description of each tensor of a model, by its name.
+    """Returns the file and the description of each tensor of a model, by the tensor's name.
 
     Raises:
         InputError: There are no safetensors files, or some are missing.
@@ -116,9 +118,9 @@ def tensor_files(folder: Path) -> dict[str, tuple[Path, Tensor]]:
                 raise FormatError(
                     f"{folder / INDEX} places tensors outside its folder, in {name!r}"
                 )
-            if not os.path.isfile(folder / name):  # or no name of a file, by its length
+            if not os.path.isfile(folder / name):  # or its name is too long for a file
                 raise InputError(
-                    f"{folder / name[:99]} is missing, one of {len(names)} files of a model"
+                    f"{folder / name[:99]} is missing, one of the model's {len(names)} files"
                 )
         found = {
             tensor: (Path(name), entry)
@@ -127,13 +129,14 @@ def tensor_files(folder: Path) -> dict[str, tuple[Path, Tensor]]:
         }
         lacking = sorted(weight_map.keys() - found.keys())
         if lacking:
-            raise FormatError(f"no file has {lacking[0]!r}, which {folder / INDEX} tells of")
+            raise FormatError(f"no file has {lacking[0]!r}, which {folder / INDEX} lists")
         return found
     if not (folder / WEIGHTS).is_file():
         if (folder / _PICKLE).is_file():
             raise InputError(
-                f"{folder / _PICKLE} is a pickle, which can run code and is not read; convert it "
-                f"first: AutoModel.from_pretrained({str(folder)!r}).save_pretrained(NEW_FOLDER)"
+                f"{folder / _PICKLE} is a pickle, which is not read because it can run code; "
+                "convert it first: "
+                f"AutoModel.from_pretrained({str(folder)!r}).save_pretrained(NEW_FOLDER)"
             )
         raise InputError(f"{folder} has no {WEIGHTS}; wanted a model's folder")
     header = header_of(folder / WEIGHTS)
@@ -143,12 +146,12 @@ def tensor_files(folder: Path) -> dict[str, tuple[Path, Tensor]]:
 def changed_files(
     folder: Path, own: Path, facts: Mapping[str, Mapping[str, Any]], untied: bool
 ) -> dict[Path, bytes]:
-    """Returns the new config.json.
+    """Returns the content of the new config.json.
 
     Args:
-        folder: The folder that is compressed.
+        folder: The folder to compress.
         own: The model's folder in it.
-        facts: What to say of each table, by its module.
+        facts: The entry of each table, by its module.
         untied: Whether the output layer no longer shares the input embeddings.
     """
     config = config_of(folder / own)
@@ -159,14 +162,14 @@ def changed_files(
 
 
 def restored_files(folder: Path, own: Path) -> dict[Path, bytes]:
-    """Returns config.json as it is once the tables are decoded again."""
+    """Returns the content of config.json after the tables are decoded."""
     config = config_of(folder / own)
     config.pop(QUANTIZATION)
     return {own / CONFIG: as_bytes(config)}
 
 
 def compressed_tables(folder: Path, own: Path) -> dict[str, dict[str, Any]]:
-    """Returns what config.json says of each compressed table; nothing where there is none."""
+    """Returns the entries of compressed tables in config.json; empty if there are none."""
     said = config_of(folder / own).get(QUANTIZATION)
     if not isinstance(said, dict) or said.get("quant_method") != METHOD:
         return {}
@@ -174,7 +177,7 @@ def compressed_tables(folder: Path, own: Path) -> dict[str, dict[str, Any]]:
 
 
 def _sketch(folder: Path, num_tensors: int) -> Sketch:
-    """Makes the model without weights, and looks for its layers."""
+    """Creates the model without weights, and looks for its layers."""
     from nncompress.models.installing import is_linear, scale_of
 
     model = _empty_model(folder, num_tensors)
@@ -186,7 +189,7 @@ def _sketch(folder: Path, num_tensors: int) -> Sketch:
     names = {module: name for name, module in modules.items()}
     if embedding not in names:
         raise InputError(
-            f"{type(model).__name__} has no token embeddings; wanted a model that has some"
+            f"{type(model).__name__} has no token embeddings; wanted a model that has them"
         )
     weight = names[embedding] + _WEIGHT
     tied = model.get_expanded_tied_weights_keys(all_submodels=True)
@@ -209,21 +212,22 @@ def _sketch(folder: Path, num_tensors: int) -> Sketch:
 
 
 def _empty_model(folder: Path, num_tensors: int) -> "PreTrainedModel":
-    """Makes a model without weights, as config.json describes it.
+    """Creates the model that config.json describes, without weights.
 
     Raises:
-        InputError: transformers cannot make it, or it has more layers than there are tensors.
+        InputError: transformers cannot create it, or it has more layers than there are tensors.
     """
-    import torch
-    import transformers
+    with brought_by("hf"):
+        import torch
+        import transformers
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder)
         num_layers = getattr(config.get_text_config(), "num_hidden_layers", 0)
         if num_layers > max(_MOST_LAYERS, num_tensors):
             raise InputError(
-                f"{folder / CONFIG} tells of {num_layers} layers, and the model has {num_tensors} "
-                "tensors; wanted the files of one model"
+                f"{folder / CONFIG} declares {num_layers} layers, but the model has only "
+                f"{num_tensors} tensors; wanted the files of one model"
             )
         name = (config.architectures or [""])[0]
         kind = getattr(transformers, name, None)
@@ -232,7 +236,7 @@ def _empty_model(folder: Path, num_tensors: int) -> "PreTrainedModel":
             return kind(config) if is_model else transformers.AutoModel.from_config(config)
     except (InputError, ImportError, MemoryError):
         raise
-    except Exception as error:  # what a damaged description comes to is anything
+    except Exception as error:  # a damaged description can raise anything
         raise InputError(
             f"transformers {transformers.__version__} cannot use {folder / CONFIG}: "
             f"{' '.join(str(error).split()):.300}"
@@ -240,7 +244,7 @@ def _empty_model(folder: Path, num_tensors: int) -> "PreTrainedModel":
 
 
 def _in_file(name: str, files: Collection[str], prefix: str) -> str | None:
-    """Returns the name that a file has for a tensor; None where it has it not."""
+    """Returns the name of a tensor in a file; None if the file does not have it."""
     candidates = (name, prefix + name, name.removeprefix(prefix))
     return next((candidate for candidate in candidates if candidate in files), None)
 
@@ -260,8 +264,8 @@ def _input_slot(
     _check(folder / own / file, found, entry)
     if entry.shape != sketch.shape:
         raise InputError(
-            f"{folder / own / file}: tensor {found!r} is of shape {entry.shape}; by config.json "
-            f"it is of shape {sketch.shape}"
+            f"{folder / own / file}: tensor {found!r} has shape {entry.shape}, but according to "
+            f"config.json its shape is {sketch.shape}"
         )
     head = None if sketch.head is None else sketch.head + _WEIGHT
     shares = head in sketch.tied
@@ -271,7 +275,7 @@ def _input_slot(
         if _equal(folder / where, name, folder / own / file, found):
             same.append((where, name))
         elif name == head:
-            shares = False  # transformers leaves weights that differ as they are
+            shares = False  # transformers does not tie weights that differ
     tokens = next((own / name for name in _TOKENS if (folder / own / name).is_file()), None)
     return TableSlot(
         own / file, found, *sketch.shape, tokens, found.removesuffix(_WEIGHT),
@@ -290,27 +294,27 @@ def _head_slot(
     name = name if name in files else name.removesuffix(_WEIGHT) + _WEIGHT
     if name not in files:
         raise InputError(
-            f"{folder / own} has no tensor {name!r}; wanted the output layer's, or no --head "
-            "where it is tied to the embeddings, which compresses both"
+            f"{folder / own} has no tensor {name!r}; wanted the output layer's tensor (leave out "
+            "--head if it is tied to the embeddings: then both are compressed together)"
         )
     file, entry = files[name]
     _check(folder / own / file, name, entry)
     module = name.removesuffix(_WEIGHT)
     if entry.shape[1] < 2 or _in_file(module, sketch.linear, sketch.prefix) is None:
-        raise InputError(f"tensor {name!r} of shape {entry.shape} is no output layer's")
+        raise InputError(f"tensor {name!r} of shape {entry.shape} is not that of an output layer")
     return TableSlot(own / file, name, *entry.shape, first.tokens, module, is_head=True)
 
 
 def _check(path: Path, name: str, entry: Tensor) -> None:
     if entry.dtype not in FLOATS or len(entry.shape) != 2:
         raise InputError(
-            f"{path}: tensor {name!r} has the type {entry.dtype} and the shape {entry.shape}; "
-            f"wanted a matrix of one of {', '.join(FLOATS)}"
+            f"{path}: tensor {name!r} has type {entry.dtype} and shape {entry.shape}; wanted a "
+            f"matrix of type {', '.join(FLOATS)}"
         )
 
 
 def _equal(one: Path, name: str, other: Path, other_name: str) -> bool:
-    """Tells whether two tensors of files have the same type and bytes."""
+    """Tells whether two tensors in files have the same type and content."""
     files = map_tensors(one, _WHAT), map_tensors(other, _WHAT)
     if files[0].dtypes[name] != files[1].dtypes[other_name]:
         return False
@@ -320,14 +324,14 @@ def _equal(one: Path, name: str, other: Path, other_name: str) -> bool:
 def changed_index(
     folder: Path, own: Path, left_out: Iterable[str], added: Mapping[str, str], more: int
 ) -> dict[Path, bytes]:
-    """Returns the new index of a model in several files, if it has one.
+    """Returns the new index of a model that is split into several files; empty if it is not.
 
     Args:
         folder: The folder that is rewritten.
         own: The model's folder in it.
-        left_out: Tensors that are no longer there.
-        added: The file of each tensor that is new.
-        more: By how many bytes the tensors became more.
+        left_out: The tensors that are removed.
+        added: The file of each new tensor.
+        more: The number of bytes by which the tensors grew.
     """
     path = folder / own / INDEX
     if not path.is_file():

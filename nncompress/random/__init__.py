@@ -1,1 +1,1 @@
-"""Random numbers, each by its purpose and its place: noise, and the order of rows."""
+"""Random numbers, each determined by purpose and position: noise, and the order of rows."""

@@ -1,11 +1,11 @@
-"""Random numbers by purpose and position, so that nothing random has a state to save.
+"""Random numbers determined by purpose and position, so that there is no state to save.
 
 The Gumbel noise of a batch comes from Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As
 Easy as 1, 2, 3", SC 2011). Its key is the seed, in two words. Its counter is the row's position in
-the batch, the number of the column of four (``m * ceil(K/4) + k // 4``; the four words of the
+the batch, the index of a group of four columns (``m * ceil(K/4) + k // 4``; the four words of the
 result belong to four consecutive k), and the draw's position with its stream. So each number can
-be made by itself, in any order: the kernels in ``nncompress/cpu/philox.py`` and
-``nncompress/gpu/cuda/random.cuh`` draw the same ones.
+be computed by itself, in any order: the kernels in ``nncompress/cpu/philox.py`` and
+``nncompress/gpu/cuda/random.cuh`` draw the same numbers.
 """
 
 from enum import IntEnum
@@ -28,7 +28,7 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generator:
-    """Returns the generator of one position of one stream.
+    """Returns the generator for one position of one stream.
 
     Args:
         seed: The run's seed, not negative.
@@ -40,7 +40,7 @@ def generator(seed: int, stream: Stream, position: int = 0) -> np.random.Generat
 
 
 def noise_words(seed: int, stream: Stream, position: int) -> np.ndarray:
-    """Returns the words of key and counter that a draw has in common, uint32 ``(4,)``."""
+    """Returns the words of the key and the counter that a draw shares, uint32 ``(4,)``."""
     words = (
         *(seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF),
         *(position & 0xFFFFFFFF, int(stream) | (position >> 32 & 0xFFFFFF) << 8),
@@ -49,14 +49,14 @@ def noise_words(seed: int, stream: Stream, position: int) -> np.ndarray:
 
 
 def philox(counter: list[np.ndarray], key: tuple[int, int]) -> list[np.ndarray]:
-    """Computes Philox4x32-10 of many counters.
+    """Computes Philox4x32-10 for many counters.
 
     Args:
-        counter: Four arrays of uint64 that hold words of 32 bits, broadcast against each other.
+        counter: Four uint64 arrays of 32-bit words, broadcast against each other.
         key: Two words.
 
     Returns:
-        Four arrays of uint64 that hold words of 32 bits.
+        Four uint64 arrays of 32-bit words.
     """
     low = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
@@ -78,7 +78,7 @@ def gumbel_noise(
     dtype: type = np.float32,
     first_row: int = 0,
 ) -> np.ndarray:
-    """Draws from Gumbel(0, 1), as minus the logarithm of Exponential(1).
+    """Draws from Gumbel(0, 1), as the negative logarithm of Exponential(1).
 
     Args:
         seed: The run's seed.
@@ -86,10 +86,10 @@ def gumbel_noise(
         position: Number of the draw within the stream, for instance the iteration.
         shape: ``(rows, M, K)``.
         dtype: float32 or float64.
-        first_row: Place in the batch of the first of these rows.
+        first_row: Position in the batch of the first of these rows.
 
     Returns:
-        Finite numbers of that shape and type.
+        Finite numbers of that shape and dtype.
     """
     num_rows, num_codebooks, num_codewords = shape
     width = -(-num_codewords // 4)

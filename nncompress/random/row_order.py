@@ -4,19 +4,19 @@ import numpy as np
 
 from nncompress.random.noise import Stream, generator
 
-# A matrix larger than this is read in blocks, whatever memory the machine has: a seed means the
-# same order everywhere.
+# A matrix larger than this is read in blocks, however much memory the machine has, so that a seed
+# means the same order everywhere.
 WHOLE_BYTES = 2 << 30
 _BLOCK_BYTES = 1 << 20
 _WINDOW_BLOCKS = 128
 
 
 class RowOrder:
-    """A permutation of the rows for each epoch, made a window at a time.
+    """A permutation of the rows for each epoch, generated one window at a time.
 
-    The rows of a matrix of up to 2 GiB are shuffled as a whole: one window. Those of a larger one
-    are cut into blocks of 1 MiB; the blocks are shuffled, and the rows within each window of 128
-    blocks, so that a disk is read in large pieces and the indices take little memory.
+    The rows of a matrix of up to 2 GiB are shuffled as a whole, in one window. A larger matrix is
+    cut into blocks of 1 MiB; the blocks are shuffled, and so are the rows within each window of
+    128 blocks, so that a disk is read in large pieces and the indices take little memory.
 
     Args:
         num_rows: N.
@@ -31,14 +31,14 @@ class RowOrder:
         self._block_rows = num_rows if whole else max(1, _BLOCK_BYTES // row_bytes)
 
     def windows(self, epoch: int, position: int = 0):
-        """Goes through an epoch's order.
+        """Yields an epoch's order.
 
         Args:
             epoch: Number of the epoch, from 0.
-            position: Number of rows to leave out at its beginning.
+            position: Number of rows to skip at its beginning.
 
         Yields:
-            Row indices, int64, a window at a time.
+            Row indices, int64, one window at a time.
         """
         random = generator(self._seed, Stream.ROW_ORDER, epoch)
         blocks = random.permutation(-(-self.num_rows // self._block_rows))

@@ -21,18 +21,18 @@ def batch_rows(
     seed: int,
     short_batches: bool = False,
 ) -> np.ndarray:
-    """Returns the rows of batches; one that crosses the end of an epoch goes on in the next.
+    """Returns the rows of batches; a batch that crosses the end of an epoch continues in the next.
 
     Args:
         first: Number of the first batch, from 0.
         count: Number of batches.
-        batch_size: Rows a batch.
+        batch_size: Rows per batch.
         num_rows: N, at most ``2**32``.
         seed: The run's seed.
-        short_batches: Whether it ends there instead.
+        short_batches: Whether such a batch ends with its epoch instead.
 
     Returns:
-        int64 ``(count * batch_size,)``, or fewer where batches are short.
+        int64 ``(count * batch_size,)``, or fewer if batches are cut short.
     """
     samples = np.arange(first * batch_size, (first + count) * batch_size)
     epoch_samples = -(-num_rows // batch_size) * batch_size if short_batches else num_rows
@@ -45,7 +45,7 @@ def batch_rows(
 
 
 def shuffled(positions: np.ndarray, num_rows: int, epoch: int, seed: int) -> np.ndarray:
-    """Returns the rows at some positions of an epoch's random order.
+    """Returns the rows at positions of an epoch's random order.
 
     Args:
         positions: Integers in ``0 ... N-1``, ``(n,)``.
@@ -85,7 +85,7 @@ def _keys(epoch: int, seed: int) -> list[np.uint64]:
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
-    """Applies the finalizer of MurmurHash3 (Appleby) to words of 32 bits."""
+    """Applies the finalizer of MurmurHash3 (Appleby) to 32-bit words."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = x ^ x >> np.uint64(shift)
         x = x * np.uint64(factor) & _WORD

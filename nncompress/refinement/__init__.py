@@ -1,1 +1,1 @@
-"""Better codes and a better codebook after training, without Chainer."""
+"""Improving codes and codebook after training, without Chainer."""

@@ -12,19 +12,19 @@ from nncompress.refinement.rows import CodedRows
 
 # The first and the last temperature, in units of ``CodedRows.temperature``.
 _HOT, _COLD = 2.0, 0.4
-# Sweeps in the first round and in the last: hot codes forget sooner, and their sweeps take longer.
+# Sweeps in the first and the last round: hot codes change sooner, and their sweeps take longer.
 _FIRST_SWEEPS, _LAST_SWEEPS = 4, 16
 _FALLING_STEPS = 64
 
 
 def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda: 0.0) -> None:
-    """Gives up a codebook's local optimum step by step, and finds a better one.
+    """Leaves a codebook's local optimum and finds a better one, step by step.
 
     Args:
-        rows: Changed in place. Their loss may rise first, and where codes are hard to find it may
-            end higher than it began.
+        rows: Changed in place. Their loss may rise first, and if codes are hard to find it may end
+            higher than it began.
         rounds: Number of rounds, each of which samples the codes and fits the codebook.
-        time_over: Returns the share of the time that is over; at 1 annealing is at its end.
+        time_over: Returns the share of the time that has passed; annealing ends at 1.
     """
     with progress_bar((rounds + 1) * len(rows.matrix), "Annealing") as bar:
         rows.relax([0.0], bar=bar)
@@ -39,7 +39,7 @@ def anneal(rows: CodedRows, rounds: int, time_over: Callable[[], float] = lambda
 
 
 def sweeps_of(rounds: int) -> list[int]:
-    """Returns how many sweeps each of so many rounds makes."""
+    """Returns the number of sweeps in each round."""
     return [_sweeps_at(done / rounds) for done in range(rounds)]
 
 
@@ -48,7 +48,7 @@ def _sweeps_at(progress: float) -> int:
 
 
 def falling_temperatures(unit: float) -> list[float]:
-    """Returns temperatures at which codes can be annealed for a codebook that stays as it is.
+    """Returns temperatures for annealing codes while the codebook stays fixed.
 
     Args:
         unit: The ``CodedRows.temperature`` that is expected in the end.

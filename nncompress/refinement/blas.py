@@ -1,6 +1,9 @@
-"""The BLAS on one thread, for as long as refinement computes."""
+"""Restricting BLAS to one thread while refinement computes."""
 
-from threadpoolctl import threadpool_limits
+from nncompress.missing import brought_by
 
-# After each use a BLAS's own threads wait for more work, and keep ours from theirs.
+with brought_by("compress"):
+    from threadpoolctl import threadpool_limits
+
+# After each use, the threads of BLAS wait for more work and take the cores from ours.
 one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")

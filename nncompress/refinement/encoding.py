@@ -1,7 +1,7 @@
-"""Codes of rows for a codebook that stays as it is, from quick to thorough.
+"""Codes of rows for a fixed codebook, found with an effort from quick to thorough.
 
-A row's codes follow from the row, its number in the whole table, the codebook, the effort and the
-seed: from no other row, nor from the block that it comes in. So a table can be encoded in blocks
+A row's codes depend only on the row, its number in the whole table, the codebook, the effort and
+the seed, not on other rows or on the block that it comes in. So a table can be encoded in blocks
 of any size, in any order and on any number of machines.
 
 Sources: Babenko and Lempitsky, "Additive Quantization for Extreme Vector Compression", CVPR 2014,
@@ -29,26 +29,26 @@ from nncompress.sources.normalization import Normalization
 
 # The temperature of samples, in units of ``temperature_of``, and the most sweeps of ICM after it.
 _TEMPERATURE, _SWEEPS = 2.3, 16
-# From about as many bits a dimension, residual codebooks are the better start, and beam search the
-# way through them.
+# From about this many bits per dimension, residual codebooks are the better start, and beam search
+# is the way through them.
 MANY_BITS = 1.0
-# Rows that are encoded at a time.
+# Rows to encode at a time.
 _BLOCK_ROWS = 8_192
-# The largest exponent of 2 of a codeword for rows whose units its squares are computed in.
+# The largest exponent of 2 of codewords whose squares are computed in the rows' units.
 _MOST_EXPONENT = 40
-# Row numbers are one word of the random numbers: rows so far apart draw the same ones.
+# A row number is one word of the random numbers' counter: rows this far apart draw the same ones.
 _ROW_NUMBERS = 1 << 32
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to look for a row's codes.
+    """The effort put into finding a row's codes.
 
     Attributes:
-        trials: Samples of a row's codes that are tried, each followed by ICM.
+        trials: Samples of a row's codes to try, each followed by ICM.
         width: Width of the beam search that finds the first codes; 1 is a greedy choice.
-        width_of_many_bits: The same where codes have at least a bit for each dimension: there
-            samples gain little, and paths much.
+        width_of_many_bits: The same for codes of at least one bit per dimension, where samples
+            gain little and wider beams much.
     """
 
     trials: int
@@ -65,15 +65,16 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType({
 
 @dataclass(frozen=True)
 class BlockSums:
-    """What rows and their codes add to the least squares of the codebook.
+    """The contribution of rows and their codes to the least-squares codebook.
 
-    Sums of blocks are added with ``+``. Additions of floating-point numbers round, so that results
-    are the same only where they are made in the same order.
+    Contributions of blocks are added with ``+``. Floating-point additions round, so results are
+    only identical if they are added in the same order.
 
     Attributes:
-        counts: float64 ``(L, L)``: the rows that use two codewords together, on and below the
-            diagonal.
-        sums: float64 ``(L, D)``: sums of the rows, in normalized units, that use each codeword.
+        counts: float64 ``(L, L)``: the number of rows that use two codewords together, on and
+            below the diagonal.
+        sums: float64 ``(L, D)``: for each codeword, the sum of the rows that use it, in normalized
+            units.
         used: True for each codeword that any row uses, bool ``(L,)``.
         squares: The sum of the rows' squared lengths, in normalized units.
         weight: The number of rows.
@@ -97,7 +98,7 @@ class BlockSums:
 
 @dataclass
 class _Codebook:
-    """A codebook as an engine takes it, for as many rows; see ``engines.interface.Rows``."""
+    """A codebook for some number of rows, as engines take it; see ``engines.interface.Rows``."""
 
     codebook: np.ndarray
     codes: np.ndarray
@@ -111,16 +112,16 @@ class RowEncoder:
     Args:
         codebook: float32 ``(M*K, D)``, in the units of the rows.
         num_codebooks: M.
-        normalization: The map from the rows' units to normalized ones that the codebook was found
-            with.
+        normalization: The map from the rows' units to normalized units that was used to find the
+            codebook.
         loss: Half the mean squared distance, in the units of the rows, between the rows that the
             codebook was found for and their reconstructions. Temperatures are multiples of it.
-        effort: One of ``EFFORTS``, by its name, or another.
+        effort: The name of one of ``EFFORTS``, or an effort of your own.
         seed: Seed of everything random.
         machine: The machine to compute on; None: the CPU, with all usable cores.
 
     Raises:
-        InputError: There is no such effort, or codebook and M do not belong together.
+        InputError: There is no such effort, or codebook and M do not match.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class RowEncoder:
         effort = _effort_of(effort)
         if num_codebooks < 1 or len(codebook) % num_codebooks:
             raise InputError(
-                f"a codebook of {len(codebook)} codewords in {num_codebooks} groups; wanted "
+                f"{len(codebook)} codewords cannot form {num_codebooks} groups; wanted "
                 "groups of equal size"
             )
         if not (math.isfinite(loss) and loss >= 0):
@@ -170,13 +171,13 @@ class RowEncoder:
         Args:
             rows: float32 ``(n, D)``.
             first_row: Number of the first of them in the whole table.
-            start: Codes that are to be improved, ``(n, M)``; None for none.
+            start: Codes to improve, ``(n, M)``; None: codes are found from scratch.
 
         Returns:
-            uint8 or uint16 ``(n, M)``; no worse than those to start from.
+            uint8 or uint16 ``(n, M)``; no worse than ``start``.
 
         Raises:
-            InputError: The rows have another width, or a number that is not finite.
+            InputError: The rows have the wrong number of columns, or a number that is not finite.
         """
         self._check(rows)
         codes = np.zeros((len(rows), self._num_codebooks), code_dtype(self._num_codewords))
@@ -212,7 +213,7 @@ class RowEncoder:
 
     @one_blas_thread
     def block_sums(self, rows: np.ndarray, codes: np.ndarray) -> BlockSums:
-        """Returns what a block adds to the least squares of the codebook.
+        """Returns the contribution of a block to the least-squares codebook.
 
         Args:
             rows: float32 ``(n, D)``, at least one.
@@ -235,14 +236,14 @@ class RowEncoder:
 
     @one_blas_thread
     def solve(self, sums: BlockSums) -> tuple[np.ndarray, float]:
-        """Returns the codebook that is best for all rows of some blocks, and their codes.
+        """Returns the codebook that is best for all rows of some blocks, given their codes.
 
         Args:
-            sums: What the blocks add up to.
+            sums: The sum of the blocks' contributions.
 
         Returns:
-            float32 ``(M*K, D)``, in the units of the rows, and the rows' loss with it, in their
-            squares. Codewords that no row uses stay.
+            float32 ``(M*K, D)``, in the units of the rows, and the rows' loss with it, in squares
+            of these units. Codewords that no row uses do not change.
         """
         equations = LeastSquares(*self._codebook.shape)
         equations.counts, equations.sums = sums.counts.copy(), sums.sums
@@ -255,7 +256,7 @@ class RowEncoder:
     def _encode(
         self, x: Array, start: np.ndarray, first_row: int, *, from_nothing: bool
     ) -> np.ndarray:
-        """Returns the codes of a few normalized rows, whatever is to become of the others."""
+        """Returns the codes of a few normalized rows."""
         engine, work = self._engine, self._work
         codes, draw = engine.upload(start), self._draw
         samples = _TEMPERATURE * self._unit, self._trials, _SWEEPS
@@ -267,7 +268,7 @@ class RowEncoder:
         return engine.to_host(codes)
 
     def _squares(self, x: Array, codes: np.ndarray) -> Array:
-        """Returns the squared lengths of what codes leave of normalized rows, ``(n,)``."""
+        """Returns normalized rows' squared distances from their reconstructions, ``(n,)``."""
         left = self._engine.residuals(x, codes, self._codebook)
         return self._engine.xp.square(left, dtype=np.float64).sum(axis=1)
 
@@ -277,7 +278,7 @@ class RowEncoder:
         return self._normalization.apply(xp.asarray(rows), xp)
 
     def _begin(self, num_rows: int) -> Pass:
-        """Begins a pass through so many rows."""
+        """Begins a pass over this number of rows."""
         codes = np.empty((0, self._num_codebooks), code_dtype(self._num_codewords))
         return self._engine.begin(
             _Codebook(self._codebook, codes, np.ones(num_rows), self._num_codewords)

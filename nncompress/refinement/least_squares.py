@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-# Weight of the old codebook, in rows: it fills what the codes leave open, such as a vector moved
-# from each codeword of one group to each of another, and a codeword that no row uses.
+# Weight of the old codebook, in rows. It settles what the codes leave open, such as a vector moved
+# from every codeword of one group to every one of another, and codewords that no row uses.
 _INERTIA = 1e-3
-_BLOCK = 512  # columns that are copied across the diagonal at a time
+_BLOCK = 512  # columns to copy across the diagonal at a time
 
 
 class LeastSquares:
     """Normal equations of the codebook, filled a block of rows at a time.
 
     For one-hot codes B of shape ``(N, L)`` and weights W the codebook C that minimizes the
-    weighted ``||X - B C||^2`` solves ``B'W B C = B'W X``. ``B'W B`` holds the weight of the rows
-    that use two codewords together. What the equations leave open is settled by
+    weighted ``||X - B C||^2`` solves ``B'W B C = B'W X``. ``B'W B`` holds, for each two codewords,
+    the weight of the rows that use both. What the equations leave open is settled by
     ``_INERTIA * ||C - old C||^2``, so that a solution is never worse than the old codebook.
 
     Args:
@@ -59,14 +59,14 @@ class LeastSquares:
             counts[:first, own] = counts[own, :first].T
         diagonal += _INERTIA
         solution = xp.linalg.solve(counts, self.sums + _INERTIA * codebook)
-        # Only what is above the diagonal stays changed, which nothing else reads.
+        # Only entries above the diagonal stay changed, which nothing else reads.
         diagonal[...] = weights
         return solution
 
     def loss(self, codebook: Any) -> float:
-        """Returns half the weighted mean squared distance a codebook leaves, from the sums."""
+        """Returns half the weighted mean squared distance that a codebook leaves, by the sums."""
         xp, codebook = self._xp, codebook.astype(np.float64)
-        # Each pair of codewords is below the diagonal once.
+        # Each pair of codewords occurs once below the diagonal.
         norms = xp.einsum("ld,ld->l", codebook, codebook)
         products = xp.empty_like(codebook)
         for first in range(0, len(codebook), _BLOCK):

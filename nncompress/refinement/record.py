@@ -1,4 +1,4 @@
-"""The record of passes through rows: a job that is given again does not make them again."""
+"""The record of passes over rows, so that a job that is run again does not repeat them."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ _SUMS = "sums of the pass: "
 
 
 class Record:
-    """What the passes through one set of rows have come to, kept in a work directory.
+    """The results of the passes over one set of rows, kept in a work directory.
 
-    A job that is given again goes the same way, for nothing but the losses decides which passes
-    are made. Those that were made are repeated by their losses alone; at the last of them codes
-    and codebook are as they were, and a pass that was under way goes on with its next block.
+    A job that is run again makes the same passes, because only the losses decide which passes are
+    made. Passes already made are replayed from their recorded losses; at the last of them, codes
+    and codebook are restored, and a pass that was interrupted continues with its next block.
 
     Args:
         work: The directory.
@@ -38,18 +38,19 @@ class Record:
 
     @property
     def has_more(self) -> bool:
-        """Whether the next pass was made before."""
+        """Whether the next pass has already been made."""
         return len(self._losses) < len(self._past)
 
     def repeat(self, rows: "CodedRows") -> bool:
-        """Repeats the next pass, if it was made before.
+        """Replays the next pass, if it has already been made.
 
         Args:
-            rows: Changed as the pass changed them, their codebook at the last such pass, and then
-                their codes too, unless another pass was under way.
+            rows: Their loss and number of passes change as in the pass. At the last recorded pass
+                their codebook is restored, and so are their codes unless a further pass was under
+                way.
 
         Returns:
-            Whether it was made before.
+            Whether the pass had been made.
         """
         if not self.has_more:
             return False
@@ -65,14 +66,14 @@ class Record:
         return True
 
     def go_on(self, rows: "CodedRows", work: "Pass") -> tuple[int, float, float]:
-        """Takes over what a pass that was under way had done.
+        """Resumes a pass that was interrupted.
 
         Args:
             rows: Their codes become those that it had found.
             work: The pass, which has just begun.
 
         Returns:
-            The number of rows that are done, their weighted squares and their weight.
+            The number of rows already done, their weighted squares and their weight.
         """
         if self._state is None:
             return 0, 0.0, 0.0
@@ -86,25 +87,25 @@ class Record:
         return state.facts["done"]
 
     def note(self, rows: "CodedRows") -> None:
-        """Notes that a pass has come to its end; keeps that if it is time."""
+        """Records that a pass has ended; saves the record if a save is due."""
         self._losses.append(rows.loss)
         if self._work.is_due():
             self.keep(rows)
 
     def note_block(self, rows: "CodedRows", work: "Pass", done: tuple[int, float, float]) -> None:
-        """Keeps what a pass has done so far, if it is time.
+        """Saves what a pass has done so far, if a save is due.
 
         Args:
             rows: The rows.
             work: The pass.
-            done: The number of rows that are done, their weighted squares and their weight.
+            done: The number of rows already done, their weighted squares and their weight.
         """
         if self._work.is_due():
             sums = {_SUMS + name: array for name, array in work.sums().items()}
             self._save(rows, sums, done)
 
     def keep(self, rows: "CodedRows") -> None:
-        """Keeps what all passes so far have come to, unless that is known already."""
+        """Saves the result of all passes so far, unless that is saved already."""
         if len(self._losses) > len(self._past):
             self._save(rows, {}, None)
 

@@ -1,4 +1,4 @@
-"""Refinement: codes and codebook made better in turn, from where training left them.
+"""Refinement: improving codes and codebook in turn, starting from those of training.
 
 Sources: Martinez et al., "LSQ++: Lower Running Time and Higher Recall in Multi-codebook
 Quantization", ECCV 2018 (the alternation, and perturbed ICM); Babenko and Lempitsky, "Additive
@@ -29,25 +29,25 @@ from nncompress.refinement.rows import CodedRows
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 
-# Rows that tell whether codebooks are to be annealed or grown.
+# Rows of the probe that decides whether codebooks are annealed or grown.
 PROBE_ROWS = 8_192
 PROBE_ROUNDS, PROBE_TRIALS = 15, 4
 # Widths of the beam while codebooks grow on the probe.
 PROBE_WIDTHS = (8, 16, 16)
-# What many more rounds of annealing still gain, at least.
+# The least that many more rounds of annealing still gain.
 _ANNEALING_GAIN = 0.95
-# A round with a wide beam gains what several others do.
+# A round with a wide beam gains as much as several others.
 _ROUNDS_A_SEARCH = 3
-# Width of the beam in rounds, in those of tables of many rows, and where no time is left.
+# Width of the beam in rounds: usually, for tables of many rows, and when no time is left.
 WIDTH, _WIDTH_OF_MANY, _LEAST_WIDTH = 128, 64, 8
-# What tells how far rows are from a codebook that is not theirs, and rows that are encoded between
-# two looks at the progress bar.
+# The effort of measuring how far rows are from a codebook that was not made for them, and the rows
+# encoded between two updates of the progress bar.
 _PROBE_EFFORT, _ENCODED_ROWS = Effort(0, 16, 16), 8_192
-# Tables of more rows are searched once: more would take minutes for a few percent.
+# Tables with more rows are searched only once: more would take minutes for a few percent.
 _MANY_ROWS = 65_536
-# The temperature of samples that ICM goes on from, in units of ``CodedRows.temperature``.
+# The temperature of the samples that ICM starts from, in units of ``CodedRows.temperature``.
 _WARM = 1.7
-# The shares of limited time after which the probe's annealing ends, and that of all.
+# The shares of limited time after which annealing ends, in the probe and altogether.
 _PROBE_SHARE, _ANNEALING_SHARE = 0.15, 0.7
 
 
@@ -57,14 +57,14 @@ class RefinementSettings:
 
     Attributes:
         annealing_rounds: Rounds of annealing, each of which samples the codes and fits the
-            codebook; 0 for none, and no other start than the trained one.
+            codebook; with 0, refinement always starts from the trained codebook.
         rounds: The most rounds after that; each improves the codes and then the codebook. After
-            residual codebooks, where each begins with beam search, a third as many and at least
-            one, and one if there are many rows.
+            residual codebooks, each round begins with beam search, and there are a third as many
+            rounds, at least one, and only one if there are many rows.
         tolerance: Refinement ends after a round that gains less than this share of the loss.
         trials: Samples tried for each row in a round.
-        seconds: Time after which no further round begins, or None. A few passes through the rows
-            are always made. With a limit, results depend on the machine's speed.
+        seconds: Time after which no further round begins, or None. A few passes over the rows are
+            always made. With a limit, results depend on the machine's speed.
 
     Raises:
         InputError: The time is not positive.
@@ -90,7 +90,7 @@ class Refined:
     Attributes:
         codes: ``(N, M)``.
         codebook: float32 ``(M*K, D)``, in the units of the matrix.
-        start: The start that refinement went on from: ``"annealed"``, ``"residual"`` or
+        start: The start that refinement continued from: ``"annealed"``, ``"residual"`` or
             ``"trained"``.
         losses: The loss after each round, weighted if rows have weights, in the units of the
             matrix. It never rises.
@@ -120,17 +120,18 @@ def refine(
         matrix: The embedding matrix, ``(N, D)``.
         codes: The codes to start from, ``(N, M)``.
         codebook: The codebook to start from, ``(M*K, D)``, in the units of the matrix.
-        weights: The weight of each row in the loss, ``(N,)``; None: all the same.
+        weights: The weight of each row in the loss, ``(N,)``; None: all are equal.
         seed: Seed of everything random.
         machine: The machine to compute on; None: the CPU, with all usable cores.
         settings: The settings of refinement.
-        work: Where passes are kept, so that an interrupted job can be continued; None: nowhere.
+        work: The directory in which passes are kept, so that an interrupted job can be continued;
+            None: they are not kept.
 
     Returns:
         Codes and codebook, no worse than those given.
 
     Raises:
-        MemoryError: There is less memory than ``room.refinement_bytes`` tells.
+        MemoryError: There is less memory than ``room.refinement_bytes`` estimates.
     """
     clock = _Clock(settings.seconds)
     engine = make_engine(machine or Machine())
@@ -147,7 +148,7 @@ def _refine(trained: CodedRows, settings: RefinementSettings, clock: "_Clock") -
         rows, start = _new_start(trained, settings, clock)
     losses = _rounds(rows, settings, clock, searching=start == "residual")
     rows.keep()
-    if rows.loss > trained.loss:  # a sample has told otherwise
+    if rows.loss > trained.loss:  # although a sample promised better
         rows, start = trained, "trained"
         losses = _rounds(rows, settings, clock, searching=False)
     trained.keep()
@@ -166,10 +167,10 @@ def quantize(
 ) -> Refined:
     """Finds codes and a codebook without a trained start.
 
-    It is quicker than training, and comes close to what training and refinement find.
+    This is quicker than training, and the result is close to that of training and refinement.
 
     Args:
-        matrix: The embedding matrix, ``(N, D)``, which has to fit in memory.
+        matrix: The embedding matrix, ``(N, D)``, which must fit in memory.
         num_codebooks: M.
         num_codewords: K.
         seed: Seed of everything random.
@@ -204,12 +205,12 @@ def improve_codes(
     """Improves the codes of rows for a codebook that stays as it is.
 
     Args:
-        matrix: The rows, ``(N, D)``, which need not be those that the codebook was made for.
+        matrix: The rows, ``(N, D)``; they need not be those that the codebook was made for.
         codes: The codes to start from, ``(N, M)``.
         codebook: ``(M*K, D)``, in the units of the matrix.
         seed: Seed of everything random.
         machine: The machine to compute on; None: the CPU, with all usable cores.
-        settings: The settings of refinement: as many trials are made as there are in all rounds.
+        settings: The settings of refinement; as many trials are made as in all rounds together.
 
     Returns:
         Codes of the same shape and type, none of them worse.
@@ -235,14 +236,14 @@ def improve_codes(
 
 
 class _Clock:
-    """Tells how much of the time is over."""
+    """Keeps track of how much of the time has passed."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self._started = time.monotonic()
 
     def share(self) -> float:
-        """Returns the share of the time that is over; 0 where there is no limit."""
+        """Returns the share of the time that has passed; 0 if there is no limit."""
         if self._seconds is None:
             return 0.0
         return (time.monotonic() - self._started) / self._seconds
@@ -256,8 +257,8 @@ def prepare_rows(
     seed: int,
     engine: Engine,
 ) -> CodedRows:
-    """Centres and scales rows and codebook; the arguments but the last are those of ``refine``."""
-    # Centred rows keep their precision in float32, and a sum of squares its meaning.
+    """Centres and scales rows and codebook; all arguments but the last are as for ``refine``."""
+    # Centred rows keep their precision in float32, and sums of squares stay meaningful.
     normalization = matrix.normalization
     shift = normalization.centre.astype(np.float64) / codes.shape[1]
     return CodedRows(
@@ -274,17 +275,17 @@ def prepare_rows(
 def _new_start(
     trained: CodedRows, settings: RefinementSettings, clock: _Clock
 ) -> tuple[CodedRows, str]:
-    """Returns all rows with the best codebook that samples tell of, and its name.
+    """Returns all rows with the codebook that did best on samples, and its name.
 
-    Where a row has few bits for each dimension, annealing finds the best codebook. Where it has
-    many, codes are hard to find, and groups of falling size, through which beam search finds its
-    way, do better. Where neither does better than what training left, that stays.
+    With few bits per dimension, annealing finds the best codebook. With many, codes are hard to
+    find, and groups of decreasing size, through which beam search can find its way, do better. If
+    neither does better than the trained codebook, that one is kept.
     """
     sample = trained.sample(sample_rows(trained.matrix.dim), "sample")
     others = sample.with_codebook(sample.codebook, "trained_sample")
     start = _better_start(sample, clock)
     if start == "annealed":
-        # A round costs more than its rows where there are many codewords.
+        # With many codewords, a round costs more than its rows.
         few = min(1.0, CODEWORDS_OF_FULL_LENGTH / len(sample.codebook))
         rounds = math.ceil(settings.annealing_rounds * few)
         anneal(sample, rounds, lambda: clock.share() / _ANNEALING_SHARE)
@@ -302,12 +303,12 @@ def _new_start(
     if start == "annealed":
         rows.relax(falling_temperatures(sample.temperature))
     else:
-        rows.loss = math.inf  # their codes are not of this codebook
+        rows.loss = math.inf  # their codes do not belong to this codebook
     return rows, start
 
 
 def _better_start(sample: CodedRows, clock: _Clock) -> str:
-    """Tells by a probe which of two starts is the better one."""
+    """Finds out with a probe which of two starts is better."""
     probe = sample.sample(PROBE_ROWS, "annealed_probe")
     others = probe.sample(PROBE_ROWS, "grown_probe")
     anneal(probe, PROBE_ROUNDS, lambda: clock.share() / _PROBE_SHARE)
@@ -322,13 +323,13 @@ def _better_start(sample: CodedRows, clock: _Clock) -> str:
 
 
 def rounds_of(settings: RefinementSettings, num_rows: int, *, searching: bool) -> tuple[int, int]:
-    """Returns the most rounds through all rows, and the width of their beam.
+    """Returns the most rounds over all rows, and the width of their beam.
 
     Args:
         settings: The settings of refinement.
         num_rows: N.
-        searching: Whether rounds begin with beam search, and there is at least one then; the
-            width is 0 if not.
+        searching: Whether rounds begin with beam search. If so, there is at least one round; if
+            not, the width is 0.
     """
     if not searching:
         return settings.rounds, 0
@@ -340,7 +341,7 @@ def rounds_of(settings: RefinementSettings, num_rows: int, *, searching: bool) -
 def _rounds(
     rows: CodedRows, settings: RefinementSettings, clock: _Clock, *, searching: bool
 ) -> list[float]:
-    """Makes the rounds that never raise the loss; returns the loss after each."""
+    """Runs the final rounds, which never raise the loss; returns the loss after each."""
     losses = []
     passes = 2 if searching else 1
     rounds, width = rounds_of(settings, len(rows.matrix), searching=searching)

@@ -1,7 +1,7 @@
-"""A start for refinement that knows no encoder: residual quantization.
+"""A start for refinement without a trained encoder: residual quantization.
 
 Source: Chen et al., "Approximate Nearest Neighbor Search by Residual Vector Quantization", Sensors
-2010 (each group quantizes what the groups before it left).
+2010 (each group quantizes what the groups before it leave).
 """
 
 from types import ModuleType
@@ -43,13 +43,13 @@ def _quantize_residuals(rows: CodedRows) -> None:
 def _k_means(
     engine: Engine, x: Array, weights: np.ndarray, first: np.ndarray, num_centres: int
 ) -> tuple[Array, Array]:
-    """Makes a few iterations of Lloyd's algorithm, from given rows.
+    """Runs a few iterations of Lloyd's algorithm, starting from given rows.
 
     Args:
         engine: The engine to compute with.
         x: The rows, float32 ``(n, D)``.
         weights: Their weights, float64 ``(n,)``.
-        first: Numbers of the rows that are the first centres; at most K.
+        first: Numbers of the rows to use as the first centres; at most K.
         num_centres: K.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What refinement takes of memory and time by its sizes, against what there is."""
+"""The memory and time that refinement takes, and whether the machine has enough of both."""
 
 import time
 
@@ -7,18 +7,18 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.machine import Machine, free_memory
 
-SAMPLE_ROWS = 32_768  # that codebooks are annealed on
+SAMPLE_ROWS = 32_768  # for annealing codebooks
 # Rows of a pass of growing, unless there are many codewords.
 BATCH_ROWS, _ROWS_A_CODEWORD = 16_384, 32
 _SAMPLE_BYTES = 256 << 20
-# Codebooks larger than this get fewer passes through a sample, in proportion.
+# Larger codebooks get proportionally fewer passes over a sample.
 CODEWORDS_OF_FULL_LENGTH = 1_024
-# Of each pair of codewords: the weight of the rows that use both, and either two inner products or
-# the solver's copy; a GPU's weights are there in whole numbers too.
+# For each pair of codewords: the weight of the rows that use both, and either two inner products
+# or the solver's copy; on a GPU the weights are also kept as integers.
 _PAIR_BYTES, _PAIR_BYTES_GPU = 16, 24
-_ROW_COPIES = 4  # in float32: as they are and normalized, of two batches
-_CODEWORD_COPIES = 8  # in float64: codebooks, sums and the solver's
-_FEWEST_SOLUTIONS = 8  # whatever the time
+_ROW_COPIES = 4  # in float32: original and normalized, for two batches
+_CODEWORD_COPIES = 8  # in float64: codebooks, sums and the solver's arrays
+_FEWEST_SOLUTIONS = 8  # however little time there is
 _TIMED_CODEWORDS = 512
 
 
@@ -28,7 +28,7 @@ def sample_rows(dim: int) -> int:
 
 
 def batch_rows(num_units: int, dim: int) -> int:
-    """Returns the most rows of D columns that a pass of growing L codewords takes."""
+    """Returns the most rows of D columns to use in one pass of growing L codewords."""
     return _rows_with_room(max(BATCH_ROWS, _ROWS_A_CODEWORD * num_units), dim)
 
 
@@ -37,13 +37,13 @@ def _rows_with_room(wanted: int, dim: int) -> int:
 
 
 def refinement_bytes(num_rows: int, dim: int, num_units: int, *, on_gpu: bool = False) -> int:
-    """Returns about the bytes that refinement has in use at once, beside codes.
+    """Returns about how many bytes refinement uses at once, apart from codes.
 
     Args:
         num_rows: N.
         dim: D.
         num_units: L = M*K.
-        on_gpu: Whether a GPU refines.
+        on_gpu: Whether refinement runs on a GPU.
     """
     pairs = (_PAIR_BYTES_GPU if on_gpu else _PAIR_BYTES) * num_units**2
     held = min(num_rows, max(sample_rows(dim), batch_rows(num_units, dim)))
@@ -51,11 +51,11 @@ def refinement_bytes(num_rows: int, dim: int, num_units: int, *, on_gpu: bool = 
 
 
 def solution_seconds(num_units: int, dim: int) -> float:
-    """Returns about how many seconds the least-squares codebook of L codewords takes once."""
+    """Returns about how many seconds it takes to solve once for a codebook of L codewords."""
     size = min(_TIMED_CODEWORDS, num_units)
     equations, sums = np.eye(size), np.ones((size, dim))
     seconds = []
-    for _ in range(2):  # the first one wakes the library
+    for _ in range(2):  # the first one starts the library up
         started = time.perf_counter()
         np.linalg.solve(equations, sums)
         seconds.append(time.perf_counter() - started)
@@ -70,14 +70,14 @@ def no_room(
     machine: Machine,
     seconds: float | None = None,
 ) -> str | None:
-    """Tells why codes cannot be refined here; None where they can.
+    """Returns the reason why codes cannot be refined here; None if they can.
 
     Args:
         num_rows: N.
         dim: D.
         num_units: L = M*K.
         machine: The machine to compute on.
-        seconds: The time that there is; None for any.
+        seconds: The time available; None for no limit.
     """
     runtime = machine.runtime
     needed = refinement_bytes(num_rows, dim, num_units, on_gpu=runtime is not None)
@@ -85,14 +85,14 @@ def no_room(
     if free is not None and needed > free:
         return (
             f"refining with {num_units:,} codewords (M*K) takes about {needed:,} bytes of memory, "
-            f"and {free:,} are free"
+            f"but {free:,} are free"
         )
     if seconds is not None and runtime is None:
         fewest = _FEWEST_SOLUTIONS * solution_seconds(num_units, dim)
         if fewest > seconds:
             return (
                 f"refining with {num_units:,} codewords (M*K) takes at least about {fewest:,.1f} "
-                f"seconds, and the time budget is {seconds:g}"
+                f"seconds, but the time budget is {seconds:g}"
             )
     return None
 
@@ -107,7 +107,7 @@ def require_room(num_rows: int, dim: int, num_units: int, machine: Machine) -> N
         machine: The machine to compute on.
 
     Raises:
-        InputError: They take more memory than is free.
+        InputError: The codebooks take more memory than is free.
     """
     reason = no_room(num_rows, dim, num_units, machine)
     if reason is not None:

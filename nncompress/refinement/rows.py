@@ -1,4 +1,4 @@
-"""Rows with codes and a codebook, and the passes that make either better."""
+"""Rows with codes and a codebook, and the passes that improve either."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,15 +13,15 @@ from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.matrix import spaced_rows
 from nncompress.sources.normalization import Normalization
 
-# How many places of the noise table a look begins at; the table has K numbers more.
+# The number of places in the noise table where reading may begin; the table has K more numbers.
 _NOISE_PLACES = 8_192
 _SWEEPS = 4
 
 
 def temperature_of(loss: float, dim: int) -> float:
-    """Returns twice the mean squared distance for each dimension, the unit of temperatures.
+    """Returns twice the mean squared distance per dimension, the unit of temperatures.
 
-    If what is left of the rows were Gaussian noise, codes would have probabilities proportional
+    If the residuals of the rows were Gaussian noise, codes would have probabilities proportional
     to ``exp(-squared distance / temperature)``.
 
     Args:
@@ -32,7 +32,7 @@ def temperature_of(loss: float, dim: int) -> float:
 
 
 def deciding_order(codebook: np.ndarray, num_codewords: int) -> np.ndarray:
-    """Returns the groups of a codebook, those first that matter most, ``(M,)``.
+    """Returns the groups of a codebook, the most important ones first, ``(M,)``.
 
     Args:
         codebook: ``(M*K, D)``.
@@ -43,7 +43,7 @@ def deciding_order(codebook: np.ndarray, num_codewords: int) -> np.ndarray:
 
 
 def gumbel_table(seed: int, num_codewords: int) -> np.ndarray:
-    """Returns Gumbel(0, 1) draws, float32; K numbers follow each place that a look begins at.
+    """Returns Gumbel(0, 1) draws, float32, with at least K numbers after each starting place.
 
     Args:
         seed: Seed of everything random.
@@ -63,7 +63,7 @@ class CodedRows:
     Attributes:
         matrix: The rows, ``(N, D)``, in their own units or normalized.
         weights: The weight of each row in the loss, float64 ``(N,)``.
-        normalization: The map from the matrix's own units to normalized ones.
+        normalization: The map from the matrix's own units to normalized units.
         codes: ``(N, M)``; changed in place.
         codebook: float64 ``(M*K, D)``, for normalized rows.
         seed: Seed of everything random.
@@ -71,7 +71,8 @@ class CodedRows:
         is_normalized: True if the matrix is normalized already.
         loss: Half the weighted mean squared distance of normalized rows, as of the last pass.
         passes: Number of passes made so far.
-        record: What keeps codes and codebook for a job that is interrupted; None for nothing.
+        record: Keeps codes and codebook, so that an interrupted job can be continued; None: they
+            are not kept.
         squares: The weighted sum of the normalized rows' squared lengths, after the first pass.
     """
 
@@ -99,7 +100,7 @@ class CodedRows:
 
     @property
     def temperature(self) -> float:
-        """What temperatures are multiples of; see ``temperature_of``."""
+        """The unit of temperatures; see ``temperature_of``."""
         return temperature_of(self.loss, self.matrix.dim)
 
     @property
@@ -110,19 +111,19 @@ class CodedRows:
     def export_codebook(self) -> np.ndarray:
         """Returns the codebook in the units of the matrix, float32 ``(M*K, D)``.
 
-        Each group carries an equal part of the centre.
+        Each group holds an equal part of the centre.
         """
         shift = self.normalization.centre.astype(np.float64) / self.codes.shape[1]
         return (self.codebook * self.normalization.scale + shift).astype(np.float32)
 
     def sample(self, num_rows: int, name: str) -> "CodedRows":
-        """Returns a copy of evenly spaced rows, in memory; of all of them if there are no more.
+        """Returns a copy of evenly spaced rows in memory, or of all rows if there are no more.
 
-        Rows without a weight are left out.
+        Rows of weight 0 are left out.
 
         Args:
             num_rows: The most rows.
-            name: The name of its record, if there is one.
+            name: The name of the new rows' record, if there is one.
         """
         rows = spaced_rows(num_rows, len(self.matrix), self.weights)
         return replace(
@@ -136,14 +137,14 @@ class CodedRows:
         )
 
     def after(self, before: "CodedRows", num_rows: int, shift: float) -> "CodedRows":
-        """Returns evenly spaced rows without codes, which go on where others have come to.
+        """Returns evenly spaced rows without codes, which continue from other rows.
 
-        They have the codebook of those before, the record and the number of passes.
+        They take over the codebook, the record and the number of passes of the rows before.
 
         Args:
             before: The rows before.
             num_rows: The most rows.
-            shift: How far they lie behind those of ``sample``; see ``spaced_rows``.
+            shift: How far they are shifted from those of ``sample``; see ``spaced_rows``.
         """
         rows = spaced_rows(num_rows, len(self.matrix), self.weights, shift)
         return replace(
@@ -162,7 +163,7 @@ class CodedRows:
 
         Args:
             codebook: ``(M*K, D)``, for normalized rows.
-            name: The name of its record, if there is one.
+            name: The name of the new rows' record, if there is one.
         """
         return replace(
             self,
@@ -172,7 +173,7 @@ class CodedRows:
         )
 
     def keep(self) -> None:
-        """Keeps codes and codebook for a job that is interrupted, if there is a record."""
+        """Saves codes and codebook, in case the job is interrupted, if there is a record."""
         if self.record is not None:
             self.record.keep(self)
 
@@ -183,7 +184,7 @@ class CodedRows:
         return self.normalization.apply(rows)
 
     def measure(self) -> None:
-        """Computes the loss, and changes nothing."""
+        """Computes the loss without changing anything."""
         self._pass(None, solve=False, bar=None)
 
     def fit(self) -> None:
@@ -200,20 +201,20 @@ class CodedRows:
     def improve(
         self, trials: int, temperature: float, *, solve: bool = True, bar: tqdm | None = None
     ) -> None:
-        """Improves codes by ICM, from where they are and from samples of them."""
+        """Improves codes by ICM, starting from the codes as they are and from samples of them."""
         how = self._draw(), temperature, trials, _SWEEPS
         self._pass(lambda work, *block: work.improve(*block, *how), solve, bar)
 
     def search(self, width: int, *, solve: bool = True, bar: tqdm | None = None) -> None:
-        """Improves codes by beam search, the groups that matter most first."""
+        """Improves codes by beam search, beginning with the most important groups."""
         order = deciding_order(self.codebook, self.num_codewords)
         self._pass(lambda work, x, codes, _: work.search(x, codes, order, width), solve, bar)
 
     def revive(self, used: np.ndarray) -> None:
-        """Gives codewords that no row uses a place where they would serve a badly served row.
+        """Moves codewords that no row uses to where they would help a badly reconstructed row.
 
-        Taking up the new codeword would reconstruct that row exactly; as long as none does, the
-        loss stays what it is.
+        With the new codeword, that row would be reconstructed exactly; until a row uses it, the
+        loss does not change.
 
         Args:
             used: True for each codeword that any row uses, bool ``(L,)``.
@@ -235,9 +236,9 @@ class CodedRows:
             self.codebook[unit] = self.codebook[current] + residual
 
     def _in_memory(self, rows: np.ndarray) -> EmbeddingMatrix:
-        """Returns rows of these numbers, normalized."""
+        """Returns the rows of these numbers, normalized."""
         part = self.normalized(self.matrix.take(rows))
-        # Next to the centre a row is as good as 0.
+        # A row very near the centre is practically 0.
         return EmbeddingMatrix(part, self.matrix.name, tiny_rows=True)
 
     def _record_of(self, name: str) -> Record | None:
@@ -252,13 +253,13 @@ class CodedRows:
         solve: bool,
         bar: tqdm | None,
     ) -> None:
-        """Goes through the rows once.
+        """Makes one pass over the rows.
 
         Args:
-            change: Changes the codes of a block: takes the pass, rows, codes and the number of
-                the first row. None leaves the codes as they are.
+            change: Changes the codes of a block; takes the pass, the rows, the codes and the
+                number of the first row. None leaves the codes as they are.
             solve: True to make the codebook the best one for the new codes.
-            bar: A progress bar that is told of the rows that are done, or None.
+            bar: A progress bar that counts the finished rows, or None.
         """
         record = self.record
         if record is not None and record.repeat(self):
@@ -289,7 +290,7 @@ class CodedRows:
         if self.squares is None:
             self.squares = squares
         equations = work.equations()
-        del work  # and with them the Gram matrix, before the equations are solved
+        del work  # frees the Gram matrix before the equations are solved
         equations.squares, equations.weight = self.squares, weight
         self.passes += 1
         codebook = engine.xp.asarray(self.codebook)

@@ -1,1 +1,1 @@
-"""Runs on disk: their directories, logs and snapshots, and how they go on and are decoded."""
+"""Training runs on disk: directories, logs and snapshots, continuing and decoding."""

@@ -1,4 +1,4 @@
-"""``best.json``: which of a run's model snapshots are the best, and what is in them."""
+"""``best.json``: a run's best model snapshots and their digests."""
 
 import json
 import math
@@ -20,10 +20,10 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class KeptSnapshot:
-    """A model's snapshot among the best.
+    """One of the best model snapshots.
 
     Attributes:
-        iteration: The iteration that it is from.
+        iteration: The iteration at which it was taken.
         loss: Its validation loss.
         sha256: The SHA-256 of the file, in hexadecimal.
     """
@@ -48,7 +48,7 @@ def snapshots_by_name(directory: Path) -> dict[int, Path]:
 
 
 def write_best(path: Path, kept: Sequence[KeptSnapshot]) -> None:
-    """Writes which snapshots are the best.
+    """Writes the list of the best snapshots.
 
     Args:
         path: The file.
@@ -62,20 +62,20 @@ def write_best(path: Path, kept: Sequence[KeptSnapshot]) -> None:
         }
         for each in kept
     ]
-    path.write_text(strict_json({"snapshots": entries}, indent=4) + "\n")
+    path.write_text(strict_json({"snapshots": entries}, indent=4) + "\n", encoding="utf-8")
 
 
 def read_best(directory: Path) -> list[KeptSnapshot] | None:
-    """Reads which snapshots are the best.
+    """Reads the list of the best snapshots.
 
     Args:
         directory: The run directory.
 
     Returns:
-        The snapshots, the best first; None if the directory does not say, as those of older runs.
+        The snapshots, the best first; None if there is no list, as in older runs.
 
     Raises:
-        InputError: What it says cannot be read.
+        InputError: The list cannot be read.
     """
     path = directory / BEST_FILE
     if not path.exists():
@@ -93,8 +93,8 @@ def read_best(directory: Path) -> list[KeptSnapshot] | None:
             raise ValueError("no snapshot")
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise InputError(
-            f"{path} does not tell the best snapshots ({type(error).__name__}: {error}); name a "
-            "snapshot iter_<n>.npz, or continue the run, which makes the file anew"
+            f"{path} is not a list of the best snapshots ({type(error).__name__}: {error}); name "
+            "a snapshot iter_<n>.npz, or continue the run, which rewrites the file"
         ) from None
     return kept
 
@@ -103,14 +103,14 @@ def best_snapshot(directory: str | os.PathLike) -> Path | None:
     """Returns the best snapshot of a run directory.
 
     Args:
-        directory: The run directory. Where nothing says which is best, as in those of older runs,
-            it is the latest, for only better ones were saved.
+        directory: The run directory. If nothing says which snapshot is best, as in older runs, it
+            is the latest one, because only better models were saved.
 
     Returns:
         The path; None if there is no snapshot.
 
     Raises:
-        InputError: ``best.json`` cannot be read, or the snapshot is not the one that it means.
+        InputError: ``best.json`` cannot be read, or the snapshot is not the one it names.
     """
     directory = Path(directory)
     clear_up(directory)
@@ -123,13 +123,13 @@ def best_snapshot(directory: str | os.PathLike) -> Path | None:
             found = None
         if found == kept[0].sha256:
             return path
-        # Training may have put better ones in its place meanwhile.
+        # Meanwhile, training may have replaced it by a better one.
         before, kept = kept, read_best(directory)
         if kept == before:
-            seen = "is not there" if found is None else "has another content"
+            seen = "is missing" if found is None else "has changed since"
             raise InputError(
                 f"{directory / BEST_FILE} names {path.name} as the best, which {seen}; name a "
-                "snapshot to decode, or continue the run, which makes both anew"
+                "snapshot to decode, or continue the run, which rewrites both"
             )
     by_name = snapshots_by_name(directory)
     return by_name[max(by_name)] if by_name else None
@@ -137,12 +137,12 @@ def best_snapshot(directory: str | os.PathLike) -> Path | None:
 
 def _entry(value: object) -> KeptSnapshot:
     if not isinstance(value, dict):
-        raise TypeError("an entry is no object")
+        raise TypeError("an entry is not an object")
     iteration, loss, digest = value["iteration"], value["validation_loss"], value["sha256"]
     if type(iteration) is not int or iteration < 0:
         raise ValueError(f"the iteration is {iteration!r}")
     if not isinstance(digest, str):
-        raise TypeError("a SHA-256 is no string")
+        raise TypeError("a SHA-256 is not a string")
     if loss is not None and (type(loss) not in (int, float) or not math.isfinite(loss)):
         raise ValueError(f"the loss is {loss!r}")
     return KeptSnapshot(iteration, math.nan if loss is None else float(loss), digest)

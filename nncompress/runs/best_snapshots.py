@@ -1,4 +1,4 @@
-"""The model's snapshots in a run directory: the best few."""
+"""The best few snapshots of the model, kept in a run directory."""
 
 import warnings
 from collections.abc import Callable
@@ -25,13 +25,13 @@ _WHAT = "the best snapshot"
 
 
 class BestSnapshots(chainer.training.Extension):
-    """Saves the model whenever its validation loss is the best so far, and keeps the best few.
+    """Saves the model whenever its validation loss is the best so far, and keeps a few of these.
 
     Args:
         best: The best parameters so far.
         directory: The run directory.
-        save: Function that writes the model with the best parameters to a path.
-        unwritten: Takes note of files that cannot be written.
+        save: Writes the model with the best parameters to a path.
+        unwritten: Collects the files that cannot be written.
     """
 
     default_name = "best_snapshots"
@@ -52,10 +52,10 @@ class BestSnapshots(chainer.training.Extension):
         best.observers.append(lambda iteration: self._write_best())
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
-        """Makes the directory what it was at the iteration that training goes on from."""
+        """Restores the directory to its state at the iteration from which training continues."""
         self._kept = self._found()
         newest = self._kept[0].iteration if self._kept else -1
-        if newest != self._best.iteration:  # it is gone, or could not be written
+        if newest != self._best.iteration:  # it is missing or could not be written
             self._write_best()
             return
         with self._unwritten.trying(_WHAT):
@@ -67,7 +67,7 @@ class BestSnapshots(chainer.training.Extension):
             self._remove_others()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Saves what could not be saved when it was measured."""
+        """Saves a model that could not be saved when it was measured."""
         if not self._is_written:
             self._write_best()
 
@@ -90,11 +90,11 @@ class BestSnapshots(chainer.training.Extension):
                 path.unlink(missing_ok=True)
 
     def _found(self) -> list[KeptSnapshot]:
-        """Returns those of the snapshots that are there, and as they were written."""
+        """Returns the snapshots that exist and are unchanged."""
         try:
             known = {each.iteration: each.sha256 for each in read_best(self._directory) or ()}
         except InputError as error:
-            warnings.warn(f"{error}; it is made anew", stacklevel=3)
+            warnings.warn(f"{error}; it is rewritten", stacklevel=3)
             known = {}
         found = []
         for each in self._kept:
@@ -115,5 +115,5 @@ class BestSnapshots(chainer.training.Extension):
         self._kept = [
             KeptSnapshot(int(iteration), loss, "") for loss, iteration in padded if iteration >= 0
         ]
-        if self._kept and self._best.iteration < 0:  # of before the trainer's snapshots had them
+        if self._kept and self._best.iteration < 0:  # from before trainer snapshots had them
             self._best.loss, self._best.iteration = self._kept[0].loss, self._kept[0].iteration

@@ -1,7 +1,7 @@
-"""A run's configuration, ``config.json``: what may stand in it.
+"""A run's configuration, ``config.json``, and the rules for its entries.
 
-The rules of the settings are those of the commands' flags. They are a table and not a library of
-schemas, for they are the settings' own and most are ranges.
+The settings obey the same rules as the commands' flags. A table holds them rather than a schema
+library, because the settings have them anyway and most are ranges.
 """
 
 import json
@@ -18,7 +18,7 @@ from nncompress.training.rules import PATH, POSITIVE, TEXT, Rule, list_of, one_o
 from nncompress.training.settings import COMMUNICATORS, OBJECTIVES, RULES
 
 CONFIG_FILE = "config.json"
-# What the file calls some settings.
+# The names of some settings in the file.
 CONFIG_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "num_codebooks": "M",
@@ -31,7 +31,7 @@ CONFIG_NAMES: Mapping[str, str] = MappingProxyType(
 _MOST_BYTES = 16 << 20
 _SCHEMA: dict[str, Rule] = {
     **{CONFIG_NAMES.get(name, name): rule for name, rule in RULES.items()},
-    # What the Chainer port of 2018 calls M and K.
+    # The names of M and K in the Chainer port of 2018.
     "n_codebooks": RULES["num_codebooks"],
     "n_centroids": RULES["num_codewords"],
     "epoch": POSITIVE,  # passes over the rows, which need not be whole
@@ -52,18 +52,20 @@ _SCHEMA: dict[str, Rule] = {
 def write_config(directory: Path, config: dict[str, object]) -> None:
     """Writes ``config.json``."""
     with atomic_path(directory / CONFIG_FILE) as temporary:
-        temporary.write_text(strict_json(config, indent=4, sort_keys=True) + "\n")
+        temporary.write_text(
+            strict_json(config, indent=4, sort_keys=True) + "\n", encoding="utf-8"
+        )
 
 
 def read_config(directory: Path) -> dict[str, object]:
-    """Reads ``config.json``, also that of the Chainer port of 2018.
+    """Reads ``config.json``, including that of the Chainer port of 2018.
 
     Returns:
-        The entries; those that are known here obey their rules, and more are passed over.
+        All entries; the known ones are checked, others are left as they are.
 
     Raises:
         InputError: It is missing.
-        FormatError: It is not a JSON object, or an entry is not what it may be.
+        FormatError: It is not a JSON object, or an entry breaks its rule.
     """
     path = directory / CONFIG_FILE
     with open_file(path, "a run directory of train_comp.py") as file:
@@ -92,4 +94,4 @@ def _finite(digits: str) -> float:
 
 
 def _no_number(digits: str) -> float:
-    raise ValueError(f"{digits[:40]} is no finite number")
+    raise ValueError(f"{digits[:40]} is not a finite number")

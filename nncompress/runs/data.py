@@ -1,4 +1,4 @@
-"""The rows that a run trains on, their weights and the objective."""
+"""The data of a run: its matrix, the weights of the rows and the objective."""
 
 import os
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class TrainingData:
 
     @classmethod
     def of_config(cls, config: dict[str, Any], where: Path) -> "TrainingData":
-        """Takes the data from a configuration that ``config`` made.
+        """Returns the data named in a configuration that ``config`` made.
 
         Args:
-            config: What ``read_config`` returned.
+            config: The entries, as ``read_config`` returns them.
             where: The file, for messages.
 
         Raises:
-            InputError: It names no matrix.
+            InputError: No matrix is named.
         """
         if "input_matrix" not in config:
             raise InputError(f"{where} names no input_matrix; wanted one")
@@ -59,7 +59,7 @@ class TrainingData:
         }
 
     def open(self) -> tuple[EmbeddingMatrix, np.ndarray | None]:
-        """Opens the matrix, and reads the weights.
+        """Opens the matrix and reads the weights.
 
         Raises:
             InputError: A file cannot be used.

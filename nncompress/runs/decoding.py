@@ -1,4 +1,4 @@
-"""Decoding of a run: a snapshot and a matrix become codes and a codebook."""
+"""Decoding a run: turning a snapshot and a matrix into codes and a codebook."""
 
 import re
 import warnings
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nncompress.autoencoder.encoding import ENCODING_BATCH, require_same_width
 from nncompress.autoencoder.snapshot import load_model
+from nncompress.coding import code
 from nncompress.embedding.codes import write_codebook, write_codes
 from nncompress.errors import InputError
 from nncompress.evaluate.distortion import check_codebook_dtype, warn_if_poor
@@ -15,7 +16,9 @@ from nncompress.formats.files import atomic_paths, check_output
 from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
 from nncompress.making import facts_of, make_embedding
-from nncompress.pipeline import code, refines
+from nncompress.needs import refines
+from nncompress.phases import on_machine, phases_of_encoding
+from nncompress.progress import expect, phase
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.refinement.room import require_room
 from nncompress.runs.best_file import best_snapshot
@@ -26,7 +29,7 @@ from nncompress.runs.unwritten import Unwritten
 from nncompress.sources import EmbeddingMatrix, read_vocabulary
 from nncompress.training.settings import check_code_size
 
-# What configurations call M and K: this project's, and those of the Chainer port of 2018.
+# The names of M and K in the configurations of this project and the Chainer port of 2018.
 _SIZE_NAMES = (("M", "K"), ("n_codebooks", "n_centroids"))
 
 
@@ -35,17 +38,17 @@ class DecodingChoices:
     """A user's choices for decoding.
 
     Attributes:
-        num_codebooks: M, for a snapshot outside of its run directory; None: the run tells.
+        num_codebooks: M, for a snapshot outside its run directory; None: that of the run.
         num_codewords: K, like M.
-        vocabulary: One token for each row of the unlimited matrix; None: codes alone.
-        matrix: The matrix; None: the one that the run was trained on, all of it.
+        vocabulary: One token for each row of the unlimited matrix; None: no tokens.
+        matrix: The matrix; None: all of the one that the run was trained on.
         limit: Number of leading rows to encode.
-        batch_size: Rows that are encoded at a time.
-        refined: Whether to refine codes and codebook; None: for runs of the fast recipe whose
-            codebook is not too large for it.
+        batch_size: Rows per batch.
+        refined: Whether to refine codes and codebook; None: if the run has the fast recipe and
+            its codebook is not too large.
         weights: The rows' weights in refinement; None: those that the run was trained with,
             unless another matrix is given.
-        refinement: The length and depth of refinement.
+        refinement: The settings of refinement.
         codebook_dtype: The type of the codebook in ``<model>.nnc``; see ``choose_codebook``.
     """
 
@@ -61,25 +64,35 @@ class DecodingChoices:
     codebook_dtype: str = "auto"
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """The result of decoding.
+
+    Attributes:
+        distance: The mean Euclidean distance over the encoded rows.
+        embedding: The ``.nnc`` file.
+    """
+
+    distance: float
+    embedding: Path
+
+
 def decode(
     model: Path,
     started: datetime,
     machine: Machine,
     choices: DecodingChoices,
-) -> float:
-    """Encodes a matrix and writes ``<model>.codes``, ``<model>.codebook.npy``, ``<model>.nnc``.
+) -> Decoded:
+    """Encodes a matrix, and writes ``<model>.codes``, ``<model>.codebook.npy``, ``<model>.nnc``.
 
     Args:
-        model: Snapshot, or the run directory whose best snapshot is meant.
+        model: A snapshot, or a run directory, whose best snapshot is used.
         started: The time at which the command began.
         machine: The machine to compute on.
         choices: The user's choices.
 
-    Returns:
-        The mean Euclidean distance over the encoded rows.
-
     Raises:
-        InputError: Something given cannot be used. No file has been written then.
+        InputError: An argument cannot be used. No file has been written.
         OutputError: A file cannot be written.
     """
     if choices.batch_size < 1:
@@ -91,11 +104,11 @@ def decode(
         size = _code_size(snapshot, config, choices)
         try:
             chain = load_model(snapshot, *size, machine)
-            break  # nothing more is read of the file, which training may remove
+            break  # the file, which training may remove, is not needed any more
         except InputError:
             if snapshot.exists() or snapshot == model:
                 raise
-            continue  # training has put a better one in its place
+            continue  # training has replaced it by a better one
     known = config or {}
     recipe, seed = known.get("recipe", "unknown"), known.get("seed", 0)
     refined = _is_refined(choices, recipe)
@@ -115,16 +128,18 @@ def decode(
     unwritten = Unwritten()
     with log_to(log_path, started, "Inference complete!!", unwritten) as log:
         log_provenance(log)
+        refinement = choices.refinement if refined else None
+        expect(lambda: on_machine(phases_of_encoding(matrix.shape, size, refinement), machine))
         coded = code(
             chain, matrix, machine,
-            refinement=choices.refinement if refined else None,
+            refinement=refinement,
             weights=weights, seed=seed, batch_size=choices.batch_size,
         )  # fmt: skip
         if coded.refined is not None:
             log(f"Refinement began from {coded.refined.start} codebooks")
             rounds = ", ".join(f"{loss:.6g}" for loss in coded.refined.losses)
             log(f"{'Loss' if weights is None else 'Weighted loss'} after each round: {rounds}")
-        # What cannot be stored ends here, before anything is written.
+        # Raises if the result cannot be stored, before anything is written.
         facts = facts_of(recipe, seed, coded, weights)
         embedding, exact = make_embedding(
             matrix, coded, tokens, choices.codebook_dtype, facts, machine
@@ -142,20 +157,21 @@ def decode(
                 write_codebook(codebook_path, coded.codebook)
                 embedding.save(embedding_path)
 
-        write_or_rescue(snapshot.parent, write)
+        with phase("writing"):
+            write_or_rescue(snapshot.parent, write)
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
         log(f"Mean euclidean distance: {exact.distance:.9g}")
         if refined:
             coded.warn_if_poor(matrix, weights)
-        elif data.weights is None:  # of a weighted run only training knows the rows' weights
+        elif data.weights is None:  # after a weighted run only training knows the weights
             warn_if_poor(exact.loss, matrix.mean_row_loss())
     unwritten.check("decoding is complete", "the codes are written, and nothing else is lost")
-    return exact.distance
+    return Decoded(exact.distance, written["embedding"])
 
 
 def _is_refined(choices: DecodingChoices, recipe: str) -> bool:
-    """Tells whether codes are to be refined if there is room for it."""
+    """Tells whether codes are to be refined, room permitting."""
     refined = recipe == "fast" if choices.refined is None else choices.refined
     if not refined and choices.refinement.seconds is not None:
         raise InputError(
@@ -192,8 +208,8 @@ def _snapshot_of(model: Path) -> Path:
 def _config_of(snapshot: Path) -> dict[str, object] | None:
     """Returns the run's configuration; None for a snapshot without one that can be read.
 
-    Where the directory's name tells M and K, a file that is no configuration is passed over, which
-    a warning says.
+    If the directory's name contains M and K, a file that is not a valid configuration is ignored
+    with a warning.
     """
     if not (snapshot.parent / CONFIG_FILE).is_file():
         return None
@@ -214,20 +230,20 @@ def _size_in_name(snapshot: Path) -> tuple[int, int] | None:
 def _code_size(
     snapshot: Path, config: dict[str, object] | None, choices: DecodingChoices
 ) -> tuple[int, int]:
-    """Returns M and K: those given, of the run's configuration, or of its directory's name."""
+    """Returns M and K, as given, or from the run's configuration or its directory's name."""
     known = _size_in_name(snapshot)
     told = [tuple(config.get(name) for name in names) for names in _SIZE_NAMES] if config else []
     told = [size for size in told if None not in size]
     if len(set(told)) > 1:
         raise InputError(
-            f"{snapshot.parent / CONFIG_FILE} tells two sizes, M and K of {told[0]} and of "
-            f"{told[1]}; take out those that are wrong"
+            f"{snapshot.parent / CONFIG_FILE} has two sizes, M and K of {told[0]} and of "
+            f"{told[1]}; remove the wrong one"
         )
     known = told[0] if told else known
     given = choices.num_codebooks, choices.num_codewords
     if given != (None, None):
         if None in given:
-            raise InputError("of -M and -K one is given; wanted both, or neither")
+            raise InputError("only one of -M and -K is given; wanted both or neither")
         # Sizes of the same product fit the same snapshot, and would decode it wrongly.
         if known is not None and given != known:
             raise InputError(
@@ -251,7 +267,7 @@ def _data_of(
     weights: Path | None,
     limit: int | None,
 ) -> TrainingData:
-    """Returns what to encode: what the run was trained on, where nothing else is given."""
+    """Returns the data to encode: those the run was trained on, unless others are given."""
     if config is None:
         if matrix is None:
             raise InputError(

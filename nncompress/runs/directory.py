@@ -19,12 +19,12 @@ def create_run_directory(
 ) -> Path:
     """Creates a run's directory: ``<parent>/YYYYmmdd_HHMMSS_<prefix>_seed_...``, and so on.
 
-    The name is that of the 2018 Chainer port, ``..._optim_Adam_tau_0.1_batch_64_M_32_K_16``. A
-    recipe that is not the default stands before M and K: ``..._recipe_paper_M_32_K_16``.
+    The name follows the Chainer port of 2018: ``..._optim_Adam_tau_0.1_batch_64_M_32_K_16``. A
+    recipe other than the default comes before M and K: ``..._recipe_paper_M_32_K_16``.
 
     Args:
-        parent: Directory that run directories are made in; created if missing.
-        prefix: A word of the user's.
+        parent: Directory in which run directories are made; created if missing.
+        prefix: The user's word for the name.
         settings: The run's settings; tau is the final one.
         now: The time in the name.
 
@@ -58,13 +58,13 @@ def alone_in(directory: Path) -> Iterator[None]:
     """Keeps other processes from training in a run directory while the block runs.
 
     Raises:
-        InputError: Another process does.
+        InputError: Another process is training there.
     """
     lock = Lock.take(directory / _LOCK_FILE)
     if lock is None:
         raise InputError(
-            f"another process trains in {directory}; wait for its end, or stop it, and continue "
-            "the run then"
+            f"another process trains in {directory}; wait for it to end or stop it, then continue "
+            "the run"
         )
     try:
         yield

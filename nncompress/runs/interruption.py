@@ -1,4 +1,4 @@
-"""An orderly end of training when a signal asks for one."""
+"""Ending training in good order when a signal comes."""
 
 import signal
 import threading
@@ -11,16 +11,17 @@ from nncompress.training.processes import ALONE, Processes
 
 
 class Interruption(chainer.training.Extension):
-    """Ends training after the update under way, when SIGINT (Ctrl-C), SIGTERM or SIGHUP has come.
+    """Ends training after the current update when SIGINT (Ctrl-C), SIGTERM or SIGHUP arrives.
 
-    Where several processes train together, a signal to any of them ends the training of all.
+    If several processes train together, a signal to any of them ends training in all.
 
-    It is to be the last extension of all, with a trigger that fires after each update, so that
-    whatever is saved then is complete.
+    It must be the last extension, with a trigger that fires after each update, so that everything
+    saved at the end is complete.
 
     Args:
-        actions: Called with the trainer before training ends, in this order, to save things.
-        processes: Those that train together.
+        actions: Functions that save things: called with the trainer, in order, before training
+            ends.
+        processes: The processes that train together.
     """
 
     default_name = "interruption"
@@ -37,11 +38,10 @@ class Interruption(chainer.training.Extension):
 
     @contextmanager
     def listen(self) -> Iterator[None]:
-        """Takes note of the first signal while the block runs.
+        """Notes the first signal while the block runs.
 
-        A second signal does what it did before, which is to stop at once. Signals that were
-        ignored stay ignored. Outside of the main thread, where Python has no signals, nothing is
-        done.
+        A second signal has its usual effect, which is to stop at once. Signals that were ignored
+        stay ignored. Outside the main thread, where Python receives no signals, nothing happens.
         """
         former = {}
         if threading.current_thread() is threading.main_thread():
@@ -65,10 +65,10 @@ class Interruption(chainer.training.Extension):
             restore()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Ends training if a signal has come.
+        """Ends training if a signal has arrived.
 
         Raises:
-            TrainingInterrupted: One has.
+            TrainingInterrupted: A signal has arrived.
         """
         received = self._processes.highest(self._received or 0)
         if not received:

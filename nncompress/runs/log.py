@@ -1,7 +1,8 @@
-"""A run's log, and the facts in it by which a run can be traced."""
+"""A run's log, including the facts that make the run traceable."""
 
 import importlib.metadata
 import logging
+import os
 import platform
 import shlex
 import socket
@@ -12,10 +13,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import logzero
-from logzero import logger
+from nncompress.missing import brought_by
+
+with brought_by("train"):
+    import logzero
+    from logzero import logger
 
 from nncompress.errors import Diverged, InputError, TrainingInterrupted
+from nncompress.progress import hidden
 from nncompress.runs.unwritten import Unwritten
 
 _PACKAGES = ("numpy", "chainer")
@@ -23,11 +28,11 @@ _CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that begins on a line of its own, and is told of where it cannot be written."""
+    """A log file that begins on a new line and notes when it cannot be written."""
 
     def __init__(self, path: Path, unwritten: Unwritten) -> None:
         if path.is_fifo():  # opening it would wait for a reader
-            raise InputError(f"{path} is no ordinary file; wanted the name of one for the log")
+            raise InputError(f"{path} is no ordinary file; wanted a file name for the log")
         is_cut = path.is_file() and _last_byte(path) not in (b"", b"\n")
         super().__init__(path, encoding="utf-8")
         self._unwritten = unwritten
@@ -41,11 +46,11 @@ class _LogFile(logging.FileHandler):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Lets ``emit`` see what went wrong: it is called while the error is handled."""
+        """Raises the error that is being handled again, for ``emit`` to see."""
         raise
 
     def close(self) -> None:
-        """Writes what is left, and closes the file."""
+        """Flushes and closes the file."""
         with self._unwritten.trying(self._what):
             super().close()
 
@@ -60,31 +65,37 @@ def _last_byte(path: Path) -> bytes:
 def log_to(
     path: Path, started: datetime, farewell: str, unwritten: Unwritten
 ) -> Iterator[Callable[[str], None]]:
-    """Logs to the console and to a file, and closes with when the work ended and how long it took.
+    """Logs to the console and to a file; the last lines tell when work ended and its duration.
 
     Args:
-        path: The log file; what it holds stays, so that a resumed run continues it.
+        path: The log file; existing contents are kept, so that a resumed run continues its log.
         started: The time at which the work began.
-        farewell: The first of the closing lines; that of a ``TrainingInterrupted`` or
-            ``Diverged`` is its message.
-        unwritten: Takes note where the file cannot be written.
+        farewell: The first closing line; for ``TrainingInterrupted`` and ``Diverged`` it is the
+            message of the exception.
+        unwritten: Notes when the file cannot be written.
 
     Yields:
         A function that logs one message.
     """
+    if os.environ.get("NO_COLOR"):
+        logzero.formatter(logzero.LogFormatter(color=False))
     handler = _LogFile(path, unwritten)
     handler.setFormatter(logzero.LogFormatter(color=False))
     logger.addHandler(handler)
 
+    def log(message: str) -> None:
+        with hidden():
+            logger.info(message)
+
     def close(farewell: str) -> None:
         ended = datetime.now()
-        logger.info(farewell)
-        logger.info(f"EXIT TIME: {ended:%Y%m%d - %H:%M:%S}")
-        logger.info(f"Duration: {ended - started}")
-        logger.info(f"Remember: log is saved in {path.parent.resolve()}")
+        log(farewell)
+        log(f"EXIT TIME: {ended:%Y%m%d - %H:%M:%S}")
+        log(f"Duration: {ended - started}")
+        log(f"Remember: log is saved in {path.parent.resolve()}")
 
     try:
-        yield logger.info
+        yield log
         close(farewell)
     except (TrainingInterrupted, Diverged) as end:
         close(str(end))
@@ -95,7 +106,7 @@ def log_to(
 
 
 def log_provenance(log: Callable[[str], None]) -> None:
-    """Logs the command, host, working directory, git commit and difference, and versions."""
+    """Logs the command, host, working directory, git commit and diff, and versions."""
     log(f"Command: {shlex.join(sys.argv)}")
     log(f"Host: {socket.gethostname()} ({platform.platform()})")
     log(f"Working directory: {Path.cwd()}")
@@ -118,7 +129,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """Asks git about the repository this code lies in; None where there is none."""
+    """Asks git about the repository of this code; None if there is none."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         result = subprocess.run(command, capture_output=True, check=False)

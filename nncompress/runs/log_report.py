@@ -1,4 +1,4 @@
-"""A log that grows by appending, and how observations become its entries."""
+"""A log that entries are appended to, and summaries of observations as its entries."""
 
 import os
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ _END = b"\n]\n"
 class WindowSummary(chainer.reporter.DictSummary):
     """A summary of the iterations since the last entry.
 
-    The values that updates report (``main/...``) are averaged, with the number of steps as their
-    weight. Of everything else, such as the validation loss, the latest value counts: it was
-    measured, and a mean with what was measured before it would be no measurement.
+    The values that updates report (``main/...``) are averaged, weighted by the number of steps.
+    For everything else, such as the validation loss, the latest value counts: averaging it with
+    earlier measurements would give a value that was never measured.
     """
 
     def add(self, observation: Mapping[str, object]) -> None:
-        """Takes an observation in."""
+        """Adds an observation."""
         for key in observation:
             if not key.startswith("main/"):
                 self._summaries.pop(key, None)
@@ -32,12 +32,12 @@ class WindowSummary(chainer.reporter.DictSummary):
 class AppendingLogReport(chainer.training.extensions.LogReport):
     """Chainer's ``LogReport``, except that it appends to its file.
 
-    Chainer's writes the whole log anew for each entry, which takes longer and longer. The file is
-    the same JSON list after every entry, with null for what is not finite.
+    Chainer's rewrites the whole log for each entry, which takes longer and longer. After every
+    entry, the file is the same JSON list, with null in place of values that are not finite.
 
     Args:
-        trigger: Trigger that adds an entry, a ``WindowSummary`` of what was observed since the
-            last.
+        trigger: Trigger that adds an entry, a ``WindowSummary`` of the observations since the
+            last one.
         filename: Name of the file in the trainer's output directory; None for no file.
     """
 
@@ -50,7 +50,7 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
         return self._trigger.update_stops()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Takes the observation in, and adds an entry if it is time."""
+        """Adds the observation to the summary, and an entry to the log if it is time."""
         self._summary.add(trainer.observation)
         if not self._trigger(trainer):
             return
@@ -64,7 +64,7 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
             self._write(Path(trainer.out) / self._log_name)
 
     def _write(self, path: Path) -> None:
-        if not self._appending:  # what a resumed run has not kept may be in the file
+        if not self._appending:  # the file may have entries that a resumed run dropped
             with atomic_path(path) as temporary:
                 entries = ",\n".join(map(strict_json, self._log))
                 temporary.write_bytes(b"[\n" + entries.encode() + _END)
@@ -81,14 +81,14 @@ class AppendingLogReport(chainer.training.extensions.LogReport):
 
 
 def append(file: BinaryIO, entry: bytes) -> None:
-    """Appends an entry to a JSON list, which stays as it was where that fails.
+    """Appends an entry to a JSON list; if that fails, the list stays as it was.
 
     Args:
-        file: The list, not empty, in a file without a buffer.
+        file: An unbuffered file that holds the list, which is not empty.
         entry: The entry as JSON.
 
     Raises:
-        OSError: It cannot be written, for lack of space for instance.
+        OSError: The entry cannot be written, for example for lack of space.
     """
     end = file.seek(-len(_END), os.SEEK_END)
     rest = b",\n" + entry + _END
@@ -97,6 +97,6 @@ def append(file: BinaryIO, entry: bytes) -> None:
             rest = rest[file.write(rest) :]
     except OSError:
         file.seek(end)
-        file.write(_END)  # in the place that it had
+        file.write(_END)  # where it was before
         file.truncate()
         raise

@@ -1,4 +1,4 @@
-"""A plot that is not drawn more often than anybody looks at it."""
+"""A plot that is redrawn only every so often."""
 
 import warnings
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import numpy as np
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.files import atomic_path
+from nncompress.missing import brought_by
 from nncompress.runs.log_report import WindowSummary
 from nncompress.runs.unwritten import Unwritten
 from nncompress.training.stops import Stops
@@ -18,11 +19,11 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
 
     Args:
         y_keys: Names of the values to plot against the iteration.
-        trigger: Trigger that adds a point, a ``WindowSummary`` of what was observed since the
-            last.
-        draw_trigger: Trigger that draws, asked whenever a point has been added.
+        trigger: Trigger that adds a point, a ``WindowSummary`` of the observations since the
+            last one.
+        draw_trigger: Trigger that draws the plot, asked after each new point.
         filename: Name of the PNG file in the trainer's output directory.
-        unwritten: Takes note of a picture that cannot be written.
+        unwritten: Notes a picture that cannot be written.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
         return self._trigger.update_stops()
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
-        """Draws what a run that goes on could not draw before."""
+        """Draws the plot that a continued run could not write before."""
         if not (Path(trainer.out) / self._file_name).exists():
             self.draw(trainer)
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Takes the observation in, and adds a point and draws if it is time."""
+        """Adds the observation to the summary; adds a point and draws if it is time."""
         observation = trainer.observation
         self._summary.add({key: observation[key] for key in self._y_keys if key in observation})
         if not self._trigger(trainer):
@@ -59,11 +60,12 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
             self.draw(trainer)
 
     def draw(self, trainer: chainer.training.Trainer) -> None:
-        """Writes the picture of all points, if there are any."""
+        """Writes a plot of all points, if there are any."""
         if not any(self._data.values()):
             return
         # Without pyplot: a figure of its own needs no display and leaves no state.
-        from matplotlib.figure import Figure
+        with brought_by("train"):
+            from matplotlib.figure import Figure
 
         figure = Figure()
         axes = figure.add_subplot()
@@ -78,7 +80,7 @@ class ThrottledPlotReport(chainer.training.extensions.PlotReport):
             figure.savefig(temporary)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the points, and what the next one has so far."""
+        """Saves or restores the points and the summary for the next one."""
         super().serialize(serializer)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Chainer's, where an older snapshot lacks it

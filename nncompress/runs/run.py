@@ -1,4 +1,4 @@
-"""A run of ``nncompress train``: begun anew, or continued, and trained to its end."""
+"""Runs of ``nncompress train``: starting, continuing and completing them."""
 
 import hashlib
 import os
@@ -10,7 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from nncompress.missing import brought_by
+
+with brought_by("train"):
+    from threadpoolctl import threadpool_limits
 
 from nncompress.autoencoder.snapshot import read_parameters
 from nncompress.chainer_support.compatibility import chainer
@@ -20,6 +24,7 @@ from nncompress.evaluate.sizing import HEADING, Point, choose_size
 from nncompress.evaluate.target import Target
 from nncompress.formats.files import clear_up
 from nncompress.machine import Machine
+from nncompress.progress import phase, say
 from nncompress.runs.best_file import best_snapshot, snapshot_name, snapshots_by_name
 from nncompress.runs.config import CONFIG_FILE, CONFIG_NAMES, read_config, write_config
 from nncompress.runs.data import TrainingData
@@ -42,29 +47,29 @@ from nncompress.training.processes import ALONE, Processes
 from nncompress.training.session import TrainingSession
 from nncompress.training.settings import TrainingOptions, TrainingSettings
 
-# Options that a run may be continued with another of.
+# Options that may change when a run is continued.
 _MAY_DIFFER = ("epochs", "full_precision", "matrix_dtype")
 
 
 @dataclass(frozen=True)
 class RunChoices:
-    """A user's choices for a run; None marks what was not said.
+    """A user's choices for a run; None where nothing was chosen.
 
     Attributes:
         data: The arguments of ``TrainingData`` that were given.
         options: The arguments of ``TrainingOptions`` that were given.
         num_codebooks: M.
         num_codewords: K.
-        target: The goal that M and K are to be chosen for.
+        target: The target for which M and K are chosen.
         gpu: Number of the GPU, -1 for the CPU.
-        threads: Threads to compute with on a CPU, of each process.
-        out: Directory that run directories are made in.
+        threads: CPU threads of each process.
+        out: Directory in which run directories are made.
         prefix: A word in the run directory's name.
         period: The time between two of the trainer's snapshots.
-        processes: Those that train together, all with the same choices.
-        optimizer: An optimizer of Chainer's in place of the one that the options name, set up on
-            no link yet.
-        extensions: Chainer's or your own, beside those that fill the run directory.
+        processes: The processes that train together, all with the same choices.
+        optimizer: A Chainer optimizer to use instead of the one named in the options, not yet set
+            up on a link.
+        extensions: Extensions in addition to those that fill the run directory.
     """
 
     data: Mapping[str, object] = field(default_factory=dict)
@@ -90,9 +95,9 @@ class TrainingRun:
         directory: The run directory.
         config: The contents of ``config.json``.
         session: Chain and trainer.
-        interruption: An extension of the trainer that ends training when a signal comes.
-        unwritten: Takes note of files that cannot be written.
-        processes: Those that train together, of which the first one writes.
+        interruption: The trainer extension that ends training when a signal arrives.
+        unwritten: Collects the files that cannot be written.
+        processes: The processes that train together; the first one writes.
     """
 
     directory: Path
@@ -103,17 +108,17 @@ class TrainingRun:
     processes: Processes
 
     def train(self, started: datetime) -> None:
-        """Trains to the end, with everything logged.
+        """Trains to the end and logs everything.
 
         Args:
             started: The time at which the command began.
 
         Raises:
-            TrainingInterrupted: SIGINT, SIGTERM or SIGHUP has come. The run directory has all that
-                is needed to continue.
+            TrainingInterrupted: SIGINT, SIGTERM or SIGHUP arrived. The run directory holds
+                everything needed to continue.
             Diverged: A loss or a parameter is not finite. The run directory has the best models
                 from before.
-            OutputError: Training is complete, and a file could not be written.
+            OutputError: Training is complete, but a file could not be written.
         """
         if self.processes.is_first:
             self._train_and_log(started)
@@ -154,11 +159,11 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
     """Makes a new run ready to train.
 
     Args:
-        choices: The user's choices; the matrix is among them.
+        choices: The user's choices, including the matrix.
         started: The time at which the command began, for the name of the run directory.
 
     Raises:
-        InputError: Something cannot be used. Nothing has been written then.
+        InputError: A choice cannot be used. Nothing has been written.
     """
     options, processes = TrainingOptions(**choices.options), choices.processes
     gpu = -1 if choices.gpu is None else choices.gpu
@@ -195,16 +200,16 @@ def new_run(choices: RunChoices, started: datetime) -> TrainingRun:
 def _machine(
     choices: RunChoices, gpu: int, options: TrainingOptions, matrix_dtype: str
 ) -> Machine:
-    """Opens the machine that this process trains on.
+    """Opens the machine for this process to train on.
 
     Args:
         choices: The user's choices.
-        gpu: Number of the GPU that they mean; -1 for the CPU.
-        options: What they want of training.
-        matrix_dtype: The type of the matrix on a GPU, theirs or the run's.
+        gpu: Number of the GPU; -1 for the CPU.
+        options: The options of training.
+        matrix_dtype: The type of the matrix on a GPU, as chosen or as in the run.
 
     Raises:
-        InputError: It cannot be had, or does not do what is wanted.
+        InputError: It is not available, or cannot do what is wanted.
     """
     processes = choices.processes
     threads = processes.threads if choices.threads is None else choices.threads
@@ -212,11 +217,11 @@ def _machine(
     options.check_machine(machine)
     if processes.size > 1 and gpu >= 0 and matrix_dtype != "float32":
         raise InputError(
-            f"the matrix is of {matrix_dtype} on the GPU (--matrix-dtype), and processes that "
-            "train together do not keep it there; wanted float32, or one process"
+            f"the matrix is to be {matrix_dtype} on the GPU (--matrix-dtype), where processes "
+            "that train together do not keep it; wanted float32, or one process"
         )
     if processes.size > 1:
-        threadpool_limits(machine.threads)  # NumPy's, which Chainer's own steps compute with
+        threadpool_limits(machine.threads)  # of NumPy, which does Chainer's own steps
     processes.connect(gpu)
     return machine
 
@@ -227,7 +232,7 @@ def _require_same(
     matrix: EmbeddingMatrix,
     weights: np.ndarray | None,
 ) -> None:
-    """Refuses to train in processes that would not train the same.
+    """Checks that all processes would train the same.
 
     Raises:
         InputError: They would not.
@@ -240,7 +245,7 @@ def _require_same(
 def _new_directory(
     choices: RunChoices, settings: TrainingSettings, matrix: EmbeddingMatrix, started: datetime
 ) -> Path:
-    """Makes the run directory."""
+    """Creates the run directory."""
     parent = choices.out or Path("result")
     check_run_space(parent, settings, *matrix.shape)
     return create_run_directory(parent, choices.prefix or "model", settings, started)
@@ -249,31 +254,31 @@ def _new_directory(
 def _sizes(
     choices: RunChoices, matrix: EmbeddingMatrix, seed: int, machine: Machine
 ) -> tuple[tuple[int, int], Sequence[Point], Point | None]:
-    """Returns M and K, and what they were chosen from if the user left them open."""
+    """Returns M, K and, if the user left them open, the points they were chosen from."""
     size = choices.num_codebooks, choices.num_codewords
     if choices.target is None:
         return (32 if size[0] is None else size[0], 16 if size[1] is None else size[1]), (), None
     if size != (None, None):
         raise InputError("a target chooses M and K; leave -M and -K out, or the target")
-    print(f"Choosing M and K for {choices.target}\n{HEADING}")
-    chosen, points = choose_size(matrix, choices.target, seed=seed, machine=machine)
-    print(f"Chosen: M={chosen.num_codebooks}, K={chosen.num_codewords}")
+    say(f"Choosing M and K for {choices.target}\n{HEADING}")
+    with phase("choosing M and K"):
+        chosen, points = choose_size(matrix, choices.target, seed=seed, machine=machine)
+    say(f"Chosen: M={chosen.num_codebooks}, K={chosen.num_codewords}")
     return (chosen.num_codebooks, chosen.num_codewords), points, chosen
 
 
 def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
-    """Makes a run that was begun earlier ready to go on.
+    """Makes an earlier run ready to continue.
 
-    Snapshots of what came after the iteration that it goes on from are removed.
+    Snapshots of later iterations than the one it continues from are removed.
 
     Args:
-        resumed: The run directory, whose newest sound trainer snapshot is meant, or one of its
+        resumed: The run directory, whose newest undamaged trainer snapshot is used, or one of its
             trainer snapshots.
-        choices: The user's choices; most must agree with the run.
+        choices: The user's choices, most of which must agree with the run.
 
     Raises:
-        InputError: There is no such run, or something cannot be used. Nothing has been written
-            then.
+        InputError: There is no such run, or a choice cannot be used. Nothing has been written.
     """
     directory = run_directory_of(resumed)
     processes = choices.processes
@@ -297,8 +302,8 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
         )
     if config.get("matrix_sample") not in (None, matrix.sample_digest()):
         raise InputError(
-            f"{data.matrix} holds other numbers now than when the run in {directory} was begun; "
-            "wanted the same matrix, or a new run"
+            f"{data.matrix} has changed since the run in {directory} was started; wanted the same "
+            "matrix, or a new run"
         )
     if epochs is not None:
         iterations = settings.iterations_of(epochs, len(matrix))
@@ -306,8 +311,8 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
     done = 0 if arrays is None else int(arrays["updater/iteration"])
     if done > settings.iterations:
         raise InputError(
-            f"the run in {directory} has made {done} steps already; "
-            f"wanted more than that and not {settings.iterations}"
+            f"the run in {directory} has already made {done} steps; "
+            f"wanted more than that, not {settings.iterations}"
         )
     _require_same(processes, settings, matrix, weights)
     period, unwritten = choices.period or _period_of(config, directory), Unwritten()
@@ -335,7 +340,7 @@ def continued_run(resumed: Path, choices: RunChoices) -> TrainingRun:
 def _snapshot_of(
     resumed: Path, directory: Path
 ) -> tuple[Path | None, dict[str, np.ndarray] | None]:
-    """Reads the trainer's snapshot that a run goes on from, after clearing up; None: the start."""
+    """Cleans up and reads the trainer snapshot to continue from; None: the beginning."""
     clear_up(directory)
     if resumed != directory:
         return resumed, read_trainer_snapshot(resumed)
@@ -351,7 +356,7 @@ def _snapshot_of(
 def _restore(
     trainer: chainer.training.Trainer, arrays: Mapping[str, np.ndarray], source: Path
 ) -> None:
-    """Brings a trainer to where a snapshot was taken."""
+    """Restores a trainer from a snapshot."""
     try:
         chainer.serializers.NpzDeserializer(arrays).load(trainer)
     except (
@@ -362,7 +367,7 @@ def _restore(
 
 
 def run_directory_of(resumed: Path) -> Path:
-    """Returns the directory of a run that is to be continued.
+    """Returns the directory of a run to continue.
 
     Args:
         resumed: The directory, or one of its trainer snapshots.
@@ -378,8 +383,8 @@ def run_directory_of(resumed: Path) -> Path:
         directory = resumed.parent
     else:
         raise InputError(
-            f"{resumed} is no trainer snapshot; wanted the run directory {resumed.parent}, or a "
-            "file trainer_snapshot_<n>.npz in it"
+            f"{resumed} is not a trainer snapshot; wanted the run directory {resumed.parent}, or "
+            "a file trainer_snapshot_<n>.npz in it"
         )
     if not (directory / CONFIG_FILE).is_file():
         raise InputError(
@@ -389,7 +394,7 @@ def run_directory_of(resumed: Path) -> Path:
 
 
 def _complete_best(best: BestParameters, directory: Path, settings: TrainingSettings) -> None:
-    """Takes the best parameters from their own file, where the trainer's snapshot has none."""
+    """Takes the best parameters from their own file if the trainer snapshot has none."""
     if best.iteration < 0 or best.parameters():
         return
     path = directory / snapshot_name(best.iteration)
@@ -400,7 +405,7 @@ def _complete_best(best: BestParameters, directory: Path, settings: TrainingSett
 
 
 def _period_of(config: Mapping[str, object], directory: Path) -> SnapshotPeriod:
-    """Returns the time between trainer snapshots that a run was begun with."""
+    """Returns the time between trainer snapshots chosen at the start of a run."""
     if "snapshot_every" not in config:
         return DEFAULT_PERIOD
     try:
@@ -410,7 +415,7 @@ def _period_of(config: Mapping[str, object], directory: Path) -> SnapshotPeriod:
 
 
 def _own_parts(choices: RunChoices) -> dict[str, object]:
-    """Returns what the configuration says of an optimizer and extensions of the user's own."""
+    """Returns the configuration entries for the user's own optimizer and extensions."""
     optimizer = choices.optimizer
     return {
         "own_optimizer": None if optimizer is None else type(optimizer).__name__,
@@ -424,21 +429,21 @@ def _own_parts(choices: RunChoices) -> dict[str, object]:
 def _refuse_other_parts(
     choices: RunChoices, config: Mapping[str, object], directory: Path
 ) -> None:
-    """Refuses to go on with another optimizer, and tells of extensions that are not there."""
+    """Refuses to continue with another optimizer, and warns of missing extensions."""
     now = _own_parts(choices)
     before, after = config.get("own_optimizer"), now["own_optimizer"]
     if before != after:
         raise InputError(
-            f"the run in {directory} was trained by {before or 'the optimizer of its settings'}, "
-            f"and {after or 'no optimizer'} is given; give the same to continue, from Python"
+            f"the run in {directory} was trained by {before or 'the optimizer in its settings'}, "
+            f"but {after or 'no optimizer'} is given; to continue, give the same in Python"
         )
     missing = [
         name for name in config.get("own_extensions", ()) if name not in now["own_extensions"]
     ]
     if missing:
         warnings.warn(
-            f"the run in {directory} was begun with the extensions {', '.join(missing)}, which "
-            "are not given now",
+            f"the run in {directory} was started with the extensions {', '.join(missing)}, which "
+            "are missing now",
             stacklevel=3,
         )
 
@@ -475,7 +480,7 @@ def _settings_of(
             **{
                 each.name: config[name]
                 for each in fields(TrainingSettings)
-                # Runs from before a setting was there have its default.
+                # Runs older than a setting have its default.
                 if (name := CONFIG_NAMES.get(each.name, each.name)) in config
                 or each.default is MISSING
             }
@@ -484,19 +489,20 @@ def _settings_of(
             config[name]
     except KeyError as error:
         raise InputError(
-            f"{directory}/config.json lacks {error}; it cannot be continued"
+            f"{directory}/config.json has no {error}, so the run cannot be continued"
         ) from None
     return settings, TrainingData.of_config(config, directory / CONFIG_FILE)
 
 
 def _refuse_changes(choices: RunChoices, config: dict[str, object], directory: Path) -> None:
-    """Refuses what would make the rest of a run differ from its beginning."""
+    """Refuses choices that would make the rest of a run differ from its beginning."""
     if choices.out is not None or choices.prefix is not None:
         raise InputError(
-            f"the run goes on in {directory}; leave the place and the prefix of a new one out"
+            f"the run continues in {directory}; leave out --out and --dir-prefix, which are for "
+            "new runs"
         )
     if choices.target is not None:
-        raise InputError("a target chooses M and K of a new run; leave it out to continue one")
+        raise InputError("a target chooses M and K of a new run; leave it out to continue a run")
     given = {name: value for name, value in choices.options.items() if name not in _MAY_DIFFER}
     sizes = {"num_codebooks": choices.num_codebooks, "num_codewords": choices.num_codewords}
     given |= {name: value for name, value in sizes.items() if value is not None}
@@ -514,5 +520,5 @@ def _refuse_changes(choices: RunChoices, config: dict[str, object], directory: P
         if value != known:
             raise InputError(
                 f"{CONFIG_NAMES.get(name, name)} is {seen}, and the run in {directory} has "
-                f"{known}; leave it out to continue that run, or start a new one"
+                f"{known}; leave it out to continue this run, or start a new one"
             )

@@ -1,4 +1,4 @@
-"""The log of a run, which stays what the trainer knows through failures and continuations."""
+"""The log of a run, which agrees with the trainer after failures and continuations."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from nncompress.runs.unwritten import Unwritten
 
 
 class RunLogReport(AppendingLogReport):
-    """A log that is made anew when a run goes on, and where it could not be written before.
+    """A log that is rewritten when a run continues, or after it could not be written.
 
     Args:
         trigger: Trigger that adds an entry.
         filename: Name of the file in the trainer's output directory.
-        unwritten: Takes note of entries that cannot be written.
+        unwritten: Notes entries that cannot be written.
     """
 
     def __init__(self, trigger: object, filename: str, unwritten: Unwritten) -> None:
@@ -21,7 +21,7 @@ class RunLogReport(AppendingLogReport):
         self._unwritten = unwritten
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
-        """Removes the entries of iterations that the run has gone back behind."""
+        """Removes entries of later iterations than the one the run continues from."""
         path = Path(trainer.out) / self._log_name
         if self._log:
             self._write(path)
@@ -34,5 +34,5 @@ class RunLogReport(AppendingLogReport):
             try:
                 super()._write(path)
             except OSError:
-                self._appending = False  # it is written whole the next time
+                self._appending = False  # the next entry rewrites all
                 raise

@@ -1,4 +1,4 @@
-"""How often a run saves what it can be continued from: ``30s``, ``5m``, ``2000``."""
+"""The time between two of a run's trainer snapshots: ``30s``, ``5m``, ``2000``."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class SnapshotPeriod:
-    """A period of time, or of iterations.
+    """A period in time or iterations.
 
     Attributes:
-        text: As the user writes it.
-        seconds: The time; None where iterations count.
-        iterations: The number of iterations; None where time counts.
+        text: The text given by the user.
+        seconds: The time; None if the period is in iterations.
+        iterations: The number of iterations; None if the period is in time.
     """
 
     text: str
@@ -27,10 +27,10 @@ class SnapshotPeriod:
         """Reads a period.
 
         Args:
-            text: A whole number, and after it ``s``, ``m`` or ``h``; without, iterations.
+            text: A whole number followed by ``s``, ``m`` or ``h``, or a number of iterations.
 
         Raises:
-            InputError: It is something else, or nought.
+            InputError: It is something else, or zero.
         """
         found = (
             re.fullmatch(r"0*([1-9][0-9]{0,8})([smh]?)", text) if isinstance(text, str) else None

@@ -1,8 +1,8 @@
-"""The bytes that a run will write."""
+"""The disk space that a run needs."""
 
 from pathlib import Path
 
-from nncompress.autoencoder.chain import num_parameters
+from nncompress.autoencoder.size import num_parameters
 from nncompress.formats.space import check_space
 from nncompress.runs.best_file import snapshots_by_name
 from nncompress.runs.best_snapshots import KEPT_SNAPSHOTS
@@ -16,11 +16,11 @@ _OTHERS = 1_000_000  # plots, the run's log, its configuration
 
 
 def check_run_space(directory: Path, settings: TrainingSettings, rows: int, dim: int) -> None:
-    """Refuses a run whose files do not fit on the disk.
+    """Checks that the files of a run fit on the disk.
 
     Args:
-        directory: The run directory, or where it will be. The snapshots that it has already make
-            room for their successors.
+        directory: The run directory, or its future place. Existing snapshots make room for their
+            successors.
         settings: The run's settings.
         rows: Rows of the matrix.
         dim: Columns of the matrix.
@@ -36,7 +36,7 @@ def check_run_space(directory: Path, settings: TrainingSettings, rows: int, dim:
 
 
 def _bytes_of_run(settings: TrainingSettings, rows: int, dim: int) -> int:
-    """Returns the bytes of all files while a snapshot more than are kept is being written."""
+    """Returns the bytes of all files while one snapshot more than is kept is being written."""
     numbers = num_parameters(dim, settings.num_codebooks, settings.num_codewords)
     model = 4 * (numbers + dim)
     entries = (

@@ -1,4 +1,4 @@
-"""The trainer of a run: a session, and the extensions that fill its directory."""
+"""The trainer of a run: a session with the extensions that fill the run directory."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from nncompress.autoencoder.snapshot import save_model
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.machine import Machine
 from nncompress.runs.best_snapshots import BestSnapshots
-from nncompress.runs.console import report_on_console
+from nncompress.runs.console import LossTable
 from nncompress.runs.interruption import Interruption
 from nncompress.runs.plot_report import ThrottledPlotReport
 from nncompress.runs.run_log_report import RunLogReport
@@ -60,14 +60,14 @@ def make_run_session(
         directory: The run directory.
         machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name, or None.
-        extensions: The user's own.
+        optimizer: A replacement for the optimizer named in the settings, or None.
+        extensions: The user's own extensions.
         period: The time between two of the trainer's snapshots.
-        unwritten: Takes note of files that cannot be written.
-        processes: Those that train together, of which the first one writes and prints.
+        unwritten: Collects the files that cannot be written.
+        processes: The processes that train together; the first one writes and prints.
 
     Returns:
-        The session, and the extension that ends it in good order when a signal comes.
+        The session, and the extension that ends it in good order when a signal arrives.
     """
     session = make_session(
         matrix, settings, machine, weights=weights, optimizer=optimizer, out=directory,
@@ -94,12 +94,11 @@ def _fill_directory(
     period: SnapshotPeriod,
     unwritten: Unwritten,
 ) -> Sequence[Callable[[chainer.training.Trainer], None]]:
-    """Has a trainer log, plot and save; returns what is to be done before it is interrupted."""
+    """Makes a trainer log, plot and save; returns the actions to take before an interruption."""
     trainer = session.trainer
     last = settings.iterations
     often = ReportTrigger(last, iterations=REPORT_INTERVAL)
     each_epoch = ReportTrigger(last, epochs=True)
-    each_update = UpdateTrigger()
 
     def save_best(path: Path) -> None:
         save_model(path, session.chain, session.best.parameters())
@@ -115,9 +114,7 @@ def _fill_directory(
     for quantity, plot in plots.items():
         trainer.extend(plot, name=f"PlotReport_{quantity}")
     printed = (*_PRINTED, *_PRINTED_WITH_WEIGHTS) if has_weights else _PRINTED
-    table, progress = report_on_console(trainer, printed, "LogReport_iteration", sys.stdout)
-    trainer.extend(table, trigger=often)
-    trainer.extend(progress, trigger=each_update)
+    trainer.extend(LossTable(printed, "LogReport_iteration", sys.stdout), trigger=often)
     snapshots = TrainerSnapshots(directory, unwritten)
     trainer.extend(
         snapshots,

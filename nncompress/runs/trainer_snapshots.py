@@ -1,4 +1,4 @@
-"""The trainer's snapshots in a run directory: what the run can be continued from."""
+"""The trainer snapshots in a run directory, from which the run can be continued."""
 
 import hashlib
 import re
@@ -24,15 +24,15 @@ _NONE = "none"  # the names of values that are None, which is no array
 
 
 class TrainerSnapshots(chainer.training.Extension):
-    """Saves the whole trainer when training begins and whenever it is called; keeps the newest.
+    """Saves the whole trainer when training begins and at each call; keeps the newest snapshots.
 
-    It comes after all extensions but the one that ends training, so that what they have changed is
-    in the file.
+    It runs after all extensions but the one that ends training, so that their changes are in the
+    file.
 
     Args:
         directory: The run directory.
-        unwritten: Takes note of files that cannot be written.
-        kept: How many snapshots are kept, at least one.
+        unwritten: Collects the files that cannot be written.
+        kept: The number of snapshots to keep, at least one.
     """
 
     default_name = "trainer_snapshots"
@@ -46,8 +46,8 @@ class TrainerSnapshots(chainer.training.Extension):
         self._kept = kept
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
-        """Saves the state that training begins with."""
-        # Chainer makes this state in the first step, and can only restore it if it is there.
+        """Saves the initial state."""
+        # Chainer creates this state in the first step, and can only restore it if it exists.
         for optimizer in trainer.updater.get_all_optimizers().values():
             for parameter in optimizer.target.params():
                 rule = parameter.update_rule
@@ -56,7 +56,7 @@ class TrainerSnapshots(chainer.training.Extension):
         self(trainer)
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Saves the trainer, unless it is saved at this iteration."""
+        """Saves the trainer, unless there is a snapshot of this iteration."""
         path = self._directory / f"trainer_snapshot_{trainer.updater.iteration}.npz"
         with self._unwritten.trying("the trainer's snapshot"):
             if not path.is_file():
@@ -66,7 +66,7 @@ class TrainerSnapshots(chainer.training.Extension):
 
 
 def trainer_snapshots(directory: Path) -> list[Path]:
-    """Returns the trainer's snapshots in a run directory, the newest first."""
+    """Returns the trainer snapshots in a run directory, the newest first."""
     numbered = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
     old = directory / _OLD_NAME
     newest_first = sorted(numbered, key=lambda path: _iteration_in(path), reverse=True)
@@ -74,15 +74,15 @@ def trainer_snapshots(directory: Path) -> list[Path]:
 
 
 def is_trainer_snapshot(path: Path) -> bool:
-    """Tells whether a file is called as the trainer's snapshots are."""
+    """Tells whether a file has the name of a trainer snapshot."""
     return path.name == _OLD_NAME or _NAME.fullmatch(path.name) is not None
 
 
 def read_trainer_snapshot(path: Path) -> dict[str, np.ndarray]:
-    """Reads a snapshot, and verifies it.
+    """Reads and verifies a snapshot.
 
     Raises:
-        InputError: It is none, or is not as it was written.
+        InputError: It is not a snapshot, or has changed since it was written.
     """
     with NpzFile(path, "a trainer snapshot") as file:
         if path.name != _OLD_NAME and (
@@ -92,19 +92,19 @@ def read_trainer_snapshot(path: Path) -> dict[str, np.ndarray]:
         arrays = _without_objects(file) if path.name == _OLD_NAME else dict(file)
     digest = arrays.pop(_DIGEST, None)
     if path.name != _OLD_NAME and (digest is None or str(digest) != _digest_of(arrays)):
-        raise InputError(f"{path} is damaged: its contents do not have the SHA-256 that it names")
+        raise InputError(f"{path} is damaged: its contents do not match the SHA-256 in it")
     for name in arrays.pop(_NONE, ()):
         arrays[str(name)] = np.asarray(None)
     iteration = arrays.get("updater/iteration")
     if iteration is None or iteration.shape != () or iteration.dtype.kind not in "iu":
-        raise InputError(f"{path} is no trainer snapshot: it has no iteration")
+        raise InputError(f"{path} is not a trainer snapshot: it has no iteration")
     if path.name != _OLD_NAME and int(iteration) != _iteration_in(path):
-        raise InputError(f"{path} is of iteration {iteration}, which its name does not say")
+        raise InputError(f"{path} is of iteration {iteration}, which disagrees with its name")
     return arrays
 
 
 def newest_trainer_snapshot(directory: Path) -> tuple[Path, dict[str, np.ndarray]] | None:
-    """Reads the newest snapshot that is as it was written; a warning names those passed over.
+    """Reads the newest undamaged snapshot; a warning names those skipped.
 
     Args:
         directory: The run directory.
@@ -113,7 +113,7 @@ def newest_trainer_snapshot(directory: Path) -> tuple[Path, dict[str, np.ndarray
         Its path and contents; None if there is no snapshot.
 
     Raises:
-        InputError: There are some, and none can be used.
+        InputError: There are snapshots, but none can be used.
     """
     errors = []
     for path in trainer_snapshots(directory):
@@ -123,15 +123,15 @@ def newest_trainer_snapshot(directory: Path) -> tuple[Path, dict[str, np.ndarray
             errors.append(str(error))
             continue
         if errors:
-            warnings.warn(f"{'; '.join(errors)}; going on from {path}", stacklevel=3)
+            warnings.warn(f"{'; '.join(errors)}; continuing from {path}", stacklevel=3)
         return path, arrays
     if errors:
-        raise InputError(f"{'; '.join(errors)}; there is no older one to go on from")
+        raise InputError(f"{'; '.join(errors)}; there is no older one to continue from")
     return None
 
 
 def remove_later(directory: Path, iteration: int) -> None:
-    """Removes snapshots of what came after an iteration that the run is continued from.
+    """Removes the snapshots of iterations later than the one the run continues from.
 
     Args:
         directory: The run directory.
@@ -149,7 +149,7 @@ def _iteration_in(path: Path) -> int:
 
 
 def _without_objects(file: NpzFile) -> dict[str, np.ndarray]:
-    """Returns the arrays of a snapshot of Chainer's, where None is one of Python's objects."""
+    """Returns the arrays of a snapshot by Chainer itself, in which None is a Python object."""
     arrays = {}
     for name in file:
         with suppress(FormatError):
@@ -167,8 +167,8 @@ def _write(path: Path, trainer: chainer.training.Trainer) -> None:
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
         raise InputError(
-            f"the trainer's {objects[0]} is one of Python's objects, which a snapshot cannot "
-            "hold; wanted numbers, strings or arrays from its method serialize"
+            f"the trainer's {objects[0]} is a Python object, which a snapshot cannot hold; wanted "
+            "numbers, strings or arrays from its method serialize"
         )
     if nothing:
         arrays[_NONE] = np.array(nothing)

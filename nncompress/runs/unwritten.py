@@ -1,4 +1,4 @@
-"""What a run could not write: training goes on without it, and its end tells."""
+"""Files that a run could not write: training goes on, and reports them at the end."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,32 +15,32 @@ class Unwritten:
 
     @contextmanager
     def trying(self, what: str) -> Iterator[None]:
-        """Lets work go on where the block cannot write, with a warning the first time.
+        """Lets work go on if the block cannot write, with a warning the first time.
 
         Args:
-            what: What is written, which counts as written once such a block succeeds.
+            what: The name of what is written; it counts as written once such a block succeeds.
         """
         try:
             yield
         except OSError as error:
             if what not in self._reasons:
                 warnings.warn(
-                    f"{error}; the work goes on, and {what} is tried again later", stacklevel=3
+                    f"{error}; work goes on, and writing {what} is tried again later", stacklevel=3
                 )
             self._reasons[what] = str(error)
         else:
             self._reasons.pop(what, None)
 
     def told(self) -> str:
-        """Returns what is not written, with the reasons; nothing if all is."""
+        """Returns what is not written and why; an empty text if all is."""
         return "; ".join(f"{what} is not written: {why}" for what, why in self._reasons.items())
 
     def check(self, done: str, advice: str) -> None:
-        """Ends work that could not write all of its files.
+        """Checks that all files were written.
 
         Args:
-            done: What is done nevertheless.
-            advice: What the user may do.
+            done: What was completed nevertheless.
+            advice: What the user can do.
 
         Raises:
             OutputError: Something is not written.

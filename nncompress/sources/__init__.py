@@ -1,4 +1,4 @@
-"""Reading embedding matrices and vocabularies; nothing else reads a user's files."""
+"""Reading embedding matrices and vocabularies: the only room that reads a user's files."""
 
 from nncompress.sources.matrix import EmbeddingMatrix
 from nncompress.sources.vocabulary import read_vocabulary, write_vocabulary

@@ -1,4 +1,4 @@
-"""Converting tables to ``.npy`` files that are mapped, or read by ranges, afterwards."""
+"""Converting tables to ``.npy`` files, which are then mapped or read by ranges."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import numpy as np
 from nncompress.errors import InputError, OutputError
 from nncompress.formats.npy import BLOCK_BYTES, Rows, write_npy
 from nncompress.formats.space import check_space
-from nncompress.sources.fasttext_model import MAGIC
+from nncompress.sources.foreign import START_BYTES, problem_of
 from nncompress.sources.normalization import Statistics
 from nncompress.sources.row_checks import SMALLEST_NORMAL, magnitudes_of
 from nncompress.sources.row_source import RowSource
@@ -22,21 +22,21 @@ _ANOTHER_PLACE = "name another place for temporary files (TMPDIR) or for work fi
 
 
 def refuse_by_name(path: Path) -> None:
-    """Refuses what is by its name no table of text.
+    """Refuses files whose names show that they are not tables in text.
 
     Raises:
-        InputError: It is a compressed table, or a part of one.
+        InputError: The file is a compressed table, or a part of one.
     """
     if path.suffix == ".codes" or path.name.endswith(".codebook.npy"):
         what = "codes" if path.suffix == ".codes" else "the codebook"
         raise InputError(
-            f"{path} is by its name {what} of a table that is compressed already; wanted the "
-            "original table, or make a .nnc file of codes and codebook with: nncompress import"
+            f"{path} is, by its name, {what} of a table that is already compressed; wanted the "
+            "original table (to turn codes and a codebook into a .nnc file: nncompress import)"
         )
 
 
 def text_blocks(path: Path) -> Rows:
-    """Returns the blocks of text or word2vec's binary format.
+    """Reads a table in text or word2vec's binary format, block by block.
 
     Raises:
         InputError: The file is missing, or known to be something else.
@@ -54,10 +54,10 @@ def write_matrix(
     Args:
         blocks: Tokens and rows, block by block.
         place: The file.
-        write_words: Takes the tokens of a block, bytes, each followed by a line break.
+        write_words: Called with the tokens of each block, as bytes with a line break after each.
 
     Returns:
-        Statistics of the columns; empty where rows will be refused.
+        Statistics of the columns; empty if the rows will be refused.
     """
     columns = _Columns()
     write_npy(place, columns.watch(blocks), write_words)
@@ -74,7 +74,7 @@ def blocks_of(rows: RowSource) -> Rows:
 
 @contextmanager
 def naming(place: Path) -> Iterator[None]:
-    """Turns an error in writing a temporary file into one that says what to do."""
+    """Turns an error while writing a temporary file into one that says what to do."""
     try:
         yield
     except OSError as error:
@@ -91,9 +91,9 @@ def check_room(num_bytes: int, name: str, directory: Path) -> None:
     """Refuses a conversion that the disk has no room for.
 
     Args:
-        num_bytes: What it takes.
+        num_bytes: The bytes that the converted matrix takes.
         name: The table's name in messages.
-        directory: Where it goes.
+        directory: The directory to write it to.
 
     Raises:
         InputError: There is not enough room.
@@ -102,7 +102,7 @@ def check_room(num_bytes: int, name: str, directory: Path) -> None:
 
 
 def converted_bytes(path: Path) -> int:
-    """Returns about how large a matrix is in float32; 0 where that cannot be told."""
+    """Estimates the size of a text table in float32, in bytes; 0 if it cannot be told."""
     file, member = locate(path)
     size = file.stat().st_size
     if member is not None or file.suffix in COMPRESSED:
@@ -118,28 +118,17 @@ def converted_bytes(path: Path) -> int:
 
 
 def refuse_others(path: Path) -> None:
-    """Refuses what is known not to be text."""
+    """Refuses files that are known not to be text."""
     with open_stream(path) as stream:
-        start = stream.read(8)
-    known = {
-        b"\x80": "is a Python pickle (gensim's or PyTorch's own format), which is never opened "
-        "here; load it with its library and give the object to nncompress.compress",
-        b"PK": "is a zip archive; give it a name that ends in .zip if it holds word vectors",
-        MAGIC: "is a fastText model, which nncompress compress reads as a .bin file of its own; "
-        "decompress it, or give its .vec file for the words alone",
-        b"\x93NUMPY": "is a .npy file; give it a name that ends in .npy",
-        b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
-        b"\xfd7zXZ": "is compressed with xz; give it a name that ends in .xz",
-    }
-    for magic, problem in known.items():
-        if start.startswith(magic):
-            raise InputError(f"{path} {problem}")
+        start = stream.read(START_BYTES)
+    if problem := problem_of(path, start):
+        raise InputError(f"{path} {problem}")
     if path.suffix == ".nnc":
-        raise InputError(f"{path} is a compressed embedding already; wanted the original table")
+        raise InputError(f"{path} is already a compressed embedding; wanted the original table")
 
 
 class _Columns:
-    """Measures the columns of rows that go by."""
+    """Measures the columns of the rows that pass through."""
 
     def __init__(self) -> None:
         self.statistics: Statistics | None = None

@@ -1,4 +1,4 @@
-"""Text of any size, piece by piece: its words, or how often a tokenizer's tokens occur in it."""
+"""Text of any size, read piece by piece: its words, or counts of a tokenizer's tokens in it."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from nncompress.sources.streams import open_stream
 from nncompress.sources.vocabulary import MOST_WORD_BYTES
 
 _PIECE_BYTES = 1 << 20
-# What tokens take in memory is many times their text.
+# Tokens take many times as much memory as their text.
 _TOKENIZED_BYTES = 1 << 18
 WHAT = "a text"
 
@@ -20,8 +20,8 @@ WHAT = "a text"
 def words_of(path: str | os.PathLike) -> Iterator[list[bytes]]:
     r"""Yields the words of a text, in UTF-8, some at a time.
 
-    Words are what stands between ASCII white space, as word2vec, GloVe and fastText have it, in
-    lines of any length. One of more than 16 KiB, which no table has, loses its beginning.
+    Words are separated by ASCII white space, as in word2vec, GloVe and fastText, and lines may
+    have any length. A word of more than 16 KiB, which no table has, loses its beginning.
 
     Args:
         path: The text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
@@ -34,7 +34,7 @@ def words_of(path: str | os.PathLike) -> Iterator[list[bytes]]:
     for piece in _pieces(path, _PIECE_BYTES):
         piece = rest + piece
         words = piece.split()
-        # The last word may go on in the next piece.
+        # The last word may continue in the next piece.
         rest = words.pop() if words and not piece[-1:].isspace() else b""
         rest = rest[-MOST_WORD_BYTES - 1 :]
         yield words
@@ -43,19 +43,19 @@ def words_of(path: str | os.PathLike) -> Iterator[list[bytes]]:
 
 
 def count_tokens(path: str | os.PathLike, tokenizer: Any, num_rows: int) -> tuple[np.ndarray, int]:
-    """Counts the tokens of a text, each line being a text of its own to the tokenizer.
+    """Counts the tokens of a text, giving each line to the tokenizer as a text of its own.
 
-    What the tokenizer puts around a text (as ``[CLS]`` and ``[SEP]``) is counted too, for a model
-    sees it with each; where it would cut a text off or fill it up, it does not. Bytes that are
-    not UTF-8 are taken for U+FFFD.
+    The special tokens that the tokenizer puts around a text (such as ``[CLS]`` and ``[SEP]``) are
+    counted too, because a model sees them with every text; truncation and padding are turned off.
+    Bytes that are not UTF-8 are read as U+FFFD.
 
     Args:
         path: The text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
-        tokenizer: A ``tokenizers.Tokenizer``, which is changed so.
-        num_rows: N, the rows of the table; tokens of larger numbers count among all tokens alone.
+        tokenizer: A ``tokenizers.Tokenizer``, whose truncation and padding stay off afterwards.
+        num_rows: N, the rows of the table; tokens with larger numbers only add to the total.
 
     Returns:
-        The counts by token number, float64 ``(N,)``, and the number of all tokens.
+        The counts by token number, float64 ``(N,)``, and the total number of tokens.
 
     Raises:
         InputError: The file is missing, damaged or UTF-16.
@@ -72,7 +72,7 @@ def count_tokens(path: str | os.PathLike, tokenizer: Any, num_rows: int) -> tupl
 
 
 def _lines_of(path: Path) -> Iterator[list[str]]:
-    """Yields the lines of a text that are not empty, some at a time; very long ones in parts."""
+    """Yields the non-empty lines of a text, some at a time; very long ones in parts."""
     rest = b""
     for piece in _pieces(path, _TOKENIZED_BYTES):
         piece = rest + piece
@@ -90,7 +90,7 @@ def _not_empty(text: bytes) -> list[str]:
 
 
 def _whole_characters(piece: bytes) -> int:
-    """Returns the length of a piece of UTF-8 without a last character that is cut."""
+    """Returns the length of a piece of UTF-8 without a truncated last character."""
     for back in range(1, 4):
         byte = piece[-back]
         if byte >= 0xC0:

@@ -1,10 +1,10 @@
-"""fastText's own files, ``.bin``, read without fastText; and floret's, which are nearly the same.
+"""fastText's own ``.bin`` files, read without fastText; and floret's, which are nearly the same.
 
 Source: ``Args::load``, ``Dictionary::load`` and ``FastText::loadModel`` of fastText 0.9, and of
-floret 0.10, whose arguments have two more numbers. In order: a magic number and the version,
-arguments, the dictionary's entries, the buckets that quantization has left, then twice whether a
-matrix is quantized, its shape and its numbers: of input rows (words, then buckets), and of output
-rows (of labels, or of words). All numbers are little-endian.
+floret 0.10, whose arguments have two more numbers. In order: a magic number and the version, the
+arguments, the dictionary's entries, the buckets that quantization has left, then two matrices,
+each as a flag that says whether it is quantized, its shape and its numbers: the input rows (words,
+then buckets) and the output rows (of labels, or of words). All numbers are little-endian.
 """
 
 import mmap
@@ -35,15 +35,15 @@ MAGIC = (793_712_314).to_bytes(4, "little")
 _OLDER, _VERSION = 11, 12
 _SUPERVISED = 3
 _LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
-_ENTRY_BYTES = 10  # of a word without letters: its end, its count and its type
+_ENTRY_BYTES = 10  # those of an empty word: its end, its count and its type
 _FASTTEXT_MODE, _FLORET_MODE = 1, 2
-_FLORET_OWN = 1  # of floret's words, the first alone keeps a row of its own
+_FLORET_OWN = 1  # of floret's words, only the first keeps a row of its own
 _MOST, _MOST_NGRAM = 1 << 31, 1 << 10  # buckets, and characters
-_WANTED = "wanted a fastText model (.bin) that is complete"
+_WANTED = "wanted a complete fastText model (.bin)"
 
 
 def is_fasttext(path: Path) -> bool:
-    """Tells whether a file is a fastText model, by its first bytes."""
+    """Tells, by its first bytes, whether a file is a fastText model."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -51,15 +51,14 @@ def is_fasttext(path: Path) -> bool:
 
 
 def read_fasttext(path: Path) -> SubwordModel:
-    """Opens a model, whose matrices are mapped.
+    """Opens a model and maps its matrices.
 
     Args:
         path: The ``.bin`` file.
 
     Raises:
-        InputError: There is no such file, or it is quantized (``.ftz``), or of a kind that is not
-            read.
-        FormatError: It is something else, cut short, or of another version.
+        InputError: There is no such file, or it is quantized (``.ftz``) or of an unsupported kind.
+        FormatError: The file is something else, cut short, or of another version.
     """
     with open_file(path, "a fastText model") as file:
         try:
@@ -73,20 +72,20 @@ def read_fasttext(path: Path) -> SubwordModel:
 
 
 class _Damaged(Exception):
-    """What is wrong with a file, after its name."""
+    """A damaged file; the text says what is wrong and follows the file's name in messages."""
 
 
 @dataclass(frozen=True)
 class _Arguments:
-    """The arguments of training that are needed.
+    """The training arguments that are needed here.
 
     Attributes:
         dim: D.
         word_ngrams: The most words of a word n-gram.
-        loss: The number of the loss.
+        loss: The number that stands for the loss.
         is_supervised: Whether it has labels.
         bucket: The number of buckets.
-        ngrams: How n-grams come to them.
+        ngrams: The n-grams of words, and the hash that gives their buckets.
     """
 
     dim: int
@@ -110,7 +109,7 @@ class _Arguments:
         for name, value, (least, most) in zip(names, values, bounds, strict=True):
             if not least <= value <= most:
                 raise _Damaged(
-                    f"has the argument {name} {value}, where {least} to {most} are known"
+                    f"has the argument {name} {value}, where {least} to {most} is expected"
                 )
         is_supervised = model == _SUPERVISED
         # Supervised models of the older version have no character n-grams.
@@ -118,7 +117,7 @@ class _Arguments:
         kind = FLORET if mode == _FLORET_MODE else FASTTEXT
         ngrams = Ngrams(kind, min_n, max_n, bucket, hash_count)
         if max_n >= max(1, min_n) and not bucket:
-            raise _Damaged(f"has n-grams of {min_n} to {max_n} characters, and no bucket")
+            raise _Damaged(f"has n-grams of {min_n} to {max_n} characters, but no bucket")
         return cls(dim, word_ngrams, loss, is_supervised, bucket, ngrams)
 
 
@@ -138,17 +137,17 @@ class _Reader:
 
     @property
     def left(self) -> int:
-        """The bytes that are left."""
+        """The number of bytes that are left."""
         return len(self.data) - self.place
 
     def numbers(self, form: str, what: str) -> tuple:
-        """Takes numbers, as ``struct`` has them, in little-endian order."""
+        """Takes little-endian numbers, given their ``struct`` format."""
         size = struct.calcsize("<" + form)
         self.skip(size, what)
         return struct.unpack_from("<" + form, self.data, self.place - size)
 
     def skip(self, count: int, what: str) -> None:
-        """Passes over bytes."""
+        """Skips bytes."""
         if self.left < count:
             raise _Damaged(f"ends at byte {len(self.data):,}, in {what}")
         self.place += count
@@ -157,18 +156,18 @@ class _Reader:
         """Takes a truth value."""
         (value,) = self.numbers("B", what)
         if value > 1:
-            raise _Damaged(f"has {value} where it tells whether {what} is quantized")
+            raise _Damaged(f"has {value} where 0 or 1 says whether {what} is quantized")
         return bool(value)
 
     def matrix(self, what: str, num_rows: int, dim: int) -> np.ndarray:
-        """Takes a matrix, which is mapped."""
+        """Takes a matrix and maps it."""
         shape = self.numbers("qq", f"the shape of {what}")
         if shape != (num_rows, dim):
-            raise _Damaged(f"has {what} of shape {shape}, where {(num_rows, dim)} belongs")
+            raise _Damaged(f"has {what} of shape {shape}, where {(num_rows, dim)} is expected")
         size = 4 * num_rows * dim
         if self.left < size:
             raise _Damaged(
-                f"ends at byte {len(self.data):,}, where {what} reaches to {self.place + size:,}"
+                f"ends at byte {len(self.data):,}, but {what} reaches to {self.place + size:,}"
             )
         self.place += size
         array = np.frombuffer(self.data, "<f4", num_rows * dim, self.place - size)
@@ -181,11 +180,11 @@ def _model(path: Path, reader: _Reader) -> SubwordModel:
     reader.skip(8 * max(0, pruned), "the buckets that are left")
     if reader.flag("the input"):
         raise InputError(
-            f"{path} is a quantized fastText model (.ftz), which is compressed already; wanted "
-            "the .bin file that it was made of"
+            f"{path} is a quantized fastText model (.ftz), which is already compressed; wanted "
+            "the .bin file that it was made from"
         )
     if pruned >= 0:
-        raise _Damaged("has a pruned dictionary and is not quantized, which fastText refuses too")
+        raise _Damaged("has a pruned dictionary but is not quantized, which fastText refuses too")
     num_words, dim, ngrams = sizes.words, arguments.dim, arguments.ngrams
     matrix = reader.matrix("the input", num_words + arguments.bucket, dim)
     reader.flag("the output")
@@ -195,7 +194,7 @@ def _model(path: Path, reader: _Reader) -> SubwordModel:
     if arguments.is_supervised:
         if ngrams.kind == FLORET:
             raise InputError(
-                f"{path} is a supervised model of floret's mode; wanted one of fastText's mode"
+                f"{path} is a supervised model in floret mode; wanted one in fastText mode"
             )
         labels = _readable(encoded[num_words:], path)
         classifier = Classifier(
@@ -203,9 +202,9 @@ def _model(path: Path, reader: _Reader) -> SubwordModel:
             output.astype(np.float32),
         )  # fmt: skip
         if (bad := odd_count(classifier.counts)) is not None:
-            raise _Damaged(f"has a label that was seen {bad:,} times")
+            raise _Damaged(f"has a label with the impossible count {bad:,}")
         if not np.isfinite(classifier.output).all():
-            raise _Damaged("has a number in its output that is not finite")
+            raise _Damaged("has a number in its output matrix that is not finite")
         rows = replace(rows, classifier=classifier)
 
     def read_words(count: int) -> Iterator[np.ndarray]:
@@ -221,23 +220,23 @@ def _model(path: Path, reader: _Reader) -> SubwordModel:
 
 
 def _head(reader: _Reader) -> tuple[_Arguments, _Sizes, int]:
-    """Takes all that stands before the entries.
+    """Takes everything before the entries.
 
     Returns:
-        The arguments, the sizes of the dictionary, and how many buckets pruning has left; below 0
-        without it.
+        The arguments, the sizes of the dictionary, and the number of buckets that pruning has
+        left; negative without pruning.
     """
     start = reader.data[:8]
     if start[:4] != MAGIC:
         raise _Damaged(f"begins with {start!r}, as no fastText model does")
     version = int.from_bytes(start[4:], "little")
     if version not in (_OLDER, _VERSION):
-        raise _Damaged(f"is of version {version}, where 11 and 12 are known")
+        raise _Damaged(f"is of version {version}, where 11 or 12 is expected")
     for is_floret in (False, True):
         reader.place = 8
         numbers = reader.numbers("12i" + "2i" * is_floret + "d", "its arguments")
         size, words, labels, _, pruned = reader.numbers("3i2q", "the sizes of its dictionary")
-        # floret's files begin alike, and have two numbers more.
+        # floret's files begin in the same way, but have two more numbers.
         if size == words + labels and size > 0:
             arguments = _Arguments.of(numbers, version, is_floret)
             if arguments.is_supervised != (labels > 0) or min(words, labels) < 0:
@@ -247,7 +246,7 @@ def _head(reader: _Reader) -> tuple[_Arguments, _Sizes, int]:
 
 
 def _entries(reader: _Reader, sizes: _Sizes) -> tuple[list[bytes], np.ndarray]:
-    """Takes the entries of the dictionary: the bytes of words and labels, and their counts."""
+    """Takes the dictionary's entries: the bytes of words and labels, and their counts."""
     size = sizes.words + sizes.labels
     if size * _ENTRY_BYTES > reader.left:
         raise _Damaged(f"has {reader.left:,} bytes for {size:,} words")
@@ -265,7 +264,7 @@ def _entries(reader: _Reader, sizes: _Sizes) -> tuple[list[bytes], np.ndarray]:
 
 
 def _readable(encoded: Sequence[bytes], path: Path) -> list[str]:
-    r"""Returns words as text, with ``\xNN`` for bytes that are not UTF-8, as gensim has them."""
+    r"""Returns words as text, with ``\xNN`` for bytes that are not UTF-8, as in gensim."""
     words, odd = [], 0
     for word in encoded:
         try:
@@ -275,7 +274,7 @@ def _readable(encoded: Sequence[bytes], path: Path) -> list[str]:
             odd += 1
     if odd:
         warnings.warn(
-            f"{odd:,} words of {path} are not valid UTF-8; such bytes are written as \\xNN",
+            f"{odd:,} words of {path} are not valid UTF-8; invalid bytes are written as \\xNN",
             stacklevel=2,
         )
     return words

@@ -1,9 +1,9 @@
-"""floret's tables: rows are buckets alone, and any word is the mean of those of its n-grams.
+"""floret's tables: all rows are buckets, and any word is the mean of those of its n-grams.
 
-Text, as ``save_floret_vectors`` writes it and ``spacy init vectors --mode floret`` reads it: a
-first line of the number of buckets, D, the fewest and the most characters of an n-gram, the
-buckets of an n-gram, the seed, and what stands before and behind words; then a line a bucket, its
-number and D numbers. And spaCy's own ``Vectors`` of the mode floret.
+They come as text, as ``save_floret_vectors`` writes it and ``spacy init vectors --mode floret``
+reads it: a first line with the number of buckets, D, the fewest and the most characters of an
+n-gram, the number of buckets of an n-gram, the seed, and the markers before and after a word; then
+one line for each bucket, with its number and D numbers. Or as spaCy's ``Vectors`` in floret mode.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _NUMBERS, _FIELDS = 6, 8
 
 
 def floret_header(path: Path) -> tuple[Ngrams, int] | None:
-    """Returns what the first line of floret's text says, and D; None for another file."""
+    """Returns the n-grams that the first line of floret's text describes, and D; else None."""
     with open_stream(path) as stream:
         fields = stream.readline(_LONGEST_LINE).rstrip(b"\r\n").split(b" ")
     numbers = fields[:_NUMBERS]
@@ -43,17 +43,17 @@ def floret_header(path: Path) -> tuple[Ngrams, int] | None:
         return None
     ngrams = Ngrams(FLORET, min_n, max_n, buckets, hash_count, seed, begin, end)
     if not 0 < dim <= MOST_COLUMNS:
-        raise InputError(f"{path}: the first line tells {dim} columns; wanted floret's vectors")
+        raise InputError(f"{path}: the first line promises {dim} columns; wanted floret's vectors")
     _check(ngrams, str(path))
     return ngrams, dim
 
 
 def read_floret(path: Path, ngrams: Ngrams, dim: int) -> SubwordModel:
-    """Opens floret's text, which is read when its rows are gone through.
+    """Opens floret's text, which is read only when its rows are needed.
 
     Args:
-        path: The text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
-        ngrams: What its first line says.
+        path: The text, compressed if its name ends in ``.gz``, ``.xz``, ``.bz2`` or ``.zip``.
+        ngrams: The n-grams that its first line describes.
         dim: D.
     """
     return _model(
@@ -66,10 +66,10 @@ def wrap_floret(vectors: Any) -> SubwordModel:
     """Returns the table of spaCy's vectors.
 
     Args:
-        vectors: ``spacy.vectors.Vectors`` of the mode floret.
+        vectors: ``spacy.vectors.Vectors`` in floret mode.
 
     Raises:
-        InputError: They are on a GPU, or have settings that floret has not.
+        InputError: They are on a GPU, or have settings that floret does not.
     """
     name = "the floret vectors"
     data = as_array(vectors.data, name)
@@ -84,7 +84,7 @@ def wrap_floret(vectors: Any) -> SubwordModel:
 
 
 def is_floret(source: Any) -> bool:
-    """Tells whether an object is spaCy's vectors of the mode floret."""
+    """Tells whether an object is spaCy's vectors in floret mode."""
     return getattr(source, "mode", None) == FLORET and hasattr(source, "hash_count")
 
 
@@ -106,7 +106,7 @@ def _blocks(path: Path, num_buckets: int, dim: int) -> Iterator[np.ndarray]:
             yield rows
     if count != num_buckets:
         raise InputError(
-            f"{path}: the first line promises {num_buckets} buckets and {count} follow; the file "
+            f"{path}: the first line promises {num_buckets} buckets, but {count} follow; the file "
             "is cut short"
         )
 
@@ -114,8 +114,8 @@ def _blocks(path: Path, num_buckets: int, dim: int) -> Iterator[np.ndarray]:
 def _check(ngrams: Ngrams, name: str) -> None:
     if not 1 <= ngrams.hash_count <= MOST_HASHES or not ngrams.num_buckets:
         raise InputError(
-            f"{name}: {ngrams.num_buckets} buckets, {ngrams.hash_count} for an n-gram; wanted 1 "
-            f"to {MOST_HASHES} of some"
+            f"{name}: {ngrams.num_buckets} buckets, {ngrams.hash_count} for each n-gram; wanted "
+            f"at least one bucket, and 1 to {MOST_HASHES} for each n-gram"
         )
     if max(ngrams.min_n, ngrams.max_n) > 1 << 10 or ngrams.seed >= 1 << 32:
         raise InputError(

@@ -1,4 +1,4 @@
-"""How often the words of a table's rows occur: from a file of counts, or counted in a text."""
+"""Frequencies of the words of a table's rows, from a file of counts or counted in a text."""
 
 import math
 import os
@@ -18,24 +18,25 @@ from nncompress.sources.row_tally import RowTally
 from nncompress.sources.streams import open_stream
 from nncompress.sources.tables import SourceTable
 
-# A row's weight is its frequency to this power; docs/algorithms.md has what was measured.
+# A row's weight is its frequency to this power; docs/algorithms.md has the measurements.
 POWER = 0.5
-# Where less of what was counted has a row, a warning says so: most often it is of another kind.
+# If a smaller share of the counts belongs to rows, a warning says so: the text is mostly of
+# another kind.
 _LITTLE = 0.5
 _WANTED = "wanted a word and its count on each line, with a tab or a space between them"
 
 
 @dataclass(frozen=True)
 class Frequencies:
-    """How often the words of a table's rows occur.
+    """The frequencies of the words of a table's rows.
 
     Attributes:
-        counts: Of each row, float64 ``(N,)``, all above 0 and the largest 1: its count and the
-            smallest one above 0, which is add-one smoothing for numbers of occurrences, and right
-            for shares too. Rows without a count have that smallest one alone.
+        counts: For each row, its count plus the smallest count above 0, scaled so that the largest
+            is 1; float64 ``(N,)``. For numbers of occurrences that is add-one smoothing, and it
+            is right for shares too. A row without a count has the smallest count alone.
         matched: The number of rows that have a count above 0.
-        known: The share of all that was counted that these rows are used by.
-        name: Where the counts are from.
+        known: The share of everything counted that belongs to words that use these rows.
+        name: The source of the counts, for messages.
     """
 
     counts: np.ndarray
@@ -45,15 +46,15 @@ class Frequencies:
 
     @classmethod
     def of_counts(cls, found: np.ndarray, known: float, total: float, name: str) -> "Frequencies":
-        """Returns the frequencies of rows by what was counted.
+        """Returns the frequencies of rows, given their counts.
 
-        A warning tells where most of what was counted is of no row.
+        If most of what was counted has no row, a warning says so.
 
         Args:
-            found: The count of each row, float64 ``(N,)``; 0 where there is none.
-            known: The sum of the counts of what rows are used by.
+            found: The count of each row, float64 ``(N,)``; 0 for a row without one.
+            known: The sum of the counts of everything that uses a row.
             total: The sum of all counts.
-            name: Where the counts are from.
+            name: The source of the counts, for messages.
 
         Raises:
             InputError: No row has a count above 0.
@@ -61,14 +62,14 @@ class Frequencies:
         matched = int(np.count_nonzero(found))
         if not matched:
             raise InputError(
-                f"{name} has no count above 0 for a word of the table; wanted its words, written "
-                "as the table has them"
+                f"{name} has no count above 0 for any word of the table; wanted its words, "
+                "spelled as in the table"
             )
         share = known / total
         if share < _LITTLE:
             warnings.warn(
-                f"{share:.1%} of what {name} counts are words of the table, and the rest is of no "
-                "use; wanted words that are cut and written as the table's are (punctuation, "
+                f"only {share:.1%} of what {name} counts are words of the table, and the rest is "
+                "not used; wanted words that are split and spelled as in the table (punctuation, "
                 "capitals)",
                 stacklevel=3,
             )
@@ -89,8 +90,8 @@ class Frequencies:
     def __str__(self) -> str:
         rows = len(self.counts)
         return (
-            f"Frequencies of {self.name}: {self.matched:,} of {rows:,} rows matched, which have "
-            f"{self.known:.1%} of all that it counts"
+            f"Frequencies of {self.name}: {self.matched:,} of {rows:,} rows matched, with "
+            f"{self.known:.1%} of everything counted"
         )
 
 
@@ -98,17 +99,17 @@ def has_frequencies(frequencies: object, corpus: object, prune: bool = False) ->
     """Tells whether frequencies were given, or a text to count them in.
 
     Args:
-        frequencies: Frequencies or their file; None for none.
-        corpus: The text; None for none.
-        prune: Whether the text has another use too.
+        frequencies: Frequencies or their file; None if none were given.
+        corpus: The text; None if none was given.
+        prune: Whether the text has another use as well.
 
     Raises:
         InputError: Both were given, and the text has no other use.
     """
     if frequencies is not None and corpus is not None and not prune:
         raise InputError(
-            "frequencies (--frequencies) and a text to count them in (--corpus) were given; "
-            "wanted one of them"
+            "frequencies (--frequencies) and a text to count them in (--corpus) were both given; "
+            "wanted only one of them"
         )
     return frequencies is not None or corpus is not None
 
@@ -122,16 +123,16 @@ def table_frequencies(
     """Returns how often a table's rows are used.
 
     Args:
-        table: The table, whose words are those that count; of rows with the same word the first
-            has it. What rows of n-grams are used by is told in ``RowTally``.
+        table: The table. Where several rows have the same word, the first gets its count;
+            ``RowTally`` says how rows of n-grams are counted.
         frequencies: The path of a file that ``read_frequencies`` reads, or counts by word; None:
             words are counted in a text.
         corpus: The path of that text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
-        tokenizer: A ``tokenizers.Tokenizer``, of whose tokens the text is made and whose numbers
-            are the rows'; None: words are what white space parts.
+        tokenizer: A ``tokenizers.Tokenizer`` to split the text with, whose token numbers are those
+            of the rows; None: words are separated by white space.
 
     Raises:
-        InputError: A file cannot be read, a count is no number of 0 or more, or no row is used.
+        InputError: A file cannot be read, a count is not a number of 0 or more, or no row is used.
     """
     num_rows = len(table.matrix)
     if frequencies is None and tokenizer is not None and corpus is not None:
@@ -140,7 +141,7 @@ def table_frequencies(
     tally = RowTally(table.words or (), num_rows, table.subwords)
     if not tally.has_words:
         raise InputError(
-            "the table has no words to be matched by frequencies; give its words (--words), or a "
+            "the table has no words to match frequencies with; give its words (--words), or a "
             "number for each row (--weights)"
         )
     if corpus is not None and frequencies is None:
@@ -156,7 +157,7 @@ def table_frequencies(
 
 
 def _scaled(counts: dict[str, float]) -> dict[bytes, float]:
-    """Returns counts by words in UTF-8, the largest 1: a sum of them could overflow."""
+    """Returns counts by word in UTF-8, scaled to a largest of 1, as their sum could overflow."""
     largest = max(counts.values(), default=0.0) or 1.0
     return {
         word.encode("utf-8", "surrogatepass"): count / largest for word, count in counts.items()
@@ -164,10 +165,10 @@ def _scaled(counts: dict[str, float]) -> dict[bytes, float]:
 
 
 def read_frequencies(path: str | os.PathLike) -> dict[str, float]:
-    """Reads words and counts: text in UTF-8, a word and its count a line.
+    """Reads words and counts: text in UTF-8, with a word and its count on each line.
 
-    What parts them is the last tab, or the last white space in a line without one: words may hold
-    spaces. Counts are numbers of 0 or more, whole or not. Empty lines are passed over.
+    They are separated by the last tab, or by the last white space in a line without tabs, as words
+    may contain spaces. Counts are numbers of 0 or more, whole or not. Empty lines are skipped.
 
     Args:
         path: The file, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
@@ -176,8 +177,8 @@ def read_frequencies(path: str | os.PathLike) -> dict[str, float]:
         The counts by word.
 
     Raises:
-        InputError: The file is missing or damaged, or a line, which the message numbers from 1,
-            is none of these, or has a word that an earlier one has.
+        InputError: The file is missing or damaged, or a line (numbered from 1) is not of this form
+            or repeats a word.
     """
     path = Path(path)
     counts: dict[str, float] = {}
@@ -189,7 +190,7 @@ def read_frequencies(path: str | os.PathLike) -> dict[str, float]:
             word, count = _parsed(text, f"{path}, line {number}")
             if word in counts:
                 raise InputError(
-                    f"{path}, line {number}: {shown(word)} is there already; wanted one count "
+                    f"{path}, line {number}: {shown(word)} is repeated; wanted one count "
                     "for each word"
                 )
             counts[word] = count
@@ -208,7 +209,9 @@ def _parsed(text: str, where: str) -> tuple[str, float]:
     try:
         count = float(number)
     except ValueError:
-        raise InputError(f"{where}: the count {shown(number)} is no number; {_WANTED}") from None
+        raise InputError(
+            f"{where}: the count {shown(number)} is not a number; {_WANTED}"
+        ) from None
     if not _is_count(count):
         raise InputError(f"{where}: the count is {number.strip()[:40]}; wanted 0 or more")
     return word, count

@@ -1,7 +1,7 @@
-"""Token embeddings in safetensors files and folders as Hugging Face has them.
+"""Token embeddings in safetensors files and in Hugging Face folders.
 
-A folder holds ``model.safetensors``, or several such files and ``model.safetensors.index.json``
-that says which tensor is where; its tokens are in ``tokenizer.json`` or ``vocab.txt``.
+A folder holds ``model.safetensors``, or several such files and a ``model.safetensors.index.json``
+that says which tensor is in which; its tokens are in ``tokenizer.json`` or ``vocab.txt``.
 """
 
 import json
@@ -25,9 +25,9 @@ INDEX = ".safetensors.index.json"
 SUFFIX = ".safetensors"
 FLOATS = ("F16", "F32", "F64", "BF16", "F8_E4M3", "F8_E5M2")
 _MOST_JSON_BYTES = 256 << 20
-_MOST_NAME_CHARACTERS = 255  # what file systems take; more is an error of theirs
+_MOST_NAME_CHARACTERS = 255  # file systems take no longer names and raise errors of their own
 _WHAT = "a safetensors file"
-# How the names of token embeddings end, the most telling first.
+# Endings of the names of token embeddings, the most specific first.
 _NAMES = (
     *("embed_tokens.weight", "word_embeddings.weight", "wte.weight", "tok_embeddings.weight"),
     *("shared.weight", "word_embedding.weight", "token_embedding.weight", "embed_in.weight"),
@@ -37,12 +37,12 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class TensorPart:
-    """A tensor, or a part of one that lies in several.
+    """A tensor, or a part of one that is stored in several parts.
 
     Attributes:
         place: Its file.
         name: Its name in it.
-        tensor: What the file's header says of it.
+        tensor: Its entry in the file's header.
     """
 
     place: Place
@@ -56,7 +56,7 @@ class TensorPart:
 
 
 def is_safetensors(place: Place) -> bool:
-    """Tells whether a name is one of safetensors files, or of an index of some."""
+    """Tells whether a name is that of a safetensors file or of an index of several."""
     return place.basename.endswith((SUFFIX, INDEX))
 
 
@@ -65,12 +65,12 @@ def find_tensor(place: Place, tensor: str | None = None) -> list[TensorPart]:
 
     Args:
         place: The file or folder.
-        tensor: The tensor's name; by default the only one of two dimensions, or the one that is
-            named as token embeddings are. A name with ``*`` (as the shell has it) stands for all
-            that match, which are parts of one matrix in the order of the numbers in their names.
+        tensor: The tensor's name; by default the only one of two dimensions, or the one named like
+            token embeddings. A name with ``*`` (as in the shell) stands for all that match, as
+            parts of one matrix in the order of the numbers in their names.
 
     Returns:
-        Its parts, mostly one.
+        The tensor's parts, usually only one.
 
     Raises:
         InputError: Something is missing, or the tensor has to be named.
@@ -101,9 +101,9 @@ def open_tensor(
 
     Args:
         path: The file or folder.
-        tensor: The tensor's name, as ``find_tensor`` has it; it must be in one part.
+        tensor: The tensor's name, as for ``find_tensor``; it must be in one part.
         limit: Number of leading rows to use; all by default.
-        unit_rows: True to hand out rows divided by their lengths.
+        unit_rows: True to divide rows by their lengths.
 
     Raises:
         InputError: Something is missing, or the tensor has to be named.
@@ -114,7 +114,7 @@ def open_tensor(
 
 
 def map_tensor(part: TensorPart, limit: int | None, unit_rows: bool) -> EmbeddingMatrix:
-    """Maps a tensor that is on this machine, in one part and not of 8 bits."""
+    """Maps a tensor that is on this machine, in one part, and not of an 8-bit type."""
     array = map_tensors(part.place.name, _WHAT).tensors[part.name]
     return EmbeddingMatrix(array, part.title, limit, unit_rows, part.tensor.dtype == "BF16")
 
@@ -127,13 +127,13 @@ def find_tokens(place: Place) -> Place | None:
 
 
 def read_tokens(path: Path) -> list[str | None]:
-    """Reads tokens by their numbers.
+    """Reads tokens in the order of their numbers.
 
     Args:
         path: ``tokenizer.json``, or a text file with one token a line.
 
     Returns:
-        The token of each number; None for a number without.
+        The token of each number; None for a number without one.
 
     Raises:
         InputError: The file is missing or of another kind.
@@ -144,10 +144,10 @@ def read_tokens(path: Path) -> list[str | None]:
 
 
 def read_tokenizer(place: Place) -> list[str | None]:
-    """Reads the tokens of a ``tokenizer.json`` by their numbers.
+    """Reads the tokens of a ``tokenizer.json`` in the order of their numbers.
 
     Returns:
-        The token of each number; None for a number without.
+        The token of each number; None for a number without one.
 
     Raises:
         InputError: The file is missing or of another kind.
@@ -166,8 +166,8 @@ def read_tokenizer(place: Place) -> list[str | None]:
         return _by_number(numbers)
     except (TypeError, ValueError, KeyError):
         raise InputError(
-            f"{place.name} is not a tokenizer of a kind that is known here; wanted a vocabulary "
-            "of tokens and their numbers under 'model'"
+            f"{place.name} is not a tokenizer of a known kind; wanted a vocabulary of tokens "
+            "and their numbers under 'model'"
         ) from None
 
 
@@ -175,7 +175,7 @@ def _by_number(numbers: dict[str, int]) -> list[str | None]:
     if not all(type(n) is int and 0 <= n < 1 << 31 for n in numbers.values()):
         raise ValueError("token numbers")
     most = max(numbers.values(), default=-1)
-    if most >= 64 * len(numbers) + 1_024:  # far more numbers than tokens: no vocabulary
+    if most >= 64 * len(numbers) + 1_024:  # far more numbers than tokens: not a vocabulary
         raise ValueError("token numbers")
     tokens: list[str | None] = [None] * (most + 1)
     for token, number in numbers.items():
@@ -200,7 +200,7 @@ def _model_file(folder: Place) -> Place:
 
 
 def _of_index(place: Place) -> dict[str, Place]:
-    """Returns the file of each tensor of an index, by the tensor's name."""
+    """Returns the file that holds each tensor of an index, by the tensor's name."""
     content = _read_json(place)
     files = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
@@ -237,7 +237,7 @@ def _part(place: Place, name: str, header: Header) -> TensorPart:
     if scales:
         warnings.warn(
             f"{place.name} has scales for {name!r}, in {min(scales)!r}, and rows are read without "
-            "them; multiply them first if they are not all the same",
+            "them; unless they are all the same, multiply the rows by them first",
             stacklevel=2,
         )
     return part
@@ -256,7 +256,7 @@ def _named(place: Place, tensor: str | None, names: list[str], matrices: list[st
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    """Returns what sorts names by the numbers in them."""
+    """Returns a key that sorts names by the numbers in them."""
     pieces = re.split(r"([0-9]+)", name)
     return [(text, int(digits or 0)) for text, digits in zip_longest(pieces[::2], pieces[1::2])]
 
@@ -264,7 +264,7 @@ def _natural(name: str) -> list[tuple[str, int]]:
 def _choose(place: Place, names: list[str]) -> str:
     """Returns the name of the token embeddings among names of tensors."""
     for ending in _NAMES:
-        # "position_embeddings.weight" is no "embeddings.weight".
+        # "position_embeddings.weight" is not an "embeddings.weight".
         found = [name for name in names if name == ending or name.endswith("." + ending)]
         if len(found) == 1:
             return found[0]
@@ -272,7 +272,7 @@ def _choose(place: Place, names: list[str]) -> str:
         return names[0]
     raise InputError(
         f"{place.name} holds {_some(names) or 'no matrix of floating-point numbers'}; name the "
-        "one that is the embedding with --tensor"
+        "embedding with --tensor"
     )
 
 

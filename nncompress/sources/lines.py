@@ -1,4 +1,4 @@
-"""Lines of text: bounded, in UTF-8, without a byte-order mark."""
+"""Lines of text: bounded in length, in UTF-8, without a byte-order mark."""
 
 import codecs
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from typing import Protocol
 
 from nncompress.errors import InputError
 
-# The longest line that is read. A row of 300,000 numbers fits; what is longer is no text of rows,
-# and may be a few bytes that decompress to gigabytes.
+# The longest line that is read. A row of 300,000 numbers fits; anything longer is not a table in
+# text, and may be a few bytes that decompress to gigabytes.
 MOST_LINE_BYTES = 4 << 20
 BYTE_ORDER_MARK = codecs.BOM_UTF8
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # that of UTF-32 begins with them, or zeros
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's begins with these, or with zeros
 _MOST_SHOWN = 40
 
 
@@ -25,7 +25,7 @@ def text_lines(file: _Readable, path: Path) -> Iterator[bytes]:
 
     Args:
         file: The stream, at its beginning.
-        path: Its name in messages.
+        path: The file's name in messages.
 
     Raises:
         InputError: A line is longer than ``MOST_LINE_BYTES``, or the text is UTF-16.
@@ -43,7 +43,7 @@ def without_mark(start: bytes, path: Path | str) -> bytes:
     """Returns the beginning of a text without UTF-8's byte-order mark.
 
     Raises:
-        InputError: The mark is UTF-16's.
+        InputError: The text begins with UTF-16's mark.
     """
     if start.startswith(_UTF_16):
         raise InputError(
@@ -69,7 +69,7 @@ def decoded(line: bytes, path: Path | str, number: int) -> str:
         number: The line's number, from 1.
 
     Raises:
-        InputError: It is not UTF-8.
+        InputError: The line is not UTF-8.
     """
     try:
         return line.decode("utf-8")
@@ -81,5 +81,5 @@ def decoded(line: bytes, path: Path | str, number: int) -> str:
 
 
 def shown(token: str) -> str:
-    """Returns a token as messages have it: in quotes, and only the beginning of a long one."""
+    """Returns a token as messages show it: quoted, and cut short if it is long."""
     return repr(token if len(token) <= _MOST_SHOWN else token[:_MOST_SHOWN] + "...")

@@ -22,22 +22,21 @@ _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 class EmbeddingMatrix:
     """An embedding matrix ``X`` of shape ``(N, D)``, handed out in float32 a batch at a time.
 
-    The array itself may be a memory map of any size and of any float type and byte order: it is
-    converted batch by batch and never copied whole.
+    The array itself may be a memory map of any size, float type and byte order: it is converted
+    batch by batch and never copied as a whole.
 
     Args:
         array: Two-dimensional array of float16, float32 or float64, in any byte order; or of
             uint16, if ``bfloat16`` is set.
         name: The matrix's name in messages: a path, or a description.
-        limit: Number of leading rows to use; all by default, and more than there are means all.
-        unit_rows: True to hand out rows divided by their lengths (rows of zeros as they are), for
-            a table whose vectors' directions alone matter.
+        limit: Number of leading rows to use; all by default, or if there are fewer.
+        unit_rows: True to divide rows by their lengths (rows of zeros stay as they are), for a
+            table in which only the directions of vectors matter.
         bfloat16: True if the array holds the upper halves of float32 numbers.
-        statistics: Statistics of the rows that will be handed out, from whoever has gone through
-            them already and found nothing to refuse; by default the rows are gone through here,
-            once.
-        tiny_rows: True to take rows that float32 has few digits of or none: such as are no
-            vectors of a table, for which another row stands in.
+        statistics: Statistics of the rows that will be handed out, if they have already been
+            computed and the rows checked; by default both are done here, in one pass.
+        tiny_rows: True to accept rows so small that float32 keeps few or none of their digits:
+            rows that are not used as vectors, because another row replaces them.
 
     Attributes:
         num_rows: N, the number of rows in use.
@@ -46,8 +45,8 @@ class EmbeddingMatrix:
 
     Raises:
         InputError: The array has another number of dimensions, another type, no entries, a value
-            that is not finite in float32, or a row other than 0 with no number that float32 has
-            all digits of (the least is about 1.2e-38); or ``limit`` is not positive.
+            that is not finite in float32, or a nonzero row without a number that float32
+            represents with all its digits (at least about 1.2e-38); or ``limit`` is not positive.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class EmbeddingMatrix:
     ) -> None:
         array = as_array(array, name)
         if bfloat16 and array.dtype != np.uint16:
-            raise InputError(f"{name} holds {array.dtype}; wanted uint16, as bfloat16 is kept in")
+            raise InputError(f"{name} holds {array.dtype}; wanted bfloat16 as uint16")
         check_shape(name, array.shape, np.dtype(np.float32) if bfloat16 else array.dtype)
         check_limit(limit)
         self.name = name
@@ -83,12 +82,11 @@ class EmbeddingMatrix:
 
         Args:
             path: File written by ``numpy.save``, mapped read-only and never unpickled.
-            limit: Number of leading rows to use; all by default, and more than there are means
-                all.
-            unit_rows: True to hand out rows divided by their lengths.
+            limit: Number of leading rows to use; all by default, or if there are fewer.
+            unit_rows: True to divide rows by their lengths.
 
         Raises:
-            InputError: The file is missing or is no ``.npy`` file, or the class refuses its array
+            InputError: The file is missing or not a ``.npy`` file, or the class refuses its array
                 or the limit.
         """
         array = map_npy(Path(path))
@@ -113,7 +111,7 @@ class EmbeddingMatrix:
 
     @property
     def row_bytes(self) -> int:
-        """Size of a row in the type it is stored in."""
+        """The size of a row in the type that it is stored in."""
         return self.dim * self._array.dtype.itemsize
 
     def take(self, rows: np.ndarray) -> np.ndarray:
@@ -122,16 +120,16 @@ class EmbeddingMatrix:
 
     @property
     def normalization(self) -> Normalization:
-        """The map that centres the columns and scales all by one number."""
+        """The map that centres the columns and divides all of them by one number."""
         return self._statistics.normalization
 
     def mean_row_loss(self, weights: np.ndarray | None = None) -> float:
         """Returns half the mean squared distance between the rows and their mean.
 
-        That is the loss of a table which has the mean for every row.
+        That is the loss of a table whose every row is the mean.
 
         Args:
-            weights: The weight of each row in both means, float64 ``(N,)``; None: all the same.
+            weights: The weight of each row in both means, float64 ``(N,)``; None: all are equal.
         """
         statistics = self._statistics
         if weights is not None:
@@ -141,13 +139,13 @@ class EmbeddingMatrix:
         return statistics.mean_row_loss
 
     def sample_digest(self) -> str:
-        """Returns a fingerprint of shape and a thousand evenly spaced rows, in hexadecimal."""
+        """Returns a fingerprint of the shape and a thousand evenly spaced rows, in hexadecimal."""
         state = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
         state.update(self.take(spaced_rows(_SAMPLED, len(self))).data)
         return state.hexdigest()
 
     def digest(self) -> bytes:
-        """Returns a fingerprint of shape and rows, whatever type they are stored in."""
+        """Returns a fingerprint of the shape and the rows, independent of their stored type."""
         if self._digest is None:
             state = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
             for _, rows in self.batches():
@@ -162,9 +160,9 @@ class EmbeddingMatrix:
             rows: Indices, of any shape.
 
         Returns:
-            A C-contiguous array of float32 or float64 in native byte order, and indices into it
-            that mean ``rows``. It is the matrix itself, memory map or not, where that is possible,
-            and a copy of those rows otherwise.
+            A C-contiguous array of float32 or float64 in native byte order, and the indices of
+            ``rows`` in it. The array is the matrix itself, memory map or not, if possible, and
+            otherwise a copy of those rows.
         """
         array = self._array
         native = array.dtype in _NATIVE and array.dtype.isnative and array.flags.c_contiguous
@@ -176,11 +174,11 @@ class EmbeddingMatrix:
         """Goes through the rows in order.
 
         Args:
-            batch_size: Rows a batch; by default what fills a few tens of MiB.
+            batch_size: Rows in a batch; by default as many as fill a few tens of MiB.
 
         Yields:
             ``(start, rows)``: the index of the first row, and float32 ``(n, D)``; the last batch
-            may be short.
+                may be smaller.
         """
         if batch_size is None:
             batch_size = self._block_rows
@@ -200,11 +198,11 @@ class EmbeddingMatrix:
         return max(1, _BLOCK_BYTES // (4 * self.dim))
 
     def _examine(self) -> Statistics:
-        """Goes through the rows once: refuses what is no vector, and measures the columns."""
+        """Checks all rows and measures the columns, in one pass."""
         statistics = Statistics(self.dim)
         with progress_bar(self.num_rows, "Checking rows") as bar:
             for start in range(0, self.num_rows, self._block_rows):
-                # Rows as they are stored: one of infinite length has no direction.
+                # The stored rows are checked: one of infinite length has no direction.
                 stored = self._floats(self._array[start : start + self._block_rows])
                 numbers = range(start, start + len(stored))
                 rows = checked(stored, numbers, lambda _: self.name, tiny_rows=self._tiny_rows)
@@ -222,8 +220,8 @@ def spaced_rows(
         count: Number of rows wanted; all are returned if there are no more.
         num_rows: N, the number of rows there are.
         weights: The weight of each row, ``(N,)``; None: all rows have one.
-        shift: How far the rows lie behind those that begin with the first, as a share of the
-            space between two of them; below 1.
+        shift: How far to shift the sample from one that begins with the first row, as a fraction
+            of the space between two rows; below 1.
     """
     if weights is not None and not weights.all():
         weighted = np.flatnonzero(weights)

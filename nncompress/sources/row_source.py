@@ -1,4 +1,4 @@
-"""What hands out the rows of a table by ranges, wherever they are and however many."""
+"""The interface for reading the rows of a table by ranges, from anywhere and of any number."""
 
 from typing import Protocol
 
@@ -6,20 +6,20 @@ import numpy as np
 
 
 class RowWords(Protocol):
-    """The words of a table's rows, of which there may be fewer than rows.
+    """The words of a table's rows; there may be fewer words than rows.
 
-    A file of words is first gone through when they are counted or read: what is wrong with it is
-    told then.
+    A file of words is only scanned once the words are counted or read, and its errors are only
+    raised then.
     """
 
     def __len__(self) -> int: ...
 
     def identity(self) -> object:
-        """Returns what tells that they are still the same words, in JSON's types."""
+        """Returns what identifies the words, in JSON's types, to notice when they change."""
         ...
 
     def read(self, first: int, last: int) -> list[str | None]:
-        """Returns the words of the rows ``first ... last-1``; None for a row without.
+        """Returns the words of the rows ``first ... last-1``; None for a row without one.
 
         Raises:
             InputError: One cannot be kept as a word, or there are more words than rows.
@@ -28,7 +28,7 @@ class RowWords(Protocol):
 
 
 class RowSource(Protocol):
-    """The rows of a table; what they are is a plain function of their numbers.
+    """The rows of a table, each of which is determined by its number alone.
 
     All methods may be called from several threads.
     """
@@ -62,9 +62,9 @@ class RowSource(Protocol):
         """Returns the rows ``first ... last-1``, float32 ``(last - first, D)``, C-contiguous.
 
         Raises:
-            InputError: A number is not finite in float32, or a row other than 0 has no number that
-                float32 has all digits of; rows are counted in the whole table, from 0. Or they
-                cannot be read.
+            InputError: A number is not finite in float32, or a nonzero row has no number that
+                float32 represents with all its digits (messages count rows in the whole table,
+                from 0); or the rows cannot be read.
         """
         ...
 
@@ -72,8 +72,8 @@ class RowSource(Protocol):
         """Returns rows by their numbers, float32 ``(n, D)``.
 
         Args:
-            rows: Integers ``(n,)`` in rising order. Neighbours are read together, and each row
-                group of Parquet and each chunk of Zarr once.
+            rows: Integers ``(n,)`` in ascending order. Neighbours are read together, and each row
+                group of Parquet and each chunk of Zarr is read once.
 
         Raises:
             InputError: As from ``read``.
@@ -81,9 +81,9 @@ class RowSource(Protocol):
         ...
 
     def identity(self) -> dict[str, object]:
-        """Returns what tells that it is still the same table, in JSON's types.
+        """Returns what identifies the table, in JSON's types, to notice when it changes.
 
         That is the shape, whether rows are divided by their lengths, the words, and for each file
-        its name, bytes and time of change, or what its place has for them.
+        its name, size and modification time, or the equivalents in its file system.
         """
         ...

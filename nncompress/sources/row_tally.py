@@ -1,4 +1,4 @@
-"""How often each row of a table is used by words: by those that have it, or by their n-grams."""
+"""Counts of how often words use each row of a table: their own rows or those of their n-grams."""
 
 import os
 from collections import Counter
@@ -19,21 +19,21 @@ _LINES = 4_096
 class RowTally:
     """Adds up how often rows are used.
 
-    A word that has a row uses it. In a table with rows of n-grams a word without one uses those of
-    its n-grams, and where words' own rows are not composed of them, all words do. A vector that is
-    the mean of n rows is wrong by the nth part of what a row is: in a squared error a row counts
-    by one over n squared. A classifier's vectors are means over whole texts, in which all rows
-    count the same.
+    A word that has a row uses it. In a table with rows for n-grams, a word without a row uses the
+    rows of its n-grams; so do all words if their own rows are not composed yet. A row's error
+    reaches a vector that is the mean of n rows divided by n, so that in a squared error the row
+    counts 1/n². A classifier's vectors are means over whole texts, in which all rows count alike.
 
     Args:
-        words: The words of leading rows; of rows with the same word the first counts.
+        words: The words of the leading rows; where several rows have the same word, the first
+            counts.
         num_rows: N.
-        subwords: What further rows are of n-grams; None: there are none.
+        subwords: The n-grams that the further rows are for; None: there are none.
 
     Attributes:
         counts: How often each row was used, float64 ``(N,)``.
         total: The sum of the words' counts.
-        known: That of words of the table.
+        known: The sum of the counts of words that the table has.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class RowTally:
 
     @property
     def has_words(self) -> bool:
-        """Whether there is something to match words with."""
+        """Whether there is anything to match words with."""
         return bool(self._rows) or self._subwords is not None
 
     def add(self, counts: Mapping[bytes, float]) -> None:
-        """Takes words in, with the count of each."""
+        """Adds words, with the count of each."""
         parted: dict[bytes, float] = {}
         for word, count in counts.items():
             row = self._rows.get(word)
@@ -89,7 +89,7 @@ class RowTally:
                 self.add(counted)
 
     def _add_parts(self, counts: Mapping[bytes, float], subwords: SubwordRows) -> None:
-        """Takes words in whose vectors are means of their n-grams' rows, and of their own."""
+        """Adds words whose vectors are the means of their own rows and their n-grams' rows."""
         for words, buckets, ends in subwords.ngrams.blocks(counts):
             rows = np.array([self._rows.get(word, -1) for word in words], dtype=np.int64)
             each = np.array([counts[word] for word in words], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The words of rows, read by ranges: of lists, of files with one a line, of shards."""
+"""The words of rows, read by ranges: from lists, files with one word a line, and shards."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ from nncompress.sources.row_source import RowWords
 from nncompress.sources.vocabulary import check_words
 
 _CHUNK = 4 << 20
-_STEP = 4_096  # lines from one whose place is kept to the next
+_STEP = 4_096  # lines between two whose positions are kept
 
 
 class ListWords:
     """Words in memory.
 
     Args:
-        words: The words, None for a row without.
+        words: The words; None for a row without one.
     """
 
     def __init__(self, words: Sequence[str | None]) -> None:
@@ -43,21 +43,21 @@ class ListWords:
         return hashlib.sha256(json.dumps(list(self._words)).encode()).hexdigest()
 
     def read(self, first: int, last: int) -> list[str | None]:
-        """Returns words."""
+        """Returns the words of the rows ``first ... last-1``."""
         return list(self._words[first:last])
 
 
 class LineWords:
     """Words in a file with one a line, as ``vocabulary.read_lines`` reads it.
 
-    It is gone through once, when that is first needed, and the place of every so many lines kept.
+    The file is scanned once, when first needed, and the position of every 4096th line is kept.
 
     Args:
         place: The file.
         origin: The file that the words were converted from; None where that is ``place``.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such file.
     """
 
     def __init__(self, place: Place, origin: Place | None = None) -> None:
@@ -74,11 +74,11 @@ class LineWords:
         return self._count
 
     def identity(self) -> object:
-        """Returns what tells that it is still the same file."""
+        """Returns what identifies the file."""
         return self._origin.identity()
 
     def read(self, first: int, last: int) -> list[str | None]:
-        """Returns words.
+        """Returns the words of the rows ``first ... last-1``.
 
         Raises:
             InputError: A line is longer than 4 MiB or not UTF-8.
@@ -103,7 +103,7 @@ class LineWords:
         return words
 
     def _index(self) -> np.ndarray:
-        """Returns the places of every 4096th line; goes through the file the first time."""
+        """Returns the position of every 4096th line, scanning the file the first time."""
         with self._lock:
             if self._places is None:
                 self._places = self._scan()
@@ -125,7 +125,7 @@ class LineWords:
                 if (lengths > MOST_LINE_BYTES + 1).any():
                     raise too_long(name, count + int(np.argmax(lengths > MOST_LINE_BYTES + 1)) + 1)
                 returns += (last + chunk).count(b"\r\n")
-                # The line after break number i of the file, from 0, has the number i + 1.
+                # The line after line break number i of the file, from 0, has the number i + 1.
                 first_kept = (-(count + 1)) % _STEP
                 places.append(breaks[first_kept::_STEP] + 1)
                 count += len(breaks)
@@ -137,7 +137,7 @@ class LineWords:
             self._end = b"\r\n"
             warnings.warn(
                 f"every line of {name} ends in a carriage return and a line feed, as on Windows; "
-                "neither is taken for a part of the words",
+                "neither is taken as part of the words",
                 stacklevel=2,
             )
         return np.concatenate(places)
@@ -147,9 +147,9 @@ class JoinedWords:
     """The words of shards.
 
     Args:
-        words_of: Returns the words of the shard of a number; None for one without.
-        sizes: The number of rows of each.
-        names: Their names in messages.
+        words_of: Returns the words of a shard, given its number; None if it has none.
+        sizes: The number of rows of each shard.
+        names: The shards' names in messages.
     """
 
     def __init__(
@@ -172,12 +172,12 @@ class JoinedWords:
         return length
 
     def identity(self) -> object:
-        """Returns what tells the words of each shard."""
+        """Returns what identifies the words of each shard."""
         words = (self._words_of(index) for index in range(len(self._sizes)))
         return [None if each is None else each.identity() for each in words]
 
     def read(self, first: int, last: int) -> list[str | None]:
-        """Returns words; None for the rows of shards that have fewer words than rows."""
+        """Returns the words of the rows ``first ... last-1``; None past a shard's last word."""
         found: list[str | None] = []
         start = 0
         for index, size in enumerate(self._sizes):
@@ -214,14 +214,14 @@ class TableWords:
         return self._length
 
     def identity(self) -> object:
-        """Returns what tells that they are still the same words."""
+        """Returns what identifies the words."""
         return self._words.identity()
 
     def read(self, first: int, last: int) -> list[str | None]:
-        """Returns words; None past the last.
+        """Returns the words of the rows ``first ... last-1``; None past the last word.
 
         Raises:
-            InputError: One cannot be kept as a word, or there are none or more than rows.
+            InputError: One cannot be kept as a word, or there are no words, or more than rows.
         """
         end = max(first, min(last, len(self)))
         words = self._words.read(first, end) if first < end else []
@@ -230,7 +230,7 @@ class TableWords:
 
 
 def check_count(count: int, name: str, total_rows: int) -> None:
-    """Refuses words that are not for the rows of a table.
+    """Refuses a number of words that does not fit the rows of a table.
 
     Args:
         count: The number of words.
@@ -238,12 +238,12 @@ def check_count(count: int, name: str, total_rows: int) -> None:
         total_rows: How many rows there are.
 
     Raises:
-        InputError: There are none, or more than rows.
+        InputError: There are no words, or more than rows.
     """
     if not count:
         raise InputError(
-            f"there is no word for the {total_rows} rows of {name}; wanted a word for each, or "
-            "no file or list of words"
+            f"there are no words for the {total_rows} rows of {name}; wanted a word for each row, "
+            "or no file or list of words at all"
         )
     if count > total_rows:
         raise _too_many(name, total_rows, count)
@@ -253,7 +253,7 @@ def warn_of_wordless(count: int, name: str, num_rows: int) -> None:
     """Warns if there are fewer words than rows in use."""
     if wordless := max(0, num_rows - count):
         warnings.warn(
-            f"{count} words for {num_rows} rows of {name}: {wordless} at the end have no word, "
+            f"{count} words for {num_rows} rows of {name}: the last {wordless} rows have no word "
             "and are reached by number",
             stacklevel=4,
         )

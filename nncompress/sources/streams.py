@@ -1,5 +1,6 @@
-"""Files of vectors as streams of bytes, whatever they are compressed with."""
+"""Files of vectors as streams of bytes, whether compressed or not."""
 
+import bz2
 import gzip
 import io
 import lzma
@@ -15,25 +16,25 @@ from nncompress.formats.files import what_is
 from nncompress.progress import progress_bar
 from nncompress.sources.lines import text_lines
 
-COMPRESSED = (".gz", ".xz", ".zip")
-# What reading a damaged file raises.
+COMPRESSED = (".gz", ".xz", ".bz2", ".zip")
+# The errors that reading a damaged file raises.
 _DAMAGED = (
     *(OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile),
     NotImplementedError,  # a zip of a later version than zipfile knows
 )
 _STEP = 1 << 20
-# xz allocates what a file asks for, up to 4 GiB; its highest preset takes 65 MiB.
+# xz allocates as much as a file asks for, up to 4 GiB; its highest preset takes 65 MiB.
 _MOST_XZ_BYTES = 256 << 20
-# Within a zip, zipfile hands out the others' data in pieces of any size.
+# Within a zip, zipfile may return the data of other methods in pieces of any size.
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# Numbers in text shrink to a third when they are compressed. What expands far more than that is
-# refused, unless it is small, so that no small file fills the memory or the disk.
+# Numbers in text shrink to a third when compressed. A file that expands far more than that is
+# refused, unless it is small, so that no small file can fill the memory or the disk.
 _MOST_EXPANSION = 50
 _SMALL_BYTES = 64 << 20
 
 
 class _Bytes(Protocol):
-    """A file of bytes, as it is or decompressed by ``gzip``, ``lzma`` or ``zipfile``."""
+    """A file of bytes, read directly or decompressed by ``gzip``, ``lzma`` or ``zipfile``."""
 
     def read(self, count: int, /) -> bytes: ...
 
@@ -41,18 +42,18 @@ class _Bytes(Protocol):
 
 
 class Stream:
-    """A stream that reads on, by line or by number of bytes, under a progress bar.
+    """A stream that is read forward, by line or by number of bytes, with a progress bar.
 
-    What it reads is bounded: lines by ``lines.MOST_LINE_BYTES``, and all together by 64 MiB or 50
-    times the file's size, whichever is more.
+    Reading is bounded: a line by ``lines.MOST_LINE_BYTES``, and the whole by 64 MiB or 50 times
+    the file's size, whichever is more.
 
     Args:
         text: The decompressed stream to read.
-        raw: The file itself, whose place the bar follows.
+        raw: The file itself, whose position the bar follows.
         path: The file's path.
 
     Raises:
-        InputError: From each way of reading: there is more than these bounds.
+        InputError: The stream exceeds these bounds; raised by each way of reading.
     """
 
     def __init__(self, text: _Bytes, raw: BinaryIO, path: Path) -> None:
@@ -67,25 +68,25 @@ class Stream:
             yield line
 
     def read(self, count: int) -> bytes:
-        """Returns as many bytes, or fewer at the end."""
+        """Returns ``count`` bytes, or fewer at the end."""
         data = self._text.read(count)
         self._count(data)
         return data
 
     def readline(self, limit: int) -> bytes:
-        """Returns a line, or as many bytes of it."""
+        """Returns a line, or its first ``limit`` bytes."""
         return self._text.readline(limit)
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the progress bar."""
         self._bar.close()
 
     def _count(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
             raise InputError(
-                f"{self._path} expands to more than {_MOST_EXPANSION} times its size, as no word "
-                "vectors do that are not made to; decompress it first if it is what you want"
+                f"{self._path} expands to more than {_MOST_EXPANSION} times its size, which word "
+                "vectors do not do by accident; if you trust it, decompress it first"
             )
         if (moved := self._raw.tell() - self._bar.n) > _STEP:
             self._bar.update(moved)
@@ -96,7 +97,7 @@ def locate(path: Path, what: str = "word vectors") -> tuple[Path, str | None]:
 
     Args:
         path: The file, or a file within a zip.
-        what: What it is to hold, in messages.
+        what: The expected contents, for messages.
 
     Raises:
         InputError: There is no such file.
@@ -111,18 +112,18 @@ def locate(path: Path, what: str = "word vectors") -> tuple[Path, str | None]:
 
 @contextmanager
 def open_stream(path: Path, what: str = "word vectors") -> Iterator[Stream]:
-    """Opens a file, decompressing it if its name ends in ``.gz``, ``.xz`` or ``.zip``.
+    """Opens a file, decompressing it if its name ends in ``.gz``, ``.xz``, ``.bz2`` or ``.zip``.
 
     Args:
         path: The file, or a file within a zip: ``vectors.zip/vectors.50d.txt``.
-        what: What it is to hold, in messages.
+        what: The expected contents, for messages.
 
     Yields:
         The stream.
 
     Raises:
-        InputError: There is no such file, a zip holds several or compresses them with another
-            method than deflate, or the file is damaged.
+        InputError: There is no such file, a zip holds several files or uses a compression method
+            other than deflate, or the file is damaged.
     """
     file, member = locate(path, what)
     with file.open("rb") as raw:
@@ -142,6 +143,9 @@ def open_stream(path: Path, what: str = "word vectors") -> Iterator[Stream]:
 def _decompressed(raw: BinaryIO, path: Path, member: str | None) -> Iterator[_Bytes]:
     if path.suffix == ".gz":
         with gzip.GzipFile(fileobj=raw) as text:
+            yield text
+    elif path.suffix == ".bz2":
+        with bz2.BZ2File(raw) as text:
             yield text
     elif path.suffix == ".xz":
         with io.BufferedReader(_Xz(raw), _STEP) as text:
@@ -170,15 +174,15 @@ def _member(archive: zipfile.ZipFile, path: Path, wanted: str | None) -> zipfile
         raise InputError(f"{path}/{wanted} is encrypted; extract it first")
     if files[wanted].compress_type not in _ZIP_METHODS:
         raise InputError(
-            f"{path}/{wanted} is compressed with another method than deflate; extract it first"
+            f"{path}/{wanted} is compressed with a method other than deflate; extract it first"
         )
     return files[wanted]
 
 
 class _Xz(io.RawIOBase):
-    """A file of xz streams, one after the other, as the bytes that they hold.
+    """The decompressed bytes of a file of xz streams, one after the other.
 
-    ``lzma.LZMAFile`` sets no bound to the memory that a file asks for.
+    It replaces ``lzma.LZMAFile``, which sets no bound on the memory that a file asks for.
     """
 
     def __init__(self, raw: BinaryIO) -> None:

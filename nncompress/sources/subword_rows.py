@@ -15,20 +15,21 @@ from nncompress.sources.ngrams import Ngrams
 from nncompress.sources.streams import open_stream
 
 _MOST_BLOCK_ROWS = 1 << 14
-# Of a label: fastText makes its tree of nodes that have one more until they are known.
+# The largest count of a label: fastText gives the nodes of its tree a placeholder one above it.
 MOST_COUNT = 10**15 - 1
-_MOST_SEEN = 1 << 20  # words whose n-grams are known to have been seen
+_MOST_SEEN = 1 << 20  # words that are remembered because their n-grams are already marked
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What a supervised fastText model has beside its input rows.
+    """The labels of a supervised fastText model and their output rows.
 
     Attributes:
-        loss: ``"softmax"``, ``"hs"``, ``"ns"`` or ``"ova"``, which tells probabilities.
+        loss: ``"softmax"``, ``"hs"``, ``"ns"`` or ``"ova"``, which decides how probabilities are
+            computed.
         word_ngrams: The most words of a word n-gram, which has a bucket too.
-        labels: The labels, in the order of the output's rows.
-        counts: How often each was seen, int64 ``(L,)``, which makes the tree of ``"hs"``.
+        labels: The labels, in the order of the output rows.
+        counts: How often each was seen, int64 ``(L,)``, from which the tree of ``"hs"`` is built.
         output: float32 ``(L, D)``.
     """
 
@@ -40,22 +41,22 @@ class Classifier:
 
 
 def odd_count(counts: np.ndarray) -> int | None:
-    """Returns a count of a label, int64 ``(L,)``, that is out of bounds; None where none is."""
+    """Returns a count of a label that is out of bounds; None if all of ``(L,)`` are fine."""
     odd = counts[(counts < 0) | (counts > MOST_COUNT)]
     return int(odd[0]) if len(odd) else None
 
 
 @dataclass(frozen=True)
 class SubwordRows:
-    """What the rows of a table are, where words' n-grams have rows too.
+    """The layout of a table whose rows are words and the buckets of their n-grams.
 
     Attributes:
-        ngrams: How n-grams come to their buckets.
-        num_words: V: words are the rows before it, and buckets those from it on.
-        kept: The buckets that have a row, int64 in rising order; None: all have.
-        composed: Whether a word's row is the mean of its own row and those of its n-grams, as
-            lookups want it; otherwise that is made when a word is looked up.
-        classifier: What tells labels; None: the model has none.
+        ngrams: The n-grams of words, and the hash that gives their buckets.
+        num_words: V: words have the rows before it, and buckets those from it on.
+        kept: The buckets that have a row, int64 in ascending order; None: all have.
+        composed: Whether a word's row is already the mean of its own row and those of its n-grams,
+            as lookups return it; otherwise that mean is taken when a word is looked up.
+        classifier: The labels and their rows; None: the model has none.
     """
 
     ngrams: Ngrams
@@ -66,11 +67,11 @@ class SubwordRows:
 
     @property
     def num_buckets(self) -> int:
-        """How many buckets have a row."""
+        """The number of buckets that have a row."""
         return self.ngrams.num_buckets if self.kept is None else len(self.kept)
 
     def __str__(self) -> str:
-        """Tells what the rows are, and what has none, in a line."""
+        """Returns a line that says what the rows are, and how many buckets have none."""
         some = f"{self.num_words:,} words and {self.num_buckets:,} buckets of n-grams"
         if self.kept is None:
             return some
@@ -89,17 +90,17 @@ class SubwordRows:
 
 @dataclass(frozen=True)
 class SubwordModel:
-    """A model of words and n-grams whose rows can be gone through.
+    """A model of words and n-grams whose rows can be read in blocks.
 
     Attributes:
         name: Its name in messages.
-        rows: What its rows are, before any is left out.
-        encoded: The words' bytes, as their n-grams are made of.
+        rows: The layout of its rows, before any is left out.
+        encoded: The words as bytes, from which their n-grams are made.
         words: The words.
         dim: D.
-        read_words: Goes through the rows of the first n words, float ``(m, D)`` a block.
-        read_buckets: Goes through the rows of all buckets.
-        files: What tells for each file that it is still the same.
+        read_words: Yields the rows of the first n words, a block of float ``(m, D)`` at a time.
+        read_buckets: Yields the rows of all buckets in the same way.
+        files: What identifies each file, to notice when it changes.
     """
 
     name: str
@@ -113,11 +114,11 @@ class SubwordModel:
 
     @property
     def num_rows(self) -> int:
-        """The rows of words and buckets."""
+        """The number of rows of words and buckets."""
         return self.rows.num_words + self.rows.num_buckets
 
     def limited(self, limit: int | None) -> "SubwordModel":
-        """Returns the model of the first words; buckets all stay.
+        """Returns the model with only the first words and all buckets.
 
         Raises:
             InputError: It is a classifier, or has no words.
@@ -128,7 +129,7 @@ class SubwordModel:
             what = "a classifier" if self.rows.classifier is not None else "a table of buckets"
             raise InputError(
                 f"a limit on rows was given for {self.name}, {what}, which needs all of its rows; "
-                "leave it out"
+                "leave the limit out"
             )
         count = min(limit, len(self.words))
         return replace(
@@ -140,10 +141,10 @@ class SubwordModel:
         """Returns the model without the buckets that no word uses.
 
         Args:
-            corpus: A text whose words use buckets too; None: those of the vocabulary alone do.
+            corpus: A text whose words use buckets too; None: only those of the vocabulary do.
 
         Raises:
-            InputError: There is no word, or none can tell what is used.
+            InputError: There are no words, or words alone cannot tell which buckets are used.
         """
         ngrams, own = self.rows.ngrams, self.rows.classifier
         used = np.zeros(ngrams.num_buckets, bool)
@@ -153,8 +154,8 @@ class SubwordModel:
             _mark(used, ngrams, corpus, 1 if own is None else own.word_ngrams)
         elif own is not None and own.word_ngrams > 1:
             raise InputError(
-                f"the buckets of {self.name} are of word n-grams too, of which no list of words "
-                "tells; name the text that it was trained on, one line an example (--corpus)"
+                f"{self.name} has buckets of word n-grams too, which a list of words cannot tell; "
+                "name the text that it was trained on, one example a line (--corpus)"
             )
         elif not self.words:
             raise InputError(
@@ -163,20 +164,20 @@ class SubwordModel:
             )
         kept = np.flatnonzero(used)
         if not len(kept) + len(self.words):
-            raise InputError(f"{corpus} has no word; wanted a text whose n-grams are kept")
+            raise InputError(f"{corpus} has no words; wanted a text whose n-grams are to be kept")
         return replace(self, rows=replace(self.rows, kept=kept))
 
     def like(self, rows: SubwordRows) -> "SubwordModel":
-        """Returns the model of the leading words and the buckets that another table has.
+        """Returns the model with only the leading words and the buckets that another table has.
 
         Raises:
-            InputError: That table's n-grams are others.
+            InputError: That table has other n-grams.
         """
         count = rows.num_words
         if rows.ngrams != self.rows.ngrams or count > len(self.words):
             raise InputError(
                 f"{self.name} has {len(self.words):,} words and n-grams of {self.rows.ngrams}; "
-                f"wanted {count:,} at least and {rows.ngrams}"
+                f"wanted at least {count:,} and {rows.ngrams}"
             )
         return replace(
             self, encoded=self.encoded[:count], words=self.words[:count],
@@ -184,7 +185,7 @@ class SubwordModel:
         )  # fmt: skip
 
     def blocks(self) -> Rows:
-        """Goes through all rows by blocks, without tokens."""
+        """Yields all rows in blocks, without tokens."""
         for block in self.read_words(self.rows.num_words):
             yield [b""] * len(block), block
         kept, first = self.rows.kept, 0
@@ -203,10 +204,9 @@ def _mark(used: np.ndarray, ngrams: Ngrams, corpus: str | os.PathLike, word_ngra
 
     Args:
         used: Whether each bucket is used, bool ``(B,)``.
-        ngrams: How n-grams come to their buckets.
+        ngrams: The n-grams of words, and the hash that gives their buckets.
         corpus: The text.
-        word_ngrams: The most words of a word n-gram; where there are any, each line is a text of
-            its own.
+        word_ngrams: The most words of a word n-gram; above 1, each line is a text of its own.
     """
     seen: set[bytes] = set()
     for words in words_of(corpus):
@@ -222,7 +222,7 @@ def _mark(used: np.ndarray, ngrams: Ngrams, corpus: str | os.PathLike, word_ngra
 
 
 def array_blocks(array: np.ndarray, count: int | None = None) -> Iterator[np.ndarray]:
-    """Goes through the first rows of an array; all, where no count is given."""
+    """Yields the first ``count`` rows of an array in blocks; by default all rows."""
     count = len(array) if count is None else count
     step = block_rows(array.shape[1])
     for first in range(0, count, step):
@@ -230,24 +230,24 @@ def array_blocks(array: np.ndarray, count: int | None = None) -> Iterator[np.nda
 
 
 def block_rows(dim: int) -> int:
-    """Returns how many rows of D columns are read together."""
+    """Returns the number of rows of D columns in a block."""
     return min(_MOST_BLOCK_ROWS, max(1, BLOCK_BYTES // (4 * dim)))
 
 
 def composed_blocks(
     matrix: np.ndarray, num_words: int, own_rows: int, encoded: Sequence[bytes], ngrams: Ngrams
 ) -> Iterator[np.ndarray]:
-    """Goes through words' vectors: the means of their own rows and those of their n-grams.
+    """Yields words' vectors in blocks: the means of their own rows and those of their n-grams.
 
     Args:
         matrix: The rows of words, then those of buckets, ``(V + B, D)``.
         num_words: V.
-        own_rows: How many leading words have a row of their own that counts.
-        encoded: The bytes of leading words.
-        ngrams: How n-grams come to their buckets.
+        own_rows: The number of leading words whose own rows count.
+        encoded: The bytes of the leading words.
+        ngrams: The n-grams of words, and the hash that gives their buckets.
 
     Yields:
-        float32 ``(n, D)``; zeros for a word that has neither.
+        float32 ``(n, D)``; zeros for a word with neither a row nor n-grams.
     """
     first = 0
     for words, buckets, ends in ngrams.blocks(encoded, block_rows(matrix.shape[1])):
@@ -257,7 +257,7 @@ def composed_blocks(
         sums[:own] = matrix[first : first + own]
         some = np.flatnonzero(counts)
         if len(some):
-            with np.errstate(over="ignore", invalid="ignore"):  # refused where rows are checked
+            with np.errstate(over="ignore", invalid="ignore"):  # refused when rows are checked
                 sums[some] += np.add.reduceat(matrix[num_words + buckets], ends[some], axis=0)
         counts[:own] += 1
         first += len(words)

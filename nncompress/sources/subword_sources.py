@@ -1,4 +1,4 @@
-"""Which sources have rows for words' n-grams: fastText's models, floret's tables, gensim's."""
+"""Sources with rows for words' n-grams: fastText models, floret's tables, gensim's vectors."""
 
 import os
 from functools import partial
@@ -16,14 +16,14 @@ from nncompress.sources.subword_rows import SubwordModel, SubwordRows, array_blo
 
 
 def subword_model(source: Any) -> SubwordModel | None:
-    """Opens a table whose rows are words and n-grams; None for another.
+    """Opens a table whose rows are words and n-grams; returns None for any other table.
 
     Args:
         source: A path of fastText's ``.bin`` or of floret's text, gensim's FastTextKeyedVectors,
-            or spaCy's vectors of the mode floret.
+            or spaCy's vectors in floret mode.
 
     Raises:
-        InputError: It is one, and cannot be used.
+        InputError: The table is of this kind but cannot be used.
     """
     if isinstance(source, (str, os.PathLike)):
         return None if is_url(source) else _of_path(Path(source))
@@ -33,33 +33,33 @@ def subword_model(source: Any) -> SubwordModel | None:
 
 
 def is_subwords(source: Any) -> bool:
-    """Tells whether an object in memory has rows of words' n-grams."""
+    """Tells whether an object in memory has rows for words' n-grams."""
     of_gensim = all(hasattr(source, name) for name in ("vectors_ngrams", "min_n", "max_n"))
     return is_floret(source) or (of_gensim and bool(getattr(source, "bucket", 0)))
 
 
 def check_subword_settings(name: str, words: object, tensor: str | None, unit_rows: bool) -> None:
-    """Refuses settings that are not for rows of words and n-grams.
+    """Refuses settings that do not apply to rows of words and n-grams.
 
     Args:
         name: The table's name in messages.
-        words: Other words; None for none.
-        tensor: The name of a tensor; None for none.
+        words: The words that were given; None if none were.
+        tensor: The name of a tensor that was given; None if none was.
         unit_rows: Whether rows are to be divided by their lengths.
 
     Raises:
-        InputError: One was given that is not.
+        InputError: Such a setting was given.
     """
     if tensor is not None:
         raise InputError(f"{name} has no named tensors; leave the tensor's name out")
     if words is not None:
         raise InputError(
-            f"words were given for {name}, whose n-grams are those of its own; leave them out"
+            f"words were given for {name}, whose n-grams belong to its own words; leave them out"
         )
     if unit_rows:
         raise InputError(
-            f"the rows of {name} are added up for words without a row, so that their lengths "
-            "count; leave the objective (--objective) at distance"
+            f"the rows of {name} are added up for words without a row, so their lengths matter; "
+            "leave the objective (--objective) at distance"
         )
 
 

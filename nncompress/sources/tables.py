@@ -1,4 +1,4 @@
-"""Opening an embedding matrix and its words, in whatever form people have them."""
+"""Opening an embedding matrix and its words, in any of the forms that people keep them in."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ from nncompress.sources.subword_rows import SubwordModel, SubwordRows
 from nncompress.sources.subword_sources import check_subword_settings, subword_model
 from nncompress.sources.vocabulary import check_words
 
-# What is kept of a file that was converted.
+# The files that are kept after a conversion.
 _MATRIX, _TABLE = "matrix", "table"
 
 
@@ -62,9 +62,11 @@ class SourceTable:
 
     Attributes:
         matrix: The embedding matrix, ``(N, D)``.
-        words: The word of each row or None; there may be fewer words than rows. None: no words.
-        total_rows: The rows of the table of which these are a sample; None: these are all.
-        subwords: What rows are of words' character n-grams; None: none are.
+        words: The word of each row, or None for a row without one; there may be fewer words than
+            rows. None: no words.
+        total_rows: The number of rows in the table that these are a sample of; None: these are
+            all.
+        subwords: The rows that belong to words' character n-grams; None: there are none.
     """
 
     matrix: EmbeddingMatrix
@@ -92,8 +94,8 @@ def open_table(
     Args:
         source: One of
             - a path of text (GloVe's and word2vec's format, fastText's ``.vec``) or of word2vec's
-              binary format, compressed if the name ends in ``.gz``, ``.xz`` or ``.zip``; a file
-              within a zip as ``vectors.zip/vectors.50d.txt``;
+              binary format, compressed if the name ends in ``.gz``, ``.xz``, ``.bz2`` or ``.zip``;
+              a file within a zip as ``vectors.zip/vectors.50d.txt``;
             - a path of a ``.npy`` file, whose words are in the file of the same name that ends in
               ``.word``, if there is one;
             - a path of a ``.safetensors`` file, of ``model.safetensors.index.json``, or of a
@@ -102,38 +104,38 @@ def open_table(
             - a path of Zarr or Parquet, a URL of ``.npy``, safetensors or these, or a list of such
               paths and URLs (shards), as ``open_rows`` takes them; what cannot be mapped is
               converted;
-            - a path of fastText's ``.bin``, which is told by its first bytes, or of floret's
-              text: rows of words, then of the buckets of their n-grams;
+            - a path of fastText's ``.bin``, which is recognized by its first bytes, or of floret's
+              text: the rows of words, then those of the buckets of their n-grams;
             - an array ``(N, D)``, an ``EmbeddingMatrix``, gensim's KeyedVectors or a model that
-              has some, or spaCy's vectors of the mode floret.
-        words: The words instead of those: a list with None for rows without, the path of a file
-            with one a line or of a ``tokenizer.json``, or a column of Parquet's.
-        tensor: The name of the tensor in safetensors files, of the array in a group of Zarr, or of
+              has them, or spaCy's vectors in floret mode.
+        words: The words to use instead: a list with None for rows without one, the path of a file
+            with one a line or of a ``tokenizer.json``, or a column of Parquet.
+        tensor: The name of the tensor in safetensors files, of the array in a Zarr group, or of
             the column in Parquet.
-        limit: Number of leading rows to use; of fastText's, of words.
+        limit: Number of leading rows to use; for fastText, of leading words.
         unit_rows: True to divide rows by their lengths.
-        work: Where a matrix that is converted stays for the next time; the same table is required
-            then. None: nowhere.
+        work: The directory that keeps a converted matrix for the next time, which must then be
+            given the same table. None: it is not kept.
         prune: Whether to leave out the buckets of n-grams that no word has.
-        corpus: With ``prune``, a text whose words have n-grams too, which are not left out.
-        is_large: Tells of N and D whether rows of words and n-grams are too many.
-        subwords: The words and buckets of a table of n-grams to open, as another table has them;
-            None: all, or what ``limit`` and ``prune`` leave.
+        corpus: With ``prune``, a text whose words' n-grams are kept too.
+        is_large: Tells, given N and D, whether there are too many rows of words and n-grams.
+        subwords: The words and buckets to open of a table with n-grams, as another table has them;
+            None: all, or those that ``limit`` and ``prune`` leave.
 
     Yields:
-        The table. A matrix that was converted lies in a temporary file for as long.
+        The table. A converted matrix lies in a temporary file until the context ends.
 
     Raises:
-        InputError: The source is missing, of no known kind, or damaged, or there are more words
-            than rows, or none though some were to be there. Fewer words than rows are a warning.
+        InputError: The source is missing, of no known kind, or damaged; or there are more words
+            than rows, or none although some were expected. Fewer words than rows cause a warning.
     """
     options = {"limit": limit, "unit_rows": unit_rows}
     source = vectors_of(source)
     model = subword_model(source)
     if model is None and prune:
         raise InputError(
-            "buckets to leave out (--prune) were asked for, and the table has no rows of n-grams; "
-            "leave it out"
+            "--prune was given, which leaves out buckets of n-grams, but the table has no rows "
+            "for n-grams; drop --prune"
         )
     with scratch_directory() as scratch:
         if model is not None:
@@ -151,7 +153,7 @@ def open_table(
                     "words (--limit)"
                 )
             converted = _convert_model(model, corpus if prune else None, scratch, work)
-            del model  # whose file is mapped, and would stay in memory
+            del model  # its file is mapped, and would stay in memory
             yield converted
             return
         used = False
@@ -170,11 +172,11 @@ def open_table(
             work.require({"the words' SHA-256": _sum_of_words(found)})
             work.require({"the matrix's digest": matrix.digest().hex()})
         yield SourceTable(matrix, found)
-        del matrix  # a file that is mapped cannot be removed everywhere
+        del matrix  # some systems cannot remove a mapped file
 
 
 def files_of(source: object) -> list[Path]:
-    """Returns the files that a source may be read from, so that none of them is written over.
+    """Returns the files that a source may be read from, so that none of them is overwritten.
 
     Args:
         source: Anything that ``open_table`` takes.
@@ -188,7 +190,7 @@ def files_of(source: object) -> list[Path]:
         return files_of(path_of_url) if scheme in ("file", "local") else []
     path = Path(source)
     if path.is_dir():
-        is_deep = is_zarr(LocalPlace(path))  # whose chunks are in directories of their own
+        is_deep = is_zarr(LocalPlace(path))  # its chunks are in directories of their own
         return [file for file in (path.rglob if is_deep else path.glob)("*") if file.is_file()]
     archives = [parent for parent in path.parents if parent.suffix == ".zip"]
     beside = [path.with_suffix(".word")]
@@ -199,10 +201,10 @@ def files_of(source: object) -> list[Path]:
 
 
 def name_of(source: str) -> str:
-    """Returns the name of a table without its directories, for files are passed on.
+    """Returns the name of a table without its directories, as files are shared with others.
 
     Args:
-        source: A path or a description, which may hold bytes that are no text.
+        source: A path or a description, which may hold bytes that are not text.
     """
     return os.path.basename(source).encode("utf-8", "replace").decode("utf-8")
 
@@ -227,7 +229,7 @@ def _open_path(
     """Opens a path, a URL or several.
 
     Returns:
-        The matrix, its words, and whether ``words`` has been used for these.
+        The matrix, its words, and whether these were taken from ``words``.
     """
     path = None if is_url(source) or isinstance(source, (list, tuple)) else Path(source)
     if path is not None:
@@ -265,7 +267,7 @@ def _open_path(
 def _convert_text(
     path: Path, scratch: Path, options: dict, work: WorkDirectory | None
 ) -> tuple[EmbeddingMatrix, list[str | None]]:
-    """Converts text or word2vec's binary format to a ``.npy`` file that is kept for a while."""
+    """Converts text or word2vec's binary format to a ``.npy`` file, kept temporarily."""
     blocks = text_blocks(path)
 
     def write(place: Path) -> dict[str, np.ndarray]:
@@ -276,7 +278,7 @@ def _convert_text(
     files = [LocalPlace(locate(path)[0]).identity()]
     place, arrays = _converted(str(path), files, converted_bytes(path), write, scratch, work)
     words: list[str | None] = [*arrays["words"].tobytes().decode("utf-8").split("\n")[:-1]]
-    # What is handed out later is what went by, unless rows are left out or divided.
+    # The rows handed out later are those that passed through, unless some are left out or divided.
     as_they_are = options["limit"] is None and not options["unit_rows"]
     known = Statistics.of_arrays(arrays) if as_they_are and "total" in arrays else None
     return EmbeddingMatrix(map_npy(place), str(path), **options, statistics=known), words
@@ -286,7 +288,7 @@ def _convert_model(
     model: SubwordModel, corpus: str | os.PathLike | None, scratch: Path,
     work: WorkDirectory | None,
 ) -> SourceTable:  # fmt: skip
-    """Converts rows of words and n-grams to a ``.npy`` file that is kept for a while."""
+    """Converts rows of words and n-grams to a ``.npy`` file, kept temporarily."""
 
     def write(place: Path) -> dict[str, np.ndarray]:
         return write_matrix(model.blocks(), place, lambda lines: None)
@@ -310,7 +312,7 @@ def _convert_model(
 def _convert_rows(
     rows: TableRows, scratch: Path, unit_rows: bool, work: WorkDirectory | None
 ) -> EmbeddingMatrix:
-    """Converts rows of any kind to a ``.npy`` file that is kept for a while."""
+    """Converts rows of any kind to a ``.npy`` file, kept temporarily."""
 
     def write(place: Path) -> dict[str, np.ndarray]:
         return write_matrix(blocks_of(rows), place, lambda lines: None)
@@ -331,7 +333,7 @@ def _converted(
     """Writes the ``.npy`` file, or finds it in the work directory.
 
     Returns:
-        Its path, and the arrays that are kept with it.
+        The file's path, and the arrays that are kept with it.
     """
     if work is None:
         place = scratch / "matrix.npy"
@@ -350,7 +352,7 @@ def _converted(
 
 
 def _described(files: list[dict]) -> str:
-    """Returns a line that differs where the files do."""
+    """Returns a line that describes the files and differs when they do."""
     facts = ", ".join(f"{key} {value}" for key, value in files[0].items() if key != "name")
     if len(files) == 1:
         return f"{files[0]['name']} ({facts})"
@@ -359,7 +361,7 @@ def _described(files: list[dict]) -> str:
 
 
 def _kept(work: WorkDirectory) -> Mapping[str, np.ndarray] | None:
-    """Returns what was kept; None if that is not all, or not intact."""
+    """Returns the arrays that were kept; None if one is missing or damaged."""
     state, place = work.load(_TABLE), work.state_path(_MATRIX)
     if state is None or not place.is_file():
         return None

@@ -1,8 +1,8 @@
 """Word vectors in text files (GloVe's and word2vec's formats), turned into ``.npy`` and ``.word``.
 
-GloVe: each line is a token and D numbers, separated by spaces. word2vec: the same after a first
-line with the number of rows and D. Tokens may hold spaces (glove.840B has some): the last D fields
-are the numbers, and all that stands before them is the token.
+GloVe: each line is a token and D numbers, separated by spaces. word2vec: the same, after a first
+line with the number of rows and D. Tokens may contain spaces (glove.840B has some): the last D
+fields are the numbers, and everything before them is the token.
 """
 
 import os
@@ -23,7 +23,7 @@ _PROBED_LINES = 100
 
 
 def output_paths(path: str | os.PathLike) -> tuple[Path, Path]:
-    """Returns the ``.npy`` and ``.word`` paths for a text file: without its extensions.
+    """Returns the ``.npy`` and ``.word`` paths for a text file, in place of its extensions.
 
     Raises:
         InputError: One of them would be the input itself.
@@ -45,16 +45,17 @@ def convert_text(
     The numbers go to the ``.npy`` file as they are read, so memory holds a block of rows only.
 
     Args:
-        path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
-        dim: D, if it is known: a file with another is refused.
+        path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz``, ``.bz2`` or
+            ``.zip``.
+        dim: D, if it is known: a file with a different D is refused.
 
     Returns:
         The path of the float32 ``(N, D)`` matrix, the path of the vocabulary, and ``(N, D)``.
 
     Raises:
         InputError: The file is missing or empty, its rows do not have ``dim`` numbers, a line
-            (numbered from 1) cannot be read, or files of other content stand where the outputs are
-            to be. The outputs appear only when everything was read.
+            (numbered from 1) cannot be read, or files with other contents already exist at the
+            output paths. The outputs appear only once everything has been read.
     """
     path = Path(path)
     locate(path)
@@ -76,11 +77,12 @@ def read_text(path: Path, expected_dim: int | None = None) -> Rows:
     """Reads word vectors in text, block by block.
 
     Args:
-        path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
-        expected_dim: D, if it is known: a file with another is refused.
+        path: GloVe or word2vec text, compressed if its name ends in ``.gz``, ``.xz``, ``.bz2`` or
+            ``.zip``.
+        expected_dim: D, if it is known: a file with a different D is refused.
 
     Yields:
-        Tokens, valid UTF-8 without tabs and line breaks, and their rows, float32 ``(n, D)``.
+        Tokens (valid UTF-8 without tabs or line breaks) and their rows, float32 ``(n, D)``.
 
     Raises:
         InputError: The file is missing or empty, its rows do not have ``expected_dim`` numbers, or
@@ -97,13 +99,13 @@ def read_text(path: Path, expected_dim: int | None = None) -> Rows:
             yield tokens, values
     if header is not None and num_rows != header:
         raise InputError(
-            f"{path}: the first line promises {header} rows and {num_rows} follow; the file "
+            f"{path}: the first line promises {header} rows, but {num_rows} follow; the file "
             "is cut short or not in word2vec's format"
         )
 
 
 def _probe(path: Path, lines: Stream) -> tuple[int | None, int]:
-    """Finds word2vec's row count, if the first line is such a header, and the dimension D."""
+    """Finds word2vec's row count, if the first line is a header, and the dimension D."""
     first: list[bytes] = []
     lengths = []
     for line in islice(lines, _PROBED_LINES + 1):
@@ -112,7 +114,7 @@ def _probe(path: Path, lines: Stream) -> tuple[int | None, int]:
         lengths.append(len(fields))
     if not first:
         raise InputError(f"{path} is empty; wanted a token and its numbers on each line")
-    # Tokens with spaces are rare, and only make a line longer: the usual length tells D.
+    # Tokens with spaces are rare and only make a line longer, so the usual length gives D.
     following = lengths[1:]
     if len(first) == 2 and all(field.isdigit() and len(field) <= 18 for field in first):
         rows, header_dim = map(int, first)
@@ -134,7 +136,7 @@ def _usual_dim(lengths: list[int]) -> int:
 
 
 def parse_rows(path: Path, lines: Stream, has_header: bool, dim: int) -> Rows:
-    """Yields blocks of tokens and rows of D numbers; a first line that is a header is passed."""
+    """Yields blocks of tokens and rows of D numbers, skipping a header."""
     block_rows = max(1, BLOCK_BYTES // (4 * dim))
     numbered = enumerate(lines, 1)
     if has_header:
@@ -175,10 +177,10 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
         ) from None
     if not np.isfinite(row).all():
         raise InputError(f"{path}, line {number}: a number is not finite in float32")
-    if not row.any() and exact.any():  # one that float32 has at all is refused with the matrix
+    if not row.any() and exact.any():  # a subnormal row is refused later, with the matrix
         raise InputError(
             f"{path}, line {number}: no number is larger than {np.abs(exact).max():.3g}, which is "
-            "0 in float32; multiply the table by a number that makes its rows about 1 long"
+            "0 in float32; scale the table so that its rows have lengths of about 1"
         )
     try:
         text = token.decode("utf-8")
@@ -192,7 +194,7 @@ def _parse_line(path: Path, number: int, line: bytes, dim: int) -> tuple[bytes, 
 
 
 def is_number(field: bytes) -> bool:
-    """Tells whether bytes are a number in text."""
+    """Tells whether bytes spell a number."""
     try:
         float(field)
     except ValueError:

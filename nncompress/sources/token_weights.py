@@ -1,4 +1,4 @@
-"""What model2vec keeps beside a static model's table: the weights of tokens, and their rows."""
+"""The arrays that model2vec keeps beside a static model's table: token weights and row mapping."""
 
 import os
 
@@ -14,10 +14,10 @@ TABLE, WEIGHTS, MAPPING = "embeddings", "weights", "mapping"
 
 
 def beside_table(file: TensorFile, path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Returns the weights and the mapping of a file, those of them that it has.
+    """Returns the weights and the mapping that a file has; either may be missing.
 
     Raises:
-        FormatError: They are of a type that model2vec does not read either.
+        FormatError: One is of a type that model2vec does not read either.
     """
     found = {name: file.dtypes[name] for name in (MAPPING, WEIGHTS) if name in file.dtypes}
     for name, dtype in found.items():
@@ -27,14 +27,15 @@ def beside_table(file: TensorFile, path: str | os.PathLike) -> dict[str, np.ndar
 
 
 def token_weights(source: object, tensor: str | None) -> np.ndarray | None:
-    """Returns the weights of a static model's tokens, ``(N,)``; None where there are none.
+    """Returns the weights of a static model's tokens, ``(N,)``; None if there are none.
 
     Args:
-        source: What ``open_table`` takes; model2vec's folder or file, here, has weights.
+        source: Anything that ``open_table`` takes; only model2vec's folders and files on this
+            machine have weights.
         tensor: The tensor's name that was given with it.
 
     Raises:
-        InputError: Tokens have other rows than those of their numbers, which a folder alone keeps.
+        InputError: The model maps tokens to rows, a mapping that only a folder can keep.
         FormatError: The file is damaged, or the weights are of another type.
     """
     if not isinstance(source, (str, os.PathLike)):
@@ -48,8 +49,8 @@ def token_weights(source: object, tensor: str | None) -> np.ndarray | None:
     beside = beside_table(map_tensors(part.place.name, "a safetensors file"), part.place.name)
     if MAPPING in beside:
         raise InputError(
-            f"{part.place.name} has a mapping of tokens to rows, which a single file does not "
-            "keep; compress the model's folder to a folder, whose name does not end in .nnc"
+            f"{part.place.name} has a mapping of tokens to rows, which a single file cannot "
+            "keep; compress the model's folder to a folder (a name that does not end in .nnc)"
         )
     weights = beside.get(WEIGHTS)
     return weights if weights is not None and weights.shape == part.tensor.shape[:1] else None

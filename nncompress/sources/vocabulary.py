@@ -17,7 +17,7 @@ from nncompress.sources.lines import (
     without_mark,
 )
 
-# The longest word of a table, in bytes of UTF-8.
+# The longest word that a table may have, in bytes of UTF-8.
 MOST_WORD_BYTES = 1 << 14
 
 
@@ -31,8 +31,7 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         The tokens, in order.
 
     Raises:
-        InputError: ``read_lines`` refuses the file, or a line, which the message numbers from 1,
-            holds a tab.
+        InputError: ``read_lines`` refuses the file, or a line (numbered from 1) holds a tab.
     """
     tokens = read_lines(path)
     for number, token in enumerate(tokens, 1):
@@ -48,10 +47,10 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     r"""Reads tokens: UTF-8, one a line.
 
     Lines end at ``\n`` and nowhere else, and tokens are not stripped: a no-break space, a carriage
-    return or a Unicode line separator belongs to its token. Only where every line ends in
-    ``\r\n``, as Windows has it, these are the line ends, which a warning says. A byte-order mark
-    at the beginning is no part of the first token. What ``write_vocabulary`` wrote is read back
-    just so, whatever the tokens are.
+    return or a Unicode line separator belongs to its token. Only if every line ends in ``\r\n``,
+    as on Windows, is that taken as the line end, with a warning. A byte-order mark at the
+    beginning is not part of the first token. Whatever ``write_vocabulary`` wrote is read back
+    exactly.
 
     Args:
         path: A text file in UTF-8 with one token a line.
@@ -60,8 +59,8 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         The tokens, in order.
 
     Raises:
-        InputError: The file is missing or UTF-16, or a line, which the message numbers from 1, is
-            not UTF-8 or is longer than 4 MiB.
+        InputError: The file is missing or UTF-16, or a line (numbered from 1) is not UTF-8 or is
+            longer than 4 MiB.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,7 +71,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         end = b"\r\n"
         warnings.warn(
             f"every line of {path} ends in a carriage return and a line feed, as on Windows; "
-            "neither is taken for a part of the words",
+            "neither is taken as part of the words",
             stacklevel=2,
         )
     lines = data.removesuffix(end).split(end) if data else []
@@ -104,11 +103,11 @@ def write_vocabulary(path: str | os.PathLike, tokens: Iterable[str]) -> None:
 
 
 class LineWriter:
-    r"""Writes tokens so that ``read_lines`` returns just these.
+    r"""Writes tokens so that ``read_lines`` returns exactly these.
 
-    Two lists would be taken for something else as they are. Before a first token that begins with
-    a byte-order mark another one is written. Where all tokens end in ``\r``, the last line break
-    is left out: such lines are no Windows lines.
+    Two kinds of list would be misread if they were written as they are. A first token that begins
+    with a byte-order mark gets another one before it. If all tokens end in ``\r``, the last line
+    break is left out, so that the lines do not look like those of Windows.
 
     Args:
         file: The file, open for bytes.
@@ -119,7 +118,7 @@ class LineWriter:
         self._is_empty = self._all_return = True
 
     def write(self, lines: bytes) -> None:
-        """Takes tokens, at least one, in UTF-8, with a line break after each."""
+        """Writes at least one token, in UTF-8, with a line break after each."""
         if self._is_empty and lines.startswith(BYTE_ORDER_MARK):
             self._file.write(BYTE_ORDER_MARK)
         self._is_empty = False
@@ -127,21 +126,21 @@ class LineWriter:
         self._file.write(lines)
 
     def finish(self) -> None:
-        """Is called after the last token."""
+        """Completes the file; to be called after the last token."""
         if not self._is_empty and self._all_return:
             self._file.seek(-1, os.SEEK_END)
             self._file.truncate()
 
 
 def check_words(words: Sequence[str | None], first: int = 0) -> None:
-    """Refuses what cannot be kept as words.
+    """Refuses words that cannot be kept.
 
     Args:
         words: The words.
-        first: The row of the first.
+        first: The row of the first word.
 
     Raises:
-        InputError: One is neither None nor a string that UTF-8 can represent, in at most
+        InputError: One is neither None nor a string that UTF-8 can represent in at most
             ``MOST_WORD_BYTES``.
     """
     for row, word in enumerate(words, first):

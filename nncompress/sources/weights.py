@@ -1,4 +1,4 @@
-"""The weights of rows: a number for each, such as how often its word occurs."""
+"""The weights of rows: one number for each row, such as how often its word occurs."""
 
 import os
 from pathlib import Path
@@ -16,8 +16,8 @@ def read_weights(path: str | os.PathLike, matrix: EmbeddingMatrix) -> np.ndarray
     """Reads the weights of a matrix's rows.
 
     Args:
-        path: A ``.npy`` file of shape ``(N,)``, or text with one number a line, N being the rows
-            of the matrix before any limit.
+        path: A ``.npy`` file of shape ``(N,)``, or text with one number a line, where N is the
+            number of rows before any limit.
         matrix: The embedding matrix.
 
     Returns:
@@ -38,11 +38,11 @@ def load_weights(path: str | os.PathLike) -> np.ndarray:
 def check_weights(
     weights: np.ndarray, matrix: EmbeddingMatrix, name: str = "the array of weights"
 ) -> np.ndarray:
-    """Makes weights ready for use.
+    """Checks weights and scales them to mean 1.
 
     Args:
-        weights: Numbers that are not negative, ``(N,)``, N being the rows of the matrix before
-            any limit.
+        weights: Numbers that are not negative, ``(N,)``, where N is the number of rows before any
+            limit.
         matrix: The embedding matrix.
         name: The weights' name in messages.
 
@@ -50,7 +50,7 @@ def check_weights(
         The weights of the rows in use, float64 ``(N,)`` of mean 1.
 
     Raises:
-        InputError: There are more or fewer weights than rows, or one is negative or not finite, or
+        InputError: There are more or fewer weights than rows, one is negative or not finite, or
             all are 0.
     """
     weights = np.asarray(weights)
@@ -61,7 +61,7 @@ def check_weights(
         )
     if len(weights) != matrix.total_rows:
         raise InputError(
-            f"{name} has {len(weights)} weights and {matrix.name} {matrix.total_rows} rows; "
+            f"{name} has {len(weights)} weights, but {matrix.name} has {matrix.total_rows} rows; "
             "wanted one weight a row"
         )
     weights = weights[: len(matrix)].astype(np.float64)
@@ -75,7 +75,7 @@ def check_weights(
     largest = weights.max()
     if largest == 0:
         raise InputError(f"{name} has only zeros; wanted at least one row with a weight")
-    weights = weights / largest  # a sum of the numbers as they are could overflow
+    weights = weights / largest  # the sum of the original numbers could overflow
     return weights / weights.mean()
 
 

@@ -1,6 +1,6 @@
 """Word vectors in word2vec's binary format.
 
-A first line with the number of rows and D; then for each row its token, a space and D float32 in
+A first line with the number of rows and D; then, for each row, its token, a space and D float32 in
 little-endian order, with or without a line break after them.
 """
 
@@ -23,7 +23,7 @@ _CONTROL = bytes(set(range(32)) - {9, 10, 13})
 def is_word2vec_binary(path: Path) -> bool:
     """Tells whether a file begins like word2vec's binary format.
 
-    Its first line is that of the text format too, but its numbers are bytes that no text has.
+    The first line is as in the text format, but the numbers are bytes that text never has.
     """
     with open_stream(path) as stream:
         if _header(stream) is None:
@@ -36,13 +36,13 @@ def read_word2vec_binary(path: Path) -> Rows:
     """Reads a file block by block.
 
     Args:
-        path: The file, compressed if its name ends in ``.gz``, ``.xz`` or ``.zip``.
+        path: The file, compressed if its name ends in ``.gz``, ``.xz``, ``.bz2`` or ``.zip``.
 
     Yields:
         Tokens and rows, float32 ``(n, D)``.
 
     Raises:
-        InputError: The file is not in this format or not complete; rows are numbered from 1.
+        InputError: The file is not in this format or is incomplete; rows are numbered from 1.
     """
     with open_stream(path) as stream:
         header = _header(stream)
@@ -92,14 +92,14 @@ def _checked(path: Path, number: int, token: bytes) -> bytes:
 
 
 class _Buffer:
-    """Bytes of a stream that were read and not yet taken."""
+    """The bytes of a stream that were read but not yet taken."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._data, self._place = b"", 0
 
     def until(self, mark: bytes, limit: int) -> bytes | None:
-        """Takes the bytes before a mark, and the mark; None where there is no mark in reach."""
+        """Takes the bytes before a mark, and the mark; None if that is beyond the limit."""
         while (end := self._data.find(mark, self._place)) < 0:
             if len(self._data) - self._place > limit or not self._more():
                 return None
@@ -108,7 +108,7 @@ class _Buffer:
         return taken
 
     def take(self, count: int) -> bytes:
-        """Takes as many bytes, or fewer at the end."""
+        """Takes ``count`` bytes, or fewer at the end."""
         while len(self._data) - self._place < count and self._more():
             pass
         taken = self._data[self._place : self._place + count]

@@ -10,17 +10,17 @@ from nncompress.chainer_support.compatibility import chainer
 
 
 class BestParameters(chainer.training.Extension):
-    """Keeps a copy of the parameters whenever the validation loss is the least so far.
+    """Keeps a copy of the parameters whenever the validation loss is the lowest so far.
 
-    Where rows have weights, the weighted loss is meant. Losses and parameters are finite whenever
-    it is called: ``Divergence`` comes before.
+    If rows have weights, this is the weighted loss. Losses and parameters are always finite here,
+    because ``Divergence`` runs first.
 
     Args:
         chain: The autoencoder.
 
     Attributes:
-        loss: The least validation loss so far; infinite before the first.
-        iteration: The iteration that it was measured at; -1 before the first.
+        loss: The lowest validation loss so far; infinite before the first.
+        iteration: The iteration at which it was measured; -1 before the first.
         observers: Called with each such iteration, while the chain has those parameters.
     """
 
@@ -35,7 +35,7 @@ class BestParameters(chainer.training.Extension):
         self.observers: list[Callable[[int], None]] = []
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Looks at the validation loss just observed."""
+        """Checks the latest validation loss."""
         loss = validation_objective(trainer.observation)
         if not loss < self.loss:
             return
@@ -45,10 +45,10 @@ class BestParameters(chainer.training.Extension):
             observer(self.iteration)
 
     def adopt(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes the best parameters from a snapshot of the chain, for a run that goes on.
+        """Takes the best parameters from a snapshot of the chain, for a run that continues.
 
         Args:
-            arrays: The parameters by name, ``l1/W`` and so on; more are passed over.
+            arrays: The parameters by name, ``l1/W`` and so on; others are ignored.
         """
         device = self._chain.device
         self._arrays = {
@@ -56,7 +56,7 @@ class BestParameters(chainer.training.Extension):
         }
 
     def forget(self) -> None:
-        """Takes the next parameters for the best, whatever their loss is."""
+        """Makes the next parameters the best, whatever their loss is."""
         self.loss, self.iteration, self._arrays = np.inf, -1, {}
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -66,7 +66,7 @@ class BestParameters(chainer.training.Extension):
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         """Saves or restores the best parameters, their loss and iteration."""
-        with suppress(KeyError):  # snapshots from before they were there
+        with suppress(KeyError):  # older snapshots, which do not have them
             self.loss = float(serializer("loss", self.loss))
             self.iteration = int(serializer("iteration", self.iteration))
             for name, parameter in self._chain.namedparams():
@@ -74,13 +74,13 @@ class BestParameters(chainer.training.Extension):
                 self._arrays[name] = serializer(name.lstrip("/"), kept.copy())
 
     def restore(self) -> None:
-        """Gives the chain its best parameters back, if there are any in memory."""
+        """Restores the chain's best parameters, if there are any in memory."""
         for name, parameter in self._chain.namedparams():
             if name in self._arrays:
                 parameter.array[...] = self._arrays[name]
 
 
 def validation_objective(observation: Mapping[str, float]) -> float:
-    """Returns what training minimizes, over the validation rows."""
+    """Returns the loss that training minimizes, over the validation rows."""
     loss = observation["validation/main/loss"]
     return float(observation.get("validation/main/weighted_loss", loss))

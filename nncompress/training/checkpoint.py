@@ -1,14 +1,13 @@
-"""Training that goes on where an interrupted job left it."""
+"""Continuing training where an interrupted job left off."""
 
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.work import WorkDirectory
+from nncompress.training.kept import TRAINER
 from nncompress.training.triggers import UpdateTrigger
-
-_NAME = "training"
 
 
 class Checkpoint(chainer.training.Extension):
-    """Keeps a trainer in a work directory, every so often and at the end.
+    """Saves a trainer in a work directory, at intervals and at the end.
 
     Args:
         work: The directory.
@@ -16,7 +15,7 @@ class Checkpoint(chainer.training.Extension):
     """
 
     name = default_name = "checkpoint"
-    priority = -100  # after all that changes what is kept
+    priority = -100  # after everything that changes the trainer's state
     trigger = UpdateTrigger()
 
     def __init__(self, work: WorkDirectory, last_iteration: int) -> None:
@@ -24,20 +23,15 @@ class Checkpoint(chainer.training.Extension):
         self._last_iteration = last_iteration
 
     def restore(self, trainer: chainer.training.Trainer) -> None:
-        """Brings a trainer to where it was kept, if it was."""
-        state = self._work.load(_NAME)
+        """Restores a trainer's saved state, if there is one."""
+        state = self._work.load(TRAINER)
         if state is not None:
             arrays = {name: array.copy() for name, array in state.arrays.items()}
             chainer.serializers.NpzDeserializer(arrays).load(trainer)
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Keeps the trainer, if it is time."""
+        """Saves the trainer, if a save is due."""
         if self._work.is_due() or trainer.updater.iteration == self._last_iteration:
             serializer = chainer.serializers.DictionarySerializer()
             serializer.save(trainer)
-            self._work.save(_NAME, serializer.target, {})
-
-
-def forget(work: WorkDirectory) -> None:
-    """Removes the trainer from a work directory, where what it led to is kept."""
-    work.discard(_NAME)
+            self._work.save(TRAINER, serializer.target, {})

@@ -1,4 +1,4 @@
-"""The end of training that has gone out of bounds."""
+"""Ending training that has diverged."""
 
 import math
 
@@ -14,8 +14,8 @@ _LOSSES = ("main/loss", "main/weighted_loss", _VALIDATION_LOSS, "validation/main
 class Divergence(chainer.training.Extension):
     """Ends training when a loss or a parameter is not finite.
 
-    It looks at losses after each update, and at parameters after each validation, before anything
-    keeps them.
+    It checks losses after each update, and parameters after each validation, before they are kept
+    or saved.
 
     Args:
         chain: The autoencoder.
@@ -36,7 +36,7 @@ class Divergence(chainer.training.Extension):
         """Ends training if it has diverged.
 
         Raises:
-            Diverged: It has.
+            Diverged: Training has diverged.
         """
         iteration, observation = trainer.updater.iteration, trainer.observation
         for name in _LOSSES:
@@ -57,7 +57,7 @@ class Divergence(chainer.training.Extension):
 
 
 def _advice(settings: TrainingSettings, has_own_rate: bool) -> str:
-    """Returns what may keep training from diverging, the likeliest first."""
+    """Returns advice that may keep training from diverging, the most promising first."""
     usual = RECIPES[settings.recipe].learning_rate
     ways = [f"choose a lower learning rate (--lr) than {settings.learning_rate:g}"]
     if has_own_rate:
@@ -67,7 +67,7 @@ def _advice(settings: TrainingSettings, has_own_rate: bool) -> str:
     if settings.max_grad_norm is None and not has_own_rate:
         ways.append("clip gradients (--max-grad-norm)")
     if not settings.normalize:
-        # With the recipe's own rate it is the table's numbers that are too large.
+        # With the recipe's own rate, the table's numbers must be too large.
         place = 0 if settings.learning_rate <= usual and not has_own_rate else len(ways)
         ways.insert(place, "use the recipe fast, which scales the table")
     return ", or ".join(ways)

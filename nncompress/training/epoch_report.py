@@ -8,8 +8,8 @@ from nncompress.training.best import validation_objective
 from nncompress.training.stops import Stops
 from nncompress.training.triggers import ReportTrigger
 
-# The authors' code marks, and saves, a model whose validation loss is at most this share of that
-# of the last one it marked.
+# The authors' code marks and saves a model whose validation loss is at most this share of that of
+# the last model it marked.
 _IMPROVEMENT = 0.999
 
 
@@ -20,9 +20,9 @@ class EpochReport(chainer.training.Extension):
 
     Args:
         last_iteration: The iteration that training ends with.
-        report: Function that takes a line.
-        starred: Takes the autoencoder where a line has a star: the validation loss is at most
-            0.999 of that at the last star.
+        report: Called with each line.
+        starred: Called with the autoencoder when a line has a star, that is, when the validation
+            loss is at most 0.999 of that at the last star.
     """
 
     name = default_name = "EpochReport"
@@ -42,15 +42,15 @@ class EpochReport(chainer.training.Extension):
         self._time = time.perf_counter()
 
     def update_stops(self) -> Stops:
-        """Returns where updates must end for it."""
+        """Returns the iterations at which updates must end for this extension."""
         return self._trigger.update_stops()
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
-        """Takes note of where training begins."""
+        """Records the iteration at which training begins."""
         self._iteration = trainer.updater.iteration
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        """Takes the iteration's observation in, and reports if it ends an epoch."""
+        """Adds the iteration's observation, and reports if it ends an epoch."""
         self._summary.add(trainer.observation)
         if not self._trigger(trainer):
             return
@@ -64,7 +64,7 @@ class EpochReport(chainer.training.Extension):
         if star:
             self._best = objective
             self._starred(updater.chain)
-        # Epochs count from 0; what ends inside an epoch is named by that epoch.
+        # Epochs count from 0; training that ends inside an epoch is reported under it.
         epoch = updater.epoch - 1 if updater.is_new_epoch else updater.epoch
         self._report(
             f"[epoch{epoch}] train_loss={mean['main/loss']:.5g} "

@@ -22,10 +22,10 @@ class FusedUpdater(ManyStepsUpdater):
         super().__init__(*arguments, most_steps=50, most_operations=4e9)
 
     def make_steps(self, first: int, batches: Sequence[np.ndarray], descent: Descent) -> None:
-        """Makes steps, and reports means over them."""
+        """Makes steps and reports the means over them."""
         means = []
         step = first
-        for _, group in groupby(batches, len):  # a call for batches of one size
+        for _, group in groupby(batches, len):  # one call for batches of the same size
             rows = np.stack(list(group))
             means.append((self._make_equal_steps(step, rows, descent), len(rows)))
             step += len(rows)
@@ -37,7 +37,7 @@ class FusedUpdater(ManyStepsUpdater):
         self.chain.show_gradients(descent)
 
     def _make_equal_steps(self, first: int, rows: np.ndarray, descent: Descent) -> BatchMeans:
-        """Makes steps on rows ``(steps, batch_size)``, and returns means over them."""
+        """Makes steps on rows ``(steps, batch_size)`` and returns the means over them."""
         share = None
         if self.processes.size > 1:
             own = self.processes.part(rows.shape[1])

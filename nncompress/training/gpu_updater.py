@@ -1,4 +1,4 @@
-"""Many optimizer steps on a GPU, without waiting for them."""
+"""Many optimizer steps on a GPU, launched without waiting for their results."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,20 +23,20 @@ from nncompress.training.settings import TrainingSettings
 from nncompress.training.updater import AutoencoderUpdater
 
 _MOST_STEPS, _MOST_OPERATIONS = 200, 1e12
-# The most that the rows of an update take, where rows are sent.
+# The most bytes that the rows of an update take, if rows are sent.
 _STREAMED_BYTES = 64 << 20
 
 
 class _GpuOrder:
-    """The order of the rows that GPUs make for themselves, for an updater."""
+    """An updater's access to the order of rows, which a GPU computes for itself."""
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Returns a counter of batches: which rows they have follows from their numbers."""
+        """Returns a counter of batches, as the number of a batch determines its rows."""
         settings = self.settings
         return EpochCounter(len(self.matrix), settings.batch_size, settings.short_batches)
 
     def next_rows(self) -> np.ndarray:
-        """Returns the indices of the next batch's rows, int64: those that the GPU would take."""
+        """Returns the indices of the next batch's rows, int64, the same as the GPU would use."""
         settings = self.settings
         self.get_iterator("main").next()
         size, seed = settings.batch_size, settings.seed
@@ -45,20 +45,20 @@ class _GpuOrder:
 
 
 class SharingGpuUpdater(_GpuOrder, AutoencoderUpdater):
-    """Updates a ``GpuAutoencoder`` a step an update, where several processes train together.
+    """Updates a ``GpuAutoencoder`` by one step an update, when several processes train together.
 
-    Kernels compute the gradients of the process's part of a batch, whose rows are sent for the
-    step; Chainer makes the step after ChainerMN's communicator has taken the gradients' mean.
+    Kernels compute the gradients of the process's part of a batch, whose rows are sent for each
+    step; Chainer makes the step once ChainerMN's communicator has averaged the gradients.
     """
 
 
 class GpuUpdater(_GpuOrder, ManyStepsUpdater):
     """Updates a ``GpuAutoencoder`` by recorded launches.
 
-    A matrix that fits stays on the GPU. Rows of a larger one are sent while the steps before them
-    are being made. Either way they are taken in the random order of ``random.shuffle``. Loss and
-    maxp are added up on the GPU; they are reported, as means since the last report, wherever
-    something may look at them: see ``is_awaited``.
+    A matrix that fits stays on the GPU. Rows of a larger one are sent while earlier steps run.
+    Either way they are used in the random order of ``random.shuffle``. Loss and maxp are added up
+    on the GPU and reported, as means since the last report, wherever they may be read: see
+    ``is_awaited``.
 
     Args:
         matrix: The embedding matrix.
@@ -66,12 +66,12 @@ class GpuUpdater(_GpuOrder, ManyStepsUpdater):
         settings: The run's settings.
         machine: The chain's GPU.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name, whose learning rate and clipping do
-            not apply to it.
-        processes: This one alone.
+        optimizer: An optimizer to use instead of the one that the settings name; their learning
+            rate and clipping do not apply to it.
+        processes: Only this process.
 
     Raises:
-        InputError: The matrix has numbers that float16 cannot hold, and is to be of that type.
+        InputError: The matrix is to be kept in float16, but has numbers that are too large for it.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class GpuUpdater(_GpuOrder, ManyStepsUpdater):
         self._unreported = 0
 
     def make_steps(self, first: int, batches: Sequence[None], descent: Descent) -> None:
-        """Makes steps, and reports means if it is time."""
+        """Makes steps, and reports the means if they are due."""
         done = first + len(batches)
         for start, count, rows in self._parts(first, done):
             if self._streamed is not None:
@@ -136,15 +136,15 @@ class GpuUpdater(_GpuOrder, ManyStepsUpdater):
         if planned_for != self._planned_for:
             steps.forget_plan()
             self._planned_for = planned_for
-        # Who has set a number may set it again soon.
+        # Code that has set a number may set it again soon.
         ahead = {} if state == (None, None) else {"ahead": count}
         steps.make(first, count, numbers, **ahead)
 
     def _parts(self, first: int, done: int) -> Iterator[tuple[int, int, int]]:
-        """Cuts steps into parts with batches of equally many rows.
+        """Divides steps into parts with batches of equally many rows.
 
         Yields:
-            Number of the first step, how many steps, and rows a batch.
+            The number of the first step, the number of steps, and the rows in a batch.
         """
         settings = self.settings
         rest = len(self.matrix) % settings.batch_size
@@ -161,7 +161,7 @@ class GpuUpdater(_GpuOrder, ManyStepsUpdater):
             first += full or 1
 
     def _steps_for(self, descent: Descent) -> StepMaker:
-        """Returns the maker of steps, anew if optimizer or arrays are others than before."""
+        """Returns the maker of steps, a new one if the optimizer or the arrays have changed."""
         chain = self.chain
         arrays: tuple[FlatArrays, ...] = (chain.flat_parameters(),)
         if descent.is_adam:
@@ -180,13 +180,13 @@ class GpuUpdater(_GpuOrder, ManyStepsUpdater):
         self._means.tolist()
 
     def finalize(self) -> None:
-        """Lets go of the matrix on the GPU, when training is over."""
+        """Frees the matrix on the GPU once training is over."""
         super().finalize()
         self._streamed = self._source = self._steps = None
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the state, with what is not reported yet."""
+        """Saves or restores the state, including means that have not been reported yet."""
         super().serialize(serializer)
-        with suppress(KeyError):  # a snapshot of a CPU's has reported all
+        with suppress(KeyError):  # a CPU's snapshot has nothing left to report
             serializer("means", self._means)
             self._unreported = int(serializer("unreported", self._unreported))

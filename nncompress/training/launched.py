@@ -1,14 +1,14 @@
-"""What an MPI launcher tells the processes that it starts, before MPI is there to ask."""
+"""The numbers that an MPI launcher gives its processes, read without MPI."""
 
 import os
 
-# Those of MPICH and its relations (Intel MPI, Slurm's srun), of Open MPI, and of MVAPICH.
+# Variables of MPICH and its relatives (Intel MPI, Slurm's srun), of Open MPI, and of MVAPICH.
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 def launched_size() -> int:
-    """Returns how many processes the launcher has started; 1 without a launcher."""
+    """Returns the number of processes that the launcher has started; 1 without a launcher."""
     return _number(_SIZES, 1)
 
 

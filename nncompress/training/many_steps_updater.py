@@ -1,4 +1,4 @@
-"""Many optimizer steps for one update."""
+"""Several optimizer steps in one update."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from nncompress.training.updater import AutoencoderUpdater
 
 
 class ManyStepsUpdater(AutoencoderUpdater):
-    """Makes several steps an update, in kernels that know the optimizer.
+    """Makes several steps in an update, in kernels that implement the optimizer.
 
     An update ends with each epoch, with the last iteration, wherever the iteration is a multiple
     of ``stride``, which divides ``REPORT_INTERVAL``, and wherever one of the trainer's extensions
-    may act, so that triggers fire when Chainer's do. Before each update the optimizer is looked
-    at. What the kernels do not know of (see ``descent.reason_against_kernels``) Chainer does
-    itself, a step an update, and a warning says why.
+    may act, so that triggers fire at the same iterations as in Chainer. The optimizer is checked
+    before each update. If the kernels do not support it (see ``descent.reason_against_kernels``),
+    Chainer makes the steps itself, one for each update, and a warning says why.
 
     Args:
         arguments: The arguments of ``AutoencoderUpdater``.
         most_steps: The most steps of an update.
-        most_operations: The most floating-point operations of an update that is more than one
-            step: updates are kept short, for extensions run between them.
+        most_operations: The most floating-point operations of an update of more than one step;
+            updates are kept short because extensions run between them.
 
     Attributes:
         stride: The most steps of an update.
@@ -48,14 +48,14 @@ class ManyStepsUpdater(AutoencoderUpdater):
         self._stops = Stops()
 
     def connect_trainer(self, trainer: chainer.training.Trainer) -> None:
-        """Takes note of the trainer, whose extensions are looked at when training begins."""
+        """Remembers the trainer, whose extensions are examined when training begins."""
         self._trainer = trainer
 
     def is_awaited(self, iteration: int) -> bool:
-        """Tells whether something may look at the chain or at what is reported.
+        """Tells whether an extension or trigger may read the chain or the reports.
 
         Args:
-            iteration: The iteration whose batch the iterator has just handed out.
+            iteration: The iteration whose batch the iterator has just returned.
         """
         iterator = self.get_iterator("main")
         return (
@@ -66,7 +66,7 @@ class ManyStepsUpdater(AutoencoderUpdater):
         )
 
     def update(self) -> None:
-        """Makes steps up to the next moment at which something else may have to happen."""
+        """Makes steps up to the next iteration at which anything else may have to run."""
         if self._trainer is not None:
             self._stops = self.processes.all_stops(stops_of(self._trainer))
             self._trainer = None
@@ -93,31 +93,31 @@ class ManyStepsUpdater(AutoencoderUpdater):
         self.iteration = done
 
     def make_steps(self, first: int, batches: Sequence[np.ndarray], descent: Descent) -> None:
-        """Makes steps, and reports means over them.
+        """Makes steps and reports the means over them.
 
         Args:
             first: Number of the first step.
-            batches: The iterator's batch for each.
+            batches: The iterator's batch for each step.
             descent: The optimizer.
         """
         raise NotImplementedError
 
     def numbers(self, steps: range, descent: Descent) -> tuple[np.ndarray, np.ndarray]:
-        """Returns learning rates, with Adam's bias corrections, and temperatures of steps.
+        """Returns the learning rates, with Adam's bias corrections, and temperatures of steps.
 
         Args:
-            steps: Numbers of the steps, at or after the iteration.
+            steps: The numbers of the steps, from the current iteration on.
             descent: The optimizer.
         """
         rates, taus = self.schedule.at(steps)
         return descent.corrected(rates, self.updates_before(steps.start)), taus
 
     def updates_before(self, step: int) -> int:
-        """Returns how many updates the parameters will have had before a step."""
+        """Returns the number of updates that the parameters will have had before a step."""
         return self.chain.l1.W.update_rule.t + step - self.iteration
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the state, with Adam's moments even before the first step."""
+        """Saves or restores the state, including Adam's moments even before the first step."""
         optimizer = self.get_optimizer("main")
         if reason_against_kernels(optimizer, self.chain) is None and descent_of(optimizer).is_adam:
             adam_moments(self.chain.kernel_parameters())
@@ -128,6 +128,6 @@ class ManyStepsUpdater(AutoencoderUpdater):
         if reason not in self._reasons:
             self._reasons.add(reason)
             warnings.warn(
-                f"{reason}: Chainer makes the steps itself, which takes longer than the kernels",
+                f"{reason}, so Chainer makes the steps itself, which is slower than the kernels",
                 stacklevel=3,
             )

@@ -1,4 +1,4 @@
-"""The processes that train together over ChainerMN: who has which rows, and what is shared.
+"""The processes that train together over ChainerMN: their rows, and what they share.
 
 Source: Akiba et al., "ChainerMN: Scalable Distributed Deep Learning Framework", 2017 (data
 parallel training with synchronous sums of gradients).
@@ -15,40 +15,41 @@ import numpy as np
 from nncompress.chainer_support.compatibility import chainer, import_chainermn
 from nncompress.errors import InputError
 from nncompress.machine import usable_cores
+from nncompress.missing import install_line
 from nncompress.training.launched import launched_size
 from nncompress.training.settings import COMMUNICATORS
 from nncompress.training.stops import Stops
 
 T = TypeVar("T")
 
-# A process that waits for others asks again and again, and soon sleeps in between: where processes
-# share a core, the others need it.
+# A process that waits for others polls, and soon sleeps between polls, because processes that
+# share a core need it.
 _EAGER, _PAUSE = 300e-6, 20e-6
 
-# Seconds until a launcher has surely passed on what a process said.
+# Seconds after which a launcher has surely forwarded a process's output.
 _SPOKEN = 0.5
 
 
 class EndedElsewhereError(Exception):
-    """The job cannot go on, for a reason that another process has and tells."""
+    """The job cannot continue, for a reason that another process reports."""
 
 
 class Processes:
     """The processes that train together, seen from one of them.
 
-    A job of one process is the same without any communication. All processes call the methods in
-    the same order, ``part`` and ``gather_ends`` excepted.
+    A job with a single process works the same, without communication. All processes must call the
+    methods in the same order, except ``part`` and ``gather_ends``.
 
     Args:
-        communicator: A communicator of ChainerMN's over all processes; None: there is one process.
-        name: What the user calls the communicator; None: nothing was said.
+        communicator: A ChainerMN communicator over all processes; None: there is one process.
+        name: The name that the user gave for the communicator; None: none was given.
 
     Attributes:
         name: As given.
         rank: Number of this process, from 0.
-        size: How many there are.
+        size: The number of processes.
         intra_rank: Number of this process among those on its machine, from 0.
-        threads: Threads that are this process's share of the machine's usable cores; None: all.
+        threads: This process's share of the machine's usable cores; None: all.
     """
 
     def __init__(self, communicator: Any = None, name: str | None = None) -> None:
@@ -72,19 +73,19 @@ class Processes:
     def connect(self, gpu: int) -> None:
         """Gets ready to exchange gradients.
 
-        On a GPU it is ChainerMN's communicator of that name that does. On a CPU, where ChainerMN
-        has ``naive`` alone, ``flat`` sums one flat buffer, as the kernels do under both names.
+        On a GPU, ChainerMN's communicator of that name exchanges them. On a CPU, where ChainerMN
+        only has ``naive``, ``flat`` sums one flat buffer, as the kernels do under both names.
 
         Args:
             gpu: Number of the first process's GPU on each machine; -1 is the CPU.
 
         Raises:
-            InputError: There is no such communicator on that machine.
+            InputError: The communicator does not work on this machine.
         """
         if self.name == "pure_nccl" and gpu < 0:
             raise InputError(
-                "the communicator pure_nccl is NCCL's, between GPUs; name a GPU (-g 0), or choose "
-                "naive or flat"
+                "the communicator pure_nccl uses NCCL, which is only for GPUs; name a GPU (-g 0), "
+                "or choose naive or flat"
             )
         if self.name is None or gpu < 0:
             return
@@ -95,22 +96,22 @@ class Processes:
             raise InputError(f"the communicator {self.name} does not work here: {error}") from None
 
     def gpu(self, first: int) -> int:
-        """Returns the number of this process's GPU: those of a machine take one each, in turn.
+        """Returns the number of this process's GPU; the processes on a machine take one each.
 
         Args:
-            first: The number that the user gives; -1 is the CPU.
+            first: The number that the user gave; -1 is the CPU.
         """
         return first if first < 0 else first + self.intra_rank
 
     def part(self, num_rows: int) -> slice:
-        """Returns which rows of a batch are this process's: consecutive, and perhaps none."""
+        """Returns this process's rows of a batch, which are consecutive; there may be none."""
         return slice(num_rows * self.rank // self.size, num_rows * (self.rank + 1) // self.size)
 
     def add_up(self, array: np.ndarray) -> None:
-        """Replaces an array by the sum of those of all processes, bit for bit the same in each.
+        """Replaces an array by the sum over all processes, with the same bits in each.
 
         Args:
-            array: C-contiguous, of one shape and type in all.
+            array: C-contiguous, with the same shape and type in all processes.
         """
         if self.size > 1:
             from mpi4py import MPI
@@ -118,7 +119,7 @@ class Processes:
             self._wait(self._comm.Iallreduce(MPI.IN_PLACE, array))
 
     def highest(self, number: int) -> int:
-        """Returns the highest of all processes' numbers."""
+        """Returns the highest number of any process."""
         if self.size == 1:
             return number
         from mpi4py import MPI
@@ -128,22 +129,22 @@ class Processes:
         return int(array[0])
 
     def mean_gradients(self, chain: chainer.Chain) -> None:
-        """Replaces gradients by the mean over all processes; those that are None count as 0.
+        """Replaces gradients by their means over all processes; None counts as 0.
 
         Args:
-            chain: The chain whose parameters have them.
+            chain: The chain whose parameters have the gradients.
         """
-        if self.name == "flat" and not self._on_gpu:  # ChainerMN's is for GPUs
+        if self.name == "flat" and not self._on_gpu:  # ChainerMN's is only for GPUs
             self._mean_flat_gradients(chain)
         else:
             self._communicator.multi_node_mean_grad(chain, zero_fill=True)
 
     def mean_observation(self, observation: Mapping[str, Any], share: float) -> dict[str, float]:
-        """Returns the mean of what all processes have observed.
+        """Returns the mean of the observations of all processes.
 
         Args:
-            observation: Numbers by name, of this process's part of a batch.
-            share: What part of the batch that is, 0 to 1.
+            observation: Numbers by name, for this process's part of a batch.
+            share: This part as a fraction of the batch, 0 to 1.
         """
         mean: dict[str, float] = {}
         own = share, {name: float(value) for name, value in observation.items()}
@@ -153,16 +154,16 @@ class Processes:
         return mean
 
     def all_stops(self, stops: Stops) -> Stops:
-        """Returns the iterations at which updates must end for any of the processes."""
+        """Returns the iterations at which updates must end for any process."""
         for other in self._all_gather(stops):
             stops |= other
         return stops
 
     def first(self, function: Callable[[], T]) -> T:
-        """Calls a function in the first process alone, and returns in all what it returned.
+        """Calls a function in the first process only, and returns its result in all of them.
 
         Raises:
-            EndedElsewhereError: It failed there.
+            EndedElsewhereError: The function failed there.
         """
         if self.size == 1:
             return function()
@@ -178,10 +179,12 @@ class Processes:
         return outcome[0]
 
     def together(self, function: Callable[[], T]) -> T:
-        """Calls a function that calls no method of this one, and fails in all where it fails.
+        """Calls a function in every process, and fails in all of them if it fails in any.
+
+        The function must not call methods of this object.
 
         Raises:
-            EndedElsewhereError: It failed in another process.
+            EndedElsewhereError: The function failed in another process.
         """
         done = False
         try:
@@ -194,37 +197,37 @@ class Processes:
         return result
 
     def require_same(self, value: object) -> None:
-        """Refuses to go on where processes are to do different things.
+        """Refuses to continue if processes would do different things.
 
         Args:
-            value: What this process is to do.
+            value: A description of this process's work.
 
         Raises:
-            InputError: Another process is to do something else.
+            InputError: Another process has a different value.
         """
         values = self._all_gather(value)
         if any(other != value for other in values):
             raise InputError(
                 "the processes were started with different options, or see different tables; "
-                "wanted the same command, and the same file, for all"
+                "wanted the same command and the same file for all"
             )
 
     def gather_ends(self, status: int, seconds: float) -> list[int] | None:
-        """Waits until all processes have failed, too.
+        """Waits until all other processes have failed too.
 
         Args:
-            status: The status that this process ends with; 0: another one tells why.
+            status: The exit status of this process; 0: another process reports the reason.
             seconds: How long to wait.
 
         Returns:
-            The statuses of all; None: some are still at work.
+            The statuses of all processes; None: some are still running.
         """
         statuses = np.zeros(self.size, dtype=np.int32)
         request = self._ends.Iallgather(np.array([status], dtype=np.int32), statuses)
         return statuses.tolist() if self._wait(request, seconds) else None
 
     def abort(self, status: int) -> None:
-        """Ends all processes, wherever they are, once the launcher has passed on what was said."""
+        """Ends all processes, wherever they are, once the launcher has forwarded their output."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
@@ -232,7 +235,7 @@ class Processes:
         self._comm.Abort(status)
 
     def leave(self) -> None:
-        """Tells MPI that this process is about to end, and waits until all have said so."""
+        """Tells MPI that this process is about to end, and waits until all have done so."""
         from mpi4py import MPI
 
         MPI.Finalize()
@@ -251,10 +254,10 @@ class Processes:
             place += parameter.size
 
     def _share_of_cores(self) -> int | None:
-        """Returns how many of the usable cores are this process's.
+        """Returns this process's number of usable cores.
 
-        A core that several processes of this machine may run on is shared by them equally; where
-        the launcher has bound each to cores of its own, these are all its own.
+        A core on which several processes of this machine may run is shared by them equally; if the
+        launcher has bound each process to cores of its own, it has all of these.
         """
         if not hasattr(os, "sched_getaffinity"):
             return max(1, usable_cores() // self._communicator.intra_size)
@@ -272,9 +275,9 @@ class Processes:
         return self._comm.allgather(value)
 
     def _wait(self, request: Any, seconds: float = np.inf) -> bool:
-        """Waits for what the processes do together; tells whether it was done in that time.
+        """Waits for a joint operation; tells whether it finished in that time.
 
-        Python sees to signals meanwhile, which it does not within MPI.
+        Meanwhile Python handles signals, which it cannot do within MPI.
         """
         started = time.perf_counter()
         while not request.Test():
@@ -292,10 +295,10 @@ ALONE = Processes()
 
 
 def open_processes(name: str | None) -> Processes:
-    """Finds the processes that ``mpiexec`` has started with this one.
+    """Finds the processes that ``mpiexec`` has started together with this one.
 
     Args:
-        name: A name out of ``COMMUNICATORS``; None: the user wants one process.
+        name: One of ``COMMUNICATORS``; None: the user wants one process.
 
     Raises:
         InputError: mpi4py is missing, or several processes were started and cannot work together.
@@ -304,21 +307,21 @@ def open_processes(name: str | None) -> Processes:
     if name is None:
         if launched > 1:
             raise InputError(
-                f"{launched} processes were started and no communicator is named, so that each "
-                f"would train the same; add --communicator ({', '.join(COMMUNICATORS)})"
+                f"{launched} processes were started but no communicator is named, so each would "
+                f"train the same model; add --communicator ({', '.join(COMMUNICATORS)})"
             )
         return ALONE
     try:
         from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # RuntimeError: there is no library of MPI's
+    except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI library
         raise InputError(
-            f"--communicator needs mpi4py and an MPI library ({error}); "
-            "pip install 'chainer-nncompress[mpi]'"
+            f"--communicator needs mpi4py and an MPI library ({error}); the extra 'mpi' brings "
+            f"mpi4py: {install_line('mpi')}"
         ) from None
     if launched > 1 and MPI.COMM_WORLD.size == 1:
         library = " ".join(MPI.Get_library_version().split()[:3])
         raise InputError(
-            f"{launched} processes were started, and to mpi4py's MPI ({library}) each is alone; "
+            f"{launched} processes were started, but mpi4py's MPI ({library}) sees only one each; "
             "start them with that library's own mpiexec"
         )
     return Processes(import_chainermn().create_communicator("naive"), name)

@@ -1,22 +1,22 @@
-"""How long a step of training takes, measured."""
+"""Measuring the time of a training step."""
 
 import time
 from dataclasses import replace
 
-from nncompress.autoencoder.chain import num_parameters
+from nncompress.autoencoder.size import num_parameters
 from nncompress.machine import Machine
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.session import make_session
 from nncompress.training.settings import TrainingSettings
 
-_TIMED = 0.5  # seconds of training that are timed
-# A larger autoencoder is not timed itself: a step takes as long, for each parameter, as that of
-# one of this size, which no cache holds either.
+_TIMED = 0.5  # seconds of training to time
+# Larger autoencoders are not timed: a step takes as long per parameter as with one of this size,
+# which does not fit in any cache either.
 _MOST_PARAMETERS, _MOST_CODEWORDS = 2_000_000, 256
 
 
 def seconds_a_step(matrix: EmbeddingMatrix, settings: TrainingSettings, machine: Machine) -> float:
-    """Times some steps of training.
+    """Returns the seconds that a step of training takes, by timing some steps.
 
     Args:
         matrix: The embedding matrix.
@@ -25,7 +25,7 @@ def seconds_a_step(matrix: EmbeddingMatrix, settings: TrainingSettings, machine:
     """
     timed = _small_enough(settings, matrix.dim)
     updater = make_session(matrix, timed, machine).trainer.updater
-    updater.update()  # the first one compiles
+    updater.update()  # the first one compiles kernels
     updater.wait()
     started, first = time.perf_counter(), updater.iteration
     while time.perf_counter() - started < _TIMED and updater.iteration < settings.iterations:

@@ -1,4 +1,4 @@
-"""Iterators over batches of rows, which are in a new random order each epoch."""
+"""Iterators over batches of rows, in a new random order for each epoch."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from nncompress.random.row_order import RowOrder
 
 
 class EpochCounter(chainer.dataset.Iterator):
-    """Counts batches and epochs, without end, and hands out nothing.
+    """Counts batches and epochs, without end, and returns no rows.
 
-    A batch that crosses the end of an epoch goes on with the first rows of the next, as with
-    Chainer's ``SerialIterator``, so that all are full; or it ends there.
+    A batch that crosses the end of an epoch continues with the first rows of the next one, as with
+    Chainer's ``SerialIterator``, so that all batches are full; or it ends there.
 
     Args:
         num_rows: N.
-        batch_size: Rows a batch, at most N.
-        short_batches: Whether an epoch ends with a batch of the rows that are left.
+        batch_size: Rows in a batch, at most N.
+        short_batches: Whether an epoch ends with a smaller batch of the remaining rows.
     """
 
     def __init__(self, num_rows: int, batch_size: int, short_batches: bool = False) -> None:
@@ -28,7 +28,7 @@ class EpochCounter(chainer.dataset.Iterator):
         self._previous_epoch_detail = -1.0
 
     def __next__(self) -> None:
-        """Goes on by a batch."""
+        """Advances by one batch."""
         self._previous_epoch_detail = self.epoch_detail
         position = self.current_position + self.batch_size
         self.is_new_epoch = position >= self.num_rows
@@ -39,12 +39,12 @@ class EpochCounter(chainer.dataset.Iterator):
             self.current_position = position - self.num_rows * self.is_new_epoch
 
     def next(self) -> np.ndarray | None:
-        """Goes on by a batch, and returns its rows."""
+        """Advances by one batch, and returns its rows."""
         return self.__next__()
 
     @property
     def epoch_detail(self) -> float:
-        """Passes over the rows so far, with the fraction of the current one."""
+        """The number of passes over the rows so far, with the fraction of the current one."""
         return self.epoch + self.current_position / self.num_rows
 
     @property
@@ -53,7 +53,7 @@ class EpochCounter(chainer.dataset.Iterator):
         return None if self._previous_epoch_detail < 0 else self._previous_epoch_detail
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the position; all else follows from it."""
+        """Saves or restores the position, which determines everything else."""
         self.epoch = serializer("epoch", self.epoch)
         self.current_position = serializer("current_position", self.current_position)
         self.is_new_epoch = serializer("is_new_epoch", self.is_new_epoch)
@@ -63,12 +63,12 @@ class EpochCounter(chainer.dataset.Iterator):
 
 
 class RowIterator(EpochCounter):
-    """Hands out arrays of row indices.
+    """Returns arrays of row indices, batch by batch.
 
     Args:
         order: The order of the rows.
-        batch_size: Rows a batch, at most N.
-        short_batches: Whether an epoch ends with a batch of the rows that are left.
+        batch_size: Rows in a batch, at most N.
+        short_batches: Whether an epoch ends with a smaller batch of the remaining rows.
     """
 
     def __init__(self, order: RowOrder, batch_size: int, short_batches: bool = False) -> None:
@@ -89,7 +89,7 @@ class RowIterator(EpochCounter):
         return np.concatenate([rest, self._take(self.batch_size - left)])
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the position; the order follows from it."""
+        """Saves or restores the position, which determines the order."""
         super().serialize(serializer)
         self._seek(self.current_position)
 
@@ -98,7 +98,7 @@ class RowIterator(EpochCounter):
         self._window = np.empty(0, dtype=np.int64)
 
     def _take(self, count: int) -> np.ndarray:
-        """Takes the next rows of the current epoch, which has as many."""
+        """Takes the next rows of the current epoch, which must have enough."""
         parts = []
         while count > len(self._window):
             parts.append(self._window)

@@ -1,4 +1,4 @@
-"""What each setting may be: one rule a kind of value, for flags, arguments and files alike."""
+"""Rules for settings: one for each kind of value, used for flags, arguments and files alike."""
 
 import math
 import numbers
@@ -13,25 +13,25 @@ from nncompress.errors import InputError
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be.
+    """A rule for a value.
 
     Attributes:
         wanted: The rule in words.
-        holds: Whether a value of any type obeys it.
+        holds: Tells whether a value of any type obeys the rule.
     """
 
     wanted: str
     holds: Callable[[object], bool]
 
     def check(self, what: str, value: object) -> None:
-        """Refuses a value that does not obey.
+        """Refuses a value that breaks the rule.
 
         Args:
-            what: The value's name, as a sentence begins with it.
+            what: The value's name, as the beginning of a sentence.
             value: The value.
 
         Raises:
-            InputError: It does not obey.
+            InputError: The value breaks the rule.
         """
         if not self.holds(value):
             seen = f"{value!r:.60}" if isinstance(value, (str, list, dict)) else str(value)[:60]
@@ -39,7 +39,7 @@ class Rule:
 
 
 def whole(least: int, most: int = 1 << 62, wanted: str | None = None) -> Rule:
-    """Returns the rule of whole numbers within bounds."""
+    """Returns the rule for whole numbers within bounds."""
     return Rule(
         wanted or f"a whole number of {least} or more",
         lambda value: (
@@ -51,7 +51,7 @@ def whole(least: int, most: int = 1 << 62, wanted: str | None = None) -> Rule:
 
 
 def one_of(choices: Iterable[str]) -> Rule:
-    """Returns the rule of names out of some."""
+    """Returns the rule for one of several names."""
     choices = tuple(choices)
     return Rule(
         f"one of {', '.join(choices)}", lambda value: isinstance(value, str) and value in choices
@@ -59,7 +59,7 @@ def one_of(choices: Iterable[str]) -> Rule:
 
 
 def list_of(rule: Rule, wanted: str, length: int | None = None) -> Rule:
-    """Returns the rule of lists whose elements obey a rule."""
+    """Returns the rule for lists whose elements obey a rule."""
     return Rule(
         wanted,
         lambda value: (
@@ -71,7 +71,7 @@ def list_of(rule: Rule, wanted: str, length: int | None = None) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """Returns the rule that also lets None pass."""
+    """Returns a rule that also accepts None."""
     return Rule(rule.wanted, lambda value: value is None or rule.holds(value))
 
 
@@ -80,7 +80,7 @@ def _is_positive(value: object) -> bool:
         return False
     try:
         return 0 < float(value) < math.inf
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # a whole number too large for a float
         return False
 
 

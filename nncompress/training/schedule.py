@@ -1,4 +1,4 @@
-"""Learning rate and temperature of each step: the recipe's, or those that somebody else sets."""
+"""The learning rate and temperature of each step, set by the recipe or by other code."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -13,16 +13,16 @@ from nncompress.training.settings import TrainingSettings
 
 
 class ScheduledNumber:
-    """An attribute that follows a schedule until somebody else sets it.
+    """An attribute that follows a schedule until other code sets it.
 
     Args:
         owner: The object that has the attribute.
-        attribute: Its name.
+        attribute: The attribute's name.
         name: Its name in a warning.
-        schedule: Returns its value for a step, the first being step 0; None: it has no schedule.
+        schedule: Returns its value for a step, counted from 0; None: it has no schedule.
 
     Attributes:
-        is_free: Whether the schedule has stepped back for good.
+        is_free: Whether the schedule has ended because other code set the attribute.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class ScheduledNumber:
         return getattr(self._owner, self._attribute)
 
     def look(self) -> None:
-        """Notices a value that somebody else has set, and says so once."""
+        """Notices a value that other code has set, and says so once."""
         if self._restored is not None:
-            # Now that extensions have looked at the value that training began with.
+            # By now, extensions have seen the value that training began with.
             if self._value == self._last:
                 setattr(self._owner, self._attribute, self._restored)
             self._restored = None
@@ -55,12 +55,12 @@ class ScheduledNumber:
             return
         self.is_free = True
         warnings.warn(
-            f"the {self._name} was set to {self._value:g}; the recipe's schedule of it ends here",
+            f"the {self._name} was set to {self._value:g}, which ends the recipe's schedule of it",
             stacklevel=2,
         )
 
     def at(self, steps: Iterable[int]) -> np.ndarray:
-        """Returns the values of steps, float64, as far as is known now."""
+        """Returns the values of steps, float64, as they are known now."""
         if self.is_free:
             return np.array([self._value for _ in steps], dtype=np.float64)
         return np.array([self._schedule(step) for step in steps])
@@ -72,13 +72,13 @@ class ScheduledNumber:
             setattr(self._owner, self._attribute, self._last)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores whether the schedule has stepped back, and the value since then."""
-        if self._schedule is None:  # nothing to step back, and the owner keeps its value
+        """Saves or restores whether the schedule has ended, and the value since then."""
+        if self._schedule is None:  # nothing to end, and the owner saves its value
             return
         is_saving = isinstance(serializer, chainer.Serializer)
         if is_saving:
             self.look()
-        with suppress(KeyError):  # snapshots from before schedules could step back
+        with suppress(KeyError):  # snapshots from before schedules could end
             self.is_free = bool(serializer("is_free", self.is_free))
             value = float(serializer("value", float(self._value)))
             if self.is_free and not is_saving:
@@ -86,7 +86,7 @@ class ScheduledNumber:
 
     @property
     def state(self) -> float | None:
-        """The value that holds for all steps to come; None while the schedule does."""
+        """The value for all further steps; None while the schedule is followed."""
         return self._value if self.is_free else None
 
 
@@ -94,10 +94,10 @@ class Schedule:
     """The learning rate and the temperature of each step.
 
     Args:
-        settings: The run's settings, which have the recipe's schedules.
+        settings: The run's settings, with the recipe's schedules.
         optimizer: The optimizer.
         chain: The autoencoder.
-        has_rates: Whether the recipe has the say on the learning rate.
+        has_rates: Whether the recipe sets the learning rate.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class Schedule:
         self._tau = ScheduledNumber(chain, "tau", "temperature tau", settings.tau_at)
 
     def look(self) -> None:
-        """Notices what somebody else has set since the last step."""
+        """Notices values that other code has set since the last step."""
         self._rate.look()
         self._tau.look()
 
     def at(self, steps: range) -> tuple[np.ndarray, np.ndarray]:
-        """Returns learning rates and temperatures of steps, float64 ``(steps,)``, as known now."""
+        """Returns the learning rates and temperatures of steps as known now, float64 each."""
         return self._rate.at(steps), self._tau.at(steps)
 
     def show(self, step: int) -> None:
@@ -130,11 +130,11 @@ class Schedule:
         self._tau.show(step)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores which schedules have stepped back."""
+        """Saves or restores which schedules have ended."""
         self._rate.serialize(serializer["rate"])
         self._tau.serialize(serializer["tau"])
 
     @property
     def state(self) -> tuple[float | None, float | None]:
-        """The rate and the temperature of all steps to come; None where a schedule has the say."""
+        """The rate and temperature of all further steps; None for one that follows a schedule."""
         return self._rate.state, self._tau.state

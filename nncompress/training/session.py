@@ -1,4 +1,4 @@
-"""Learning an autoencoder: chain, updater and validation under a Trainer."""
+"""Training an autoencoder: chain, updater and validation in a Trainer."""
 
 import os
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from nncompress.autoencoder.forms import autoencoder_for, trains_by_kernels
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.formats.work import WorkDirectory
 from nncompress.machine import Machine
+from nncompress.progress import phase
 from nncompress.sources import EmbeddingMatrix
 from nncompress.training.best import BestParameters
 from nncompress.training.checkpoint import Checkpoint
@@ -30,12 +31,12 @@ from nncompress.training.validation import Validation
 
 @dataclass(frozen=True)
 class Learned:
-    """The end of training.
+    """The result of training.
 
     Attributes:
         chain: The autoencoder with its best parameters, on the machine's device.
         loss: Its validation loss in the units of the matrix, weighted if rows have weights.
-        iteration: The iteration that they are from.
+        iteration: The iteration that the parameters are from.
         validation: The trainer's validation.
     """
 
@@ -45,7 +46,7 @@ class Learned:
     validation: Validation
 
     def warn_if_poor(self) -> None:
-        """Warns if the mean row is nearer to the validation rows than their codes are."""
+        """Warns if the mean row is nearer to the validation rows than their reconstructions."""
         self.validation.warn_if_poor()
 
 
@@ -55,7 +56,7 @@ class TrainingSession:
 
     Attributes:
         chain: The autoencoder.
-        trainer: Trains it; it validates already, and takes further extensions.
+        trainer: Trains the chain; it includes validation, and accepts further extensions.
         best: The best parameters so far.
         validation: The trainer's validation.
     """
@@ -66,12 +67,20 @@ class TrainingSession:
     validation: Validation
 
     def run(self) -> Learned:
-        """Trains to the end, and returns the best that was found.
+        """Trains to the end, and returns the best parameters found.
 
         Raises:
             Diverged: A loss or a parameter is not finite.
         """
-        self.trainer.run(show_loop_exception_msg=False)  # whoever called prints it
+        updater = self.trainer.updater
+        last, _ = self.trainer.stop_trigger.get_training_length()
+        with phase("training", last, "step", updater.iteration) as counter:
+
+            def count(trainer: chainer.training.Trainer) -> None:
+                counter.update(updater.iteration - counter.n)
+
+            self.trainer.extend(count, name="progress", trigger=UpdateTrigger())
+            self.trainer.run(show_loop_exception_msg=False)  # the caller prints it
         self.best.restore()
         return Learned(self.chain, self.best.loss, self.best.iteration, self.validation)
 
@@ -89,22 +98,31 @@ def learn(
 ) -> Learned:
     """Trains an autoencoder on a matrix.
 
-    Nothing is written but by the extensions given, and to the work directory.
+    Apart from the work directory, only the given extensions write files.
 
     Args:
-        matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or one
-            that is open.
+        matrix: The embedding matrix, ``(N, D)``: an array, the path of a ``.npy`` file, or an
+            ``EmbeddingMatrix``.
         settings: Every number that training depends on; ``TrainingOptions.resolve`` makes them.
         machine: The machine to train on; None: the CPU, with all usable cores.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name, whose learning rate and clipping do
-            not apply to it.
-        extensions: Chainer's or your own, with triggers of their own.
+        optimizer: An optimizer to use instead of the one that the settings name; their learning
+            rate and clipping do not apply to it.
+        extensions: Extensions of Chainer's or your own, with their own triggers.
         out: Directory for the files that they write.
-        work: Where the trainer is kept every so often, and goes on from; None: nowhere.
+        work: The directory in which the trainer is saved at intervals, and from which it
+            continues; None: it is not saved.
 
     Raises:
         Diverged: A loss or a parameter is not finite.
+
+    Examples:
+        >>> from nncompress import TrainingOptions
+        >>> rows = np.load("data/glove.6B.50d.npy")[:500]
+        >>> settings = TrainingOptions(epochs=2).resolve(len(rows), 8, 16)
+        >>> learned = learn(rows, settings)
+        >>> learned.chain.codebook.shape == (8 * 16, rows.shape[1])
+        True
     """
     session = make_session(
         EmbeddingMatrix.of(matrix), settings, machine or Machine(),
@@ -136,16 +154,17 @@ def make_session(
         settings: The run's settings.
         machine: The machine to train on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name, whose learning rate and clipping do
-            not apply to it. It is set up on the chain, unless it has a target already.
+        optimizer: An optimizer to use instead of the one that the settings name; their learning
+            rate and clipping do not apply to it. It is set up on the chain unless it already has a
+            target.
         out: Directory for the files that extensions write.
-        processes: Those that train together, with a session each.
+        processes: The processes that train together, with a session each.
 
     Returns:
         The chain, freshly initialized and on its device, and its trainer.
 
     Raises:
-        InputError: The autoencoder does not fit into the machine's memory.
+        InputError: The autoencoder does not fit in the machine's memory.
     """
     check_memory(matrix.dim, settings.num_codebooks, settings.num_codewords)
     machine.use()
@@ -178,7 +197,7 @@ def updater_for(machine: Machine, processes: Processes = ALONE) -> type[Autoenco
 
     Args:
         machine: The machine.
-        processes: Those that train together.
+        processes: The processes that train together.
     """
     if machine.runtime is None:
         from nncompress.training.fused_updater import FusedUpdater

@@ -1,4 +1,4 @@
-"""Every number a training run depends on: the recipes, and what the user asks for instead."""
+"""Every number that a training run depends on: the recipes, and the user's own choices."""
 
 import math
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ class Recipe:
     """Defaults that belong together.
 
     Attributes:
-        batch_size: Rows a step.
+        batch_size: Rows in a step.
         epochs: Passes over the rows.
-        min_iterations: With a ``max_iterations`` above 0 and no passes asked for: at least so many
-            steps...
-        max_iterations: ...and at most so many.
+        min_iterations: The least number of steps, if ``max_iterations`` is above 0 and the user
+            sets no number of epochs.
+        max_iterations: The largest number of steps in that case.
         learning_rate: The highest learning rate.
         cosine: Whether the learning rate warms up and then falls to 0 along a cosine.
         tau_start: Temperature of the first step.
         tau: Temperature of the last step; in between it changes geometrically.
-        max_grad_norm: Global norm that gradients are clipped to, or None.
+        max_grad_norm: Global norm to which gradients are clipped, or None.
         normalize: Whether rows are centred and scaled.
         init: ``init`` of the chain.
-        short_batches: Whether an epoch ends with a batch of the rows that are left, as in the
-            authors' code; else that batch goes on with rows of the next epoch.
+        short_batches: Whether an epoch ends with a smaller batch of the remaining rows, as in the
+            authors' code; if not, that batch is filled with rows of the next epoch.
     """
 
     batch_size: int
@@ -100,7 +100,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """A recipe made definite for one matrix.
+    """The settings of training for one matrix.
 
     Attributes:
         recipe: Name of the recipe.
@@ -108,18 +108,18 @@ class TrainingSettings:
         num_codewords: K.
         optimizer: ``"Adam"`` or ``"SGD"``.
         seed: Seed of the initial weights, the order of the rows and all noise.
-        batch_size: Rows a step, at most N.
+        batch_size: Rows in a step, at most N.
         iterations: Number of steps.
         learning_rate: The highest learning rate.
         cosine: True if the learning rate warms up and then falls to 0 along a cosine.
         tau_start: Temperature of the first step.
         tau: Temperature of the last step; in between it changes geometrically.
-        max_grad_norm: Global norm that gradients are clipped to, or None.
+        max_grad_norm: Global norm to which gradients are clipped, or None.
         normalize: True if rows are centred and scaled.
         init: ``init`` of the chain.
-        short_batches: True if an epoch ends with a batch of the rows that are left.
+        short_batches: True if an epoch ends with a smaller batch of the remaining rows.
         full_precision: On a GPU: whether products have all of float32's digits.
-        matrix_dtype: On a GPU: what the matrix is made of there.
+        matrix_dtype: On a GPU: the type in which the matrix is kept there.
     """
 
     recipe: str
@@ -141,11 +141,11 @@ class TrainingSettings:
     matrix_dtype: str = "float32"
 
     def iterations_of(self, epochs: int, num_rows: int) -> int:
-        """Returns how many steps make so many passes over N rows."""
+        """Returns the number of steps in the given number of passes over N rows."""
         return _iterations(epochs, num_rows, self.batch_size, self.short_batches)
 
     def learning_rate_at(self, iteration: int) -> float:
-        """Returns the learning rate of a step, the first being step 0."""
+        """Returns the learning rate of a step, counted from 0."""
         if not self.cosine:
             return self.learning_rate
         warm_up = max(1, min(100, self.iterations // 20))
@@ -153,12 +153,12 @@ class TrainingSettings:
         return self.learning_rate * factor * min(1.0, (iteration + 1) / warm_up)
 
     def tau_at(self, iteration: int) -> float:
-        """Returns the temperature of a step, the first being step 0."""
+        """Returns the temperature of a step, counted from 0."""
         progress = min(1.0, iteration / max(1, self.iterations - 1))
         return self.tau_start * (self.tau / self.tau_start) ** progress
 
 
-# What the settings may be, by their names in ``TrainingOptions`` and ``TrainingSettings``.
+# The rules for settings, by their names in ``TrainingOptions`` and ``TrainingSettings``.
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "recipe": one_of(RECIPES),
@@ -201,21 +201,22 @@ def check_code_size(num_codebooks: int, num_codewords: int) -> None:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """A user's wishes for training; None leaves the choice to the recipe.
+    """A user's options for training; None leaves the choice to the recipe.
 
     Attributes:
         recipe: One of ``RECIPES``.
         optimizer: ``"Adam"`` or ``"SGD"``.
         seed: Seed of everything random, not negative.
-        batch_size: Rows a step, of each process where several train together; N if that is less.
-        epochs: Passes over the rows, in every recipe.
+        batch_size: Rows in a step, for each process if several train together; at most N are used.
+        epochs: Passes over the rows, whatever the recipe.
         learning_rate: The highest learning rate.
         tau: Final temperature; without ``tau_start`` the temperature of every step.
         tau_start: Temperature of the first step.
-        max_grad_norm: Global norm that gradients are clipped to.
-        full_precision: On a GPU: whether products have all of float32's digits; else those of
+        max_grad_norm: Global norm to which gradients are clipped.
+        full_precision: On a GPU: whether products have all of float32's digits; if not, those of
             TF32.
-        matrix_dtype: On a GPU: what the matrix is made of there, one of ``MATRIX_DTYPES``.
+        matrix_dtype: On a GPU: the type in which the matrix is kept there, one of
+            ``MATRIX_DTYPES``.
 
     Raises:
         InputError: A value is outside its range.
@@ -248,31 +249,31 @@ class TrainingOptions:
             "full_precision": "full precision",
         }.items():
             value, default = getattr(self, name), type(self).__dataclass_fields__[name].default
-            if value is not None or default is not None:  # None leaves some to the recipe
+            if value is not None or default is not None:  # None leaves the choice to the recipe
                 RULES[name].check(f"the {words}", value)
 
     def check_machine(self, machine: Machine) -> None:
-        """Refuses on a CPU what only a GPU does.
+        """Refuses options that only a GPU has, if the machine is a CPU.
 
         Raises:
-            InputError: The machine is a CPU, and something is asked of a GPU.
+            InputError: The machine is a CPU, and such an option is set.
         """
         if machine.gpu < 0 and (self.full_precision or self.matrix_dtype != "float32"):
             raise InputError(
-                "full precision (--fp32) and the matrix's type (--matrix-dtype) are chosen for a "
+                "full precision (--fp32) and the matrix's type (--matrix-dtype) only apply to a "
                 "GPU; leave them out, or name a GPU"
             )
 
     def resolve(
         self, num_rows: int, num_codebooks: int, num_codewords: int, processes: int = 1
     ) -> TrainingSettings:
-        """Settles every setting: what is given wins, and the recipe gives the rest.
+        """Determines every setting, from the given options and otherwise from the recipe.
 
         Args:
             num_rows: N, the number of rows of the embedding matrix.
             num_codebooks: M.
             num_codewords: K.
-            processes: How many train together; a step has the batches of all.
+            processes: The number of processes that train together; a step has the batches of all.
 
         Raises:
             InputError: M or K is outside its range.

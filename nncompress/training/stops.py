@@ -1,4 +1,4 @@
-"""The iterations at which updates of many steps must end, for extensions and triggers to act."""
+"""The iterations at which updates of many steps must end, so that extensions can act."""
 
 import warnings
 from collections.abc import Callable
@@ -15,11 +15,11 @@ class Stops:
     """A set of iterations.
 
     Attributes:
-        iterations: Periods in iterations: each multiple of one is in the set.
+        iterations: Periods in iterations; each multiple of one is in the set.
         at_iterations: Single iterations.
-        epochs: Periods in passes over the rows: the first iteration to reach each multiple of one
+        epochs: Periods in passes over the rows; the first iteration to reach each multiple of one
             is in the set.
-        at_epochs: Single numbers of passes: the first iteration to reach each is in the set.
+        at_epochs: Single numbers of passes; the first iteration to reach each is in the set.
     """
 
     iterations: frozenset[float] = frozenset()
@@ -47,7 +47,7 @@ class Stops:
 
         Args:
             iteration: The iteration.
-            iterator: The iterator, which has just handed out that iteration's batch.
+            iterator: The iterator, which has just returned that iteration's batch.
         """
         before = iteration - 1
         if any(before // period != iteration // period for period in self.iterations):
@@ -68,9 +68,9 @@ EVERY_ITERATION = Stops(iterations=frozenset({1}))
 def stops_of(trainer: chainer.training.Trainer) -> Stops:
     """Finds the iterations at which a trainer's extensions and its stop trigger may act.
 
-    Triggers and extensions that have a method ``update_stops`` are asked; Chainer's are known. Of
-    all others, functions without a trigger among them, it is assumed that they want to see every
-    iteration; where that makes updates shorter, a warning names them.
+    Triggers and extensions with a method ``update_stops`` are asked, and Chainer's own are known.
+    All others, including functions without a trigger, are assumed to need every iteration; if that
+    makes updates shorter, a warning names them.
 
     Args:
         trainer: The trainer, before its next update, with all its extensions.
@@ -81,8 +81,8 @@ def stops_of(trainer: chainer.training.Trainer) -> Stops:
     slow = [name for name, stops in found.items() if stops.every_iteration]
     if slow and trainer.updater.stride > 1:
         warnings.warn(
-            f"{', '.join(slow)}: called after every iteration, which makes training slower; a "
-            "trigger such as (100, 'iteration') or (1, 'epoch') does not",
+            f"{', '.join(slow)}: called after every iteration, which slows training down; use a "
+            "trigger such as (100, 'iteration') or (1, 'epoch')",
             stacklevel=2,
         )
     stops = Stops()
@@ -92,7 +92,7 @@ def stops_of(trainer: chainer.training.Trainer) -> Stops:
 
 
 def _of_entry(entry: object, done: int) -> Stops:
-    """Returns what an extension waits for, as it is registered."""
+    """Returns the iterations at which a registered extension may act."""
     extension = entry.extension
     stops = _of_trigger(entry.trigger, done)
     if not stops.every_iteration:
@@ -104,12 +104,12 @@ def _of_entry(entry: object, done: int) -> Stops:
 
 
 def _of_trigger(trigger: object, done: int) -> Stops:
-    """Returns when a trigger may fire after so many iterations."""
+    """Returns the iterations at which a trigger may fire, after those already done."""
     if hasattr(trigger, "update_stops"):
         return trigger.update_stops()
     if trigger is chainer.training.get_trigger(None):  # the one that never fires
         return Stops()
-    # A class that calls itself in a way of its own is not known, whatever it is derived from.
+    # A class with a __call__ of its own is unknown, whatever it is derived from.
     known = _KNOWN.get(type(trigger).__call__)
     return EVERY_ITERATION if known is None else known(trigger, done)
 
@@ -141,18 +141,18 @@ _KNOWN: dict[object, Callable[[object, int], Stops]] = {
     _triggers.BestValueTrigger.__call__: lambda trigger, done: _of_trigger(
         trigger._interval_trigger, done
     ),
-    # It follows the clock.
+    # It depends on the clock.
     _triggers.TimeTrigger.__call__: lambda trigger, done: Stops(),
 }
 
 
 def _of_collector(extension: _extensions.LogReport | _extensions.PlotReport, done: int) -> Stops:
-    """Returns when means are used that are added up after every iteration."""
+    """Returns the iterations at which means are used, which are updated after every iteration."""
     return _of_trigger(extension._trigger, done)
 
 
 def _of_table(extension: _extensions.PrintReport, done: int) -> Stops:
-    log = extension._log_report  # a name is that of another extension
+    log = extension._log_report  # a string names another extension
     return Stops() if isinstance(log, str) else _of_trigger(log._trigger, done)
 
 

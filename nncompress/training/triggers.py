@@ -3,7 +3,7 @@
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.training.stops import Stops
 
-# What is reported, logged and validated is so after every so many iterations.
+# The number of iterations between reports, log entries and validations.
 REPORT_INTERVAL = 1_000
 
 
@@ -11,7 +11,7 @@ class StopTrigger:
     """Ends training after a number of iterations.
 
     Args:
-        iterations: That number.
+        iterations: The number of iterations.
     """
 
     def __init__(self, iterations: int) -> None:
@@ -22,16 +22,16 @@ class StopTrigger:
         return trainer.updater.iteration >= self._iterations
 
     def update_stops(self) -> Stops:
-        """Returns where updates must end for it."""
+        """Returns the iterations at which updates must end for this trigger."""
         return Stops(at_iterations=frozenset({self._iterations}))
 
     def get_training_length(self) -> tuple[int, str]:
-        """Returns the length as ``ProgressBar`` wants it."""
+        """Returns the length of training in the form that ``ProgressBar`` expects."""
         return self._iterations, "iteration"
 
 
 class ReportTrigger:
-    """Fires every so many iterations, at each epoch's end if asked, and at the last iteration.
+    """Fires at intervals of iterations, at the end of epochs if set, and at the last iteration.
 
     Args:
         last_iteration: The iteration that training ends with.
@@ -47,7 +47,7 @@ class ReportTrigger:
         self._epochs = epochs
 
     def __call__(self, trainer: chainer.training.Trainer) -> bool:
-        """Tells whether the trainer's current iteration is such a moment."""
+        """Tells whether the trigger fires at the trainer's current iteration."""
         updater = trainer.updater
         return (
             updater.iteration == self._last_iteration
@@ -56,7 +56,7 @@ class ReportTrigger:
         )
 
     def update_stops(self) -> Stops:
-        """Returns where updates must end for it."""
+        """Returns the iterations at which updates must end for this trigger."""
         return Stops(
             iterations=frozenset({self._iterations} if self._iterations is not None else ()),
             at_iterations=frozenset({self._last_iteration}),
@@ -65,9 +65,9 @@ class ReportTrigger:
 
 
 class ThrottledTrigger:
-    """Fires every so many seconds after it is first asked, and at the last iteration.
+    """Fires at intervals of seconds from the first call on, and at the last iteration.
 
-    What it times must not influence training: it follows the clock.
+    Its extensions must not influence training, because it depends on the clock.
 
     Args:
         last_iteration: The iteration that training ends with.
@@ -80,7 +80,7 @@ class ThrottledTrigger:
         self._fired_at: float | None = None
 
     def __call__(self, trainer: chainer.training.Trainer) -> bool:
-        """Tells whether it is time again."""
+        """Tells whether the trigger fires now."""
         now = trainer.elapsed_time
         if self._fired_at is None:
             self._fired_at = now
@@ -93,17 +93,17 @@ class ThrottledTrigger:
         return True
 
     def update_stops(self) -> Stops:
-        """Returns where updates must end for it."""
+        """Returns the iterations at which updates must end for this trigger."""
         return Stops(at_iterations=frozenset({self._last_iteration}))
 
 
 class UpdateTrigger:
-    """Fires after each update, however many iterations that made."""
+    """Fires after each update, however many iterations the update made."""
 
     def __call__(self, trainer: chainer.training.Trainer) -> bool:
-        """Tells that it is time."""
+        """Tells that the trigger fires, which it always does."""
         return True
 
     def update_stops(self) -> Stops:
-        """Returns where updates must end for it: nowhere in particular."""
+        """Returns no iterations, as this trigger needs no update to end early."""
         return Stops()

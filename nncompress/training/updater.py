@@ -1,4 +1,4 @@
-"""One optimizer step: gather rows, set learning rate and temperature, descend."""
+"""One optimizer step: gathering rows, setting learning rate and temperature, descending."""
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from nncompress.training.settings import TrainingSettings
 class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
     """Updates an autoencoder through Chainer's graph, one step an update: the reference.
 
-    Everything a step depends on follows from the settings and the iteration's number, so that a
-    resumed run repeats an uninterrupted one bit for bit. Where an extension or the user sets the
-    learning rate or the chain's ``tau``, that counts from then on, and a warning says so.
+    Everything that a step depends on follows from the settings and the iteration's number, so a
+    resumed run repeats an uninterrupted one bit for bit. If an extension or the user sets the
+    learning rate or the chain's ``tau``, that value is used from then on, and a warning says so.
 
     Args:
         matrix: The embedding matrix.
@@ -28,10 +28,10 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         settings: The run's settings.
         machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        optimizer: In place of the one that the settings name, whose learning rate and clipping do
-            not apply to it. It is set up on the chain, unless it is so already.
-        processes: Those that train together. Each computes the gradients of its part of a batch;
-            their sum is the batch's, and all make the same step.
+        optimizer: An optimizer to use instead of the one that the settings name; their learning
+            rate and clipping do not apply to it. It is set up on the chain unless it already is.
+        processes: The processes that train together. Each computes the gradients of its part of a
+            batch; their sum is the batch's gradient, and all make the same step.
 
     Attributes:
         stride: The most steps of an update.
@@ -59,8 +59,8 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
             optimizer.setup(chain)
         elif optimizer.target is not chain:
             raise InputError(
-                f"the optimizer ({type(optimizer).__name__}) is set up on another link already; "
-                "wanted one that is set up on none"
+                f"the optimizer ({type(optimizer).__name__}) is already set up on another link; "
+                "wanted one that is not set up yet"
             )
         if is_own and settings.max_grad_norm is not None:
             clipping = chainer.optimizer_hooks.GradientClipping(settings.max_grad_norm)
@@ -71,12 +71,12 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         self.weights = weights
         self.processes = processes
         self.schedule = Schedule(settings, optimizer, chain, has_rates=is_own)
-        # The device is not handed on: the chain is where it should be already.
+        # The device is not passed on, because the chain is already on it.
         super().__init__(self.make_iterator(), optimizer)
         self._device = machine.device
 
     def make_iterator(self) -> chainer.dataset.Iterator:
-        """Makes the iterator over the indices of each batch's rows."""
+        """Creates the iterator over the indices of each batch's rows."""
         matrix, settings = self.matrix, self.settings
         order = RowOrder(len(matrix), matrix.row_bytes, settings.seed)
         return RowIterator(order, settings.batch_size, settings.short_batches)
@@ -106,7 +106,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         self.count_epoch()
 
     def _differentiate_together(self, batch: np.ndarray) -> None:
-        """Gives the parameters the batch's gradients, of which each process computes a part."""
+        """Sets the parameters' gradients for a batch, of which each process computes a part."""
         chain, processes = self.chain, self.processes
         own = processes.part(len(batch))
         share = (own.stop - own.start) / len(batch)
@@ -121,7 +121,7 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
             )
             with chainer.reporter.report_scope(observation):
                 loss = chain(rows, noise=self._device.send(noise), weights=weights)
-            # Gradients become means over the processes, and are to be sums of parts.
+            # Gradients become means over the processes, but should be sums of parts.
             loss = loss * (processes.size * share)
             loss.backward(loss_scale=self.get_optimizer("main")._loss_scale)
         processes.mean_gradients(chain)
@@ -135,11 +135,11 @@ class AutoencoderUpdater(chainer.training.updaters.StandardUpdater):
         return send(self.matrix.take(batch)), weights
 
     def count_epoch(self) -> None:
-        """Tells the optimizer of an epoch that has ended, as Chainer's updater does."""
+        """Tells the optimizer that an epoch has ended, as Chainer's updater does."""
         if self.auto_new_epoch and self.is_new_epoch:
             self.get_optimizer("main").new_epoch(auto=True)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Saves or restores the state, with which schedules have stepped back."""
+        """Saves or restores the state, including which schedules have ended."""
         super().serialize(serializer)
         self.schedule.serialize(serializer["schedule"])

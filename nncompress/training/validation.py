@@ -1,4 +1,4 @@
-"""Validation: loss and maxp over rows and noise that stay the same for the whole run."""
+"""Validation: loss and maxp over rows and noise that are fixed for the whole run."""
 
 import numpy as np
 
@@ -19,9 +19,9 @@ VALIDATION_ROWS = 2_000
 class Validation(chainer.training.extensions.Evaluator):
     """Reports loss and maxp over fixed rows, with fixed Gumbel noise, at the final temperature.
 
-    The rows are evenly spaced through the matrix. Vocabularies are sorted by frequency, and norms
-    go with frequency, so that such rows stand for all of them much better than random ones: the
-    loss of 2,000 random rows of a table with uneven norms is off by several percent.
+    The rows are evenly spaced in the matrix. Vocabularies are sorted by frequency, and norms
+    depend on frequency, so such rows represent the whole matrix much better than random ones: with
+    uneven norms, the loss of 2,000 random rows is off by several percent.
 
     Args:
         matrix: The embedding matrix; ``min(2000, N)`` of its rows are used.
@@ -29,8 +29,8 @@ class Validation(chainer.training.extensions.Evaluator):
         tau: The temperature.
         machine: The machine that the chain is on.
         weights: The weight of each row in the loss, float64 ``(N,)`` of mean 1, or None.
-        processes: Those that train together. The first one evaluates, for all to go by the same
-            numbers.
+        processes: The processes that train together. The first one evaluates, so that all use the
+            same numbers.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Validation(chainer.training.extensions.Evaluator):
         self._weights = None if weights is None else machine.device.send(weights[rows])
 
     def warn_if_poor(self) -> None:
-        """Warns if these rows' mean is nearer to them than the codes that the chain chooses."""
+        """Warns if the mean of these rows is nearer to them than their reconstructions are."""
         chain = self.get_target("main")
         codes = chainer.backends.cuda.to_cpu(chain.encode(self._rows))
         losses, _, _ = distances(self._host_rows, reconstruct(codes, chain.export_codebook()))
@@ -61,7 +61,7 @@ class Validation(chainer.training.extensions.Evaluator):
         warn_if_poor(np.average(losses, weights=self._host_weights), statistics.mean_row_loss)
 
     def evaluate(self) -> dict[str, float]:
-        """Returns loss and maxp over the validation rows, as the chain reports them."""
+        """Returns the loss and maxp over the validation rows, as the chain reports them."""
         return self._processes.first(self._measured)
 
     def _measured(self) -> dict[str, float]:

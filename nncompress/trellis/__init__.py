@@ -1,1 +1,1 @@
-"""The residual stage: coding by a trellis what additive codes leave, or whole rows."""
+"""The residual stage: trellis coding of what additive codes leave, or of whole rows."""

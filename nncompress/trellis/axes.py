@@ -1,4 +1,4 @@
-"""Principal axes as reflections: no more bits than what they save in rows.
+"""Principal axes as reflections, which take no more bits than they save in rows.
 
 Sources: Householder, "Unitary triangularization of a nonsymmetric matrix", 1958; reverse
 water-filling: Cover and Thomas, "Elements of Information Theory", 10.3.3.
@@ -11,13 +11,13 @@ import numpy as np
 from nncompress.embedding.reflections import normal_of
 from nncompress.embedding.rice import RiceRows, bits_of
 
-# Axes whose eigenvectors are found at once, at least, and how often they are found at most: those
-# of a covariance that reflections of rounded axes have turned are close to the ones before.
+# The least number of axes whose eigenvectors are computed together, and the most times that this
+# is done: reflecting a covariance at rounded axes changes its eigenvectors only a little.
 _AT_ONCE, _MOST_SEARCHES = 16, 20
-# The most entries of covariances that reflections go through: a minute's work. Of more than about
-# 2,000 columns, not all can have axes.
+# The most entries of covariances to reflect, which takes a minute. With more than about 2,000
+# columns, not all can have axes.
 _MOST_WORK = 5_000_000_000
-# How coarse integers are: the share of an axis's own bits that their rounding may cost.
+# The coarseness of the integers: the share of an axis's own bits that their rounding may cost.
 _COARSENESS = 2.0
 
 
@@ -26,12 +26,12 @@ def fit_axes(
 ) -> tuple[RiceRows, np.ndarray]:
     """Finds reflections that take rows to their principal axes.
 
-    An axis is worth its bits as long as what it saves all rows, at the rate of a Gaussian, is
-    more. The columns that no reflection begins at are kept as they come out.
+    An axis is worth its bits as long as it saves all rows together more than that, at the rate of
+    a Gaussian. The remaining columns are kept as the reflections leave them.
 
     Args:
-        covariance: Of the rows' columns, float64 ``(D, D)``.
-        distortion: The mean squared error of a coordinate that is coded.
+        covariance: The covariance of the rows' columns, float64 ``(D, D)``.
+        distortion: The mean squared error of a coded coordinate.
         num_rows: N, the rows that share the axes' bits.
 
     Returns:
@@ -71,7 +71,7 @@ def fit_axes(
 
 
 def _cost(squares: np.ndarray, distortion: float) -> np.ndarray:
-    """Returns what coordinates cost: their squared error, and their bits at a bit's cost."""
+    """Returns the cost of coordinates: their squared error, plus their bits times a bit's cost."""
     squares = np.maximum(squares, 0.0)
     coded = distortion * (1 + np.log(np.maximum(squares / distortion, 1.0)))
     return np.where(squares > distortion, coded, squares)
@@ -82,8 +82,8 @@ def _rounded(
 ) -> np.ndarray:
     """Returns a direction in integers.
 
-    A wrong direction leaks the axis's variance to the others. The finer of it the more rows and
-    the larger the axis's variance beside theirs.
+    An inexact direction leaks the axis's variance to the other axes. So the integers are finer the
+    more rows there are and the larger the axis's variance is beside theirs.
     """
     largest = max(float(values[0]), float(np.finfo(float).tiny))
     harm = float(np.mean(1 / np.maximum(values[1:], distortion))) if len(values) > 1 else 1.0
@@ -93,7 +93,7 @@ def _rounded(
 
 
 def _orthonormal(vectors: np.ndarray) -> np.ndarray:
-    """Returns vectors made orthonormal again, in order, each with the sign that it had."""
+    """Orthonormalizes vectors again, in order; each keeps its sign."""
     if vectors.shape[1] == 0:
         return vectors
     basis, triangle = np.linalg.qr(vectors)

@@ -1,4 +1,4 @@
-"""What rows are told along: their mean, the centres of their clusters, and principal axes."""
+"""The basis in which rows are coded: their mean, the centres of clusters, and principal axes."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,15 @@ from nncompress.trellis.clusters import find_centres, nearest
 
 @dataclass(frozen=True)
 class Basis:
-    """A mean, centres and axes, which hardly depend on the quantization step.
+    """The mean, the centres and the axes, which hardly depend on the quantization step.
 
     Attributes:
         mean: float32 ``(D,)``.
-        centres: Of the centred rows' clusters, float32 ``(C, D)``; one of zeros for one cluster.
+        centres: The centres of the centred rows' clusters, float32 ``(C, D)``; a single one of
+            zeros for one cluster.
         reflections: The axes.
-        squares: The mean squares of what centres leave, along the axes, float64 ``(D,)``.
+        squares: The mean squares of the rows' distances from their centres, along each axis,
+            float64 ``(D,)``.
     """
 
     mean: np.ndarray
@@ -40,10 +42,10 @@ def fit_basis(
 
     Args:
         rows: float32 ``(n, D)``.
-        weights: The weight of each for the centres, ``(n,)``; None: all the same.
-        cluster_bits: Bits that tell a row's cluster.
-        distortion: About the mean squared error of a coordinate that is coded.
-        num_rows: N, the rows that share what the axes take.
+        weights: The weight of each row for the centres, ``(n,)``; None: all are equal.
+        cluster_bits: The number of bits that number the clusters.
+        distortion: The approximate mean squared error of a coded coordinate.
+        num_rows: N, the rows that share the bits of the axes.
         threads: The number of threads.
     """
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -9,15 +9,15 @@ import numpy as np
 from nncompress.sources.matrix import spaced_rows
 
 _ROUNDS = 12
-# Rows of a cluster, for its centre takes the bits of some of them, and rows that each centre is
-# fitted to. There is one cluster alone where that leaves a few.
+# The least rows of a cluster, as its centre takes the bits of several rows, and the rows that each
+# centre is fitted to. If that allows only a few clusters, there is a single one.
 _ROWS, _FITTED_ROWS = 80, 16
 _FEWEST_BITS, _MOST_BITS = 3, 10
 _CHUNK = 2_048
 
 
 def cluster_bits_for(num_rows: int, num_fitted: int) -> int:
-    """Returns the bits that tell a row's cluster, 0 for a single cluster.
+    """Returns the number of bits that number the clusters; 0 for a single cluster.
 
     Args:
         num_rows: N, the rows that share the centres.
@@ -30,11 +30,11 @@ def cluster_bits_for(num_rows: int, num_fitted: int) -> int:
 def find_centres(
     rows: np.ndarray, weights: np.ndarray | None, count: int, threads: int
 ) -> np.ndarray:
-    """Finds the centres of clusters, from rows spaced evenly.
+    """Finds the centres of clusters, starting from evenly spaced rows.
 
     Args:
         rows: float32 ``(n, D)``.
-        weights: The weight of each, float64 ``(n,)``; None: all the same.
+        weights: The weight of each row, float64 ``(n,)``; None: all are equal.
         count: The number of clusters, at most n.
         threads: The number of threads.
 
@@ -59,8 +59,8 @@ def find_centres(
 
 
 def nearest(rows: np.ndarray, centres: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the nearest centre of each row, int64 ``(n,)``, and squared distances, float64."""
-    # In units in which squares neither overflow nor vanish.
+    """Returns the nearest centre of each row, int64 ``(n,)``, and its squared distance."""
+    # Rescaled to units in which squares neither overflow nor underflow.
     exponent = int(np.frexp(max(float(np.abs(centres).max()), float(np.abs(rows).max())))[1])
     centres = np.ldexp(centres, -exponent)
     squares = np.square(centres, dtype=np.float64).sum(axis=1).astype(np.float32) / 2

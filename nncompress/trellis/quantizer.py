@@ -1,4 +1,4 @@
-"""A quantizer of rows: its axes and tables, fitted to a sample, and the coding of any rows by it.
+"""A quantizer of rows: axes and tables fitted to a sample, with which any rows can be coded.
 
 Sources: Fischer and Wang, "Entropy-constrained trellis-coded quantization", IEEE Transactions on
 Information Theory, 1992; Marcellin, "On entropy-constrained trellis coded quantization", IEEE
@@ -24,18 +24,18 @@ from nncompress.trellis.clusters import cluster_bits_for, nearest
 from nncompress.trellis.engines.interface import Counted, Engine
 from nncompress.trellis.scales import MOST_SCALES, RATIO, Scales, in_slots, scale_of
 
-# The mean squared error of a trellis's levels, in squared steps, where the step is small.
+# The mean squared error of a trellis's levels, in squared steps, for a small step.
 _GRANULAR = 0.27
-# The mean squared error of a coded coordinate, in squared steps, where bits are worth their cost.
+# The mean squared error of a coded coordinate, in squared steps, when bits are worth their cost.
 _DISTORTION = 0.3
-# Axes whose root mean square in steps is less are left out.
+# Axes with a smaller root mean square, in steps, are left out.
 _LEAST_AXIS = 0.3
 _ROUNDS = 3
-# Rows that tables are fitted to; axes and centres are fitted to all that there are.
+# The rows that tables are fitted to; axes and centres are fitted to all available rows.
 _FITTED_ROWS = 16_384
-# Centres are rounded to the nearest integer, but for small ones, which take more bits.
+# Centres are rounded to the nearest integer, except small ones, which take more bits.
 _ROUND_FROM = 0.4
-# Row classes span this many scales either way, and their steps this many.
+# Row classes span this many scales in either direction, and their steps this many.
 _REACH, _MOST_EXPONENT = 24, 24
 _CLASSES_APART = 20.0
 _MOST_CLASSES = 255
@@ -49,11 +49,11 @@ class Settings:
 
     Attributes:
         step: The quantization step of a row of weight 1, in the rows' units.
-        lam: The cost of a bit, in units of what a Gaussian's last bit saves.
-        state_bits: Bits of the trellis's state.
+        lam: The cost of a bit, in units of the squared error that a Gaussian's last bit saves.
+        state_bits: The number of bits of the trellis's state.
         block_rows: Rows in a block, G.
-        cluster_bits: Bits that tell a row's cluster; 0 for one cluster, the mean; None for as many
-            as the rows pay for.
+        cluster_bits: The number of bits that number the clusters; 0 for a single cluster, the
+            mean; None for as many as are worth their size.
     """
 
     step: float
@@ -77,7 +77,7 @@ class Coded:
         classes: Each row's class, uint8 ``(n,)``.
         errors: The squared error of each row within the axes, in the rows' units, float64
             ``(n,)``.
-        bits: The bits of each row by the tables, float64 ``(n,)``.
+        bits: The bits of each row according to the tables, float64 ``(n,)``.
         clusters: Each row's cluster, int64 ``(n,)``.
     """
 
@@ -90,22 +90,23 @@ class Coded:
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Axes, tables and classes, by which rows are coded.
+    """The axes, tables and classes with which rows are coded.
 
     Attributes:
-        settings: Its settings.
+        settings: The settings.
         mean: float32 ``(D,)``.
         reflections: The axes.
-        kept: Which of them are coded along, bool ``(D,)``; T is how many.
+        kept: The axes that are coded, bool ``(D,)``; T is their number.
         projection: Takes centred rows to coordinates, float32 ``(D, T)``.
         centre_steps: float32 ``(T,)``; see ``Centres``.
-        centre_integers: The centres, int64 ``(C, T)``; one of zeros where there is only the mean.
-        axis_scales: int32 ``(T,)``, on the whole grid.
+        centre_integers: The centres, int64 ``(C, T)``; a single one of zeros for the mean alone.
+        axis_scales: int32 ``(T,)``, numbers in the whole grid.
         scales: Tables for the whole grid.
         class_offsets: int32 ``(R,)``.
         class_steps: The step's factor of each class as an exponent of ``RATIO``, int32 ``(R,)``.
         class_frequencies: uint16 ``(R,)``.
-        basis: The mean, the centres and the axes before they were rounded; None if it was read.
+        basis: The mean, the centres and the axes before rounding; None if the quantizer was read
+            from a file.
     """
 
     settings: Settings
@@ -124,11 +125,11 @@ class Quantizer:
 
     @classmethod
     def of_residual(cls, residual: Residual, step: float | None = None) -> "Quantizer":
-        """Returns the quantizer that more rows are coded by, given the stage of a table.
+        """Returns the quantizer of a table's stage, for coding more rows.
 
         Args:
             residual: The stage.
-            step: The step of a row of weight 1; None: the one that most of the table's rows have.
+            step: The step of a row of weight 1; None: the step of most of the table's rows.
         """
         tables, stream, centres = residual.tables, residual.stream, residual.centres
         steps, which = np.unique(tables.class_steps.astype(np.float64), return_inverse=True)
@@ -154,7 +155,7 @@ class Quantizer:
         )  # fmt: skip
 
     def coordinates(self, rows: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns how far rows ``(n, D)`` are from their clusters' centres, along the axes.
+        """Returns the coordinates of rows ``(n, D)`` along the axes, relative to their centres.
 
         Returns:
             float32 ``(n, T)``, and each row's cluster, int64 ``(n,)``.
@@ -178,7 +179,7 @@ class Quantizer:
         Args:
             rows: float32 ``(n, D)``.
             weights: The weight of each, ``(n,)``; None: all 1.
-            engine: What to compute with.
+            engine: The engine to compute with.
         """
         exponents = step_exponents(weights, len(rows))
         known = np.unique(self.class_steps)
@@ -215,9 +216,10 @@ class Quantizer:
         largest = max(float(sizes.max()), -float(sizes.min()))
         if largest > _LARGEST_SIZE:
             raise InputError(
-                f"a row is {largest:,.0f} quantization steps long; wanted {_LARGEST_SIZE:,.0f} at "
-                "most: ask for less quality or fewer bits, have rows measured by their length "
-                "(--adaptive), or leave out those that are much larger than the others"
+                f"a row is {largest:,.0f} quantization steps long; wanted at most "
+                f"{_LARGEST_SIZE:,.0f}: ask for lower quality or fewer bits, have errors measured "
+                "relative to rows' lengths (--adaptive), or leave out rows that are much longer "
+                "than the others"
             )
         offsets = self.class_offsets[classes].astype(np.int32)
         levels = engine.walk(
@@ -234,7 +236,7 @@ class Quantizer:
         return Coded(levels, classes.astype(np.uint8), errors, bits, clusters), counted
 
     def to_residual(self, stream: Stream, clusters: np.ndarray) -> Residual:
-        """Returns the stage that decodes a stream, with the scales alone that are used.
+        """Returns the stage that decodes a stream, with only the scales that are used.
 
         Args:
             stream: All rows.
@@ -276,9 +278,10 @@ class Quantizer:
 def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
     """Returns the exponents of ``RATIO`` of the rows' steps, int32 ``(n,)``.
 
-    The weighted error is least where a row's squared error goes with one over its weight: reverse
-    water-filling over rows (Cover and Thomas, "Elements of Information Theory", 10.3.3). Exponents
-    are even, and within 24 of that of a row of weight 1: few classes of rows do.
+    The weighted error is least if a row's squared error is inversely proportional to its weight:
+    reverse water-filling over rows (Cover and Thomas, "Elements of Information Theory", 10.3.3).
+    Exponents are even and at most 24 from that of a row of weight 1, because a few row classes
+    suffice.
     """
     if weights is None:
         return np.zeros(num_rows, np.int32)
@@ -288,12 +291,12 @@ def step_exponents(weights: np.ndarray | None, num_rows: int) -> np.ndarray:
 
 @one_blas_thread
 def most_steps(rows: np.ndarray, weights: np.ndarray | None, basis: Basis, threads: int) -> float:
-    """Returns how long the longest row is from its centre, in units of a step of 1.
+    """Returns the largest distance of a row from its centre, in steps if weight 1 has step 1.
 
     Args:
         rows: float32 ``(n, D)``.
         weights: The weight of each, ``(n,)``; None: all 1.
-        basis: The basis of a quantizer.
+        basis: The quantizer's basis.
         threads: The number of threads.
     """
     centred = rows - basis.mean
@@ -304,7 +307,7 @@ def most_steps(rows: np.ndarray, weights: np.ndarray | None, basis: Basis, threa
 
 
 def _most_used(classes: np.ndarray, class_steps: np.ndarray) -> np.ndarray:
-    """Returns the classes that most rows have, no more than a byte tells; some of each step."""
+    """Returns the most frequent classes, as many as a byte can number; some of each step."""
     counts = np.bincount(classes, minlength=len(class_steps))
     each = _MOST_CLASSES // len(np.unique(class_steps))
     chosen = []
@@ -324,16 +327,16 @@ def fit(
     num_rows: int | None = None,
     basis: Basis | None = None,
 ) -> tuple[Quantizer, Coded]:
-    """Fits a quantizer to rows; returns it with some of the rows coded.
+    """Fits a quantizer to rows; returns it together with some of the rows, coded.
 
     Args:
         rows: float32 ``(n, D)``.
         weights: The weight of each, ``(n,)``; None: all 1.
         settings: The quantizer's settings.
-        engine: What to compute with.
+        engine: The engine to compute with.
         num_rows: N, the rows that will share the axes' bits; n by default.
-        basis: The basis of a quantizer that was fitted to the same rows with a step not far from
-            this one; None: it is fitted here.
+        basis: The basis of a quantizer that was fitted to the same rows with a similar step; None:
+            it is fitted here.
     """
     num_rows = num_rows or len(rows)
     cluster_bits = settings.cluster_bits
@@ -349,17 +352,17 @@ def fit(
     least = _LEAST_AXIS * row_steps.min()
     axes = axes_of(basis.reflections, rows.shape[1])
     centres = basis.centres @ axes.T
-    # An axis is left out where neither rows nor centres go far along it.
+    # An axis is left out if neither rows nor centres extend far along it.
     kept = (squares > least**2) | (np.abs(centres).max(axis=0) > least)
     kept |= squares == squares.max()
     squares, centres = squares[kept], centres[:, kept].astype(np.float64)
     projection = np.ascontiguousarray(axes[kept].T)
-    # Rounding a centre adds to its rows as much as their own spread does to the centre.
+    # Rounding a centre adds as much error as the spread of its rows adds to the centre itself.
     centre_steps = np.sqrt(12 * np.maximum(squares, distortion) * count / num_rows)
     centre_steps = centre_steps.astype(np.float32)
     in_steps = centres / np.where(centre_steps > 0, centre_steps, 1)
     centre_integers = (np.sign(in_steps) * np.floor(np.abs(in_steps) + _ROUND_FROM)).astype(int)
-    # A row's coordinates tell its size the better the more there are, and finer classes pay then.
+    # The more coordinates a row has, the better they show its size and the more finer classes pay.
     between = int(np.clip(round(_CLASSES_APART / math.sqrt(len(squares))), 1, 4))
     gains = np.arange(-_REACH, _REACH + 1, between)
     steps = np.unique(exponents)

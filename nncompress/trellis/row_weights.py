@@ -1,4 +1,4 @@
-"""The weights by which rows get bits."""
+"""The weights that decide how many bits each row gets."""
 
 import numpy as np
 
@@ -8,17 +8,16 @@ from nncompress.sources import EmbeddingMatrix
 def bit_weights(
     matrix: EmbeddingMatrix, weights: np.ndarray | None, *, by_length: bool = False
 ) -> np.ndarray:
-    """Returns the weights of the rows' squared errors, for rows of several rates.
+    """Returns the weights of the rows' squared errors, by which rows get different rates.
 
     Args:
         matrix: The rows, ``(N, D)``.
         weights: The weight of each, float64 ``(N,)``; None: one over its squared length, so that
-            short rows come as near to the original, for their length, as long ones.
-        by_length: Whether weights that are given count for rows' lengths too: each is divided by
-            its row's squared length.
+            short and long rows have the same error relative to their lengths.
+        by_length: Whether to divide each given weight by its row's squared length.
 
     Returns:
-        float64 ``(N,)``, whose median is 1 among those that are not 0.
+        float64 ``(N,)``; the median of the weights other than 0 is 1.
     """
     if weights is None:
         weights = usual_weights(matrix)
@@ -28,9 +27,9 @@ def bit_weights(
 
 
 def usual_unit(matrix: EmbeddingMatrix) -> float:
-    """Returns the median of the usual weights of a matrix's rows, those of zeros aside.
+    """Returns the median of the usual weights of a matrix's rows, leaving out rows of zeros.
 
-    Other rows of the same table get their bits by it.
+    It scales the weights of rows that are added to the table later.
     """
     return _unit_of(usual_weights(matrix))
 
@@ -43,7 +42,7 @@ def usual_weights(matrix: EmbeddingMatrix) -> np.ndarray:
 def weights_of(rows: np.ndarray) -> np.ndarray:
     """Returns one over each row's squared length, float64 ``(n,)``; 0 for rows of zeros.
 
-    Rows of zeros are at no distance from zeros, whatever their step.
+    Rows of zeros are reconstructed exactly with any step.
 
     Args:
         rows: float32 ``(n, D)``.

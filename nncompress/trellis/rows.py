@@ -1,4 +1,4 @@
-"""The residual stage of other rows by the same axes and tables: some of a table's, or more."""
+"""The residual stage of some of a table's rows, or of new ones, with the same axes and tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +17,10 @@ _RECODED_ROWS = 65_536
 
 
 def chosen_rows(residual: Residual, rows: np.ndarray) -> Residual:
-    """Returns the stage of some rows, with the levels that they have.
+    """Returns the stage of some rows, with their existing levels.
 
     Args:
-        residual: The stage of all.
+        residual: The stage of all rows.
         rows: Row numbers, int64 ``(n,)``.
     """
     data, lengths = _written(residual, *levels_of(residual, rows))
@@ -30,24 +30,24 @@ def chosen_rows(residual: Residual, rows: np.ndarray) -> Residual:
 
 
 def more_rows(residual: Residual, remainder: Remainder) -> Residual:
-    """Returns the stage of other rows, coded as a table's rows are.
+    """Returns the stage of new rows, coded in the same way as a table's rows.
 
     Args:
         residual: The stage of the table's rows.
-        remainder: The other rows, ``(n, D)``.
+        remainder: The new rows, ``(n, D)``.
 
     Raises:
-        InputError: A row is too large to be coded by the table's steps.
+        InputError: A row is too large to be coded with the table's steps.
     """
     new = code_rows(remainder, Quantizer.of_residual(residual), Machine())
     return residual.with_rows(new.stream, None if new.centres is None else new.centres.clusters)
 
 
 def recoded(stages: Sequence[tuple[Residual, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Writes rows of stages anew, one after the other, with the levels that they have.
+    """Writes the rows of several stages again, one after the other, with their existing levels.
 
     Args:
-        stages: Stages with the same axes and tables, and the first row that is wanted of each.
+        stages: Stages with the same axes and tables, and the first row to write of each.
 
     Returns:
         The bytes, and the length of each block, int64.
@@ -78,11 +78,10 @@ def recoded(stages: Sequence[tuple[Residual, int]]) -> tuple[np.ndarray, np.ndar
 def levels_of(residual: Residual, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the levels of rows, int16 ``(n, T)``, and their classes, uint8 ``(n,)``.
 
-    A row of zeros alone looks the same in any class: it gets the one of the least scales.
+    Only a row of zeros looks the same in every class; it gets the class of the smallest scales.
     """
     tables = residual.tables
-    # Whoever reads by these tables gets 2|k| - c from a level k, and that times the row's class,
-    # counted from 1.
+    # With these tables a level k is read as 2|k| - c, times the row's class counted from 1.
     magnitudes = np.arange(tables.points.shape[2])
     plain = np.stack([2 * magnitudes, np.maximum(2 * magnitudes - 1, 0)]).astype(np.float32)
     points = np.broadcast_to(plain, tables.points.shape)

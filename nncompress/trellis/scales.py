@@ -1,8 +1,8 @@
-"""The grid of scales, and what levels cost by it.
+"""The grid of scales, and the cost of levels by scale.
 
-How far the coordinates of an axis go, in steps, is told by one of some dozens of scales that lie
-on a logarithmic grid; each has a table of probabilities, begun as those of a Gaussian and fitted
-to what is counted.
+The spread of the coordinates along an axis, in steps, is described by one of some dozens of scales
+on a logarithmic grid. Each scale has a table of probabilities, which starts as that of a Gaussian
+and is fitted to counts.
 """
 
 import math
@@ -13,19 +13,19 @@ import numpy as np
 from nncompress.embedding.residual_kernels import POINTS, SYMBOLS
 
 RATIO = 1.2
-# The first scale of the grid, and how many there are at most: up to 1,300 steps.
+# The first scale of the grid, and the most scales that there can be: up to 1,300 steps.
 _FIRST = 0.12
 MOST_SCALES = 52
-# From this scale on, a symbol stands for two magnitudes; from twice that on for four, and so on.
+# From this scale on, a symbol stands for two magnitudes; from twice the scale on, for four; etc.
 _DOUBLED = 5.0
 _TOTAL = 4096
-# Observations that a table's beginning counts for, and its values.
+# The number of observations that a table's initial probabilities, and its values, count as.
 _PRIOR_COUNT, _PRIOR_VALUES = 8.0, 20.0
 _SIZES = 4_096
 
 
 def scale_of(sizes: np.ndarray) -> np.ndarray:
-    """Returns the numbers of the scales nearest to root mean squares in steps, int64."""
+    """Returns the numbers of the scales nearest to root mean squares (in steps), int64."""
     with np.errstate(divide="ignore"):
         places = np.log(np.asarray(sizes, dtype=np.float64) / _FIRST) / math.log(RATIO)
     return np.rint(np.clip(places, -1e4, 1e4)).astype(np.int64)
@@ -36,8 +36,8 @@ class Scales:
     """Tables for all scales of the grid.
 
     Attributes:
-        points: Values of levels 0 to 3, float32 ``(scales, 2, 4)``.
-        frequencies: In 4096ths, uint16 ``(scales, 2, 16)``.
+        points: The values of levels 0 to 3, float32 ``(scales, 2, 4)``.
+        frequencies: The frequencies of symbols, in 4096ths, uint16 ``(scales, 2, 16)``.
         shifts: int64 ``(scales,)``.
     """
 
@@ -53,7 +53,7 @@ class Scales:
         probabilities = np.zeros((MOST_SCALES, 2, SYMBOLS))
         for m, (size, shift) in enumerate(zip(sizes, shifts, strict=True)):
             for c in range(2):
-                # A magnitude is taken where its value is nearest: two apart with either quantizer.
+                # A magnitude is used where its value is nearest; in a quantizer they are 2 apart.
                 ends = 2.0 * (np.arange(SYMBOLS - 1) + 1 << shift) - 1.0 - c
                 inside = np.array([math.erf(max(end, 0.4) / size / math.sqrt(2)) for end in ends])
                 probabilities[m, c] = np.diff(np.concatenate([[0.0], inside, [1.0]]))
@@ -61,35 +61,35 @@ class Scales:
 
     @property
     def bits(self) -> np.ndarray:
-        """The bits of symbols, float32 ``(scales, 2, 16)``."""
+        """The number of bits of each symbol, float32 ``(scales, 2, 16)``."""
         return (-np.log2(self.frequencies / _TOTAL)).astype(np.float32)
 
     @property
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the kernels take: points, bits and shifts."""
+        """Returns the points, bits and shifts, as the kernels take them."""
         return self.points, self.bits, self.shifts
 
     def fitted(self, counts: np.ndarray, sums: np.ndarray, numbers: np.ndarray) -> "Scales":
-        """Returns tables for what was counted; see ``cpu.level_counts``."""
+        """Returns tables fitted to counts; see ``cpu.level_counts``."""
         prior = self.frequencies / _TOTAL
         frequencies = _in_slots(counts + _PRIOR_COUNT * prior)
         plain = _plain_points()
         points = (sums + _PRIOR_VALUES * plain) / (numbers + _PRIOR_VALUES)
         points[:, :, 0] = 0.0
-        # Stored in half precision; whoever encodes sees what readers see.
+        # Stored in half precision, so the encoder rounds the values as decoders see them.
         points = points.astype(np.float16).astype(np.float32)
         return replace(self, frequencies=frequencies, points=points)
 
     def cost_of_sizes(self, lam: float, largest: float) -> np.ndarray:
-        """Returns what a size costs at best, the mean of both quantizers, float32.
+        """Returns the lowest cost of each size, averaged over both quantizers, float32.
 
         Args:
             lam: The cost of a bit in squared steps.
-            largest: The largest size that there is, in steps.
+            largest: The largest size that occurs, in steps.
 
         Returns:
-            ``(scales, sizes)``: sizes are the middles of quarters of a step, up to the largest or
-            to 1,024 steps.
+            ``(scales, sizes)``; sizes are the midpoints of quarter steps, up to the largest size
+            but at most 1,024 steps.
         """
         sizes = (np.arange(int(min(_SIZES, 4 * largest + 1))) + 0.5) / 4
         costs = np.zeros((len(self.points), len(sizes)))
@@ -118,7 +118,7 @@ def _plain_points() -> np.ndarray:
 
 
 def in_slots(weights: np.ndarray) -> np.ndarray:
-    """Returns frequencies that add up to 4096, each at least 1, uint16, for weights ``(R,)``."""
+    """Returns frequencies for weights ``(R,)``, each at least 1, that add up to 4096, uint16."""
     return _in_slots(weights[None])[0]
 
 
@@ -128,7 +128,7 @@ def _in_slots(weights: np.ndarray) -> np.ndarray:
     shares = flat / flat.sum(axis=1, keepdims=True) * (_TOTAL - shape[-1])
     whole = np.floor(shares).astype(np.int64)
     left = _TOTAL - shape[-1] - whole.sum(axis=1)
-    # The largest remainders get what is left; of equal ones the first.
+    # The largest remainders get the rest; of equal ones, the first.
     order = np.argsort(-(shares - whole), axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(shape[-1])[None].repeat(len(flat), 0), axis=1)

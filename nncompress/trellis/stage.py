@@ -1,4 +1,4 @@
-"""Making the residual stage of a whole table: fitted to a sample, all rows coded by it."""
+"""Making the residual stage of a whole table: fitting it to a sample and coding all rows."""
 
 import numpy as np
 
@@ -13,21 +13,21 @@ from nncompress.trellis.basis import Basis
 from nncompress.trellis.engines import make_engine
 from nncompress.trellis.quantizer import Coded, Quantizer, Settings, fit
 
-# Rows that axes and tables are fitted to; a larger table's are spaced evenly.
+# The rows that axes and tables are fitted to; in a larger table they are spaced evenly.
 SAMPLE_ROWS = 65_536
 _SAMPLE_BYTES = 256 << 20
 _TILE_BYTES = 32 << 20
 
 
 class Remainder:
-    """What additive codes leave of a matrix's rows, or the rows as they are.
+    """A matrix's rows minus their reconstructions by additive codes, or the rows themselves.
 
     Args:
         matrix: The rows, ``(N, D)``.
         codes: Their additive codes, ``(N, M)``; None: there are none.
-        codebook: float32 ``(M*K, D)``, as readers will see it; None: there is none.
-        total_rows: The rows of the table of which these are a sample, and which share what a
-            stage takes; None: these are all.
+        codebook: float32 ``(M*K, D)``, as decoders will see it; None: there is none.
+        total_rows: The number of rows in the table that these are a sample of, which share the
+            size of the stage; None: these are all.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Remainder:
         return taken - reconstruct(self._codes[rows], self._codebook)
 
     def part(self, rows: np.ndarray) -> "Remainder":
-        """Returns what is left of these rows, int64, alone and in memory."""
-        # Next to the others a remainder may be as good as 0.
+        """Returns the remainder of some rows (int64) as a remainder of its own, in memory."""
+        # A row's remainder may be practically 0 beside the others.
         matrix = EmbeddingMatrix(self.take(rows), self.matrix.name, tiny_rows=True)
         return Remainder(matrix)
 
     def restored(self, rows: np.ndarray, left: np.ndarray) -> np.ndarray:
-        """Returns rows ``(n, D)`` whose remainder is given, by their numbers, float32."""
+        """Returns the rows of these numbers, given their remainders, float32 ``(n, D)``."""
         if self._codes is None or self._codebook is None:
             return left
         return left + reconstruct(self._codes[rows], self._codebook)
@@ -73,7 +73,7 @@ def make_residual(
         remainder: The rows to code, ``(N, D)``.
         settings: The quantizer's settings.
         machine: The machine to compute on.
-        weights: The weight of each row, float64 ``(N,)``; None: all the same.
+        weights: The weight of each row, float64 ``(N,)``; None: all are equal.
     """
     quantizer, _ = fit_quantizer(remainder, settings, machine, weights)
     return code_rows(remainder, quantizer, machine, weights)
@@ -87,16 +87,16 @@ def fit_quantizer(
     num_rows: int | None = None,
     basis: Basis | None = None,
 ) -> tuple[Quantizer, Coded]:
-    """Fits a quantizer to a sample of the rows, and returns it with some of them coded.
+    """Fits a quantizer to a sample of the rows; returns it together with some of them, coded.
 
     Args:
         remainder: The rows.
         settings: The quantizer's settings.
         machine: The machine to compute on.
-        weights: The weight of each row, float64; None: all the same.
-        num_rows: The rows that will share what the quantizer takes; those of the table by
-            default.
-        basis: The basis of a quantizer fitted to the same rows with a step not far from this one.
+        weights: The weight of each row, float64; None: all are equal.
+        num_rows: The number of rows that will share the quantizer's size; by default those of the
+            table.
+        basis: The basis of a quantizer that was fitted to the same rows with a similar step.
     """
     sample = sample_of(remainder)
     own = None if weights is None else weights[sample]
@@ -117,7 +117,7 @@ def code_rows(
     machine: Machine,
     weights: np.ndarray | None = None,
 ) -> Residual:
-    """Codes all rows by a quantizer; the arguments are those of ``make_residual``."""
+    """Codes all rows with a quantizer; the arguments are those of ``make_residual``."""
     engine = make_engine(machine)
     num_rows, dim = remainder.shape
     group = quantizer.settings.block_rows

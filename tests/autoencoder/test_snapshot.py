@@ -47,13 +47,13 @@ def test_what_is_no_snapshot_is_refused(tmp_path, chain):
         load_model(path, 4, 5, CPU)
     for content in (b"", b"hello", b"PK\x03\x04"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"is not an \.npz file"):
+        with pytest.raises(InputError, match=r"is not a complete and undamaged \.npz file"):
             load_model(path, 4, 5, CPU)
     save_model(path, chain)
     with pytest.raises(InputError, match=r"for M=4 and K=6"):
         load_model(path, 4, 6, CPU)
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(InputError, match=r"is not an \.npz file"):
+    with pytest.raises(InputError, match=r"is not a complete and undamaged \.npz file"):
         load_model(path, 4, 5, CPU)
 
 

@@ -11,7 +11,7 @@ def test_conversion_says_what_it_wrote_and_names_a_bad_line(process, tmp_path):
     (tmp_path / "v.txt").write_text("a 1 2\nb 3 5\n")
     result = process("scripts/convert_glove2numpy.py", "v.txt")
     assert result.returncode == 2
-    assert "v.npy is there already and would be replaced" in result.stderr
+    assert "v.npy already exists and would be replaced" in result.stderr
     assert (tmp_path / "v.npy").read_bytes() == before
     for name in ("v.npy", "v.word"):
         (tmp_path / name).unlink()

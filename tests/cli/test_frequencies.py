@@ -64,9 +64,9 @@ def test_rows_that_occur_more_are_kept_more_closely_in_the_same_bytes(ask, rows,
 
 def test_what_is_matched_and_bought_is_told(ask):
     said = ask("--target-cosine", 0.97, "--frequencies", "f.txt")
-    assert "Frequencies of f.txt: 800 of 1,200 rows matched, which have 100.0% of all" in said
+    assert "Frequencies of f.txt: 800 of 1,200 rows matched, with 100.0% of everything" in said
     assert "by frequency, " in said
-    assert "of all rows alike; without frequencies, in the same bytes, about " in said
+    assert "with equal weights; without frequencies, at the same size, about " in said
     forecast = json.loads(ask("--frequencies", "f.txt", "--dry-run", "--json"))
     assert forecast["file_bytes"] > 0
 
@@ -109,12 +109,12 @@ def test_where_bits_go_by_length_frequencies_count_beside_it():
     ("arguments", "message"),
     [
         (["--frequencies", "f.txt", "--weights", "m.npy"], "weights and frequencies were given"),
-        (["--frequencies", "f.txt", "--corpus", "text"], "were given; wanted one of them"),
+        (["--frequencies", "f.txt", "--corpus", "text"], "were both given; wanted only one"),
         (["--frequencies", "none.txt"], "none.txt does not exist; wanted words and their counts"),
         (["--corpus", "none.txt"], "none.txt does not exist; wanted a text"),
         (["--corpus", "f.txt.gz"], "f.txt.gz cannot be decompressed"),
-        (["--frequencies", "others.txt"], "others.txt has no count above 0 for a word of the"),
-        (["--frequencies", "text"], "text, line 1: the count 'w702' is no number"),
+        (["--frequencies", "others.txt"], "others.txt has no count above 0 for any word of the"),
+        (["--frequencies", "text"], "text, line 1: the count 'w702' is not a number"),
     ],
 )
 def test_mistakes_are_told_in_a_line_and_nothing_is_written(ask, tmp_path, arguments, message):

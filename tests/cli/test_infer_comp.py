@@ -106,7 +106,7 @@ def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, mon
     (path,) = run.glob("*.codes")
     plain = path.read_text()
     monkeypatch.setattr(room, "free_memory", lambda: 1_000)
-    with pytest.warns(UserWarning, match=r"bytes of memory, and 1,000 are free: codes"):
+    with pytest.warns(UserWarning, match=r"bytes of memory, but 1,000 are free: codes"):
         commands.infer(["--model", str(run)])
     assert path.read_text() == plain
     with pytest.raises(InputError, match="and 1,000 are free; wanted a smaller M or K"):
@@ -154,7 +154,7 @@ def test_a_snapshot_of_the_2018_port_is_decoded(commands, run, matrix, matrix_pa
     loose = ["--model", str(tmp_path / "renamed"), "--matrix", str(matrix_path)]
     with pytest.raises(InputError, match="tells M and K; name them with -M and -K"):
         commands.infer(loose)
-    with pytest.raises(InputError, match="of -M and -K one is given"):
+    with pytest.raises(InputError, match="only one of -M and -K is given"):
         commands.infer([*loose, "-M", "4"])
     assert commands.infer([*loose, "--M", "4", "--K", "8", "-b", "100"]) == distance
 
@@ -196,7 +196,7 @@ def test_a_run_directory_of_the_2018_port_is_decoded_by_its_configuration(
     assert CompressedEmbedding.load(port / "iter_1211000.npz.nnc").provenance["refined"] is False
     config = json.loads((port / "config.json").read_text()) | {"M": 2, "K": 16}
     (port / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="tells two sizes"):
+    with pytest.raises(InputError, match="has two sizes"):
         commands.infer(["--model", str(port), "--matrix", str(matrix_path)])
     del config["M"], config["K"]
     (port / "config.json").write_text(json.dumps(config))
@@ -230,10 +230,10 @@ def test_mistakes_are_named_and_nothing_is_written(commands, run, matrix, tmp_pa
             "has 2 tokens and .* 300 rows",
         ),
         (["--vocab-path", tmp_path / "tab.word"], "line 1: .* holds a tab"),
-        (["--matrix", tmp_path / "narrow.npy"], "has 5 columns; the model was trained on 12"),
+        (["--matrix", tmp_path / "narrow.npy"], "has 5 columns, but the model was trained on 12"),
         (["--matrix", tmp_path / "nan.npy"], "nan in row 0, column 3"),
         (["--batchsize", "0"], "batch size is 0"),
-        (["--gpu", "7"], "GPU 7 was asked for"),
+        (["--gpu", "7"], "GPU 7 was requested"),
         (["--no-refine", "--time-budget", "3"], "a time budget is for refinement, which is off"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -266,7 +266,7 @@ def test_a_time_budget_that_is_no_time_is_refused(commands, run):
 
 def test_weights_for_another_number_of_rows_are_refused(commands, run, tmp_path):
     (tmp_path / "w.txt").write_text("1\n2\n")
-    with pytest.raises(InputError, match=r"has 2 weights and .* 300 rows"):
+    with pytest.raises(InputError, match=r"has 2 weights, but .* 300 rows"):
         commands.infer(["--model", str(run), "--weights", str(tmp_path / "w.txt")])
 
 
@@ -309,6 +309,6 @@ def test_a_snapshot_that_training_replaces_meanwhile_is_not_missed(commands, run
 
 def test_a_list_of_the_best_that_cannot_be_read_is_told(commands, run):
     (run / "best.json").write_text("{")
-    with pytest.raises(InputError, match=r"best\.json does not tell the best snapshots"):
+    with pytest.raises(InputError, match=r"best\.json is not a list of the best snapshots"):
         commands.infer(["--model", str(run)])
     commands.infer(["--model", str(next(run.glob("iter_*.npz")))])

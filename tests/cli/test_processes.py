@@ -182,7 +182,7 @@ def test_an_error_in_one_process_ends_the_job(start, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["--input-matrix", "m.npy"], "2 processes were started and no communicator is named"),
+        (["--input-matrix", "m.npy"], "2 processes were started but no communicator is named"),
         (["--input-matrix", "none.npy", "--communicator", "naive"], "none.npy does not exist"),
         (["--communicator", "fast"], "argument --communicator: invalid choice: 'fast'"),
     ],

@@ -18,7 +18,7 @@ def test_training_evaluating_and_exporting(commands, matrix_path, matrix, tmp_pa
     commands.quantize([*base, *flags])
     lines = capsys.readouterr().out.splitlines()
     assert (
-        lines[0] == "--recipe paper means the recipe authors here: tau 1, clipping at norm 0.001"
+        lines[0] == "here --recipe paper means the recipe authors: tau 1, clipping at norm 0.001"
     )
     epochs = [LINE.fullmatch(line) for line in lines[1:-2]]
     assert [int(match[1]) for match in epochs] == list(range(200))

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from nncompress import progress
 from nncompress.autoencoder.fused import FusedAutoencoder
 from nncompress.chainer_support.compatibility import chainer
 from nncompress.errors import Diverged, InputError
@@ -139,18 +140,29 @@ def test_without_a_terminal_nothing_is_printed_that_only_a_terminal_understands(
     assert row.split()[:2] == ["3", "18"]
 
 
-def test_a_terminal_has_a_bar_with_finite_speeds(commands, matrix_path, tmp_path, monkeypatch):
+def test_a_terminal_has_the_table_of_losses_and_a_line_with_the_time_left(
+    commands, matrix_path, tmp_path, monkeypatch
+):
     class Terminal(io.StringIO):
+        encoding = "utf-8"
+
         def isatty(self):
             return True
 
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stdout", terminal)
-    train(commands, matrix_path, tmp_path, "-e", "30")
-    printed = terminal.getvalue()
-    assert "total [####" in printed
-    assert " iters/sec" in printed
-    assert "inf " not in printed
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
+    monkeypatch.setattr(progress, "_REDRAWN", 0.002)
+    run = train(commands, matrix_path, tmp_path, "-e", "200")
+    heading, *rows = out.getvalue().splitlines()
+    assert heading.split()[:3] == ["epoch", "iteration", "main/loss"]
+    assert [row.split()[1] for row in rows] == ["1000", "1200"]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", out.getvalue())
+    assert re.search(r"\rtraining +\d+%\|.{24}\| \d\d:\d\d left", err.getvalue())
+    assert "infer_comp.py" in err.getvalue()
+    assert run.name in err.getvalue()
 
 
 def test_two_runs_of_one_second_have_their_own_directories(commands, matrix_path, tmp_path):
@@ -266,8 +278,8 @@ def test_resuming_with_other_settings_is_refused(commands, matrix_path, matrix, 
         (["--lr", "0.5"], "learning_rate is 0.5, and the run in .* has 0.005"),
         (["--K", "9"], "K is 9, and the run in .* has 8"),
         (["--input-matrix", "other.npy"], "input_matrix is .*other.npy"),
-        (["-e", "1"], "has made 12 steps already"),
-        (["--out", "elsewhere"], "the run goes on in .*; leave the place"),
+        (["-e", "1"], "has already made 12 steps"),
+        (["--out", "elsewhere"], "the run continues in .*; leave out --out"),
         (["-g", "-2"], "the GPU's number is -2"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -275,7 +287,7 @@ def test_resuming_with_other_settings_is_refused(commands, matrix_path, matrix, 
     config = json.loads(before["config.json"])
     del config["matrix_shape"]
     (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="lacks 'matrix_shape'"):
+    with pytest.raises(InputError, match="has no 'matrix_shape'"):
         commands.train(["--resume", str(run)])
     (run / "config.json").write_bytes(before["config.json"])
     np.save(matrix_path, matrix[:100])
@@ -328,7 +340,7 @@ def test_no_matrix_makes_training_diverge(commands, tmp_path, name, recipe):
         (["--tau", "-1"], "tau is -1.0; wanted"),
         (["-b", "0"], "batch size is 0; wanted"),
         (["--limit", "0"], "limit on rows is 0; wanted"),
-        (["-g", "5"], "GPU 5 was asked for"),
+        (["-g", "5"], "GPU 5 was requested"),
         (["--threads", "0"], "number of threads is 0; wanted"),
         (["--input-matrix", "none.npy"], "none.npy does not exist; wanted"),
         (["--out", "m.npy"], "m.npy is not a directory"),

@@ -81,13 +81,13 @@ def test_a_link_in_the_place_of_ours_is_refused(tmp_path, name):
     path = tmp_path / "base" / name
     path.parent.mkdir(parents=True)
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(cache._UnsafeError, match="is no directory"):
+    with pytest.raises(cache._UnsafeError, match="is not a directory"):
         claim(tmp_path / "base")
 
 
 def test_a_version_that_others_may_look_into_is_refused(tmp_path):
     claim(tmp_path).chmod(0o755)
-    with pytest.raises(cache._UnsafeError, match="is open to others"):
+    with pytest.raises(cache._UnsafeError, match="is accessible to others"):
         claim(tmp_path)
 
 

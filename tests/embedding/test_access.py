@@ -64,8 +64,8 @@ def test_searches_find_the_same_however_rows_are_read(kind, saved):
 def test_settings_that_do_not_go_together_are_refused(saved):
     path = saved("codes")
     for options, message in [
-        ({"access": "none"}, "no access 'none'; wanted memory or random"),
-        ({"access": "random", "copy": True}, "what is copied is in memory"),
+        ({"access": "none"}, "access is 'none'; wanted 'memory' or 'random'"),
+        ({"access": "random", "copy": True}, "a copy is in memory"),
         ({"reader": print}, "without access='random'"),
     ]:
         with pytest.raises(InputError, match=message):

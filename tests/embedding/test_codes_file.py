@@ -129,7 +129,7 @@ def test_words_may_be_more_or_fewer_than_rows(paths, tmp_path):
     with pytest.warns(UserWarning, match=r"7 words for the 5 rows of .*x\.codes"):
         read = CompressedEmbedding.from_files(*paths, tmp_path / "words")
     assert list(read) == WORDS
-    with pytest.warns(UserWarning, match=r"3 words for the 5 rows of .*: 2 at the end have no"):
+    with pytest.warns(UserWarning, match=r"3 words for the 5 rows of .*: the last 2 rows have no"):
         read = CompressedEmbedding.from_files(*paths, ["a", None, "c"])
     assert list(read.index_to_key) == ["a", 1, "c", 3, 4]
 
@@ -137,25 +137,25 @@ def test_words_may_be_more_or_fewer_than_rows(paths, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"0 1 2\n0 1\n", r"x\.codes, line 2: 2 codes; wanted 3, as in line 1"),
+        (b"0 1 2\n0 1\n", r"x\.codes, line 2: 2 codes; wanted 3, as on line 1"),
         (b"0 1 2\n0 1 2 0\n", "line 2: 4 codes; wanted 3"),
         (b"0 1 2\n\n", "line 2: 0 codes; wanted 3"),
-        (b"0 1 2\n0 1 x\n", "line 2: 'x' is no code; wanted an integer from 0 to 2"),
-        (b"0 1 2\n0 1 1.5\n", "line 2: '1.5' is no code"),
-        (b"0 1 2\n0 -1 1\n", "line 2: '-1' is no code"),
-        (b"0 1 2\n0 3 1\n", "line 2: there is a code 3; wanted 0 to 2, for the codebook has 3"),
-        (b"0 1 2\n0 1 " + b"9" * 5_000, "line 2: there is a code 9999"),
-        (b"0 1 2\n\xff 1 2\n", "line 2: .* is no code"),
+        (b"0 1 2\n0 1 x\n", "line 2: 'x' is not a code; wanted an integer from 0 to 2"),
+        (b"0 1 2\n0 1 1.5\n", "line 2: '1.5' is not a code"),
+        (b"0 1 2\n0 -1 1\n", "line 2: '-1' is not a code"),
+        (b"0 1 2\n0 3 1\n", "line 2: a code is 3; wanted 0 to 2, as the codebook has 3"),
+        (b"0 1 2\n0 1 " + b"9" * 5_000, "line 2: a code is 9999"),
+        (b"0 1 2\n\xff 1 2\n", "line 2: .* is not a code"),
         (b"a\t0 1 2\n\xff\t0 1 2\n", "line 2: invalid UTF-8 .*; wanted UTF-8 text"),
-        (b"a\t0 1 2\n0 1 2\n", "line 2: 0 tabs; wanted a token, a tab and codes, as in line 1"),
+        (b"a\t0 1 2\n0 1 2\n", "line 2: 0 tabs; wanted a token, a tab and codes, as on line 1"),
         (b"0 1 2\na\t0 1 2\n", "line 2: 1 tabs; wanted codes without a token"),
         (b"0\t1\t2\n", "line 1: 2 tabs; wanted a token, a tab and codes"),
-        (b"0 1 2 2\n", r"x\.codebook\.npy has 9 rows, and .*x\.codes has 4 codes in line 1"),
+        (b"0 1 2 2\n", r"x\.codebook\.npy has 9 rows, but .*x\.codes has 4 codes on line 1"),
         (b"0 1 2 2 2 2 2 2 2\n", "with K from 2 to 65,536"),
         (b"", r"x\.codes is empty; wanted a row of codes"),
         (b"\n", "line 1: no codes"),
         (b"a\t\n", "line 1: no codes"),
-        (b"\x93NUMPY\x01", r"x\.codes is a \.npy file; wanted the text file of codes, then"),
+        (b"\x93NUMPY\x01", r"x\.codes is a \.npy file; wanted the text file of codes first, then"),
     ],
 )
 def test_mistakes_are_told_by_file_and_line(paths, content, message):
@@ -168,7 +168,7 @@ def test_mistakes_are_told_by_file_and_line(paths, content, message):
 def test_a_line_is_numbered_from_the_files_beginning(paths, monkeypatch):
     monkeypatch.setattr(codes_file, "_BLOCK_BYTES", 64)
     paths[0].write_bytes(b"0 1 2\n" * 999 + b"0 1 7\n" + b"0 1 2\n" * 99)
-    with pytest.raises(InputError, match="line 1000: there is a code 7"):
+    with pytest.raises(InputError, match="line 1000: a code is 7"):
         CompressedEmbedding.from_files(*paths)
 
 
@@ -202,7 +202,7 @@ def test_files_that_are_missing_or_have_changed_places_are_told(paths, tmp_path)
 
 def test_tokens_in_the_file_and_words_beside_it_are_refused(paths):
     write_codes(paths[0], CODES, ["v", "w", "x", "y", "z"])
-    with pytest.raises(InputError, match="has a token in each line, and words are given too"):
+    with pytest.raises(InputError, match=r"words were given, but .* has a token on each line"):
         CompressedEmbedding.from_files(*paths, WORDS)
 
 
@@ -230,12 +230,12 @@ def test_long_lines_and_many_zeros_are_no_tracebacks(paths):
 def test_codes_that_leave_half_the_codebook_out_are_told(tmp_path, random):
     write_codes(tmp_path / "x.codes", random.integers(0, 16, size=(300, 8)))
     write_codebook(tmp_path / "x.npy", random.normal(size=(256, 3)))
-    with pytest.warns(UserWarning, match="M=8 and K=32, and no code is above 15; .* were cut"):
+    with pytest.warns(UserWarning, match="M=8 and K=32, but no code is above 15; .* truncated"):
         CompressedEmbedding.from_files(tmp_path / "x.codes", tmp_path / "x.npy")
 
 
 def test_no_word_at_all_is_refused(paths, tmp_path):
     (tmp_path / "words").write_bytes(b"")
     for words in ([], tmp_path / "words"):
-        with pytest.raises(InputError, match="no word is given for the 5 rows"):
+        with pytest.raises(InputError, match="words are empty for the 5 rows"):
             CompressedEmbedding.from_files(*paths, words)

@@ -155,7 +155,7 @@ def test_what_is_missing_is_named(keyed):
 
 def test_what_is_no_list_or_no_vector_is_refused(keyed):
     for ask, message in [
-        (lambda: keyed.distances("w1", "w2"), r"one key, 'w2', was given for a list of keys"),
+        (lambda: keyed.distances("w1", "w2"), r"one key, 'w2', was given; wanted a list of keys"),
         (lambda: keyed.most_similar_to_given("w1", "w2"), "one key"),
         (lambda: keyed.most_similar_to_given("w1", []), "no keys were given"),
         (lambda: keyed.distances(np.ones(4)), r"type float64 and shape \(4,\)"),
@@ -166,7 +166,7 @@ def test_what_is_no_list_or_no_vector_is_refused(keyed):
         with pytest.raises(InputError, match=message):
             ask()
     alone = keyed.vectors_for_all(["w1"])
-    with pytest.raises(InputError, match="no other key is there"):
+    with pytest.raises(InputError, match="there is no other key"):
         alone.relative_cosine_similarity("w1", "w1")
 
 

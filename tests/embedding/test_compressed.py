@@ -132,7 +132,7 @@ def test_rows_without_a_word_are_kept_and_reached_by_number(table, decoded):
 def test_of_duplicates_the_first_row_wins_and_it_is_said(table, decoded):
     codes, codebook, words = table
     words = [*words[:3], words[1], "", ""]
-    with pytest.warns(UserWarning, match="2 rows have a word that an earlier row has"):
+    with pytest.warns(UserWarning, match="2 rows repeat the word of an earlier row"):
         embedding = CompressedEmbedding.from_codes(codes, codebook, words)
     assert list(embedding) == [*words[:3], ""]
     assert embedding.get_index(words[1]) == 1
@@ -227,10 +227,10 @@ def test_rows_are_added_with_the_same_codebook(embedding, decoded, random):
 def test_rows_that_cannot_be_added_are_refused(embedding, table):
     vectors = np.ones((2, 9), np.float32)
     for words, rows, message in [
-        (["a", "wörd 1"], vectors, "'wörd 1' is in the table already"),
+        (["a", "wörd 1"], vectors, "'wörd 1' is already in the table"),
         (["a"], vectors, "wanted 2 words"),
         (None, vectors, "wanted 2 words"),
-        (["a", "b"], vectors[:, :5], "new rows of 5 columns; the table has 9"),
+        (["a", "b"], vectors[:, :5], "new rows of 5 columns; wanted 9"),
         (["a", "b"], vectors * np.nan, "nan"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -287,7 +287,7 @@ def test_a_file_is_mapped_as_gensims_are(embedding, tmp_path):
     assert list(CompressedEmbedding.load(tmp_path / "x.nnc", "r")) == list(embedding)
     for settings, message in [
         ({"mmap": "r+"}, "mmap='r\\+'; wanted None or 'r'"),
-        ({"mmap": "r", "copy": True}, "what is copied is not mapped"),
+        ({"mmap": "r", "copy": True}, "a copy is not mapped"),
     ]:
         with pytest.raises(InputError, match=message):
             CompressedEmbedding.load(tmp_path / "x.nnc", **settings)

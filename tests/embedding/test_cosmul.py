@@ -46,7 +46,7 @@ def test_rows_without_a_word_are_left_out(keyed):
     ("arguments", "message"),
     [
         (([], ["w1"]), "no positive key or vector"),
-        (([("w1", 2.0)],), "no weights"),
+        (([("w1", 2.0)],), "without a weight"),
         (([np.ones(2)],), r"shape \(2,\)"),
         ((["w1"], None, 3, -1), "restrict_vocab is -1"),
     ],

@@ -164,7 +164,7 @@ def test_copies_and_pickles_are_the_same_rows(vectors):
 
 def test_what_arrays_have_to_be_changed_by_is_not_there(vectors):
     for name in ("fill", "sort", "put", "resize", "nothing"):
-        with pytest.raises(AttributeError, match=f"no '{name}' in decoded rows, which are read"):
+        with pytest.raises(AttributeError, match=f"no '{name}' on decoded rows, which are"):
             getattr(vectors, name)
 
 
@@ -175,7 +175,7 @@ def test_rows_cannot_be_written(vectors, embedding):
         lambda: vectors.__iadd__(1.0),
         lambda: np.multiply(before, 2, out=vectors),
     ):
-        with pytest.raises(InputError, match=r"not written to; .* emb\.add\(words, vectors\)"):
+        with pytest.raises(InputError, match=r"read-only; .* emb\.add\(words, vectors\)"):
             write()
     vectors[3][:] = 0.0
     assert (np.asarray(vectors) == before).all()

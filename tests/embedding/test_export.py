@@ -73,7 +73,7 @@ def test_words_that_a_format_cannot_hold_are_refused(table, tmp_path, word, name
     codes, codebook, _ = table
     embedding = CompressedEmbedding.from_codes(codes, codebook, ["x", word])
     assert list(embedding) == ["x", word]
-    with pytest.raises(InputError, match="holds a character that"):
+    with pytest.raises(InputError, match="has a character that"):
         export(embedding, tmp_path / name, to)
     assert list(tmp_path.iterdir()) == []
 
@@ -89,9 +89,9 @@ def test_texts_have_the_digits_that_word2vecs_have(embedding, tmp_path):
 
 
 def test_unknown_formats_and_names_are_refused(embedding, tmp_path):
-    with pytest.raises(InputError, match=r"would not be compressed, .* one without \.gz"):
+    with pytest.raises(InputError, match=r"would not be compressed, .* leave out \.gz"):
         export(embedding, tmp_path / "x.txt.gz", "glove")
-    with pytest.raises(InputError, match="no format 'csv'"):
+    with pytest.raises(InputError, match="the format is 'csv'"):
         export(embedding, tmp_path / "x", "csv")
     with pytest.raises(InputError, match=r"does not end in \.npy"):
         export(embedding, tmp_path / "x", "npy")
@@ -103,7 +103,7 @@ def test_only_the_file_that_is_named_is_replaced(table, tmp_path):
     npy, word = tmp_path / "x.npy", tmp_path / "x.word"
     npy.write_text("old")
     word.write_text("another table's\n")
-    with pytest.raises(InputError, match=r"x\.word is there already"):
+    with pytest.raises(InputError, match=r"x\.word already exists"):
         export(embedding, npy, "npy")
     assert (npy.read_text(), word.read_text()) == ("old", "another table's\n")
     word.unlink()
@@ -111,7 +111,7 @@ def test_only_the_file_that_is_named_is_replaced(table, tmp_path):
     other = CompressedEmbedding.from_codes(codes, 2 * codebook, words)
     export(other, npy, "npy")  # the words are the same
     assert (np.load(npy) == other.to_numpy()).all()
-    with pytest.raises(InputError, match=r"x\.word is there already"):
+    with pytest.raises(InputError, match=r"x\.word already exists"):
         export(CompressedEmbedding.from_codes(codes, codebook, words[::-1]), npy, "npy")
     assert (np.load(npy) == other.to_numpy()).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npy", "x.word"]
@@ -129,13 +129,13 @@ def test_gensim_has_its_two_files_together(random, tmp_path):
 
     beside.write_text("mine")
     one = embedding()
-    with pytest.raises(InputError, match=r"vectors\.npy is there already"):
+    with pytest.raises(InputError, match=r"vectors\.npy already exists"):
         export(one, path, "gensim")
     assert [file.name for file in tmp_path.iterdir()] == [beside.name]
     beside.unlink()
     for _ in range(2):
         assert export(one, path, "gensim") == [path, beside]
-    with pytest.raises(InputError, match=r"vectors\.npy is there already"):
+    with pytest.raises(InputError, match=r"vectors\.npy already exists"):
         export(embedding(), path, "gensim")
     assert (models.KeyedVectors.load(str(path)).vectors == one.to_numpy()).all()
 
@@ -143,6 +143,6 @@ def test_gensim_has_its_two_files_together(random, tmp_path):
 def test_words_of_another_table_are_not_left_beside_one_without(table, tmp_path):
     codes, codebook, _ = table
     (tmp_path / "x.word").write_text("precious\n")
-    with pytest.raises(InputError, match=r"x\.word is there, and would be taken for the words"):
+    with pytest.raises(InputError, match=r"x\.word exists, and would be taken for the words"):
         export(CompressedEmbedding.from_codes(codes, codebook), tmp_path / "x.npy", "npy")
     assert [path.name for path in tmp_path.iterdir()] == ["x.word"]

@@ -186,16 +186,16 @@ def test_all_ways_of_searching_take_both(random):
         ({"probe": 0}, "probe is 0; wanted a number of lists"),
         ({"probe": True}, "probe is True"),
         ({"probe": 2.0}, "probe is 2.0"),
-        ({"rows": [3, ROWS]}, "there is no row 3000 to look at; wanted 0 to 2,999"),
+        ({"rows": [3, ROWS]}, "there is no row 3000 to search; wanted 0 to 2,999"),
         ({"rows": [-1]}, "there is no row -1"),
         ({"rows": [0.5]}, "of type float64"),
         ({"rows": 5}, r"shape \(\)"),
         ({"rows": [[1, 2]]}, r"shape \(1, 2\)"),
-        ({"rows": [[1], [2, 3]]}, "rows to look at"),
+        ({"rows": [[1], [2, 3]]}, "rows to search"),
         ({"rows": [True, False]}, "of type bool"),
-        ({"rows": ["w3"]}, "rows to look at of type"),
-        ({"rows": [1], "topn": None}, "topn=None is for the cosines of all rows"),
-        ({"probe": 3, "topn": None}, "topn=None is for the cosines of all rows"),
+        ({"rows": ["w3"]}, "rows to search of type"),
+        ({"rows": [1], "topn": None}, "topn=None returns the cosines of all rows"),
+        ({"probe": 3, "topn": None}, "topn=None returns the cosines of all rows"),
     ],
 )
 def test_what_cannot_be_is_refused(random, options, what):
@@ -209,7 +209,7 @@ def test_the_index_is_found_beside_the_table(random, table, tmp_path):
     path = tmp_path / "x.nnc"
     CompressedEmbedding.of_table(table, None).save(path)
     embedding = CompressedEmbedding.load(path)
-    with pytest.raises(InputError, match=r"there is no .*x\.nnc\.ivf; make it with: nncompress"):
+    with pytest.raises(InputError, match=r"x\.nnc\.ivf does not exist; make it with: nncompress"):
         embedding.most_similar(0, probe=1)
     index = embedding.build_index()
     found = embedding.most_similar(0, probe=2)
@@ -230,7 +230,7 @@ def test_the_index_is_found_beside_the_table(random, table, tmp_path):
 
 def test_a_table_in_no_file_has_its_index_in_memory(random):
     embedding = CompressedEmbedding.of_table(clustered(random), None)
-    with pytest.raises(InputError, match=r"in no file, has none; call build_index\(\)"):
+    with pytest.raises(InputError, match=r"not in a file, has none; call build_index\(\)"):
         embedding.most_similar(0, probe=1)
     embedding.build_index()
     assert embedding.most_similar(0, probe=1)
@@ -243,9 +243,9 @@ def test_an_index_of_other_rows_is_refused_when_it_is_needed(random, tmp_path):
     codes = table.codes(slice(None))
     for other, what in (
         (CodeTable.of_codes(codes[:-1], table.codebook), "3,000 rows of 12 columns.*2,999 of 12"),
-        (CodeTable.of_codes(codes, table.codebook[:, :-1]), "3,000 of 11; make it anew"),
-        (CodeTable.of_codes(codes, table.codebook * 1.01), "other rows; make it anew"),
-        (CodeTable.of_codes(codes[::-1], table.codebook), "other rows; make it anew"),
+        (CodeTable.of_codes(codes, table.codebook[:, :-1]), "3,000 of 11; make it again"),
+        (CodeTable.of_codes(codes, table.codebook * 1.01), "other rows; make it again"),
+        (CodeTable.of_codes(codes[::-1], table.codebook), "other rows; make it again"),
     ):
         CompressedEmbedding.of_table(other, None).save(path)
         embedding = CompressedEmbedding.load(path, verify=True)
@@ -325,7 +325,7 @@ def test_altered_sections_are_told_where_that_is_asked_for(random, tmp_path):
     data[-1] ^= 1
     beside(path).write_bytes(data)
     assert CompressedEmbedding.load(path).most_similar(7, probe=1)
-    with pytest.raises(FormatError, match=r"x\.nnc\.ivf: section 'rows' is not what was written"):
+    with pytest.raises(FormatError, match=r"x\.nnc\.ivf: section 'rows' has been altered"):
         CompressedEmbedding.load(path, verify=True)
 
 
@@ -337,5 +337,5 @@ def test_another_kind_of_file_and_another_version_are_refused(random, tmp_path):
     CompressedEmbedding.load(path).build_index()
     data = beside(path).read_bytes()
     beside(path).write_bytes(data.replace(b'"format_version":"1"', b'"format_version":"7"'))
-    with pytest.raises(FormatError, match="format version 7, and this release reads version 1"):
+    with pytest.raises(FormatError, match="format version 7, but this release reads version 1"):
         CompressedEmbedding.load(path).most_similar(0, probe=1)

@@ -160,7 +160,7 @@ def test_altered_sections_are_noticed_when_they_are_verified(file_bytes, tmp_pat
         altered[first + entry["data_offsets"][0]] ^= 1
         path.write_bytes(altered)
         CompressedEmbedding.load(path)
-        with pytest.raises(FormatError, match=f"section '{name}' is not what was written"):
+        with pytest.raises(FormatError, match=f"section '{name}' has been altered"):
             CompressedEmbedding.load(path, verify=True)
 
 
@@ -187,7 +187,7 @@ def entry(name, **values):
         (metadata(format="pt"), "is a safetensors file of another kind"),
         (
             metadata(format_version="4"),
-            "format version 4, and this release reads versions 1, 2 and 3",
+            "format version 4, but this release reads versions 1, 2 and 3",
         ),
         (metadata(format_version="x"), "format_version is 'x'; wanted a number"),
         (metadata(num_codebooks="0"), "num_codebooks is 0; wanted 1"),
@@ -202,12 +202,12 @@ def entry(name, **values):
         (lambda header: header.update(other=header.pop("codes")), "there is no section 'codes'"),
         (entry("codes", dtype="I8"), "section 'codes' has type int8"),
         (entry("codes", dtype="Q4"), "there is no section 'codes'"),
-        (entry("codes", dtype=4), "tensor 'codes' has the type 4"),
-        (entry("codes", shape=[0, 1 << 62, 1 << 62]), "is said to be bytes"),
+        (entry("codes", dtype=4), "tensor 'codes' has the unknown type 4"),
+        (entry("codes", shape=[0, 1 << 62, 1 << 62]), "claims bytes"),
         (entry("codes", shape=[120]), r"section 'codes' has type uint8 and shape \(120,\)"),
-        (entry("codes", shape=[1 << 62, 1 << 62]), "is said to be bytes"),
-        (entry("codes", shape=[60, -2]), "a shape or place that is no list of sizes"),
-        (entry("codes", shape=[60, 2.0]), "a shape or place that is no list of sizes"),
+        (entry("codes", shape=[1 << 62, 1 << 62]), "claims bytes"),
+        (entry("codes", shape=[60, -2]), "a shape or place that is not a list of sizes"),
+        (entry("codes", shape=[60, 2.0]), "a shape or place that is not a list of sizes"),
         (entry("codes", data_offsets=[0, 120]), "overlap or leave a gap"),
         (entry("codes", data_offsets=[0]), "the wrong length"),
         (lambda header: header.update(codes=[]), "tensor 'codes' has no description"),
@@ -226,11 +226,11 @@ def test_wrong_headers_are_told_in_a_sentence(file_bytes, tmp_path, change, mess
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "has 0 bytes"),
-        (b"1234567", "has 7 bytes"),
-        (b"the 0.1 0.2\n" * 9, "does not begin with a header"),
-        ((1 << 40).to_bytes(8, "little") + b"{}" * 50, "does not begin with a header"),
-        ((100).to_bytes(8, "little") + b"[" * 100, "does not begin with a header"),
+        (b"", "is empty"),
+        (b"1234567", "has only 7 bytes"),
+        (b"the 0.1 0.2\n" * 9, "does not begin with the length"),
+        ((1 << 40).to_bytes(8, "little") + b"{}" * 50, "does not begin with the length"),
+        ((100).to_bytes(8, "little") + b"[" * 100, "does not begin with the length"),
         ((100).to_bytes(8, "little") + b"{" * 100, "a header that is not JSON"),
         ((3).to_bytes(8, "little") + b"{\xff}", "a header that is not JSON"),
         (
@@ -258,7 +258,7 @@ def test_a_failed_save_leaves_the_old_file(embedding, tmp_path):
     path = tmp_path / "x.nnc"
     path.write_text("old")
     embedding.provenance["bad"] = object()
-    with pytest.raises(InputError, match="not what JSON can hold"):
+    with pytest.raises(InputError, match="cannot be written as JSON"):
         embedding.save(path)
     embedding.provenance["bad"] = "x" * (9 << 20)
     with pytest.raises(InputError, match="header would have"):
@@ -292,7 +292,7 @@ def test_a_file_may_be_replaced_while_it_is_read(random, tmp_path, copy):
 def test_a_provenance_that_is_no_json_is_refused_and_one_that_is_there_is_read(table, tmp_path):
     path = tmp_path / "x.nnc"
     embedding = CompressedEmbedding.from_codes(*table, provenance={"loss": float("nan")})
-    with pytest.raises(InputError, match="the provenance is not what JSON can hold"):
+    with pytest.raises(InputError, match="the provenance cannot be written as JSON"):
         embedding.save(path)
     assert not path.exists()
     embedding.provenance["loss"] = 12345.25
@@ -303,5 +303,5 @@ def test_a_provenance_that_is_no_json_is_refused_and_one_that_is_there_is_read(t
 
 @pytest.mark.parametrize("name", ["x.codes", "x.codebook.npy"])
 def test_codes_in_text_are_named(tmp_path, name):
-    with pytest.raises(FormatError, match="make one of both with: nncompress import"):
+    with pytest.raises(FormatError, match="make one of both, with: nncompress import"):
         CompressedEmbedding.load(tmp_path / name)

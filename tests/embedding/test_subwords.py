@@ -130,7 +130,7 @@ def test_what_is_compared_with_all_rows_is_compared_with_the_words(every, pruned
         nearer = [word for word, far in zip(WORDS, distances, strict=True) if far < distances[4]]
         assert set(embedding.closer_than("walk", "sea")) == {*nearer} - {"walk"}
         assert embedding.rank("walk", "sea") == len({*nearer} - {"walk"}) + 1
-        with pytest.raises(KeyError, match="row 6 is of n-grams"):
+        with pytest.raises(KeyError, match="row 6 belongs to n-grams"):
             embedding.rank("walk", 6)
 
 
@@ -141,7 +141,7 @@ def test_a_smaller_table_keeps_all_ngrams(every, pruned, tmp_path):
         for word in ("sea", "walk", "walks", "walking"):
             expected = embedding[word] if word != "walking" else mean_of_ngrams(embedding, word)
             np.testing.assert_allclose(few[word], expected, rtol=1e-6)
-        with pytest.raises(InputError, match="row 6 is of n-grams"):
+        with pytest.raises(InputError, match="row 6 belongs to n-grams"):
             embedding.vectors_for_all([6])
         with pytest.raises(InputError, match="none of the keys"):
             embedding.vectors_for_all(["unknown"])

@@ -61,12 +61,12 @@ def test_more_rows_leave_files_as_they_are(directory):
     again = CompressedEmbedding.load(directory)
     assert [shard.num_rows for shard in again.table.shards] == [70, 2, 1]
     assert (again["newest"] == larger["newest"]).all()
-    with pytest.raises(InputError, match="has 3 files of rows now, and had 2"):
+    with pytest.raises(InputError, match="now has 3 files of rows, but had 2"):
         larger.save_shards(directory)
 
 
 def test_other_directories_and_names_are_refused(embedding, directory, tmp_path):
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         embedding.save_shards(directory)
     with pytest.raises(InputError, match="is a directory; wanted the name of a file"):
         embedding.save(directory)
@@ -95,8 +95,8 @@ def test_a_model_is_read_as_it_was_written(embedding, tmp_path):
         (lambda d: (d / "rows-00001.nnc").unlink(), "rows-00001.nnc does not exist"),
         (lambda d: (d / "model.nnc").unlink(), "model.nnc does not exist"),
         (lambda d: shutil.copy(d / "rows-00000.nnc", d / "rows-00001.nnc"), "the manifest says"),
-        (lambda d: (d / MANIFEST).write_text("{}"), "is no manifest of a compressed table"),
-        (lambda d: (d / MANIFEST).write_text("[" * 9_999), "is no manifest"),
+        (lambda d: (d / MANIFEST).write_text("{}"), "is not a compressed table's manifest"),
+        (lambda d: (d / MANIFEST).write_text("[" * 9_999), "is not a compressed table's manifest"),
         (lambda d: shutil.copy(d / "rows-00000.nnc", d / "model.nnc"), "the file has rows"),
     ],
 )
@@ -109,12 +109,12 @@ def test_damaged_directories_are_told_in_a_sentence(directory, change, message):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("format_version", 4, "format version 4, and this release reads version 3"),
-        ("num_rows", 71, "files have 72 rows, and 71 are said to be there"),
+        ("format_version", 4, "format version 4, but this release reads version 3"),
+        ("num_rows", 71, "files have 72 rows; num_rows is 71"),
         ("shards", [], "0 files"),
         ("shards", [{"file": "../x"}], "file name"),
         ("first_row", -1, "first_row is -1"),
-        ("model_digest", "f" * 64, "another model"),
+        ("model_digest", "f" * 64, "is not the model"),
         ("provenance", 3, "provenance"),
     ],
 )
@@ -130,9 +130,9 @@ def test_rows_of_another_model_are_refused(directory, tmp_path):
     other = CompressedEmbedding.of_table(make("codes", seed=9), None)
     other.save_shards(tmp_path / "other.nnc")
     shutil.copy(tmp_path / "other.nnc" / "model.nnc", directory / "model.nnc")
-    with pytest.raises(FormatError, match="another model"):
+    with pytest.raises(FormatError, match="is not the model that"):
         CompressedEmbedding.load(directory)
-    with pytest.raises(FormatError, match="another model"):
+    with pytest.raises(FormatError, match="not encoded with the model"):
         CompressedEmbedding.load(directory / "rows-00000.nnc")
 
 

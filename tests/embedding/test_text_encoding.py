@@ -109,8 +109,8 @@ def test_tokenizers_are_files_folders_and_those_of_transformers(tmp_path, random
 @pytest.mark.parametrize(
     ("tokenizer", "message"),
     [
-        (word_tokenizer(61), "61 tokens and the table 60"),
-        (lambda text: [60], "token 60; the table has tokens 0 to 59"),
+        (word_tokenizer(61), "61 tokens, but the table 60"),
+        (lambda text: [60], "token 60, but the table has tokens 0 to 59"),
         (lambda text: [1, -1], "token -1"),
         (lambda text: [[1]], r"shape \(1, 1\)"),
         (lambda text: [0.5], "type float64"),
@@ -126,7 +126,7 @@ def test_tokenizers_that_do_not_fit_are_refused(random, tokenizer, message):
 
 def test_a_damaged_tokenizer_is_told_of(tmp_path, random):
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(FormatError, match=r"tokenizer\.json is no tokenizer"):
+    with pytest.raises(FormatError, match=r"tokenizer\.json is not a file of"):
         some_table(random).encode(["w1"], tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_tokenizer_is_told_of(tmp_path, random):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_length": 0}, "max_length is 0"),
         ({"max_length": 1.5}, "max_length is 1.5"),
-        ({"keep_unknown": False}, "keep_unknown=False with a function"),
+        ({"keep_unknown": False}, "keep_unknown=False was given with a function"),
     ],
 )
 def test_settings_out_of_bounds_are_refused(random, settings, message):

@@ -28,7 +28,7 @@ def test_two_words_that_are_as_many_are_moved_the_shorter_way(keyed):
 
 def test_a_text_that_is_one_string_is_refused(keyed):
     pytest.importorskip("ot")
-    with pytest.raises(InputError, match="one key, 'w1 w2', was given for a list of keys"):
+    with pytest.raises(InputError, match="one key, 'w1 w2', was given; wanted a list of keys"):
         keyed.wmdistance("w1 w2", ["w1"])
 
 

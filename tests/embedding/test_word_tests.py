@@ -85,7 +85,7 @@ def test_files_that_cannot_be_used_are_told(lettered, tmp_path, table):
     path.write_text("a b c\n")
     with pytest.raises(InputError, match="0 pairs of words that the table has"):
         lettered.evaluate_word_pairs(path)
-    with pytest.raises(InputError, match="line 1: 'a b c'; wanted a line ': name of a section'"):
+    with pytest.raises(InputError, match="line 1: 'a b c'; wanted a line ': SECTION'"):
         lettered.evaluate_word_analogies(path)
     with pytest.raises(InputError, match="is a directory"):
         lettered.evaluate_word_pairs(tmp_path)

@@ -102,15 +102,15 @@ def test_without_words_rows_have_their_numbers_and_rows_without_one_are_left_out
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("x.txt.gz", {}, r"would not be compressed, as its name says; wanted one without \.gz"),
-        ("x.txt", {"prefix": "a b"}, "the word 'a bw0' holds a character"),
-        ("x.txt", {"prefix": "\n", "write_header": False}, "holds a character that glove cannot"),
+        ("x.txt.gz", {}, r"would not be compressed, though its name says so; leave out \.gz"),
+        ("x.txt", {"prefix": "a b"}, "the word 'a bw0' has a character"),
+        ("x.txt", {"prefix": "\n", "write_header": False}, "has a character that glove cannot"),
         ("x.txt", {"total_vec": -1}, "total_vec is -1"),
         ("x.txt", {"total_vec": "60"}, "total_vec is '60'"),
-        ("x.txt", {"sort_attr": "none"}, r"no 'none' beside its rows; wanted emb\.extras"),
-        ("x.txt", {"fvocab": "words"}, r"no 'count' beside its rows; wanted emb\.extras"),
-        ("x.txt", {"sort_attr": "pairs"}, r"'pairs' is of type float64 and shape \(60, 2\)"),
-        ("old.txt", {"append": True}, "wanted write_header=False with it"),
+        ("x.txt", {"sort_attr": "none"}, r"no 'none' beside its rows; set emb\.extras"),
+        ("x.txt", {"fvocab": "words"}, r"no 'count' beside its rows; set emb\.extras"),
+        ("x.txt", {"sort_attr": "pairs"}, r"'pairs' has type float64 and shape \(60, 2\)"),
+        ("old.txt", {"append": True}, "wanted write_header=False too"),
     ],
 )
 def test_what_cannot_be_written_is_refused_and_nothing_changes(
@@ -127,5 +127,5 @@ def test_what_cannot_be_written_is_refused_and_nothing_changes(
 
 def test_words_and_rows_are_two_files(keyed, tmp_path):
     keyed.extras["count"] = np.arange(60)
-    with pytest.raises(InputError, match=r"fvocab is .*, where the rows go"):
+    with pytest.raises(InputError, match=r"fvocab is .*, the file for the rows"):
         keyed.save_word2vec_format(tmp_path / "x.txt", tmp_path / "x.txt")

@@ -125,7 +125,7 @@ def test_what_cannot_be_reached_is_refused(rows, count, target, message):
 def test_rows_that_are_nearly_the_same_are_told_of_where_nobody_asked(random):
     rows = random.normal(size=(1_100, 3)).astype(np.float32)
     rows[300:] *= 1e-7
-    with pytest.warns(UserWarning, match="cannot be kept, for many rows are nearly the same"):
+    with pytest.warns(UserWarning, match="cannot be kept, because many rows are nearly the same"):
         _, _, point, _ = made(rows, None)
     assert point.recall < 0.9
 
@@ -161,7 +161,7 @@ def test_the_curve_is_a_picture_or_numbers(rows, tmp_path):
     assert all(math.isfinite(value) for each in written["points"] for value in each.values())
     for name, has_residual, message in [
         ("c.doc", True, "does not end in .png, .pdf, .svg or .json"),
-        ("c.png", False, "and there is none"),
+        ("c.png", False, "but there is none"),
     ]:
         with pytest.raises(InputError, match=message):
             check_curve(tmp_path / name, has_residual, [])

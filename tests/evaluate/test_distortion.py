@@ -45,7 +45,7 @@ def test_numbers_that_float16_cannot_hold_stay_in_float32():
     assert choose_codebook(matrix, codes)[0] is codes
     with pytest.raises(InputError, match="too large for float16"):
         choose_codebook(matrix, codes, "float16")
-    with pytest.raises(InputError, match="no codebook type 'int3'"):
+    with pytest.raises(InputError, match="unknown codebook type 'int3'"):
         choose_codebook(matrix, codes, "int3")
 
 

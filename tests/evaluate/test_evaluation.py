@@ -66,7 +66,7 @@ def test_all_rows_can_be_asked_for_their_neighbours(compressed, original):
 
 
 def test_another_table_is_refused(compressed, original):
-    with pytest.raises(InputError, match=r"has shape \(399, 10\); .* shape \(400, 10\)"):
+    with pytest.raises(InputError, match=r"399 rows x 10 dimensions, but .* 400 x 10;"):
         evaluate(compressed, EmbeddingMatrix(original[:-1]))
 
 
@@ -83,3 +83,15 @@ def test_a_table_with_residuals_is_measured(random, additive, tmp_path):
     assert result.bits_used == pytest.approx(8 * table.residual.row_bytes + codes, abs=0.5)
     plot_evaluation(tmp_path / "x.png", result, "x")
     assert (tmp_path / "x.png").exists()
+
+
+def test_an_original_with_other_words_is_refused(random):
+    rows = random.normal(size=(20, 3)).astype(np.float32)
+    words = [f"w{i}" for i in range(19)]
+    codes = np.arange(20)[:, None]
+    embedding = CompressedEmbedding.from_codes(codes, rows, [*words, None])
+    matrix = EmbeddingMatrix(rows)
+    assert evaluate(embedding, matrix, (), words=[*words, "another"]).report.figures
+    swapped = [*words[:5], words[6], words[5], *words[7:]]
+    with pytest.raises(InputError, match=r"row 5 .* is 'w6' in the matrix and 'w5' in the comp"):
+        evaluate(embedding, matrix, (), words=swapped)

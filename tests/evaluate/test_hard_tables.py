@@ -36,7 +36,7 @@ def test_one_huge_row_does_not_take_the_others_bits(random):
 
 def test_a_size_that_is_not_made_use_of_is_told_of(rows):
     rows[17] *= 1e7
-    with pytest.warns(UserWarning, match="are not made use of: rows much larger than the others"):
+    with pytest.warns(UserWarning, match="cannot be used up: because some rows are much"):
         compressed(rows, bytes_per_row=25)
 
 

@@ -49,14 +49,14 @@ def test_all_that_falls_short_is_told():
     ("text", "message"),
     [
         ("cosin=0.9", "--require 'cosin'; wanted one of error, cosine"),
-        ("cosine", "'cosine' in --require; wanted name=number"),
-        ("", "'' in --require; wanted name=number"),
+        ("cosine", "--require has 'cosine'; wanted name=number"),
+        ("", "--require has ''; wanted name=number"),
         ("cosine=0.9,cosine=0.8", "--require has cosine twice"),
         ("cosine=98%", "--require cosine='98%'; wanted a cosine, such as 0.98"),
         ("cosine=98", "cosine is required to be 98; wanted a cosine"),
         ("recall=-1", "wanted a share from 0 to 1"),
-        ("sts=0.5", "wanted a difference to the original of 0 or less in points of 100"),
-        ("perplexity=0.9", "wanted a multiple of the original's of 1 or more"),
+        ("sts=0.5", "wanted a difference from the original in points of 100, 0 or less"),
+        ("perplexity=0.9", "wanted a multiple of the original's, 1 or more"),
         ("error=nan", "error is required to be nan; wanted a share of the variance"),
         ("error=inf", "error is required to be inf"),
     ],
@@ -69,7 +69,7 @@ def test_what_means_nothing_is_refused(text, message):
 def test_numbers_are_wanted_in_python_too():
     with pytest.raises(InputError, match=r"cosine is required to be '0\.9'; wanted a cosine"):
         Requirements({"cosine": "0.9"})
-    with pytest.raises(InputError, match="nothing is called 'foo' among error"):
+    with pytest.raises(InputError, match="unknown requirement 'foo'; wanted one of error"):
         Requirements({"foo": 1})
 
 
@@ -78,9 +78,9 @@ def test_a_task_without_data_is_refused_before_any_work():
         asked = Requirements({name: kind.range[0] if kind.range[0] > -100 else -1})
         asked.check_data(["--pairs", "--sts", "--text"])
         if kind.needs:
-            with pytest.raises(InputError, match=f"without data for it; add {kind.needs} FILE"):
+            with pytest.raises(InputError, match=f"has no data; add {kind.needs} FILE"):
                 asked.check_data([])
-        with pytest.raises(InputError, match=f"{name} is required, and is not measured"):
+        with pytest.raises(InputError, match=f"{name} is required but was not measured"):
             asked.unmet(Report())
 
 
@@ -97,5 +97,5 @@ def test_what_is_no_number_reaches_nothing(name, number):
 
 def test_requirements_are_numbers_by_name_in_python():
     for wanted in ("cosine=0.9", ["cosine"], 0.9):
-        with pytest.raises(InputError, match="is required; wanted numbers by name"):
+        with pytest.raises(InputError, match="wanted numbers by name"):
             Requirements(wanted)

@@ -39,8 +39,8 @@ def test_figures_follow_their_definitions(matrix, random, monkeypatch):
     assert figures["recall"].value == pytest.approx(np.mean(kept))
     for figure in figures.values():
         assert figure.low <= figure.value <= figure.high
-    assert result.basis() == "300 rows, 300 asked for their neighbours"
-    assert result.basis(900) == "300 of 900 rows, 300 asked for their neighbours among these"
+    assert result.basis() == "300 rows, neighbours of 300"
+    assert result.basis(900) == "300 of 900 rows, neighbours of 300 among these"
 
 
 def test_a_table_is_as_near_to_itself_as_can_be(matrix):

@@ -25,10 +25,10 @@ def test_csv_is_read_as_it_is_written(tmp_path, heading):
         ("a,b,1\nc,d,e\n", "line 2: 'c,d,e'; wanted"),
         ("a,b,5..0\nc,d,1\n", r"line 1: 'a,b,5\.\.0'; wanted"),
         ("a,b,1\na,b,nan\n", "line 2: 'a,b,nan'; wanted"),
-        ("a, b, c, 1\n", "line 1: .*quotes around what has a comma"),
+        ("a, b, c, 1\n", "line 1: .*quotes around sentences"),
         ('a,"b" c,1\n', "line 1: .* wanted two sentences and a number as CSV"),
         ('a,"b\n', "wanted two sentences and a number as CSV"),
-        ("a,b,1\n", "has 1 pairs of sentences; wanted two"),
+        ("a,b,1\n", "has 1 pairs of sentences; wanted at least two"),
         (b"\xff,b,1\n", "line 1: invalid UTF-8"),
     ],
 )
@@ -93,5 +93,5 @@ def test_words_are_compared_in_tables_and_as_texts(encoders, tmp_path):
     (tmp_path / "one.tsv").write_text("text 1\ttext 2\t3\n")
     with pytest.raises(InputError, match=r"one\.tsv has 1 pairs"):
         word_similarity_of_texts(before, after, tmp_path / "one.tsv")
-    with pytest.raises(InputError, match=r"one\.tsv has 1 pairs of words that the table has"):
+    with pytest.raises(InputError, match=r"one\.tsv has 1 pairs of words that are in the table"):
         word_similarity(known, *(each.__getitem__ for each in rows), tmp_path / "one.tsv")

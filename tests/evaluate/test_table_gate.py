@@ -66,19 +66,19 @@ def test_a_search_ends_with_the_smallest_that_is_enough(matrix, tmp_path):
 
 def test_what_cannot_be_searched_or_measured_is_refused(matrix, words, pairs, tmp_path):
     for options, message in [
-        ({"find": True}, "--find searches the smallest size .* add --require"),
-        ({"find": True, "require": {"error": 1}, "cosine": 0.9}, "--find searches the size, and"),
-        ({"find": True, "require": {"error": 1}, "num_codebooks": 4}, "by a trellis alone"),
+        ({"find": True}, "--find searches for the smallest size .* add --require"),
+        ({"find": True, "require": {"error": 1}, "cosine": 0.9}, "--find searches for the size"),
+        ({"find": True, "require": {"error": 1}, "num_codebooks": 4}, "without additive codes"),
         ({"find": True, "require": {"error": 1}, "curve": tmp_path / "c.json"}, "--curve shows"),
-        ({"require": {"sts": -1}}, "sts is measured of a model's folder; wanted error"),
-        ({"require": {"pairs": -1}}, "without data for it; add --pairs FILE"),
+        ({"require": {"sts": -1}}, "sts is only measured for a model's folder; wanted error"),
+        ({"require": {"pairs": -1}}, "is required, but has no data; add --pairs FILE"),
         ({"pairs": [pairs], "words": None}, "the table has no words"),
         ({"pairs": [tmp_path / "none"]}, "none does not exist"),
-        ({"require": {"foo": 1}}, "nothing is called 'foo'"),
+        ({"require": {"foo": 1}}, "unknown requirement 'foo'"),
     ]:
         with pytest.raises(InputError, match=message):
             nncompress.compress(matrix, report=None, **({"words": words} | options))
-    with pytest.raises(InputError, match=r"recall=0\.5 is required of 20 rows, which are too few"):
+    with pytest.raises(InputError, match=r"recall=0\.5 is required, but 20 rows are too few"):
         nncompress.compress(matrix[:20], report=None, require={"recall": 0.5})
 
 
@@ -102,8 +102,8 @@ def test_warnings_name_what_is_lost():
         return Report({name: Figure(y, y, y) for name, y in values.items()})
 
     for values, told in [
-        ({"error": 0.3, "recall": 0.8}, "an error of 0.3 of the variance; ask"),
-        ({"error": 0.2, "recall": 0.1}, "table: 0.1 of the nearest neighbours; ask"),
+        ({"error": 0.3, "recall": 0.8}, "an error of 0.3 of the variance; use"),
+        ({"error": 0.2, "recall": 0.1}, "table: 0.1 of the nearest neighbours; use"),
         ({"error": 0.5, "recall": 0.1}, "variance and 0.1 of the nearest"),
         ({"error": 0.5}, "an error of 0.5"),
     ]:

@@ -12,8 +12,8 @@ POINT = CurvePoint(0.1, 80.0, 12.0, 0.5, 0.9, 0.95, 0.8)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "wanted one target, and none given"),
-        ({"cosine": 0.9, "recall": 0.9}, "wanted one target, and cosine and recall given"),
+        ({}, "expected one target, got none"),
+        ({"cosine": 0.9, "recall": 0.9}, "expected one target, got cosine and recall"),
         ({"recall": 1.0}, "the target recall is 1; wanted less than 1"),
         ({"bits_per_dim": 0}, "the target bits per dim is 0; wanted a positive number"),
         ({"bytes_per_row": math.nan}, "is nan; wanted a positive number"),

@@ -93,7 +93,7 @@ def names(directory):
 
 def test_cifar10_is_trained_on_compressed_and_evaluated(train, evaluate, tmp_path):
     printed = train(9, "--log_frequency=2", "--save_every=4")
-    assert printed.startswith("Training on CIFAR-10: 40 images, 24 x 24 cut at random\n")
+    assert printed.startswith("Training on CIFAR-10: 40 images, 24 x 24 cropped at random\n")
     assert [line.split("step ")[1].split(",")[0] for line in printed.splitlines()
             if "sec/batch" in line] == ["2", "4", "6", "8", "9"]  # fmt: skip
     assert "alpha = 0.4" in printed
@@ -125,7 +125,7 @@ def test_a_run_that_is_killed_goes_on_as_it_would_have(train, start, cifar_folde
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     steps = int(trainer_snapshots(tmp_path / "run")[0].stem.rpartition("_")[2])
-    assert f"Going on from step {steps}\n" in train(8, "--resume")
+    assert f"Continuing from step {steps}\n" in train(8, "--resume")
     for name in (FINAL, "trainer_snapshot_8.npz"):
         whole, resumed = (dict(np.load(tmp_path / out / name)) for out in ("whole", "run"))
         assert whole.keys() == resumed.keys()
@@ -174,7 +174,7 @@ def test_the_flags_of_the_original_mean_what_they_meant(train, evaluate, tmp_pat
     printed = train(1, "--log_device_placement", "--use_fp16=False")
     assert "conv1/W: @numpy" in printed
     assert "@numpy" not in train(1, "--log_device_placement=false", out="other")
-    with pytest.raises(InputError, match="--use_fp16: matrices are compressed in float32"):
+    with pytest.raises(InputError, match="--use_fp16 is not supported"):
         train(1, "--use_fp16", out="third")
     assert not (tmp_path / "third").exists()
     _, shown = evaluate("--num_examples=5", "--global_step=77")
@@ -189,7 +189,7 @@ def test_the_flags_of_the_original_mean_what_they_meant(train, evaluate, tmp_pat
         (["--num_examples=9"], "--num_examples is 9; wanted 1 to 8"),
         (
             ["--compression_hparams=rank=100"],
-            r"alpha_decrement_value is 0.005 with these .* 0.2 in the run",
+            r"alpha_decrement_value is 0.005 in --compression_hparams, but 0.2 in the run",
         ),
         (["--data=digits"], "trains on cifar10; wanted the same"),
         (["--eval_interval_secs=-1"], "secs is -1; wanted 0 to"),
@@ -208,29 +208,29 @@ def test_the_flags_of_the_original_mean_what_they_meant(train, evaluate, tmp_pat
 
 @pytest.mark.usefixtures("without_plots")
 def test_a_run_is_neither_overwritten_nor_gone_on_with_as_another(train, tmp_path):
-    with pytest.raises(InputError, match="has no run to go on with"):
+    with pytest.raises(InputError, match="has no run to continue"):
         train(2, "--resume")
     train(2)
     for snapshot in trainer_snapshots(tmp_path / "run"):
         snapshot.unlink()  # as of a run that was killed before it had one
-    assert "Going on" not in train(2, "--resume")
+    assert "Continuing" not in train(2, "--resume")
     before = names(tmp_path / "run")
     for steps, arguments, message in (
-        (3, [], r"has a run of 2 steps already; go on with it \(--resume\)"),
-        (3, ["--resume", "--batch_size=8"], "batch_size is 8, and the run .* with 4"),
-        (3, ["--resume", "--seed=1"], "seed is 1, and the run .* with 0"),
-        (3, ["--resume", "--data=digits"], "data is 'digits', and the run .* 'cifar10'"),
+        (3, [], r"already has a run of 2 steps; continue it \(--resume\)"),
+        (3, ["--resume", "--batch_size=8"], "batch_size is 8, but the run .* with 4"),
+        (3, ["--resume", "--seed=1"], "seed is 1, but the run .* with 0"),
+        (3, ["--resume", "--data=digits"], "data is 'digits', but the run .* 'cifar10'"),
         (3, ["--resume", "--compression_hparams=rank=9"], "compression_hparams is "),
-        (1, ["--resume"], "has made 2 steps already"),
+        (1, ["--resume"], "has already made 2 steps"),
     ):
         with pytest.raises(InputError, match=message):
             train(steps, *arguments)
         assert names(tmp_path / "run") == before
     (tmp_path / "run" / "settings.json").write_text("[")
-    with pytest.raises(InputError, match="does not hold a run's settings"):
+    with pytest.raises(InputError, match="does not contain a run's settings"):
         train(3, "--resume")
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="is no directory"):
+    with pytest.raises(InputError, match="is not a directory"):
         train(1, out="file")
 
 
@@ -240,7 +240,7 @@ def test_where_cifar10_is_missing_one_line_says_how_to_get_it_and_the_status_is_
     assert (process.returncode, printed) == (2, "")
     assert said == (
         "cifar10_train.py: error: data/cifar-10-binary.tar.gz does not exist; get it with "
-        "scripts/download_images.sh cifar10, or take scikit-learn's digits, which need no "
+        "scripts/download_images.sh cifar10, or use scikit-learn's digits, which need no "
         "download, with --data digits\n"
     )
 
@@ -252,8 +252,8 @@ def test_digits_are_trained_on_where_they_are_asked_for(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("Training on scikit-learn's digits: 1,400 images, 8 x 8\n")
     assert (
-        "Alpha is 1 after step 2, so the matrices are still there and no final.npz is written; "
-        "where its ramp goes on, --resume and more --max_steps do too\n"
+        "Alpha is 1 after step 2, so the matrices are still there and final.npz is not written; "
+        "if the ramp goes on, continue with --resume and more --max_steps\n"
     ) in printed
     assert not (tmp_path / FINAL).exists()
 
@@ -263,7 +263,7 @@ def test_a_model_of_which_nothing_is_compressed_is_trained_and_evaluated(
     train, evaluate, tmp_path
 ):
     printed = train(2, "--compression_hparams=compression_option=0")
-    assert "Nothing is compressed, as compression_option is 0\n" in printed
+    assert "Nothing is compressed, because compression_option is 0\n" in printed
     assert not (tmp_path / "run" / FINAL).exists()
     accuracy, _ = evaluate()
     assert printed.splitlines()[-1] == f"Accuracy on the 8 test images: {accuracy:.4f}"
@@ -274,8 +274,8 @@ def test_a_damaged_snapshot_gives_way_to_that_of_the_run_that_goes_on(train, tmp
     train(3, "--save_every=1")
     newest = tmp_path / "run" / "trainer_snapshot_3.npz"
     damage(newest)
-    with pytest.warns(UserWarning, match=r"going on from .*trainer_snapshot_2\.npz"):
-        assert "Going on from step 2\n" in train(3, "--resume")
+    with pytest.warns(UserWarning, match=r"continuing from .*trainer_snapshot_2\.npz"):
+        assert "Continuing from step 2\n" in train(3, "--resume")
     assert int(read_trainer_snapshot(newest)["updater/iteration"]) == 3
 
 
@@ -285,7 +285,7 @@ def test_a_damaged_snapshot_is_passed_over_with_one_line_where_models_are_waited
 ):
     train(2, "--save_every=1")
     damage(tmp_path / "run" / "trainer_snapshot_1.npz")
-    with pytest.warns(UserWarning, match=r"trainer_snapshot_1\.npz.* passed over") as warned:
+    with pytest.warns(UserWarning, match=r"trainer_snapshot_1\.npz.* skipped") as warned:
         shown = watch([lambda: None])
     assert len(warned) == 1
     assert evaluated(shown[0]) == ["trainer_snapshot_0.npz", "trainer_snapshot_2.npz"]

@@ -22,7 +22,7 @@ def test_mnist_is_read_from_idx_files(mnist):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("train-images-idx3-ubyte", lambda data: data[:-1], "not an idx file of 3 dimensions"),
+        ("train-images-idx3-ubyte", lambda data: data[:-1], "complete idx file of 3 dimensions"),
         ("train-labels-idx1-ubyte.gz", lambda data: data[:-9], "is damaged"),
         ("train-labels-idx1-ubyte.gz", lambda data: b"no gzip", "is damaged"),
         (
@@ -43,7 +43,7 @@ def test_damaged_files_of_mnist_are_refused(mnist, name, change, message):
 def test_a_gzip_file_that_swells_is_not_read_to_its_end(mnist):
     path = mnist[0] / "train-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(bytes(20_000_000)))
-    with pytest.raises(InputError, match="not an idx file"):
+    with pytest.raises(InputError, match="not a complete idx file"):
         read_part("mnist", mnist[0], "train")
 
 
@@ -66,8 +66,8 @@ def test_cifar10_is_read_from_its_archive_and_from_its_files(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"short", "end within a record"),
-        (b"", "or have none"),
+        (b"short", "are empty or cut off"),
+        (b"", "are empty or cut off"),
         (b"\x0a" + bytes(3_072), "have the label 10; wanted 0 to 9"),
         (bytes(10_001 * 3_073), "wanted at most 30,730,000"),
     ],
@@ -90,7 +90,7 @@ def test_damaged_archives_of_cifar10_are_refused(cifar_archive):
             read_part("cifar10", cifar_archive, "train")
     with tarfile.open(path, "w:gz"):
         pass
-    with pytest.raises(InputError, match=r"holds no cifar-10-batches-bin/test_batch.bin"):
+    with pytest.raises(InputError, match=r"has no cifar-10-batches-bin/test_batch.bin"):
         read_part("cifar10", cifar_archive, "test")
 
 
@@ -114,5 +114,5 @@ def test_images_of_mnist_of_another_shape_are_refused(tmp_path, shape):
     for name, sizes in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
         header = bytes([0, 0, 8, len(sizes)]) + sizes.tobytes()
         (tmp_path / name).write_bytes(header + bytes(sizes.prod()))
-    with pytest.raises(InputError, match=r"MNIST's train images are .* wanted some of 28 x 28"):
+    with pytest.raises(InputError, match=r"MNIST's train images are .* wanted images of 28 x 28"):
         read_part("mnist", tmp_path, "train")

@@ -38,7 +38,7 @@ def test_both_networks_are_trained_on_mnist_and_compressed(
     assert "test accuracy = " in printed
     assert (tmp_path / "run" / "final.npz").is_file()
     mnist_compression.main(["--max_steps=8", "--resume", *arguments])
-    assert "Going on from step 7\n" in capsys.readouterr().out
+    assert "Continuing from step 7\n" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("without_plots")

@@ -161,7 +161,7 @@ def test_files_that_belong_together_appear_together(tmp_path):
 def test_files_in_two_directories_do_not_belong_together(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "b").symlink_to(tmp_path / "x" / "b")
-    with pytest.raises(OutputError, match="belong together, and are in several directories"):
+    with pytest.raises(OutputError, match="belong together, but are in several directories"):
         atomic_paths(tmp_path / "a", tmp_path / "b").__enter__()
 
 
@@ -191,7 +191,7 @@ def test_complete_files_of_a_dead_process_get_their_names(tmp_path, written_sinc
     assert [(tmp_path / name).read_text() for name in "ab"] == ["new a", "old b"]
     if written_since:
         (tmp_path / "b").write_text("somebody's")
-    message = "written there since" if written_since else "have their names now"
+    message = "written there since" if written_since else "now have their final names"
     with pytest.warns(UserWarning, match=message):
         clear_up(tmp_path)
     assert (tmp_path / "b").read_text() == ("somebody's" if written_since else "new b")
@@ -277,7 +277,7 @@ def test_a_failing_call_is_told_with_the_final_name(tmp_path, monkeypatch, numbe
         assert [(tmp_path / name).read_text() for name in "ab"] == ["old a", "old b"]
         assert names_in(tmp_path) == ["a", "b"]
     else:  # they were complete, and are not lost
-        with pytest.warns(UserWarning, match="have their names now"):
+        with pytest.warns(UserWarning, match="now have their final names"):
             clear_up(tmp_path)
         assert [(tmp_path / name).read_text() for name in "ab"] == ["new a", "new b"]
         assert names_in(tmp_path) == ["a", "b"]
@@ -394,6 +394,6 @@ def test_a_long_lived_process_reads_pairs_that_others_finished(tmp_path):
     for name in "ab":
         (tmp_path / name).write_text(f"old {name}")
     dies(KILLED_BETWEEN_NAMES, tmp_path)
-    with pytest.warns(UserWarning, match="have their names now"):
+    with pytest.warns(UserWarning, match="now have their final names"):
         clear_up(tmp_path)
     assert [(tmp_path / name).read_text() for name in "ab"] == ["new a", "new b"]

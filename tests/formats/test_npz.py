@@ -51,7 +51,7 @@ def test_other_compression_is_refused(tmp_path, method):
     archive(tmp_path / "x.npz", [("x.npy", npy(np.ones(3)))], method)
     with (
         NpzFile(tmp_path / "x.npz") as file,
-        pytest.raises(FormatError, match=r"x\.npz, member 'x\.npy': it is compressed by method"),
+        pytest.raises(FormatError, match=r"x\.npz, member 'x\.npy': it is compressed by zip"),
     ):
         file["x"]
 
@@ -61,8 +61,8 @@ def test_other_compression_is_refused(tmp_path, method):
     [
         (b"hello", "is not a .npy file"),
         (npy(np.array([None])), "holds Python objects"),
-        (npy(np.ones(3))[:-1], "has 151 bytes, and an array of float64"),
-        (npy(np.ones(3)) + b"x", "has 153 bytes, and an array of float64"),
+        (npy(np.ones(3))[:-1], "has 151 bytes, but an array of float64"),
+        (npy(np.ones(3)) + b"x", "has 153 bytes, but an array of float64"),
     ],
 )
 def test_members_that_are_no_arrays_are_refused_when_they_are_read(tmp_path, content, message):
@@ -81,7 +81,7 @@ def test_archives_that_are_not_plain_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         NpzFile(path)
     archive(path, [("x.npy", npy(np.ones(2)))] * 2)
-    with pytest.raises(FormatError, match="two members 'x'"):
+    with pytest.raises(FormatError, match="two members named 'x'"):
         NpzFile(path)
     archive(path, [("x.npy", npy(np.ones(2)))])
     content = path.read_bytes()
@@ -93,7 +93,7 @@ def test_archives_that_are_not_plain_are_refused(tmp_path):
     altered = content.replace(np.ones(2).tobytes(), np.zeros(2).tobytes())
     for damaged, message in [
         (encrypted, "is encrypted"),
-        (too_large, "is said to have 1,073,741,824 bytes of the file's"),
+        (too_large, "claims 1,073,741,824 bytes of the file's"),
         (altered, "Bad CRC-32"),
     ]:
         path.write_bytes(damaged)
@@ -109,6 +109,6 @@ def test_an_array_that_expands_without_bound_is_not_read(tmp_path):
         for _ in range(256):
             big.write(bytes(1 << 20))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with NpzFile(path) as file, pytest.raises(FormatError, match="is said to expand from"):
+    with NpzFile(path) as file, pytest.raises(FormatError, match="claims to expand from"):
         file["x"]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # in KiB

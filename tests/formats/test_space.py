@@ -23,7 +23,7 @@ def test_needs_on_one_file_system_are_added_up(tmp_path, free):
     check_space(needs, "the table", "do this")
     free(999)
     with pytest.raises(InputError, match=r"the table needs 1,000 bytes in .*a\.nnc and .*work, .*"
-                       r"999 are free; free some, or do this"):  # fmt: skip
+                       r"999 are free; free some space, or do this"):  # fmt: skip
         check_space(needs, "the table", "do this")
 
 

@@ -66,7 +66,7 @@ def test_every_flipped_bit_is_noticed(tmp_path, random):
             damaged = bytearray(whole)
             damaged[place] ^= 1 << random.integers(8)
             path.write_bytes(damaged)
-            with pytest.warns(UserWarning, match=r"x\.state is damaged; that part of the work is"):
+            with pytest.warns(UserWarning, match=r"x\.state is damaged; that part of the work"):
                 assert work.load("x") is None
             assert not path.exists()
         path.write_bytes(whole[: len(whole) // 2])
@@ -82,7 +82,7 @@ def test_work_of_a_job_that_nobody_knows_is_refused_and_stays(tmp_path):
     job.write_text(job.read_text().replace('"seed": 1', '"seed": 2'))
     for content in (job.read_text(), '{"jobs": ["mine"]}', "[" * 100_000, ""):
         job.write_text(content)
-        with pytest.raises(InputError, match=r"work\.json is no description of a job"):
+        with pytest.raises(InputError, match=r"work\.json is not the description of a"):
             look_into(tmp_path / "w", seed=2)
         assert job.read_text() == content
         assert (tmp_path / "w" / "x.state").exists()
@@ -93,7 +93,7 @@ def test_another_job_is_refused_and_leaves_everything(tmp_path):
         work.require({"seed": 1, "M": 4})
         work.save("x", ARRAYS, FACTS)
     before = {path.name: path.read_bytes() for path in (tmp_path / "w").iterdir()}
-    with pytest.raises(InputError, match="work of another job, with seed 1; here it is 2; "):
+    with pytest.raises(InputError, match="work of another job, with seed 1 instead of 2; "):
         look_into(tmp_path / "w", seed=2, M=4)
     assert {path.name: path.read_bytes() for path in (tmp_path / "w").iterdir()} == before
 
@@ -106,7 +106,7 @@ def test_a_second_process_is_kept_out(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "w")]
     with WorkDirectory.open(tmp_path / "w"):
         other = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert "w is in use by another process; wait for its end, or" in other.stderr
+        assert "w is in use by another process; wait until it has finished, or" in other.stderr
     assert subprocess.run(command, check=False).returncode == 0
 
 
@@ -115,7 +115,7 @@ def test_a_directory_of_somebody_elses_files_is_refused(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(InputError, match=rf"holds other files \({name}\); wanted a new or empty"):
         look_into(tmp_path)
-    with pytest.raises(InputError, match="is no directory; wanted one for the work"):
+    with pytest.raises(InputError, match="is not a directory; wanted one for the work"):
         look_into(tmp_path / name)
     with pytest.raises(OutputError, match=r"cannot be used for the work \(--work\): Not a dir"):
         look_into(tmp_path / name / "w")

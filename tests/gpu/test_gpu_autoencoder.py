@@ -307,7 +307,7 @@ def test_float16_rows_are_rounded_rows(runtime, matrix, to_host):
 def test_numbers_beyond_float16_are_refused(runtime, matrix):
     rows = matrix * 1e6
     settings = replace(settings_for(matrix_dtype="float16"), normalize=False)
-    with pytest.raises(InputError, match="and float16 holds 65504 at most; have the"):
+    with pytest.raises(InputError, match="but float16 holds at most 65504; keep the"):
         make_updater(runtime, EmbeddingMatrix(rows), settings)
 
 

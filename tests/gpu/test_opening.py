@@ -48,8 +48,8 @@ def fake_cupy(count=1, capability="90", version=12_090):
     [
         ({"count": None}, 0, r"no GPU here \(cudaErrorNoDevice\)"),
         ({"count": 2}, 2, "this machine has 2, numbered from 0"),
-        ({"capability": "35"}, 0, "capability 3.5, and this CuPy's CUDA wants 5.0 or newer"),
-        ({"capability": "70", "version": 13_000}, 0, "capability 7.0, .* wants 7.5 or newer"),
+        ({"capability": "35"}, 0, "capability 3.5, but this CuPy's CUDA needs 5.0 or newer"),
+        ({"capability": "70", "version": 13_000}, 0, "capability 7.0, .* needs 7.5 or newer"),
     ],
 )
 def test_a_gpu_that_cannot_be_used_is_refused_in_a_line(monkeypatch, options, number, wanted):
@@ -80,14 +80,14 @@ def test_of_cupys_box_the_reason_is_told():
 @pytest.mark.parametrize("ask", [open_gpu, Machine], ids=["open_gpu", "Machine"])
 def test_without_cupy_one_is_told_what_to_install(monkeypatch, ask):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(InputError, match=r"install requirements-gpu-cuda12\.txt or"):
+    with pytest.raises(InputError, match=r"chainer-nncompress\[gpu-cuda12\]"):
         ask(0)
 
 
 def test_settings_of_a_gpu_are_refused_on_a_cpu(matrix, tmp_path):
     compressor = EmbeddingCompressor(2, 4, tmp_path / "sub" / "model")
     for options in ({"full_precision": True}, {"matrix_dtype": "float16"}):
-        with pytest.raises(InputError, match="are chosen for a GPU; leave them out"):
+        with pytest.raises(InputError, match="only apply to a GPU; leave them out"):
             compressor.train(matrix, **options)
     assert not (tmp_path / "sub").exists()
 

@@ -115,6 +115,6 @@ def test_settings_of_a_gpu_are_kept_with_the_run(gpu, matrix_path, tmp_path):
 
 @pytest.mark.parametrize("flags", [["--fp32"], ["--matrix-dtype", "float16"]])
 def test_settings_of_a_gpu_are_refused_on_a_cpu(matrix_path, tmp_path, flags):
-    with pytest.raises(InputError, match="are chosen for a GPU; leave them out"):
+    with pytest.raises(InputError, match="only apply to a GPU; leave them out"):
         train("-1", matrix_path, tmp_path, *flags)
     assert not (tmp_path / "result").exists()

@@ -77,7 +77,7 @@ def test_a_module_is_compiled_with_its_definitions(runtime):
 
 def test_a_gpu_that_is_too_old_for_the_kernels_has_none(runtime):
     runtime.xp.capability = "61"
-    with pytest.raises(InputError, match=r"capability 6\.1, and the kernels want 7\.0"):
+    with pytest.raises(InputError, match=r"capability 6\.1, but the kernels need 7\.0"):
         runtime.load("step", VECTOR=2, FULL_PRECISION=1)
     assert runtime.xp.log == []
 

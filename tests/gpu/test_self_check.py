@@ -48,7 +48,7 @@ class DoesNotLaunch(EmulatedRuntime):
 class ComputesNonsense(EmulatedRuntime):
     """One kernel of each module does nothing."""
 
-    reason = "a step comes out otherwise|codes are found that are not the best"
+    reason = "a step differs from Chainer's|the codes found are not the best"
     silent = ("softmax_gradient", "search")
 
     def load(self, module, **definitions):
@@ -64,7 +64,7 @@ class ComputesNonsense(EmulatedRuntime):
 
 
 class ForgetsToDescend(ComputesNonsense):
-    reason = "a step comes out otherwise|the sums of rows by codeword"
+    reason = "a step differs from Chainer's|the sums of rows by codeword"
     silent = ("descend", "add_rows")
 
 
@@ -75,10 +75,10 @@ def silent_kernel(name, what):
 BROKEN = [DoesNotCompile, DoesNotLaunch, ComputesNonsense, ForgetsToDescend]
 BROKEN_RESIDUALS = [
     *(DoesNotCompile, DoesNotLaunch),
-    silent_kernel("choose_classes", "row classes are chosen that are not the cheapest"),
-    silent_kernel("walk", "levels are found that do not fit"),
-    silent_kernel("count_levels", "the bytes are not as many as levels take"),
-    silent_kernel("write_blocks", "the bytes are not as many as levels take"),
+    silent_kernel("choose_classes", "the row classes chosen are not the cheapest"),
+    silent_kernel("walk", "the levels found do not fit"),
+    silent_kernel("count_levels", "the number of bytes does not match the levels"),
+    silent_kernel("write_blocks", "the number of bytes does not match the levels"),
 ]
 
 
@@ -101,7 +101,7 @@ def test_where_kernels_do_not_work_chainer_trains_and_a_line_says_so(matrix, kin
         session = make_session(rows, settings, machine)
     assert len(caught) == 1
     assert str(caught[0].message).endswith(
-        "training goes on in plain Chainer on that GPU, which takes longer"
+        "training uses plain Chainer on this GPU, which takes longer"
     )
     assert type(session.chain) is CompositionalAutoencoder
     assert type(session.trainer.updater) is AutoencoderUpdater
@@ -119,7 +119,7 @@ def test_where_kernels_do_not_work_the_cpu_refines_and_a_line_says_so(matrix, ki
     with pytest.warns(UserWarning, match=f"do not work here .*({kind.reason})") as caught:
         assert isinstance(make_engine(machine), CpuEngine)
     assert len(caught) == 1
-    assert str(caught[0].message).endswith("refinement goes on on the CPU")
+    assert str(caught[0].message).endswith("refinement runs on the CPU instead")
     assert isinstance(make_engine(machine), CpuEngine)
 
 
@@ -129,5 +129,5 @@ def test_where_kernels_do_not_work_the_cpu_codes_residuals_and_a_line_says_so(ki
     with pytest.warns(UserWarning, match=f"do not work here .*({kind.reason})") as caught:
         assert isinstance(residual_engines.make_engine(machine), ResidualCpuEngine)
     assert len(caught) == 1
-    assert str(caught[0].message).endswith("the residual stage is computed on the CPU")
+    assert str(caught[0].message).endswith("the residual stage is computed on the CPU instead")
     assert isinstance(residual_engines.make_engine(machine), ResidualCpuEngine)

@@ -28,7 +28,7 @@ def test_a_large_table_becomes_one_file(options, rows, rows_path, tmp_path):
     assert embedding.table.num_rows == ROWS
     assert (tmp_path / "x.nnc").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.npy", "x.nnc"]
-    assert lines[0].startswith("3,000 rows: a model is learnt on a sample")
+    assert lines[0].startswith("3,000 rows: learning a model on a sample")
     loss = 0.5 * ((embedding.to_numpy() - rows) ** 2).sum(axis=1).mean()
     assert np.isclose(embedding.provenance["loss"], loss, rtol=1e-5)
     if "cosine" in options:
@@ -77,9 +77,9 @@ def test_another_job_is_refused(rows_path, tmp_path, monkeypatch):
 
 def test_what_large_tables_have_no_use_for_is_refused(rows, rows_path, tmp_path):
     for options, message in [
-        ({"output": None}, "are compressed into a file; wanted the name of one"),
+        ({"output": None}, "can only be compressed into a file"),
         ({"weights": np.ones(ROWS)}, "so leave them out"),
-        ({"time_budget": 5}, r"is chosen by nncompress encode --effort"),
+        ({"time_budget": 5}, r"is set by nncompress encode --effort"),
     ]:
         arguments = {"output": tmp_path / "x.nnc", **CODES, **options}
         with pytest.raises(InputError, match=message):
@@ -104,14 +104,14 @@ def test_a_forecast_is_of_all_rows(plan, rows_path, tmp_path):
 def test_other_files_are_not_used_and_not_removed(name, rows_path, tmp_path):
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / name).write_text("mine")
-    with pytest.raises(InputError, match=f"w holds other files \\({name}\\); wanted a new or"):
+    with pytest.raises(InputError, match=f"w contains other files \\({name}\\); wanted a new or"):
         nncompress.compress(rows_path, tmp_path / "x.nnc", work=tmp_path / "w", **CODES)
     assert [path.read_text() for path in (tmp_path / "w").iterdir()] == ["mine"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.npy", "w"]
 
 
 def test_the_output_is_not_in_what_is_removed(rows_path, tmp_path):
-    with pytest.raises(InputError, match=r"is in the work directory .*, which is emptied"):
+    with pytest.raises(InputError, match=r"is inside the work directory .*, which is emptied"):
         nncompress.compress(rows_path, tmp_path / "w" / "x.nnc", work=tmp_path / "w", **CODES)
     assert not list((tmp_path / "w").iterdir())
 
@@ -150,7 +150,7 @@ def test_a_model_that_cannot_be_written_is_not_learnt_again(rows_path, tmp_path,
         with pytest.raises(KeyboardInterrupt):
             nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
         patched.undo()
-        patched.setattr("nncompress.pipeline.learn", stop)
+        patched.setattr("nncompress.coding.learn", stop)
         again = nncompress.compress(rows_path, tmp_path / "x.nnc", **CODES)
     assert (again.to_numpy() == whole.to_numpy()).all()
 
@@ -163,7 +163,7 @@ def test_a_large_table_is_measured_on_a_sample(rows, rows_path, tmp_path, monkey
         rows_path, tmp_path / "x.nnc", require={"error": 0.9}, **options
     )
     figures = {name: line for name, _, line in (line.partition(": ") for line in lines)}
-    assert figures["measured on"].startswith("640 of 3,000 rows, 640 asked")
+    assert figures["measured on"].startswith("640 of 3,000 rows, neighbours of 640")
     lost = ((embedding.to_numpy() - rows) ** 2).sum() / ((rows - rows.mean(axis=0)) ** 2).sum()
     assert float(figures["relative error"].split()[0]) == pytest.approx(lost, rel=0.2)
 
@@ -171,7 +171,7 @@ def test_a_large_table_is_measured_on_a_sample(rows, rows_path, tmp_path, monkey
 def test_a_large_table_that_falls_short_is_not_written_and_its_work_stays(rows_path, tmp_path):
     output, work = tmp_path / "x.nnc", tmp_path / "x.nnc.work"
     with pytest.raises(
-        NotGoodEnough, match=r"error .*; what was computed stays in .*x\.nnc\.work"
+        NotGoodEnough, match=r"error .*; the finished work stays in .*x\.nnc\.work"
     ):
         nncompress.compress(rows_path, output, require={"error": 1e-6}, **CODES)
     assert not output.exists()
@@ -180,8 +180,8 @@ def test_a_large_table_that_falls_short_is_not_written_and_its_work_stays(rows_p
     assert output.is_file()
     assert not work.exists()
     for options, message in [
-        ({"find": True, "require": {"error": 0.9}}, "--find codes all of 3,000 rows"),
-        ({"pairs": ["x"]}, "--pairs looks words up in all of 3,000 rows"),
+        ({"find": True, "require": {"error": 0.9}}, "--find codes all rows, but 3,000 are"),
+        ({"pairs": ["x"]}, "--pairs looks up words in all rows, but 3,000"),
     ]:
         with pytest.raises(InputError, match=message):
             nncompress.compress(rows_path, output, report=None, **options)

@@ -50,7 +50,7 @@ def test_the_loss_of_additive_codes_is_theirs_alone(rows, model_of):
 def test_samples_of_too_many_rows_are_refused(rows):
     with open_rows(rows) as source:
         for count in (0, ROWS + 1):
-            with pytest.raises(InputError, match=rf"a sample of {count:,} rows of .* 3,000"):
+            with pytest.raises(InputError, match=rf"a sample of {count:,} rows was .* 3,000"):
                 learn_model(source, PLANS["codes"], Machine(), num_rows=count)
 
 

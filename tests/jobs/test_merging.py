@@ -49,7 +49,7 @@ def test_parts_of_a_table_make_the_table(kind, rows_path, model_of, tmp_path):
     assert (shards.to_numpy() == whole.to_numpy()).all()
     assert list(shards) == words
     with pytest.raises(
-        InputError, match=r"begins with row 1,024 of its table, and .*0.nnc before it ends with"
+        InputError, match=r"begins with row 1,024 of its table, but .*0.nnc before it ends with"
     ):
         merge([paths[0], paths[2]], tmp_path / "y.nnc")
     assert not (tmp_path / "y.nnc").exists()
@@ -60,10 +60,10 @@ def test_what_does_not_belong_together_is_refused(rows_path, model_of, tmp_path)
     encode(model_of("both"), rows_path, tmp_path / "y.nnc")
     before = contents(tmp_path / "x.nnc")
     for tables, output, options, message in [
-        (["x.nnc", "y.nnc"], "z.nnc", {}, "holds rows of another model than"),
+        (["x.nnc", "y.nnc"], "z.nnc", {}, "holds rows of a different model than"),
         (["x.nnc"], "x.nnc", {}, "is a directory; wanted the name of a file"),
-        (["x.nnc"], "x.nnc", {"shard_rows": 512}, "is there already"),
-        (["x.nnc"], "z.nnc", {"shard_rows": 7}, "shards of 7 rows; wanted a multiple of 8"),
+        (["x.nnc"], "x.nnc", {"shard_rows": 512}, "already exists"),
+        (["x.nnc"], "z.nnc", {"shard_rows": 7}, "a shard has 7 rows; wanted a multiple of 8"),
         (["none.nnc"], "z.nnc", {}, "does not exist"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -80,7 +80,7 @@ def test_words_of_several_tables_are_those_of_the_first(rows_path, model_of, tmp
         words = [f"w{i}" for i in range(50)] + [f"{name}{i}" for i in range(50)]
         encode(model, rows_path, tmp_path / f"{name}.nnc", settings, words=words)
     paths = [tmp_path / "a.nnc", tmp_path / "b.nnc"]
-    with pytest.warns(UserWarning, match="50 rows have a word that an earlier row has"):
+    with pytest.warns(UserWarning, match="50 rows repeat the word of an earlier row"):
         one = merge(paths, tmp_path / "one.nnc")
     assert one.table.num_rows == 200
     assert len(one) == 150

@@ -89,7 +89,7 @@ def test_weights_that_were_given_are_not_known_of_other_rows(rows, tmp_path):
         rows, tmp_path / "x.nnc", weights=np.arange(1.0, ROWS + 1), adaptive=True, cosine=0.9,
         report=None,
     )  # fmt: skip
-    with pytest.raises(InputError, match="or they were given"):
+    with pytest.raises(InputError, match="or the weights were supplied"):
         embedding.add(None, rows[:5])
 
 
@@ -97,7 +97,7 @@ def test_parts_in_the_wrong_order_are_refused(rows_path, model_of, tmp_path):
     model = model_of("codes")
     for name, part in (("p0", (0, 1_000)), ("p1", (1_000, 2_000))):
         encode(model, rows_path, tmp_path / name, EncodingSettings("quick", rows=part))
-    with pytest.raises(InputError, match=r"begins with row 0 of its table, and .*p1 before"):
+    with pytest.raises(InputError, match=r"begins with row 0 of its table, but .*p1 before"):
         merge([tmp_path / "p1", tmp_path / "p0"], tmp_path / "x.nnc")
     # A part stays one, whatever its files are.
     merge([tmp_path / "p1"], tmp_path / "q1", shard_rows=512)
@@ -157,12 +157,12 @@ def test_numbers_of_a_model_are_looked_at(name, value, rows, model_of, tmp_path)
 
 def test_shards_that_end_within_a_block_are_refused(rows, model_of, tmp_path):
     model = model_of("both")
-    with pytest.raises(InputError, match="shards of 1,001 rows; wanted a multiple of"):
+    with pytest.raises(InputError, match="a shard has 1,001 rows; wanted a multiple of"):
         encode(model, rows, tmp_path / "x.nnc", EncodingSettings("quick", shard_rows=1_001))
     settings = EncodingSettings("quick", shard_rows=800)
     with open_rows(rows) as source:
         source.num_rows = 10**10
-        with pytest.raises(InputError, match="no more than 4,096 shards for 10,000,000,000 rows"):
+        with pytest.raises(InputError, match="at most 4,096 shards for 10,000,000,000 rows"):
             encode_rows(model, source, tmp_path / "x.nnc", settings)
 
 

@@ -100,7 +100,7 @@ def test_a_table_that_workers_see_otherwise_is_refused(
     model = model_of("codes")
     with helpers(cluster, rows_path) as found, open_rows(rows_path) as source:
         np.save(rows_path, rows[:2_000])
-        with pytest.raises(InputError, match="a worker sees another table than this machine"):
+        with pytest.raises(InputError, match="a worker sees a different table than this machine"):
             encode_rows(
                 model, source, tmp_path / "x.nnc", QUICK, runner=partial(found.encode, model)
             )
@@ -123,8 +123,8 @@ def test_errors_of_rows_come_from_workers_in_a_line(cluster, rows, model_of, tmp
 def test_a_scheduler_that_is_not_there_is_told(rows_path, monkeypatch):
     monkeypatch.setattr("nncompress.jobs.scheduling._SECONDS", 1)
     for address, message in [
-        ("tcp://127.0.0.1:1", "there is no scheduler at tcp://127.0.0.1:1"),
-        ("nonsense://x", "there is no scheduler at nonsense://x"),
+        ("tcp://127.0.0.1:1", "no scheduler found at tcp://127.0.0.1:1"),
+        ("nonsense://x", "no scheduler found at nonsense://x"),
         ("local:0", "wanted local:1 to local:1024"),
         ("local:x", "wanted local:1 to local:1024"),
     ]:

@@ -80,7 +80,7 @@ def test_what_is_no_finite_matrix_is_refused(kind):
         (np.full((4, 4), np.nan), "not finite"),
         (np.full((4, 4), np.inf), "not finite"),
         (np.zeros(4), r"shape \(4,\)"),
-        (np.zeros((0, 4)), "not empty"),
+        (np.zeros((0, 4)), "nonempty"),
         (np.zeros((4, 4), int), "type int64"),
     ]:
         with pytest.raises(ValueError, match=message):

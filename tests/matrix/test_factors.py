@@ -307,7 +307,7 @@ def test_a_matrix_is_made_once_where_memory_allows_and_each_time_where_not(
     assert f"30 x 20 is kept, {30 * 20 * 4:,} bytes" in caplog.text
     again, times = run(100)
     assert times == 4
-    assert caplog.text.count("is made anew each time") == 1
+    assert caplog.text.count("is computed each time") == 1
     assert (kept == again).all()
 
 
@@ -336,9 +336,9 @@ def test_what_is_kept_is_not_written_to(random):
 
 
 def test_factors_of_other_shapes_are_refused(random):
-    with pytest.raises(ValueError, match="numbers of 3 blocks where 48 were expected"):
+    with pytest.raises(ValueError, match="expected the numbers of 48 blocks, got 3"):
         KmeansFactors((6, 8), np.float32, 4, 1).assign([np.ones((4, 1)), np.zeros(3, int), 0])
-    with pytest.raises(ValueError, match=r"in columns of shape \(6, 3\)"):
+    with pytest.raises(ValueError, match=r"expected values and columns of shape \(6, 2\)"):
         SparseFactors((6, 8), np.float32, 4, 2).assign(
             [np.ones((6, 2)), np.zeros((6, 3), int), np.ones((4, 8))]
         )

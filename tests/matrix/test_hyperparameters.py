@@ -122,12 +122,12 @@ def test_json_is_that_of_the_standard_library_and_is_read_again():
     assert defaults().parse_json('{"rank": 300, "use_tpu": true}').rank == 300
     before = hparams.values()
     for text, message in (
-        ("{", "are no JSON"),
+        ("{", "are not valid JSON"),
         ("[1]", "are a JSON array; wanted an object"),
         ("null", "are a JSON null; wanted an object"),
         ('{"rank": 1, "rank": 2}', "rank is given twice, as 1 and 2"),
-        ("[" * 100_000, "are no JSON"),
-        ({"rank": 1}, "are of type dict; wanted a string of JSON"),
+        ("[" * 100_000, "are not valid JSON"),
+        ({"rank": 1}, "are of type dict; wanted a JSON string"),
         ('{"rank": 3, "rnak": 3}', "no hyperparameter 'rnak'"),
         ('{"rank": 3, "use_tpu": 1}', "use_tpu is 1"),
     ):
@@ -189,8 +189,8 @@ def test_options_are_given_as_numbers_members_or_names():
 @pytest.mark.parametrize("given", [None, 3, ["rank=1"], b"rank=1"])
 def test_what_holds_no_hyperparameters_is_refused(given):
     for method, wanted in (
-        (defaults().parse, "a string of name=value"),
-        (defaults().parse_json, "a string of JSON"),
+        (defaults().parse, "a string of the form name=value"),
+        (defaults().parse_json, "a JSON string"),
         (defaults().override_from_dict, "a dictionary of names and values"),
     ):
         with pytest.raises(ValueError, match=f"type {type(given).__name__}; wanted {wanted}"):
@@ -198,12 +198,12 @@ def test_what_holds_no_hyperparameters_is_refused(given):
 
 
 def test_a_specification_must_be_whole_and_says_what_has_no_effect(caplog):
-    with pytest.raises(ValueError, match="the hyperparameters have no name; wanted all of"):
+    with pytest.raises(ValueError, match="the hyperparameters have no name; wanted all those of"):
         get_apply_compression(HParams(rank=3))
     for hparams, line in (
         (
             "compression_option=9,rank=3,num_bases=2,end_compression_step=7",
-            "without effect with compression_option 9: num_bases, rank, end_compression_step",
+            "no effect with compression_option 9: num_bases, rank, end_compression_step",
         ),
         ("compression_option=1,use_tpu=True", "use_tpu has no effect"),
         (
@@ -212,7 +212,7 @@ def test_a_specification_must_be_whole_and_says_what_has_no_effect(caplog):
         ),
         (
             "compression_option=1,run_update_interval_check=0,begin_compression_step=9",
-            "are those of step 1, before begin_compression_step 9: they change nothing",
+            "count as step 1, before begin_compression_step 9: they change nothing",
         ),
         ("compression_option=10,block_method=mask", "mask computes the same as loop"),
     ):

@@ -51,9 +51,9 @@ def test_what_cannot_be_compressed_is_passed_over_with_a_line_for_each_reason(ca
     assert "late" not in found
     assert len(found) == 1 + 1 + 2 + 3 + 6
     for line in (
-        "passed over: late: the parameter 'W' has no values yet",
-        "passed over: half: a parameter of type float16; wanted float32 or float64",
-        "passed over: norm/beta, norm/gamma: a BatchNormalization applies it elementwise",
+        "skipped: late: the parameter 'W' has no values yet",
+        "skipped: half: a parameter of type float16; wanted float32 or float64",
+        "skipped: norm/beta, norm/gamma: a BatchNormalization applies it elementwise",
     ):
         assert line in caplog.text
     assert "late/b" not in caplog.text
@@ -67,9 +67,9 @@ def test_what_cannot_be_compressed_is_passed_over_with_a_line_for_each_reason(ca
         ("norm/gamma", "norm/gamma: a BatchNormalization applies it elementwise"),
         ("block/0/b", r"block/0/b: a parameter of shape \(16,\); wanted two"),
         ("n*", "nothing that 'n.' matches can be compressed: norm/beta: .*; norm/gamma: "),
-        ("fc", "no matrix has a name like 'fc'; there are: table, bilinear/V1, "),
+        ("fc", "no matrix matches 'fc'; the matrices are: table, bilinear/V1, "),
         (["table", "late"], "late: the parameter"),
-        ([], r"match is \[\]; wanted a pattern of names"),
+        ([], r"match is \[\]; wanted a name pattern"),
         ([None], r"match is \[None\]"),
         ("norm", "nothing that 'norm' matches can be compressed"),
     ],
@@ -94,8 +94,8 @@ def test_what_is_named_and_cannot_be_compressed_is_refused_and_nothing_changed(m
             "the hyperparameters are of type dict; wanted a string",
         ),
         (None, None, "*", "the hyperparameters are of type NoneType; wanted"),
-        (None, LOW_RANK, 3, "match is 3; wanted a pattern of names"),
-        (None, LOW_RANK, None, "match is None; wanted a pattern of names"),
+        (None, LOW_RANK, 3, "match is 3; wanted a name pattern"),
+        (None, LOW_RANK, None, "match is None; wanted a name pattern"),
     ],
 )
 def test_arguments_of_another_type_are_refused(model, hparams, match, message):
@@ -131,7 +131,7 @@ def test_sizes_that_do_not_fit_are_passed_over_too(caplog):
     ]
     applied = compress_chain(net, "compression_option=4,rank=4,block_size=4")
     assert [op.scope for op in applied.get_compression_ops()] == ["one"]
-    assert "passed over: other: block_size is 4, which does not divide the 25" in caplog.text
+    assert "skipped: other: block_size is 4, which does not divide the 25" in caplog.text
     with pytest.raises(ValueError, match="other: block_size is 4"):
         compress_chain(net, "compression_option=4,rank=4,block_size=4", "other")
 
@@ -149,7 +149,7 @@ def test_a_model_may_be_a_matrix_itself_and_have_several_options(random):
         for step in range(1, 5):
             applied.run_update_step(step)
     assert len(finalize(net).rows) == 4
-    with pytest.raises(ValueError, match="bilinear/V1: it is being compressed already"):
+    with pytest.raises(ValueError, match="bilinear/V1: it is already being compressed"):
         compress_chain(net, LOW_RANK, "bilinear")
 
 
@@ -160,7 +160,7 @@ def test_a_parameter_that_is_kept_elsewhere_too_is_not_parted_from_it(caplog):
             self.weights = {"layers": [self.fc.W]}
 
     assert scopes("*", Keeping()) == ["out"]
-    assert "passed over: fc: the attribute 'weights' of a Keeping holds it as well" in caplog.text
+    assert "skipped: fc: the attribute 'weights' of a Keeping also holds it" in caplog.text
     with pytest.raises(ValueError, match="fc: the attribute 'weights'"):
         compress_chain(Keeping(), LOW_RANK, "fc")
 
@@ -179,7 +179,7 @@ def test_lists_of_links_with_matrices_and_links_with_hooks_stay():
         name, weight_name = "hook", "W"
 
     net = chainer.Chain(fc=L.Linear(8, 8).add_hook(Hook()))
-    with pytest.raises(ValueError, match="fc: a link hook puts another weight"):
+    with pytest.raises(ValueError, match="fc: a link hook replaces this weight"):
         compress_chain(net, LOW_RANK)
 
 
@@ -199,7 +199,7 @@ def test_one_link_has_hyperparameters_of_its_own(random):
     assert {op.alpha for op in ops} == {0.75}
     tied = L.Linear(16, 16)
     tied.W = links[0].W_op.a_matrix
-    with pytest.raises(ValueError, match="five is tied to one, which has its hyperparameters"):
+    with pytest.raises(ValueError, match="five is tied to one, which already has hyperparameters"):
         applied.apply_compression(tied, "five", "rank=800")
     with pytest.raises(ValueError, match="rank is 0"):
         applied.apply_compression(L.Linear(4, 4), "six", "rank=0")
@@ -208,7 +208,7 @@ def test_one_link_has_hyperparameters_of_its_own(random):
 def test_stacked_layers_are_compressed_by_the_link_that_has_them(random):
     applied = get_apply_compression(LOW_RANK)
     rnn = L.NStepLSTM(1, 8, 8, 0.0)
-    with pytest.raises(ValueError, match="is a layer of an NStepLSTM or its like"):
+    with pytest.raises(ValueError, match="is a layer of an NStepLSTM or the like"):
         applied.apply_compression(rnn[0], "layer")
     applied.apply_compression(rnn, "rnn")
     assert [op.scope for op in applied.get_compression_ops()] == [f"rnn/0/w{i}" for i in range(8)]

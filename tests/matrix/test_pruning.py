@@ -238,7 +238,7 @@ def test_a_schedule_that_has_not_ended_when_matrices_are_factored_is_told_of(cap
     def lines(hparams):
         caplog.clear()
         get_apply_compression(spec_of(hparams))
-        return [r.getMessage() for r in caplog.records if "schedule of pruning" in r.getMessage()]
+        return [r.getMessage() for r in caplog.records if "pruning schedule" in r.getMessage()]
 
     assert lines("begin_compression_step=100") == []
     (line,) = lines("begin_compression_step=50")

@@ -75,7 +75,7 @@ def test_a_layer_that_does_not_become_smaller_is_told_with_its_numbers(method, c
     assert row.ratio <= 1
     assert not row.is_smaller
     assert (
-        f"small: 12 x 16 takes {row.compressed_size:,} bytes with {row.method}, and 768 as it is"
+        f"small: 12 x 16 takes {row.compressed_size:,} bytes with {row.method}, but 768"
         in caplog.text
     )
 

@@ -51,7 +51,7 @@ def test_by_both_the_extension_follows_the_frequency_and_calls_do_not():
 
 def test_without_an_end_calls_change_nothing_and_a_line_says_so(caplog):
     applied = applied_to_a_matrix(f"{LOW_RANK},update_option=1")
-    assert "with update_option 1 and end_compression_step -1 alpha never falls" in caplog.text
+    assert "with update_option 1 and end_compression_step -1, alpha never falls" in caplog.text
     assert alphas(applied, [0, 5, 1_000]) == [1, 1, 1]
 
 
@@ -122,7 +122,7 @@ def test_a_step_that_is_no_integer_is_refused(step):
 def test_a_number_as_global_step_stands_still_and_a_line_says_so(caplog):
     applied = applied_to_a_matrix(f"{LOW_RANK},compression_frequency=1", 5)
     update = applied.all_update_op()
-    assert "global_step is the number 5, which the trainer's iterations do not" in caplog.text
+    assert "global_step is the fixed number 5, which does not follow the trainer's" in caplog.text
 
     class Trainer:
         class updater:

@@ -280,11 +280,11 @@ def broken(folder, what):
     if what == "another size":
         config["vocab_size"] = 401
         (folder / "config.json").write_text(json.dumps(config))
-        return InputError, r"of shape \(400, 16\); by config.json it is of shape \(401, 16\)"
+        return InputError, r"has shape \(400, 16\), but .* its shape is \(401, 16\)"
     if what == "quantized":
         config["quantization_config"] = {"quant_method": "gptq"}
         (folder / "config.json").write_text(json.dumps(config))
-        return InputError, "is quantized already, by 'gptq'"
+        return InputError, "is already quantized, by 'gptq'"
     if what == "no table":
         tensors = load_file(weights)
         tensors.pop("model.embed_tokens.weight")
@@ -318,18 +318,18 @@ def test_a_folder_that_cannot_be_used_is_refused_and_nothing_written(tmp_path, w
 def test_a_missing_file_of_several_is_named(tmp_path):
     saved(tiny_models.llama, tmp_path / "model", max_shard_size="5KB")
     next((tmp_path / "model").glob("*-00002-*")).unlink()
-    with pytest.raises(InputError, match=r"00002-.* is missing, one of 3 files"):
+    with pytest.raises(InputError, match=r"00002-.* is missing, one of the model's 3 files"):
         compress_model(tmp_path / "model", tmp_path / "small", cosine=0.999, report=None)
 
 
 def test_settings_that_do_not_fit_the_model_are_refused(tmp_path):
     saved(tiny_models.untied_llama, tmp_path / "model")
     fails = {
-        "--untie was given, and no output layer": {"untie": True},
+        "--untie was given, but no output layer": {"untie": True},
         "has no tensor 'head.weight'": {"heads": ["head"]},
-        "is no output layer's": {"heads": ["model.embed_tokens.weight"]},
-        "--find searches the smallest size that reaches": {"find": True},
-        "searches the size, and ": {"find": True, "require": {"cosine": 0.9}},
+        "is not that of an output layer": {"heads": ["model.embed_tokens.weight"]},
+        "--find searches for the smallest size that meets": {"find": True},
+        "searches for the size, but ": {"find": True, "require": {"cosine": 0.9}},
         "sts=-0.5 is required": {"require": {"sts": -0.5}},
     }
     for message, settings in fails.items():
@@ -411,8 +411,8 @@ def test_outputs_and_arguments_that_cannot_be_are_refused_before_work(tmp_path):
         ("model", "loop", {}, InputError, "loop is a link to itself"),
         ("model", "file/x", {}, OutputError, "file/x cannot be written"),
         ("model", "x" * 300, {}, OutputError, "x cannot be written"),
-        ("none", "x", {}, InputError, "none is no directory; wanted a model's folder"),
-        ("bow", "x", {}, InputError, "no model of a kind that is known"),
+        ("none", "x", {}, InputError, "none is not a directory; wanted a model's folder"),
+        ("bow", "x", {}, InputError, "not a model of a known kind"),
         ("model", "x", {"heads": "lm_head"}, InputError, "heads is 'lm_head'; wanted a list"),
         ("model", "x", {"pairs": "p.tsv"}, InputError, "pairs is 'p.tsv'; wanted a list"),
     ]:
@@ -426,12 +426,12 @@ def test_outputs_and_arguments_that_cannot_be_are_refused_before_work(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"num_bytes": 1 << 40}, "by its config.json it is of shape"),
-        ({"num_bytes": -1}, "says .* of the compressed table"),
+        ({"num_bytes": 1 << 40}, "according to config.json its type"),
+        ({"num_bytes": -1}, "has .* for the compressed table"),
         ({"num_added": 3}, "has no tensor 'embeddings.word_embeddings.added'"),
         ({"trained": {"codebook": [1 << 40, 16]}}, "no tensor .*codebook"),
         ({"num_embeddings": 399}, "of shape"),
-        ({"is_head": True}, "where the model has Embedding of shape"),
+        ({"is_head": True}, "but the model has Embedding of shape"),
     ],
 )
 def test_a_damaged_folder_is_refused_when_it_is_loaded_and_decoded(tmp_path, facts, message):
@@ -454,5 +454,5 @@ def test_a_table_of_another_type_is_refused(tmp_path):
     tensors = load_file(path)
     tensors["embeddings.word_embeddings.nnc"] = tensors["embeddings.word_embeddings.nnc"].float()
     save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(FormatError, match=r"has the type F32 .* in U8"):
+    with pytest.raises(FormatError, match=r"has type F32 .* its type is U8"):
         AutoModel.from_pretrained(tmp_path / "small")

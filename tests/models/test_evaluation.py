@@ -100,15 +100,15 @@ def test_what_does_not_belong_together_is_refused(language_models, sts, text, tm
     same = tmp_path / "same.csv"
     same.write_text("w1,w2,3\nw3,w4,3\n")
     for folders, flags, message in [
-        (language_models, ["--sts", sts], "is a causal language model, which --sts is not for"),
+        (language_models, ["--sts", sts], "language model, to which --sts does not apply"),
         (language_models, ["--text", tmp_path / "none"], "none does not exist; wanted a text"),
         (language_models, ["--plot", "x.png"], "--plot is for a compressed table"),
         (language_models, ["--words", "x"], "--words is for a compressed table"),
-        ((small, small), ["--text", text], "is a sentence encoder, which --text is not for"),
+        ((small, small), ["--text", text], "sentence encoder, to which --text does not apply"),
         ((small, tmp_path), [], "cannot be opened as a model"),
         ((small, tmp_path / "none"), [], "none does not exist; wanted a compressed table, or a"),
-        ((language_models[0], small), [], "one is a causal language model and one is not"),
-        ((tmp_path / "b", small), ["--sts", same], "same.csv has 3 for all pairs"),
+        ((language_models[0], small), [], "is a causal language model and the other is not"),
+        ((tmp_path / "b", small), ["--sts", same], "same.csv has the score 3 for all pairs"),
     ]:
         with pytest.raises(InputError, match=message):
             main(["evaluate", *map(str, (*folders, *flags))])

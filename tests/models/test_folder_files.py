@@ -35,11 +35,11 @@ def test_all_is_copied_with_what_links_lead_to(folder, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda x: x.symlink_to("nowhere"), "leads nowhere"),
-        (lambda x: x.symlink_to("odd"), "leads nowhere"),
-        (lambda x: x.symlink_to("."), "to a folder that it is in"),
-        (lambda x: x.symlink_to("/"), "to a folder elsewhere"),
-        (os.mkfifo, "is no ordinary file"),
+        (lambda x: x.symlink_to("nowhere"), "is a broken link"),
+        (lambda x: x.symlink_to("odd"), "is a broken link"),
+        (lambda x: x.symlink_to("."), "to a folder that contains it"),
+        (lambda x: x.symlink_to("/"), "to a folder outside"),
+        (os.mkfifo, "is not a regular file"),
     ],
 )
 def test_what_cannot_be_copied_is_refused_and_not_left_out(folder, spoil, message):

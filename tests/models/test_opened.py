@@ -105,7 +105,7 @@ def test_what_a_tokenizer_puts_before_a_text_stands_before_each_window(tmp_path)
 
 def test_folders_that_cannot_be_opened_are_told_in_one_line(tmp_path):
     for opens in (open_language_model, open_sentence_encoder):
-        with pytest.raises(InputError, match="none is no directory; wanted a model's folder"):
+        with pytest.raises(InputError, match="none is not a directory; wanted a model's folder"):
             opens(tmp_path / "none")
     save_gpt2(tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").rename(tmp_path / "m" / "pytorch_model.bin")

@@ -101,7 +101,7 @@ def test_without_the_import_a_folder_is_refused_by_name(compressed, monkeypatch)
 def test_what_a_folder_lacks_is_told(compressed):
     folder, _ = compressed
     word_tokenizer(61).save(str(folder / "tokenizer.json"))
-    with pytest.raises(InputError, match="61 tokens and the table 60"):
+    with pytest.raises(InputError, match="61 tokens, but the table has 60"):
         opened(folder)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"has no tokenizer\.json"):

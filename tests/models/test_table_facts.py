@@ -22,7 +22,7 @@ def test_what_was_written_is_taken():
 @pytest.mark.parametrize("name", [*SIZES, "num_added"])
 @pytest.mark.parametrize("value", [-1, 1 << 70, "9", 1.5, True, None, [], {}])
 def test_sizes_of_any_other_kind_are_refused(name, value):
-    with pytest.raises(FormatError, match=r"says .* of the compressed table 'wte'; wanted"):
+    with pytest.raises(FormatError, match=r"has .* for the compressed table 'wte'; wanted"):
         check_tables({"wte": FACTS | {name: value}}, "config.json")
 
 
@@ -34,9 +34,9 @@ def test_sizes_of_any_other_kind_are_refused(name, value):
     ],
 )  # fmt: skip
 def test_facts_of_any_other_kind_are_refused(facts):
-    with pytest.raises(FormatError, match="of the compressed table 'wte'"):
+    with pytest.raises(FormatError, match="for the compressed table 'wte'"):
         check_tables({"wte": facts}, "config.json")
-    with pytest.raises(FormatError, match=r"config.json names no compressed tables"):
+    with pytest.raises(FormatError, match=r"config.json lists no compressed tables"):
         check_tables([facts], "config.json")
 
 

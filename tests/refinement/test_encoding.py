@@ -199,7 +199,7 @@ def test_rows_that_do_not_fit_are_refused(rows, learnt, encoder_of):
     with pytest.raises(InputError, match="row 4 of the block has a number that is not finite"):
         encoder.encode(broken, 0)
     how = learnt.codebook, 7, EmbeddingMatrix(rows).normalization
-    with pytest.raises(InputError, match="96 codewords in 7 groups"):
+    with pytest.raises(InputError, match="96 codewords cannot form 7 groups"):
         RowEncoder(*how, 1.0)
     with pytest.raises(InputError, match="'slow'; wanted one of quick, default, thorough"):
         encoder_of("slow")

@@ -257,7 +257,7 @@ def test_odd_matrices_stay_finite_and_do_not_get_worse(rows, random):
 
 
 def test_a_gpu_that_is_not_there_is_refused(matrix, start):
-    with pytest.raises(InputError, match="GPU 99 was asked for"):
+    with pytest.raises(InputError, match="GPU 99 was requested"):
         refine(EmbeddingMatrix(matrix), *start, machine=Machine(99))
 
 

@@ -48,7 +48,7 @@ def test_a_pass_takes_about_the_memory_that_is_forecast(rows, random):
 def test_what_does_not_fit_is_told_with_numbers(monkeypatch):
     little_memory(monkeypatch)
     reason = no_room(100, 8, 20_000, Machine())
-    assert f"{refinement_bytes(100, 8, 20_000):,} bytes of memory, and 1,000 are free" in reason
+    assert f"{refinement_bytes(100, 8, 20_000):,} bytes of memory, but 1,000 are free" in reason
     monkeypatch.setattr(room, "free_memory", lambda: None)
     assert no_room(100, 8, 20_000, Machine()) is None
 
@@ -62,7 +62,7 @@ def test_a_time_budget_below_a_few_solutions_is_too_short(monkeypatch):
 def test_a_table_that_cannot_be_refined_stays_as_trained(rows, monkeypatch):
     little_memory(monkeypatch)
     options = {"num_codebooks": 4, "num_codewords": 8, "epochs": 2, "report": None}
-    with pytest.warns(UserWarning, match="1,000 are free: codes and codebook stay as training"):
+    with pytest.warns(UserWarning, match="1,000 are free: codes and codebook are not refined"):
         made = nncompress.compress(rows.take(np.arange(300)), **options)
     assert not made.provenance["refined"]
 

@@ -54,16 +54,16 @@ def test_a_loss_that_is_not_finite_is_null(run):
 )  # fmt: skip
 def test_a_damaged_file_is_refused_in_a_line(run, content):
     (run / "best.json").write_text(content)
-    with pytest.raises(InputError, match=r"best\.json does not tell the best snapshots"):
+    with pytest.raises(InputError, match=r"best\.json is not a list of the best snapshots"):
         best_snapshot(run)
 
 
 def test_a_file_of_another_run_is_refused(run):
     (run / "iter_20.npz").write_bytes(b"of another run")
-    with pytest.raises(InputError, match=r"names iter_20\.npz as the best, which has another"):
+    with pytest.raises(InputError, match=r"names iter_20\.npz as the best, which has changed"):
         best_snapshot(run)
     (run / "iter_20.npz").unlink()
-    with pytest.raises(InputError, match=r"names iter_20\.npz as the best, which is not there"):
+    with pytest.raises(InputError, match=r"names iter_20\.npz as the best, which is missing"):
         best_snapshot(run)
 
 

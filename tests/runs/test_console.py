@@ -1,34 +1,66 @@
 import io
+import re
+import time
 from types import SimpleNamespace
 
-from nncompress.runs.console import PlainProgress
+import pytest
+
+from nncompress import progress
+from nncompress.machine import Machine
+from nncompress.runs.console import LossTable
+from nncompress.sources import EmbeddingMatrix
+from nncompress.training.session import make_session
+from nncompress.training.settings import TrainingOptions
 
 
-def lines_of(seconds_an_iteration, last, step=50, begin=0):
-    """Returns what is printed while iterations take so long."""
-    out = io.StringIO()
-    progress = PlainProgress(last, out)
-    trainer = SimpleNamespace(
-        updater=SimpleNamespace(iteration=begin), elapsed_time=begin * seconds_an_iteration
-    )
-    progress.initialize(trainer)
-    for iteration in range(begin + step, last + 1, step):
-        trainer.updater.iteration = iteration
-        trainer.elapsed_time = iteration * seconds_an_iteration
-        progress(trainer)
-    return out.getvalue().splitlines()
+@pytest.fixture
+def losses():
+    """A table of losses, its output, and a function that adds an entry."""
+    out, log = io.StringIO(), []
+    table = LossTable(("iteration", "main/loss"), "LogReport", out)
+    trainer = SimpleNamespace(get_extension=lambda name: SimpleNamespace(log=log))
+
+    def add(**entry):
+        log.append(entry)
+        table(trainer)
+
+    return out, add
 
 
-def test_a_long_run_prints_a_line_at_each_tenth():
-    lines = lines_of(0.01, 40_000)
-    assert lines[0] == "  4000 of 40000 iterations, 100 a second"
-    assert [int(line.split()[0]) for line in lines] == list(range(4_000, 40_000, 4_000))
+def test_the_table_has_a_heading_and_a_row_for_each_entry(losses):
+    out, add = losses
+    add(**{"iteration": 1_000, "main/loss": 12.5})
+    add(**{"iteration": 2_000})
+    assert [line.split() for line in out.getvalue().splitlines()] == [
+        ["iteration", "main/loss"], ["1000", "12.5"], ["2000"],
+    ]  # fmt: skip
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", out.getvalue())
 
 
-def test_a_quick_run_prints_nothing():
-    assert lines_of(0.0005, 12_000) == []
+def test_training_is_a_phase_that_counts_its_steps(matrix, capsys, monkeypatch):
+    counted = {}
+    begin = progress._Overall.begin
+
+    def note(self, name, count=None):
+        counted[name] = count
+        begin(self, name, count)
+
+    monkeypatch.setattr(progress._Overall, "begin", note)
+    monkeypatch.setattr(progress, "_TOLD", 0.0)
+    options = TrainingOptions(epochs=2, batch_size=50)
+    with progress.overall():
+        make_session(
+            EmbeddingMatrix.of(matrix), options.resolve(len(matrix), 4, 8), Machine()
+        ).run()
+    count = counted["training"]
+    assert (count.n, count.total, count.unit) == (12, 12, "step")
+    assert re.search(r"^training: \d+\.\d s$", capsys.readouterr().err, re.MULTILINE)
 
 
-def test_a_continued_run_measures_from_where_it_went_on():
-    lines = lines_of(2.0, 1_000, begin=700)
-    assert lines == [f"  {n} of 1000 iterations, 2 seconds each" for n in (800, 900)]
+def test_how_fast_steps_are_tells_how_long_training_takes():
+    with progress.overall(), progress.phase("training", 1_000, "step") as counter:
+        whole = progress._overall.get()
+        time.sleep(0.02)
+        counter.update(100)
+        left = whole.timetable.seconds_left()
+        assert 0.1 < left < 60

@@ -32,7 +32,7 @@ def test_a_damaged_snapshot_is_passed_over(train, resume):
     at = content.index(b"updater/model:main/codebook.npy") + 300
     content[at] ^= 1
     newest.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"_42\.npz.*; going on from .*trainer_snapshot_40\.npz"):
+    with pytest.warns(UserWarning, match=r"_42\.npz.*; continuing from .*snapshot_40\.npz"):
         resume(run)
     assert contents(run) == expected
     read_trainer_snapshot(newest)
@@ -51,7 +51,7 @@ def test_a_snapshot_whose_members_were_exchanged_is_damaged(train):
     with pytest.raises(InputError, match=r"_6\.npz is damaged: .* SHA-256"):
         read_trainer_snapshot(path)
     (run / "trainer_snapshot_0.npz").rename(path)
-    with pytest.raises(InputError, match="is of iteration 0, which its name does not say"):
+    with pytest.raises(InputError, match="is of iteration 0, which disagrees with its name"):
         read_trainer_snapshot(path)
 
 
@@ -132,8 +132,8 @@ def test_what_is_no_state_to_go_on_from_is_refused(train, resume, tmp_path):
     run = train("a", "-e", "1")
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     for path, message in [
-        (best_snapshot(run), "is no trainer snapshot; wanted the run directory"),
-        (run / "config.json", "is no trainer snapshot"),
+        (best_snapshot(run), "is not a trainer snapshot; wanted the run directory"),
+        (run / "config.json", "is not a trainer snapshot"),
         (run / "trainer_snapshot_5.npz", "does not exist"),
         (tmp_path, "wanted a run directory of train_comp.py"),
     ]:
@@ -159,7 +159,7 @@ def test_a_run_does_not_go_on_with_other_numbers(train, resume, tmp_path):
     run = train("a", "-e", "1")
     rows = np.load(tmp_path / "matrix.npy")
     np.save(tmp_path / "matrix.npy", rows + 1)
-    with pytest.raises(InputError, match="holds other numbers now"):
+    with pytest.raises(InputError, match="has changed since the run"):
         resume(run, "-e", "2")
     np.save(tmp_path / "matrix.npy", rows)
     resume(run, "-e", "2")
@@ -176,7 +176,7 @@ def test_a_run_does_not_go_on_with_other_numbers(train, resume, tmp_path):
 def test_a_hostile_list_of_the_best_is_one_line(train, content):
     run = train("a", "-e", "1")
     (run / "best.json").write_text(content)
-    with pytest.raises(InputError, match=r"best\.json does not tell the best snapshots"):
+    with pytest.raises(InputError, match=r"best\.json is not a list of the best snapshots"):
         best_snapshot(run)
 
 

@@ -137,16 +137,16 @@ def test_parquet_in_directories_and_lists_is_joined(tmp_path):
         in_table(source, ordered, words_of(N), words=tmp_path / "words")
     assert set(files_of(tmp_path)) >= {tmp_path / "a.parquet", tmp_path / "c.parquet"}
     save_parquet(tmp_path / "c.parquet", ROWS[100:])
-    refused(tmp_path, "have not both the column", words="token")
+    refused(tmp_path, "only one of .* has the column", words="token")
     save_parquet(tmp_path / "c.parquet", ROWS[100:, :3])
-    refused(tmp_path, r"c\.parquet, column 'vector' has 3 columns, and .*a\.parquet.* has 5")
+    refused(tmp_path, r"c\.parquet, column 'vector' has 3 columns, but .*a\.parquet.* has 5")
 
 
 def test_words_that_may_be_a_file_or_a_column_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_parquet("x.parquet", more={"token": words_of(N)})
     save_words(tmp_path / "token", words_of(N, 7))
-    refused("x.parquet", "token is a file, and a column of x.parquet", words="token")
+    refused("x.parquet", "token is a file and also a column of x.parquet", words="token")
     with open_rows("x.parquet", words=tmp_path / "token") as rows:
         assert rows.words.read(0, 1) == ["wörd 7"]
 
@@ -170,7 +170,7 @@ def test_parquet_that_holds_no_vectors_is_refused(tmp_path):
         save_parquet(path, more=more, **options)
         refused(path, message, **opening)
     for column, message in (
-        (arrow.array(ragged, lists), "has 4 numbers in row 1, and 5 in row 0; wanted vectors of"),
+        (arrow.array(ragged, lists), "has 4 numbers in row 1, but 5 in row 0; wanted vectors of"),
         (arrow.array([*ragged[:1] * 9, None], lists), "has null in row 9; wanted a vector"),
         (arrow.array([*ragged[:1] * 9, [1, None, 2, 3, 4]], lists), "null in row 9, column 1"),
         (arrow.array([*ragged[:1] * 9, None], fixed), "has null in row 9; wanted a vector"),
@@ -231,9 +231,9 @@ def test_object_stores_are_read_by_ranges(tmp_path, memory, monkeypatch):
         assert rows.words.read(5, 7) == words_of(2, 5)
     refused("memory://bucket/f.npy", "stored by columns")
     refused("memory://bucket/none.npy", "memory://bucket/none.npy does not exist")
-    refused("memory://bucket/a.word", "is of no kind that is read from afar")
+    refused("memory://bucket/a.word", "is of a kind that cannot be read remotely")
     memory.pipe("/bucket/a.npy", (tmp_path / "a.npy").read_bytes()[:900])
-    refused("memory://bucket/a.npy", "has 900 bytes, and an array")
+    refused("memory://bucket/a.npy", "has 900 bytes, but an array")
 
 
 def test_zarr_in_object_stores_is_read(memory):

@@ -189,7 +189,7 @@ def test_a_classifier_takes_no_limit(model):
 
 
 def test_pruning_is_refused_where_there_are_no_ngrams():
-    with pytest.raises(InputError, match="no rows of n-grams"):
+    with pytest.raises(InputError, match="no rows for n-grams"):
         rows_of(np.ones((3, 2), np.float32), prune=True)
 
 

@@ -62,10 +62,10 @@ def test_text_of_seven_numbers_a_row_is_no_floret(tmp_path):
 @pytest.mark.parametrize(
     ("given", "seen"),
     [
-        (text("5 3 2 5 2 17 < >"), "promises 5 buckets and 4 follow"),
+        (text("5 3 2 5 2 17 < >"), "promises 5 buckets, but 4 follow"),
         (text("4 2 2 5 2 17 < >"), "bucket '0 0.0'"),
         (text(first=1), "line 2: bucket '1'; wanted 0"),
-        (text("4 3 2 5 9 17 < >"), "9 for an n-gram"),
+        (text("4 3 2 5 9 17 < >"), "9 for each n-gram"),
         (text("4 0 2 5 2 17 < >"), "0 columns"),
         (text("4 3 2 5 2 9999999999 < >"), "the seed 9999999999"),
     ],

@@ -33,11 +33,11 @@ def test_words_and_counts_are_read_as_people_write_them(tmp_path):
         ("the 3\nof\n", r"f.txt, line 2: 'of'; wanted a word and its count"),
         ("the 3\n12\n", r"line 2: '12'; wanted a word"),
         ("the 3\n\t12\n", r"line 2: .*; wanted a word"),
-        ("word count\n", r"line 1: the count 'count' is no number; wanted"),
+        ("word count\n", r"line 1: the count 'count' is not a number; wanted"),
         ("the 3\n\nof -1\n", r"line 3: the count is -1; wanted 0 or more"),
         ("the nan\n", r"line 1: the count is nan"),
         ("the 1e999\n", r"line 1: the count is 1e999"),
-        ("the 3\nof 2\nthe\t1\n", r"line 3: 'the' is there already; wanted one count"),
+        ("the 3\nof 2\nthe\t1\n", r"line 3: 'the' is repeated; wanted one count"),
         ("\n", r"f.txt is empty; wanted a word and its count"),
         (b"the 3\n\xff 4\n", r"line 2: invalid UTF-8"),
     ],
@@ -57,7 +57,7 @@ def test_a_row_counts_by_its_word_and_one_more_than_nothing():
     roots = np.sqrt(smoothed)
     np.testing.assert_allclose(found.weights, roots / roots.mean())
     assert (found.matched, found.known) == (2, 0.8)
-    assert "2 of 6 rows matched, which have 80.0%" in str(found)
+    assert "2 of 6 rows matched, with 80.0%" in str(found)
 
 
 @settings(deadline=None, max_examples=50)
@@ -114,7 +114,7 @@ def test_one_source_of_frequencies_is_enough_unless_a_text_has_another_use():
     assert has_frequencies(None, "text")
     assert has_frequencies({"a": 1}, "text", prune=True)
     assert not has_frequencies(None, None)
-    with pytest.raises(InputError, match="were given; wanted one of them"):
+    with pytest.raises(InputError, match="were both given; wanted only one of them"):
         has_frequencies({"a": 1}, "text")
 
 
@@ -122,7 +122,7 @@ def test_the_tokens_of_a_model_are_counted_by_its_own_tokenizer(tmp_path):
     pytest.importorskip("tokenizers")
     (tmp_path / "model.safetensors").touch()
     (tmp_path / "vocab.txt").write_text("a\nb\n")
-    with pytest.raises(InputError, match="does not tell how text is cut into them; wanted a tok"):
+    with pytest.raises(InputError, match="does not say how text is split into them; wanted a tok"):
         tokenizer_of_table(tmp_path, None)
     model = {"type": "WordLevel", "vocab": {"?": 0, "a": 1, "##b": 2}, "unk_token": "?"}
     file = tmp_path / "tokenizer.json"
@@ -135,5 +135,5 @@ def test_the_tokens_of_a_model_are_counted_by_its_own_tokenizer(tmp_path):
     for source, words in ((np.ones((2, 2)), None), (tmp_path, ["a", "b"]), ("m.npy", None)):
         assert tokenizer_of_table(source, words) is None
     file.write_text("{}")
-    with pytest.raises(InputError, match="is no tokenizer"):
+    with pytest.raises(InputError, match="is not a file of the library tokenizers"):
         tokenizer_of_table(tmp_path, None)

@@ -79,11 +79,11 @@ def test_words_are_checked_when_they_are_needed(tmp_path):
         rows.words.read(0, 1)
     with (
         open_rows(ROWS, words=tmp_path / "none") as rows,
-        pytest.raises(InputError, match="no word for the 237 rows of"),
+        pytest.raises(InputError, match="no words for the 237 rows of"),
     ):
         len(rows.words)
     with open_rows(ROWS, words=tmp_path / "fewer") as rows:
-        with pytest.warns(UserWarning, match="235 words for 237 rows of .* 2 at the end"):
+        with pytest.warns(UserWarning, match="235 words for 237 rows of .* the last 2 "):
             assert len(rows.words) == N - 2
         assert rows.words.read(N - 3, N) == [f"wörd {N - 3}", None, None]
     for bad, message in (
@@ -134,7 +134,7 @@ def test_shards_that_do_not_agree_are_refused(tmp_path):
     np.save(tmp_path / "b.npy", ROWS[:, :4])
     np.save(tmp_path / "c.npy", ROWS.astype(np.int32))
     for names, message in (
-        ("ab", r"b\.npy has 4 columns, and .*a\.npy has 5; wanted shards of one table"),
+        ("ab", r"b\.npy has 4 columns, but .*a\.npy has 5; wanted shards of one table"),
         ("ac", r"c\.npy holds int32; wanted float16, float32 or float64"),
         ("ad", r"d\.npy does not exist; wanted"),
     ):
@@ -240,7 +240,7 @@ def test_objects_that_make_rows_are_never_asked_for_all():
         ("nowhere.safetensors", "nowhere.safetensors does not exist"),
         ("nowhere.parquet", "nowhere.parquet does not exist"),
         ("nowhere.txt", "nowhere.txt does not exist"),
-        ("x.codes", "by its name codes of a table that is compressed"),
+        ("x.codes", "by its name, codes of a table that is already compressed"),
     ],
 )
 def test_what_holds_no_rows_is_refused(source, message):
@@ -287,7 +287,7 @@ def test_a_file_that_is_cut_off_while_it_is_read_is_told(tmp_path):
         os.truncate(path, 500)
         with pytest.raises(FormatError, match=r"x\.npy ends at byte 500"):
             rows.read(0, N)
-    with pytest.raises(FormatError, match="has 500 bytes, and an array"), open_rows(path):
+    with pytest.raises(FormatError, match="has 500 bytes, but an array"), open_rows(path):
         pass
 
 
@@ -328,7 +328,7 @@ def test_tensors_are_read_whole_and_in_parts(tmp_path):
         check(folder, tensor=pattern)
     with pytest.raises(InputError, match="no tensor 'x_\\*'; wanted one of"):
         check(tmp_path / "one.safetensors", tensor="x_*")
-    with pytest.raises(InputError, match=r"holds model\.embed.shard_0.weight, .*; name the one"):
+    with pytest.raises(InputError, match=r"holds model\.embed.shard_0.weight, .*; name the"):
         check(tmp_path / "one.safetensors")
 
 

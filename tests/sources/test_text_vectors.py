@@ -95,8 +95,8 @@ def test_glove_whose_first_token_and_number_look_like_a_header(tmp_path):
         ("a 1 2\nb 1 nan\n", "line 2: a number is not finite"),
         ("a 1 2\nb 1 1e39\n", "line 2: a number is not finite"),
         ("a 1 2\nb\tc 1 2\n", "line 2: the token .* holds a tab"),
-        ("5 2\na 1 2\nb 1 2\n", "promises 5 rows and 2 follow"),
-        ("1 2\n", "promises 1 rows and 0 follow"),
+        ("5 2\na 1 2\nb 1 2\n", "promises 5 rows, but 2 follow"),
+        ("1 2\n", "promises 1 rows, but 0 follow"),
     ],
 )
 def test_bad_text_is_refused_and_nothing_is_written(tmp_path, text, message):

@@ -7,7 +7,7 @@ from nncompress.formats.safetensors import write_tensors
 from tests.models.static_models import normal, some_texts, word_tokenizer
 
 # Tables of so few rows take more than their vectors.
-pytestmark = pytest.mark.filterwarnings("ignore:what is written will take")
+pytestmark = pytest.mark.filterwarnings("ignore:the result will take")
 
 
 @pytest.fixture

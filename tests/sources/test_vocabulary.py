@@ -60,7 +60,7 @@ def test_what_is_no_list_of_words_is_named(tmp_path):
         read_vocabulary(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/null"):
-        with pytest.raises(InputError, match="is no ordinary file"):
+        with pytest.raises(InputError, match="is not a regular file"):
             read_vocabulary(path)
     (tmp_path / "v.word").write_bytes(b"a\n" + bytes(MOST_LINE_BYTES + 1))
     with pytest.raises(InputError, match="line 2: more than 4 MiB without a line break"):

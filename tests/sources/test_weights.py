@@ -31,7 +31,7 @@ def test_the_rows_in_use_have_a_mean_of_one():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0, 2.0], "has 2 weights and the matrix 4 rows; wanted one weight a row"),
+        ([1.0, 2.0], "has 2 weights, but the matrix has 4 rows; wanted one weight a row"),
         ([1.0, -1.0, 1.0, 1.0], "has -1.0 for row 1"),
         ([1.0, 1.0, np.nan, 1.0], "has nan for row 2"),
         ([0.0] * 4, "only zeros"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nncompress.autoencoder.chain import num_parameters
+from nncompress.autoencoder.size import num_parameters
 from nncompress.errors import InputError
 from nncompress.machine import Machine
 from nncompress.refinement.refine import RefinementSettings
@@ -53,7 +53,7 @@ def test_training_is_never_longer_than_without(clock, matrix):
 
 
 def test_recipes_of_one_length_have_no_budget():
-    with pytest.raises(InputError, match="the recipe authors stands for one length"):
+    with pytest.raises(InputError, match="the recipe authors has a fixed length"):
         Budget(9, "authors")
 
 

@@ -244,7 +244,7 @@ def test_an_optimizer_that_is_set_up_elsewhere_is_refused(matrix):
     settings = TrainingOptions(epochs=1, batch_size=50).resolve(300, 4, 8)
     optimizer = chainer.optimizers.Adam()
     learn(matrix, settings, optimizer=optimizer)
-    with pytest.raises(InputError, match=r"the optimizer \(Adam\) is set up on another link"):
+    with pytest.raises(InputError, match=r"optimizer \(Adam\) is already set up on another link"):
         learn(matrix, settings, optimizer=optimizer)
 
 

@@ -75,7 +75,7 @@ def test_chainer_does_what_the_kernels_do_not_know_and_a_line_says_so(matrix, ca
         if change is not None:
             change(updater)
     train(plain)
-    with pytest.warns(UserWarning, match=f"{reason}.*: Chainer makes the steps itself") as caught:
+    with pytest.warns(UserWarning, match=f"{reason}.*, so Chainer makes the steps") as caught:
         train(fused)
     assert len(caught) == 1
     assert_same(plain, fused)
@@ -165,7 +165,7 @@ def test_a_rate_and_a_tau_that_are_set_by_hand_stay(matrix):
     plain, fused = (make(kind, matrix) for kind in KINDS)
     for updater in (plain, fused):
         updater.get_optimizer("main").alpha = 0.03
-        with pytest.warns(UserWarning, match="the learning rate was set to 0.03; the recipe's"):
+        with pytest.warns(UserWarning, match="was set to 0.03, which ends the recipe's"):
             updater.update()
         updater.chain.tau = 0.25
         with pytest.warns(UserWarning, match="the temperature tau was set to 0.25"):

@@ -248,13 +248,13 @@ def test_processes_of_a_machine_share_its_cores(monkeypatch, cores, machines, wa
 @pytest.mark.parametrize("variable", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"])
 def test_many_processes_want_a_communicator(monkeypatch, variable):
     monkeypatch.setenv(variable, "2")
-    with pytest.raises(InputError, match="2 processes were started and no communicator"):
+    with pytest.raises(InputError, match="2 processes were started but no communicator"):
         open_processes(None)
 
 
 def test_processes_of_another_mpi_are_refused(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="each is alone"):
+    with pytest.raises(InputError, match="sees only one each"):
         open_processes("naive")
 
 
@@ -270,7 +270,7 @@ def test_a_missing_mpi4py_is_told(monkeypatch):
 
 
 def test_pure_nccl_wants_a_gpu():
-    with pytest.raises(InputError, match="pure_nccl is NCCL's, between GPUs"):
+    with pytest.raises(InputError, match="pure_nccl uses NCCL, which is only for GPUs"):
         Processes(None, "pure_nccl").connect(-1)
 
 

@@ -234,7 +234,7 @@ def test_one_warning_names_those_that_want_every_iteration():
     trainer.extend(lambda trainer: None, name="mine")
     trainer.extend(lambda trainer: None, name="strange", trigger=Primes())
     trainer.extend(lambda trainer: None, name="patient", trigger=(10, "iteration"))
-    with pytest.warns(UserWarning, match="mine, strange: .* makes training slower") as caught:
+    with pytest.warns(UserWarning, match="mine, strange: .* slows training down") as caught:
         trainer.run()
     assert len(caught) == 1
 

@@ -1,4 +1,4 @@
-"""A compressed embedding as other libraries use it; each module here needs its library."""
+"""Conversions to objects of other libraries; each module here needs its library."""
 
 import warnings
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Compressed(Protocol):
-    """A compressed embedding, as far as bridges need it."""
+    """The parts of a compressed embedding that bridges need."""
 
     table: Table
     subwords: SubwordRows | None
@@ -37,7 +37,7 @@ class Compressed(Protocol):
 
     @property
     def vectors(self) -> DecodedRows:
-        """The rows, decoded when they are asked for."""
+        """The rows, decoded on demand."""
 
 
 def to_numpy(embedding: Compressed) -> np.ndarray:
@@ -48,11 +48,12 @@ def to_numpy(embedding: Compressed) -> np.ndarray:
 def to_gensim(embedding: Compressed) -> "gensim.models.KeyedVectors":
     """Returns gensim's KeyedVectors of the decoded rows that have a word.
 
-    Where rows are of words' n-grams, as fastText hashes them, it returns FastTextKeyedVectors; of
-    floret's n-grams and of a classifier's labels gensim has nothing, which a warning says.
+    Where the table has rows of n-grams, as fastText hashes them, it returns FastTextKeyedVectors.
+    gensim has no place for floret's n-grams or a classifier's labels: a warning says that they are
+    left out.
 
     Raises:
-        InputError: The table has rows of floret's n-grams alone.
+        InputError: The table has only rows of floret's n-grams.
     """
     subwords = embedding.subwords
     if subwords is not None:
@@ -67,11 +68,11 @@ def to_gensim(embedding: Compressed) -> "gensim.models.KeyedVectors":
 
 
 def to_torch(embedding: "CompressedEmbedding", *, trainable: bool = False) -> "torch.nn.Module":
-    """Returns a module that stands in the place of ``torch.nn.Embedding``: a ``TableEmbedding``.
+    """Returns a ``TableEmbedding``, a module to use instead of ``torch.nn.Embedding``.
 
     Args:
         embedding: The compressed embedding.
-        trainable: Whether codebook and axes are trained; codes and residuals never are.
+        trainable: Whether to train the codebook and the axes; codes and residuals never are.
     """
     from nncompress.embedding.bridges.torch_module import TableEmbedding
 
@@ -79,14 +80,14 @@ def to_torch(embedding: "CompressedEmbedding", *, trainable: bool = False) -> "t
 
 
 def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Link":
-    """Returns a link that stands in the place of ``chainer.links.EmbedID``.
+    """Returns a link to use instead of ``chainer.links.EmbedID``.
 
-    A residual stage is decoded by the CPU and has no gradient. A table that has nothing else has
-    no trainable parameter.
+    A residual stage is decoded on the CPU and has no gradient. A table of residuals alone has no
+    trainable parameter.
 
     Args:
         embedding: The compressed embedding.
-        trainable: Whether the codebook is trained; codes and residuals never are.
+        trainable: Whether to train the codebook; codes and residuals never are.
 
     Raises:
         InputError: There is no codebook to train.
@@ -106,17 +107,17 @@ def to_chainer(embedding: Compressed, *, trainable: bool = False) -> "chainer.Li
 
 
 def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Index":
-    """Returns a faiss index over the same codes and codebook; rows have their numbers.
+    """Returns a faiss index over the same codes and codebook, with row numbers as ids.
 
-    faiss has nothing like a residual stage: rows with one are decoded, into an index that holds
-    them as they are, ``4*N*D`` bytes.
+    faiss has nothing like a residual stage: rows with one are decoded into a flat index of
+    ``4*N*D`` bytes.
 
     Args:
         embedding: The compressed embedding.
         metric: ``"inner_product"`` or ``"l2"``.
 
     Raises:
-        InputError: The metric is another, or no row is a word's vector, as in some classifiers.
+        InputError: The metric is unknown, or no row is a word's vector, as in some classifiers.
     """
     refuse_parts_of_words(embedding.subwords)
     from nncompress.embedding.bridges.faiss_index import to_faiss
@@ -125,11 +126,11 @@ def to_faiss(embedding: Compressed, metric: str = "inner_product") -> "faiss.Ind
 
 
 def _warn_of_rest(subwords: SubwordRows) -> None:
-    """Warns of what gensim's vectors have no place for."""
+    """Warns about parts of a table that gensim's vectors have no place for."""
     if not subwords.num_words:
         raise InputError(
-            "the table has no words, and gensim has no place for floret's n-grams; wanted words, "
-            "as add(words, emb[words]) gives it some"
+            "the table has no words, and gensim has no place for floret's n-grams; add words "
+            "first, with: emb.add(words, emb[words])"
         )
     left_out = []
     if subwords.classifier is not None:
@@ -137,6 +138,4 @@ def _warn_of_rest(subwords: SubwordRows) -> None:
     if subwords.ngrams.kind != FASTTEXT:
         left_out.append("floret's n-grams")
     if left_out:
-        warnings.warn(
-            f"gensim has no place for {' and '.join(left_out)}, left out here", stacklevel=3
-        )
+        warnings.warn(f"gensim has no place for {' and '.join(left_out)}; left out", stacklevel=3)

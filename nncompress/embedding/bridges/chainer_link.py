@@ -1,4 +1,4 @@
-"""A Chainer link in the place of ``chainer.links.EmbedID``."""
+"""A Chainer link to use instead of ``chainer.links.EmbedID``."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.packing import Packing
 
 
-# Type checkers do not see what is in a module that is made when it is imported, as chainer is.
+# Type checkers cannot see into chainer, whose module is built when it is imported.
 class CompositionalEmbedID(chainer.Link):
     """Looks rows up as sums of codewords; gradients reach the codebook.
 
@@ -17,12 +17,12 @@ class CompositionalEmbedID(chainer.Link):
         out_size: D.
         num_codebooks: M.
         bits: Bits of a code; a group has ``2**bits`` codewords.
-        trainable: Whether the codebook is trained.
-        ignore_label: Row numbers of this value stand for a row of zeros; None for no such value.
+        trainable: Whether to train the codebook.
+        ignore_label: A row number that stands for a row of zeros, or None.
 
     Attributes:
-        codebook: float32 ``(M * 2**bits, D)``: a parameter if it is trained, and a persistent
-            array otherwise.
+        codebook: float32 ``(M * 2**bits, D)``: a parameter if it is trained, otherwise a
+            persistent array.
         codes: Persistent array, uint8 ``(N, row_bytes)``: packed codes.
     """
 
@@ -60,7 +60,7 @@ class CompositionalEmbedID(chainer.Link):
         self,
         x: chainer.Variable | np.ndarray,
     ) -> chainer.Variable:
-        """Returns rows, float32: D longer than the shape of ``x``.
+        """Returns rows, float32 of the shape of ``x`` followed by D.
 
         Args:
             x: Row numbers, integers of any shape.

@@ -1,4 +1,4 @@
-"""A Chainer link in the place of ``chainer.links.EmbedID``, for rows with a residual stage."""
+"""A Chainer link to use instead of ``chainer.links.EmbedID``, for rows with a residual stage."""
 
 import numpy as np
 
@@ -13,19 +13,19 @@ from nncompress.errors import InputError
 class ResidualEmbedID(chainer.Chain):
     """Looks rows up as sums of codewords, if there are any, and a residual.
 
-    Residuals are decoded by the CPU, wherever the link is, and have no gradient. They are saved
-    with the link, so that a link of the same sizes takes them over.
+    Residuals are decoded on the CPU, wherever the link is, and have no gradient. They are saved
+    with the link, so a link of the same sizes can load them.
 
     Args:
         in_size: N.
         out_size: D.
         num_codebooks: M; 0 for residuals alone.
         bits: Bits of a code.
-        trainable: Whether the codebook is trained.
-        ignore_label: Row numbers of this value stand for a row of zeros; None for no such value.
+        trainable: Whether to train the codebook.
+        ignore_label: A row number that stands for a row of zeros, or None.
 
     Attributes:
-        additive: The sums of codewords; None without any.
+        additive: The link that sums codewords; None for residuals alone.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ResidualEmbedID(chainer.Chain):
         super().__init__()
         self.in_size, self.out_size = in_size, out_size
         self.ignore_label = ignore_label
-        self._residual: Residual | None = None  # until a state is loaded
+        self._residual: Residual | None = None  # None until a state is loaded
         self.additive: CompositionalEmbedID | None
         if num_codebooks:
             with self.init_scope():
@@ -61,13 +61,13 @@ class ResidualEmbedID(chainer.Chain):
         return link
 
     def forward(self, x: chainer.Variable | np.ndarray) -> chainer.Variable:
-        """Returns rows, float32: D longer than the shape of ``x``.
+        """Returns rows, float32 of the shape of ``x`` followed by D.
 
         Args:
             x: Row numbers, integers of any shape.
 
         Raises:
-            IndexError: There is no such row.
+            IndexError: A row number is out of range.
         """
         numbers = x.array if isinstance(x, chainer.Variable) else x
         ignored = None if self.ignore_label is None else numbers == self.ignore_label
@@ -75,7 +75,10 @@ class ResidualEmbedID(chainer.Chain):
             numbers = self.xp.where(ignored, 0, numbers)
         wanted = chainer.get_device("@numpy").send(numbers).reshape(-1).astype(np.int64)
         if wanted.size and not 0 <= wanted.min() <= wanted.max() < self.in_size:
-            raise IndexError(f"row numbers up to {wanted.max()} and from {wanted.min()} on")
+            raise IndexError(
+                f"row numbers from {wanted.min()} to {wanted.max()}; wanted 0 to "
+                f"{self.in_size - 1}"
+            )
         rows, places = np.unique(wanted, return_inverse=True)
         decoded = np.zeros((len(rows), self.out_size), np.float32)
         if self._residual is not None:
@@ -89,10 +92,10 @@ class ResidualEmbedID(chainer.Chain):
         return total * (~ignored)[..., None].astype(total.dtype)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Writes or reads codes, codebook and residuals.
+        """Writes or reads the codes, the codebook and the residuals.
 
         Raises:
-            InputError: The residuals that are read are of a table of other sizes, or damaged.
+            InputError: The residuals read belong to a table of other sizes, or are damaged.
         """
         super().serialize(serializer)
         if not isinstance(serializer, chainer.Deserializer):
@@ -105,7 +108,7 @@ class ResidualEmbedID(chainer.Chain):
             sizes = residual.num_rows, len(residual.mean)
             if sizes != (self.in_size, self.out_size):
                 raise InputError(
-                    f"the file's residuals are of a table of shape {sizes}; the link is of shape "
+                    f"the file's residuals belong to a table of shape {sizes}; the link has shape "
                     f"{(self.in_size, self.out_size)}"
                 )
         self._residual = residual

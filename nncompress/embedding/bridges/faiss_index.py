@@ -1,7 +1,11 @@
 """A faiss index over the same codes and codebook, or over decoded rows."""
 
-import faiss
 import numpy as np
+
+from nncompress.missing import brought_by
+
+with brought_by("faiss"):
+    import faiss
 
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
 from nncompress.errors import InputError
@@ -13,20 +17,20 @@ _METRICS = {
 
 
 def to_faiss(table: SingleTable, metric: str = "inner_product") -> faiss.Index:
-    """Makes an index of additive codes (faiss packs them as this project does).
+    """Makes an index of additive codes, which faiss packs as this project does.
 
-    Rows with a residual stage are decoded, into an ``IndexFlat``.
+    Rows with a residual stage are decoded into an ``IndexFlat``.
 
     Args:
         table: The compressed rows.
-        metric: ``"inner_product"``, which goes by look-up tables, or ``"l2"``, for which faiss
+        metric: ``"inner_product"``, computed with look-up tables, or ``"l2"``, for which faiss
             decodes rows.
 
     Raises:
-        InputError: The metric is another.
+        InputError: The metric is unknown.
     """
     if metric not in _METRICS:
-        raise InputError(f"no metric {metric!r}; wanted one of {', '.join(_METRICS)}")
+        raise InputError(f"the metric is {metric!r}; wanted one of {', '.join(_METRICS)}")
     kind, search = _METRICS[metric]
     if isinstance(table, ResidualTable):
         flat = faiss.IndexFlat(table.dim, kind)
@@ -38,7 +42,7 @@ def to_faiss(table: SingleTable, metric: str = "inner_product") -> faiss.Index:
     )
     faiss.copy_array_to_vector(table.codewords.ravel(), index.lsq.codebooks)
     index.lsq.is_trained = index.is_trained = True
-    index.lsq.nperts = min(index.lsq.nperts, table.num_codebooks)  # or it could not add rows
+    index.lsq.nperts = min(index.lsq.nperts, table.num_codebooks)  # otherwise it cannot add rows
     faiss.copy_array_to_vector(np.ascontiguousarray(table.packed).ravel(), index.codes)
     index.ntotal = table.num_rows
     return index

@@ -1,9 +1,13 @@
-"""gensim's FastTextKeyedVectors of a decoded table of words and n-grams."""
+"""Decoding a table of words and n-grams into gensim's FastTextKeyedVectors."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from gensim.models.fasttext import FastTextKeyedVectors
+
+from nncompress.missing import brought_by
+
+with brought_by("gensim"):
+    from gensim.models.fasttext import FastTextKeyedVectors
 
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.keys import Key
@@ -13,15 +17,16 @@ from nncompress.sources.subword_rows import SubwordRows
 def to_gensim(
     key_to_index: Mapping[Key, int], vectors: DecodedRows, subwords: SubwordRows
 ) -> FastTextKeyedVectors:
-    """Decodes a table into FastTextKeyedVectors, float32, which gensim saves and loads.
+    """Decodes a table into FastTextKeyedVectors, float32, which gensim can save and load.
 
-    gensim makes words' vectors of their own rows and those of their n-grams when it loads them,
-    so that the words' own rows are what comes to the vectors of the table.
+    On loading, gensim computes a word's vector from the word's own row and the rows of its
+    n-grams; own rows are chosen so that this gives the vectors of the table.
 
     Args:
         key_to_index: The row of each word.
         vectors: The table's rows.
-        subwords: What its rows are; n-grams are fastText's. Buckets without a row become zeros.
+        subwords: The meaning of its rows, with fastText's n-grams. Buckets without a row become
+            zeros.
     """
     ngrams = subwords.ngrams
     keyed = FastTextKeyedVectors(vectors.shape[1], ngrams.min_n, ngrams.max_n, ngrams.num_buckets)

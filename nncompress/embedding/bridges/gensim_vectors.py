@@ -1,20 +1,24 @@
-"""gensim's KeyedVectors of a decoded table."""
+"""Decoding a table into gensim's KeyedVectors."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from gensim.models import KeyedVectors
+
+from nncompress.missing import brought_by
+
+with brought_by("gensim"):
+    from gensim.models import KeyedVectors
 
 from nncompress.embedding.decoded_rows import DecodedRows
 from nncompress.embedding.keys import Key
 
 
 def to_gensim(key_to_index: Mapping[Key, int], vectors: DecodedRows) -> KeyedVectors:
-    """Decodes a table into KeyedVectors, float32, rows in their order.
+    """Decodes a table into KeyedVectors, float32, in row order.
 
     Args:
-        key_to_index: The row of each word; without words, of each row number. Rows without a key
-            are left out.
+        key_to_index: The row of each word, or of each row number where there are no words. Rows
+            without a key are left out.
         vectors: The table's rows.
     """
     rows = np.array(list(key_to_index.values()), dtype=np.int64)

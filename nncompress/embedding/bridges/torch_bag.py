@@ -1,21 +1,25 @@
-"""A PyTorch module in the place of ``torch.nn.EmbeddingBag``, which takes means of rows."""
+"""A PyTorch module to use instead of ``torch.nn.EmbeddingBag`` for means of rows."""
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
+
+from nncompress.missing import brought_by
+
+with brought_by("torch"):
+    import torch
+    from torch import nn
+    from torch.nn import functional
 
 from nncompress.embedding.bridges.torch_module import TableEmbedding
 from nncompress.embedding.token_rows import MAPPING, WEIGHTS
 
 
 class TableEmbeddingBag(nn.Module):
-    """Takes means of the rows of tokens, each of which is decoded once for all bags.
+    """Computes means of tokens' rows, decoding each row once for all bags.
 
     Args:
         table: The rows.
-        weights: What each token's row is multiplied by, ``(T,)``; None for nothing.
-        mapping: Each token's row, int64 ``(T,)``; None where it is the token's number.
+        weights: A factor for each token's row, ``(T,)``; None for no factors.
+        mapping: Each token's row, int64 ``(T,)``; None where token t has row t.
 
     Attributes:
         table: As given.
@@ -48,14 +52,14 @@ class TableEmbeddingBag(nn.Module):
         return self.table.embedding_dim
 
     def forward(self, input: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
-        """Returns the mean of each bag, ``(B, D)``, of the type that the module has.
+        """Returns the mean of each bag, ``(B, D)``, in the module's dtype.
 
         Args:
-            input: Tokens, int32 or int64: ``(B, n)``, a bag a row; or ``(n,)`` with offsets.
+            input: Tokens, int32 or int64: ``(B, n)``, one bag per row, or ``(n,)`` with offsets.
             offsets: Where each bag begins, ``(B,)``. The mean of an empty bag is zero.
 
         Raises:
-            IndexError: There is no such token.
+            IndexError: A token is out of range.
         """
         tokens, places = torch.unique(input, return_inverse=True)
         if len(tokens) and not 0 <= int(tokens[0]) <= int(tokens[-1]) < self.num_embeddings:
@@ -74,7 +78,7 @@ class TableEmbeddingBag(nn.Module):
 
 
 def beside(extras: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Returns the weights and the mapping among a table's ``extras``, as the module takes them."""
+    """Returns the weights and the mapping in a table's ``extras``, as arguments of the module."""
     kinds = {WEIGHTS: np.float32, MAPPING: np.int64}
     return {
         name: torch.from_numpy(extras[name].astype(kind))

@@ -1,7 +1,10 @@
 """Output layers whose rows stay compressed."""
 
-import torch
-from torch import nn
+from nncompress.missing import brought_by
+
+with brought_by("torch"):
+    import torch
+    from torch import nn
 
 from nncompress.embedding.bridges.torch_module import TableEmbedding
 
@@ -10,8 +13,8 @@ class TiedHead(nn.Module):
     """An output layer that shares its rows with a ``TableEmbedding``.
 
     Args:
-        embedding: The rows, which are not parameters of this module.
-        bias: What is added to the logits, ``(N,)``; None for nothing.
+        embedding: The rows, which do not become parameters of this module.
+        bias: Added to the logits, ``(N,)``; None for no bias.
 
     Attributes:
         bias: As given.
@@ -22,12 +25,12 @@ class TiedHead(nn.Module):
 
     def __init__(self, embedding: TableEmbedding, bias: nn.Parameter | None = None) -> None:
         super().__init__()
-        self.__dict__["embedding"] = embedding  # no child, whose state would be there twice
+        self.__dict__["embedding"] = embedding  # not a child, whose state would be saved twice
         self.register_parameter("bias", bias)
 
     @property
     def weight(self) -> torch.Tensor:
-        """The decoded table, ``(N, D)``, made anew each time."""
+        """The decoded table, ``(N, D)``, decoded anew on each access."""
         return self.embedding.weight
 
     @property

@@ -1,12 +1,16 @@
-"""A PyTorch module in the place of ``torch.nn.Embedding``, whose rows stay compressed."""
+"""A PyTorch module to use instead of ``torch.nn.Embedding``; its rows stay compressed."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
+
+from nncompress.missing import brought_by
+
+with brought_by("torch"):
+    import torch
+    from torch import nn
+    from torch.nn import functional
 
 from nncompress.embedding.bridges.torch_rows import (
     TableRows,
@@ -21,40 +25,40 @@ from nncompress.embedding.nnc_bytes import of_bytes, to_bytes
 from nncompress.embedding.residual_table import SingleTable
 from nncompress.errors import InputError
 
-# What may be trained: the codewords, and the axes and the mean of a residual stage.
+# Parts that can be trained: the codewords, and the axes and the mean of a residual stage.
 TRAINED = ("codebook", "axes", "mean")
-# What rows are multiplied by: a number, a tensor of one, which takes their type first, or nothing.
+# A factor for rows: a number, a one-element tensor, which is cast to their dtype first, or None.
 Scale: TypeAlias = float | torch.Tensor | None
 
 
 class TableEmbedding(nn.Module):
-    """Looks rows up in a compressed table, as ``torch.nn.Embedding`` looks them up in a matrix.
+    """Looks up rows of a compressed table, as ``torch.nn.Embedding`` looks up those of a matrix.
 
-    Its state dict holds ``nnc``, the bytes of the table's file; ``added``, rows that are not
-    compressed and come after those that are; and what is trained. A module of the same sizes takes
-    it over. Rows that were wanted lately are kept decoded, a quarter of all at most (or 8,192).
+    Its state dict holds ``nnc``, the bytes of the table's file; ``added``, uncompressed rows that
+    follow the compressed ones; and the trained parts. A module of the same sizes can load it.
+    Recently used rows are kept decoded, at most a quarter of all rows (or 8,192).
 
     Args:
-        num_bytes: The bytes of the table's file.
-        num_embeddings: N, the rows of the table, without those that are added.
+        num_bytes: Size of the table's file in bytes.
+        num_embeddings: N, the rows of the table, not counting added ones.
         embedding_dim: D.
-        padding_idx: The row that has no gradient; None for none.
-        num_added: Rows that are not compressed.
-        trained: The shapes of what is trained, by the names in ``TRAINED``.
-        dtype: The type of what is returned; PyTorch's default type by default.
+        padding_idx: The row without a gradient; None for none.
+        num_added: The number of uncompressed rows.
+        trained: The shapes of the trained parts, by their names in ``TRAINED``.
+        dtype: The dtype of outputs; PyTorch's default dtype by default.
         device: The device; PyTorch's default device by default.
 
     Attributes:
         nnc: Buffer, uint8 ``(num_bytes,)``.
         added: Parameter ``(num_added, D)``, or None.
-        codebook: Parameter, the codewords ``(M * 2**bits, D)`` as they are trained, or None.
+        codebook: Parameter, the codewords being trained ``(M * 2**bits, D)``, or None.
         axes: Parameter, the axes of the residual stage ``(T, D)``, or None.
         mean: Parameter, the mean of the residual stage ``(D,)``, or None.
-        decoded: Buffer that is not saved, all rows ``(N, D)``, or None; see ``keep_decoded``.
+        decoded: Non-persistent buffer, all rows ``(N, D)``, or None; see ``keep_decoded``.
         padding_idx: As given.
         embedding_dim: D.
-        embed_scale: What rows are multiplied by that are looked up, as the models of some have it;
-            ``weight`` and logits are of the rows as they are.
+        embed_scale: A factor for rows that are looked up, as in some models; it does not apply to
+            ``weight`` and logits.
     """
 
     nnc: torch.Tensor
@@ -84,7 +88,7 @@ class TableEmbedding(nn.Module):
         kind: dict = {"dtype": dtype, "device": device}
         self.register_buffer("nnc", torch.zeros(num_bytes, dtype=torch.uint8, device=device))
         self.register_buffer("decoded", None, persistent=False)
-        # Tells the type and the device of what is returned.
+        # Carries the dtype and the device of outputs.
         self.register_buffer("_place", torch.zeros(0, **kind), persistent=False)
         shapes = dict(trained or {})
         for name in TRAINED:
@@ -92,7 +96,7 @@ class TableEmbedding(nn.Module):
             self.register_parameter(name, own)
         rows = nn.Parameter(torch.zeros(num_added, embedding_dim, **kind)) if num_added else None
         self.register_parameter("added", rows)
-        self._rows: TableRows | None = None  # until a state is loaded
+        self._rows: TableRows | None = None  # None until a state is loaded
 
     @classmethod
     def of(
@@ -108,9 +112,9 @@ class TableEmbedding(nn.Module):
 
         Args:
             embedding: The table.
-            trainable: Whether codebook and axes are trained; codes never are.
-            padding_idx: The row that has no gradient.
-            dtype: The type of what is returned.
+            trainable: Whether to train the codebook and the axes; codes never are.
+            padding_idx: The row without a gradient.
+            dtype: The dtype of outputs.
             device: The device.
         """
         data = torch.from_numpy(to_bytes(embedding))
@@ -124,17 +128,17 @@ class TableEmbedding(nn.Module):
         return module
 
     def open(self) -> None:
-        """Opens the table in ``nnc``, which has been loaded or moved.
+        """Opens the table in ``nnc`` after it has been loaded or moved.
 
         Raises:
-            InputError: It is of other sizes.
-            FormatError: The bytes are something else, or altered.
+            InputError: The table has other sizes than the module.
+            FormatError: The bytes are not a table, or have been altered.
         """
         table = self._embedding().table
         seen = table.num_rows, table.dim
         if seen != (self.num_rows, self.embedding_dim):
             raise InputError(
-                f"the state's rows are of a table of shape {seen}; the module is of shape "
+                f"the state's rows belong to a table of shape {seen}; the module has shape "
                 f"{(self.num_rows, self.embedding_dim)}"
             )
         assert isinstance(table, SingleTable)
@@ -144,13 +148,13 @@ class TableEmbedding(nn.Module):
             wanted = {name: np.shape(each) for name, each in _trained_parts(table).items()}
             if shapes != wanted:
                 raise InputError(
-                    f"the module has trained parts of shapes {shapes}; its table's are {wanted}"
+                    f"the module has trained parts of shapes {shapes}; its table wants {wanted}"
                 )
         self._rows = TableRows(table)
 
     @property
     def num_embeddings(self) -> int:
-        """The number of rows, those that are added included."""
+        """The number of rows, including added ones."""
         return self.num_rows + (0 if self.added is None else len(self.added))
 
     @property
@@ -165,15 +169,15 @@ class TableEmbedding(nn.Module):
     @property
     def _opened(self) -> TableRows:
         if torch.compiler.is_exporting() or torch.jit.is_tracing():
-            # It would know the table by a number, which another process has for another table.
+            # The program would hold the table's number, which means another table elsewhere.
             raise InputError(
-                "a program that is exported or traced holds no table; call keep_decoded() first, "
+                "an exported or traced program cannot hold the table; call keep_decoded() first, "
                 "or export the folder decoded, with: nncompress export FOLDER OUT --to float32"
             )
         if self._rows is None:
             if self.nnc.is_meta or not len(self.nnc):
                 raise InputError(
-                    "the module has no table yet; load a state, or make it of a table"
+                    "the module has no table yet; load a state, or make it with to_torch"
                 )
             self.open()
         assert self._rows is not None
@@ -181,17 +185,17 @@ class TableEmbedding(nn.Module):
 
     @property
     def is_trained(self) -> bool:
-        """Whether codebook or axes are parameters of their own."""
+        """Whether the codebook or the axes are parameters."""
         return any(getattr(self, name) is not None for name in TRAINED)
 
     @property
     def weight(self) -> torch.Tensor:
-        """The decoded table, ``(N, D)``, made anew each time.
+        """The decoded table, ``(N, D)``, decoded anew on each access.
 
-        It is no parameter. An output layer that shares the table is ``TiedHead``, which needs no
-        decoded table.
+        It is not a parameter. ``TiedHead`` is an output layer that shares the table without
+        decoding all of it.
         """
-        if self.nnc.is_meta:  # a model that is only sketched
+        if self.nnc.is_meta:  # a model without data
             return self._place.new_empty(self.num_embeddings, self.embedding_dim)
         return self.look_up(torch.arange(self.num_embeddings, device=self._place.device))
 
@@ -200,13 +204,13 @@ class TableEmbedding(nn.Module):
         return scaled(self.look_up(input), self.embed_scale)
 
     def look_up(self, input: torch.Tensor) -> torch.Tensor:
-        """Returns rows, D longer than the shape of ``input``, of the type that the module has.
+        """Returns rows in the module's dtype, of the shape of ``input`` followed by D.
 
         Args:
             input: Row numbers, int32 or int64 of any shape.
 
         Raises:
-            IndexError: There is no such row.
+            IndexError: A row number is out of range.
         """
         ids = input.reshape(-1)
         if self.added is None:
@@ -239,15 +243,15 @@ class TableEmbedding(nn.Module):
         return sum(parts[1:], parts[0])
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Returns the inner products of vectors with all rows: an output layer's logits.
+        """Returns inner products of vectors with all rows: an output layer's logits.
 
-        Without ``decoded`` they are computed from the codes, and no table is held decoded.
+        Without ``decoded`` they are computed from the codes, and the table is never held decoded.
 
         Args:
             hidden: ``(..., D)``.
 
         Returns:
-            ``(..., N)``, of the type of ``hidden``.
+            ``(..., N)``, of the dtype of ``hidden``.
         """
         if self.decoded is not None:
             logits = functional.linear(hidden, self.decoded)
@@ -264,12 +268,12 @@ class TableEmbedding(nn.Module):
         return torch.cat([logits, functional.linear(hidden, self.added)], dim=-1)
 
     def train_codebook(self, trainable: bool = True) -> None:
-        """Has codebook and axes trained, or keeps them as they have been trained.
+        """Makes the codebook and the axes parameters to train, or freezes them as trained.
 
-        They become parameters of their own in place of what ``nnc`` holds. Codes and levels stay.
+        The parameters replace what ``nnc`` holds. Codes and levels stay as they are.
 
         Args:
-            trainable: Whether the parameters want a gradient.
+            trainable: Whether the parameters require a gradient.
         """
         self.keep_decoded(False)
         if not self.is_trained:
@@ -281,34 +285,36 @@ class TableEmbedding(nn.Module):
                 own.requires_grad_(trainable)
 
     def keep_decoded(self, keep: bool = True) -> None:
-        """Keeps all rows decoded in memory, as the original had them, or no longer.
+        """Keeps all rows decoded in memory, as the original did, or stops doing so.
 
-        Lookups and output layers are then as fast as without compression, and take its memory. The
-        saved state stays compressed.
+        Lookups and output layers are then as fast as without compression, and take as much
+        memory. The saved state stays compressed.
 
         Args:
             keep: Whether to keep them.
 
         Raises:
-            InputError: The codebook is trained, so that rows change.
+            InputError: ``train_codebook`` has made the codebook a parameter, so rows may change.
         """
         if keep and self.is_trained:
-            raise InputError("the codebook is trained, so that decoded rows cannot be kept")
+            raise InputError(
+                "the codebook is a parameter since train_codebook, so decoded rows cannot be kept"
+            )
         self.decoded = self._base(self._all_rows()).detach().clone() if keep else None
 
     def _all_rows(self) -> torch.Tensor:
         return torch.arange(self.num_rows, device=self._place.device)
 
     def resize(self, num_embeddings: int) -> None:
-        """Makes the table longer or shorter; new rows are parameters, and begin as the mean row.
+        """Lengthens or shortens the table; new rows are parameters, initialized to the mean row.
 
         Args:
-            num_embeddings: The number of rows. Rows of the compressed table that are cut off are
-                cut off the table itself.
+            num_embeddings: The number of rows. Compressed rows beyond it are removed from the
+                table itself.
 
         Raises:
-            InputError: It is below 1.
-            ImportError: Rows share a block of bytes with those that are cut off, and Numba is not
+            InputError: The number is below 1.
+            ImportError: A block of bytes holds both kept and removed rows, and Numba is not
                 installed.
         """
         if num_embeddings < 1:
@@ -330,14 +336,16 @@ class TableEmbedding(nn.Module):
             self.padding_idx = None
 
     def encode_added(self) -> None:
-        """Encodes the rows that are added by the table's codebook and axes, as the others are.
+        """Encodes the added rows with the table's codebook and axes, like the others.
 
         Raises:
-            InputError: The codebook is trained.
+            InputError: ``train_codebook`` has made the codebook a parameter.
             ImportError: Numba or threadpoolctl is not installed.
         """
         if self.is_trained:
-            raise InputError("the codebook is trained, and rows are encoded by one that stays")
+            raise InputError(
+                "the codebook is a parameter since train_codebook; encode added rows before it"
+            )
         if self.added is None:
             return
         rows = self.added.detach().float().cpu().numpy()
@@ -349,13 +357,13 @@ class TableEmbedding(nn.Module):
         return of_bytes(self.nnc.cpu().numpy())
 
     def _take(self, embedding: CompressedEmbedding) -> None:
-        """Puts another table in the place of this one."""
+        """Replaces the table."""
         self.nnc = torch.from_numpy(to_bytes(embedding)).to(self.nnc.device)
         self.num_rows = embedding.table.num_rows
         self._reopen()
 
     def _reopen(self) -> None:
-        """Opens another table, and keeps its rows decoded where those before were."""
+        """Opens a new table, and keeps its rows decoded if the old one's were."""
         kept = self.decoded is not None
         self.decoded = None
         self.open()
@@ -363,7 +371,7 @@ class TableEmbedding(nn.Module):
             self.keep_decoded()
 
     def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:  # type: ignore[no-untyped-def]
-        # Files have an empty one for readers that know no compressed tables; see nncompress.hf.
+        # Files have an empty one for readers unaware of compressed tables; see nncompress.hf.
         if prefix + "weight" in state_dict and not state_dict[prefix + "weight"].numel():
             del state_dict[prefix + "weight"]
         super()._load_from_state_dict(state_dict, prefix, *rest)
@@ -372,7 +380,7 @@ class TableEmbedding(nn.Module):
 
     def __getstate__(self) -> dict:
         state = dict(self.__dict__)
-        state["_rows"] = None  # opened anew
+        state["_rows"] = None  # opened again on first use
         return state
 
     def __setstate__(self, state: dict) -> None:
@@ -396,7 +404,7 @@ def scaled(rows: torch.Tensor, scale: Scale) -> torch.Tensor:
 
 
 def _trained_parts(table: SingleTable) -> dict[str, np.ndarray]:
-    """Returns what may be trained of a table, by name."""
+    """Returns the parts of a table that can be trained, by name."""
     if isinstance(table, CodeTable):
         return {"codebook": table.codewords}
     parts = {"axes": table.residual.axes, "mean": table.residual.mean}

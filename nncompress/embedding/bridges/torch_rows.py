@@ -1,7 +1,7 @@
-"""Rows of a compressed table as PyTorch operators, which ``torch.compile`` takes as they are.
+"""Rows of a compressed table as PyTorch operators that work under ``torch.compile``.
 
-An operator knows its table by a number. Rows are decoded by the CPU, wherever they are wanted, and
-those that were wanted lately are kept, decoded, on that device.
+An operator refers to its table by a number. Rows are decoded on the CPU, whatever device they are
+for, and recently used ones are kept decoded on that device.
 """
 
 import itertools
@@ -9,18 +9,22 @@ import threading
 import weakref
 
 import numpy as np
-import torch
-from torch.nn import functional
+
+from nncompress.missing import brought_by
+
+with brought_by("torch"):
+    import torch
+    from torch.nn import functional
 
 from nncompress.embedding.code_table import CodeTable
 from nncompress.embedding.residual_table import ResidualTable, SingleTable
 
-# One in so many rows of a table is kept at most, but this many in any case.
+# At most one in this many rows of a table is kept, but this many in any case.
 _SHARE = 4
 _LEAST_KEPT = 8_192
-# What is decoded at once for a head, in rows times columns.
+# Size of a block decoded at once for a head, in rows times columns.
 _BLOCK = 1 << 21
-# A head of additive codes scans the codes for each of so few vectors, and decodes for more.
+# Up to this many vectors, a head of additive codes scans the codes for each; above, it decodes.
 _FEW_VECTORS = 8
 
 _numbers = itertools.count()
@@ -28,14 +32,14 @@ _tables: "weakref.WeakValueDictionary[int, TableRows]" = weakref.WeakValueDictio
 
 
 class TableRows:
-    """The rows of a table, and those of them that are kept decoded.
+    """The rows of a table, some of them kept decoded.
 
     Args:
         table: The compressed rows.
 
     Attributes:
         table: As given.
-        number: What operators know it by.
+        number: The number by which operators refer to it.
     """
 
     def __init__(self, table: SingleTable) -> None:
@@ -50,9 +54,9 @@ class TableRows:
         return self
 
     def rows(self, ids: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """Returns rows, ``(n, D)``, of the type and on the device of ``place``."""
+        """Returns rows, ``(n, D)``, with the dtype and device of ``place``."""
         key = place.device, place.dtype
-        # What is kept outlives whatever mode this call is made in.
+        # Kept rows outlive the mode (such as inference mode) of this call.
         with self._lock, torch.inference_mode(False), torch.no_grad():
             if key not in self._kept:
                 self._kept = {key: _KeptRows(self.table, place)}  # a module is in one place
@@ -74,7 +78,7 @@ class TableRows:
         return torch.from_numpy(np.ascontiguousarray(codes + groups)).to(ids.device)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Returns inner products with all rows, float32 ``(n, N)``; no table is held decoded.
+        """Returns inner products with all rows, float32 ``(n, N)``, decoding a block at a time.
 
         Args:
             hidden: float32 ``(n, D)``.
@@ -90,7 +94,7 @@ class TableRows:
         return total
 
     def back_from_logits(self, gradient: torch.Tensor) -> torch.Tensor:
-        """Returns the gradient that reaches the vectors of ``logits``, float32 ``(n, D)``."""
+        """Returns the gradient with respect to the vectors of ``logits``, float32 ``(n, D)``."""
         total = gradient.new_zeros(len(gradient), self.table.dim)
         for first, rows in self._blocks():
             total += gradient[:, first : first + len(rows)] @ rows.to(gradient)
@@ -110,7 +114,7 @@ class TableRows:
 
 
 class _KeptRows:
-    """Rows that were wanted lately, decoded, on a device."""
+    """Recently used rows, decoded, on a device."""
 
     def __init__(self, table: SingleTable, place: torch.Tensor) -> None:
         self._table = table
@@ -127,11 +131,11 @@ class _KeptRows:
         """Returns rows, ``(n, D)``.
 
         Raises:
-            IndexError: There is no such row.
+            IndexError: A row number is out of range.
         """
         self._turn += 1
         ids = ids.long()
-        slots = functional.embedding(ids, self._slots).squeeze(-1)  # which checks the numbers
+        slots = functional.embedding(ids, self._slots).squeeze(-1)  # this checks the numbers
         missing = ids[slots < 0]
         if len(missing):
             missing = missing.unique()
@@ -148,14 +152,14 @@ class _KeptRows:
         return functional.embedding(slots, self._values)
 
     def _make_room(self, count: int, wanted: torch.Tensor) -> bool:
-        """Forgets the rows that were not wanted for longest; tells whether there is room then."""
+        """Forgets the least recently used rows; returns whether that makes enough room."""
         capacity = len(self._values)
         if self._filled + count <= capacity:
             return True
         self._used[wanted[wanted >= 0].long()] = self._turn
         keep = min(self._filled, capacity // 2)
         order = self._used[: self._filled].argsort(descending=True)[:keep].sort().values
-        # Those that are wanted now are among the latest ones, as long as they are not too many.
+        # Rows wanted now are among the most recently used, unless there are too many of them.
         if int((wanted >= 0).sum()) > keep or keep + count > capacity:
             return False
         rows = self._row_of[order]
@@ -175,12 +179,12 @@ class _KeptRows:
 
 @torch.library.custom_op("nncompress::rows", mutates_args=())
 def rows_of(ids: torch.Tensor, place: torch.Tensor, number: int, dim: int) -> torch.Tensor:
-    """Returns rows of a table, ``(n, D)``, of the type and on the device of ``place``.
+    """Returns rows of a table, ``(n, D)``, with the dtype and device of ``place``.
 
     Args:
         ids: Row numbers, integers ``(n,)``.
         place: An empty tensor.
-        number: The table's.
+        number: The table's number.
         dim: D.
     """
     return _tables[number].rows(ids, place)
@@ -221,7 +225,7 @@ def logits_of(hidden: torch.Tensor, number: int, num_rows: int) -> torch.Tensor:
 
     Args:
         hidden: float32 ``(n, D)``.
-        number: The table's.
+        number: The table's number.
         num_rows: N.
     """
     return _tables[number].logits(hidden)
@@ -234,7 +238,7 @@ def _(hidden, number, num_rows):  # type: ignore[no-untyped-def]
 
 @torch.library.custom_op("nncompress::back_from_logits", mutates_args=())
 def back_from_logits(gradient: torch.Tensor, number: int, dim: int) -> torch.Tensor:
-    """Returns the gradient that reaches the vectors of ``logits``, float32 ``(n, D)``."""
+    """Returns the gradient with respect to the vectors of ``logits``, float32 ``(n, D)``."""
     return _tables[number].back_from_logits(gradient)
 
 

@@ -1,11 +1,11 @@
-// Factors of compressed matrices, whose integers are read where they are packed: the twin of
-// `cpu/chosen_rows.py` and `cpu/shared_blocks.py`, which say what is computed. Sums go in a fixed
-// order: what is added up in one place is sorted by it first.
+// Factors of compressed matrices, whose integers are read in packed form: the twin of
+// `cpu/chosen_rows.py` and `cpu/shared_blocks.py`, which document what is computed. Sums have a
+// fixed order: numbers that are added up in one place are sorted by it first.
 // Shapes: L rows of a matrix (m, n), or of a product; s units a row, k units in all.
 
-#define COLUMNS 8  // of a product that a thread holds at once
+#define COLUMNS 8  // columns of a product that a thread holds at once
 
-// Reads an integer whose bits begin with number `bit` of some bytes; lowest bit first.
+// Reads an integer whose bits begin at bit number `bit` of some bytes, lowest bit first.
 __device__ __forceinline__ unsigned read_number(
     const unsigned char* packed, long long bit, int bits) {
     const unsigned char* first = packed + (bit >> 3);
@@ -15,7 +15,7 @@ __device__ __forceinline__ unsigned read_number(
     return (unsigned)(found >> shift & ((1ull << bits) - 1));
 }
 
-// Rows of units: integer j of a row and `j * step`.
+// Rows of units; unit j is `j * step` plus integer j of the row.
 struct Units {
     const unsigned char* packed;  // (m, row_bytes)
     int row_bytes, bits, step;
@@ -25,7 +25,7 @@ struct Units {
     }
 };
 
-// Unpacks units, a number for each thread. `ids` (L,); `units` (L, s), written.
+// Unpacks units, one for each thread. `ids` (L,); `units` (L, s), written.
 extern "C" __global__ void unpack_units(
     const unsigned char* __restrict__ packed, int row_bytes, int bits, int step, int count,
     const long long* __restrict__ ids, int* __restrict__ units, long long size) {
@@ -36,7 +36,7 @@ extern "C" __global__ void unpack_units(
 }
 
 // Adds up rows of a table, some columns of a row for each block. `values` (m, s) or null; `table`
-// (k, n); `rows` (L, n), written. `chunks` blocks make a row.
+// (k, n); `rows` (L, n), written. `chunks` blocks make up a row.
 extern "C" __global__ void add_up_rows(
     const unsigned char* __restrict__ packed, int row_bytes, int bits, int step, int count,
     const float* __restrict__ values, const float* __restrict__ table,
@@ -64,9 +64,9 @@ extern "C" __global__ void add_up_rows(
     if (column < dim) rows[i * dim + column] = total;
 }
 
-// Multiplies by a matrix of such rows, of which the table has been multiplied already: a row of the
-// matrix for each thread, COLUMNS columns of the products for each block. `products` (k, N); `bias`
-// (m,) or null; `out` (N, m), written. `chunks` blocks have the same rows.
+// Multiplies by a matrix of such rows, given the products with its table: a row of the matrix for
+// each thread, COLUMNS columns of the products for each block. `products` (k, N); `bias` (m,) or
+// null; `out` (N, m), written. `chunks` blocks have the same rows.
 extern "C" __global__ void multiply_rows(
     const unsigned char* __restrict__ packed, int row_bytes, int bits, int step, int count,
     const float* __restrict__ values, const float* __restrict__ products,
@@ -93,8 +93,8 @@ extern "C" __global__ void multiply_rows(
 }
 
 // Adds up the gradients of a table's rows, some columns of a row for each block. `order` (L*s,):
-// the numbers i*s + j, sorted by their units; `ends` (k,): how many are of a unit or one before;
-// `of_rows` (L, n); `of_table` (k, n), written.
+// the numbers i*s + j, sorted by their units; `ends` (k,): how many belong to a unit or one before
+// it; `of_rows` (L, n); `of_table` (k, n), written.
 extern "C" __global__ void sum_by_unit(
     const long long* __restrict__ order, const long long* __restrict__ ends, int count,
     const float* __restrict__ values, const long long* __restrict__ ids,
@@ -111,7 +111,7 @@ extern "C" __global__ void sum_by_unit(
     of_table[unit * dim + column] = total;
 }
 
-// Multiplies gradients of rows with the table's rows that they are made of, a pair for each warp.
+// Multiplies gradients of rows by the table's rows that they consist of, a pair for each warp.
 // `units` (L, s); `products` (L, s), written.
 extern "C" __global__ void multiply_by_unit(
     const int* __restrict__ units, int count, const float* __restrict__ table,
@@ -128,8 +128,8 @@ extern "C" __global__ void multiply_by_unit(
     if (lane == 0) products[pair] = (float)total;
 }
 
-// Finds where entries of rows lie among centroids (c, block_size), an entry for each thread. `ids`
-// (L,); `places` (L, n), written.
+// Finds the places of rows' entries in the centroids (c, block_size), an entry for each thread.
+// `ids` (L,); `places` (L, n), written.
 extern "C" __global__ void find_places(
     const unsigned char* __restrict__ packed, int bits, int block_size,
     const long long* __restrict__ ids, int* __restrict__ places, int dim, long long size) {
@@ -140,7 +140,7 @@ extern "C" __global__ void find_places(
     places[i] = number * block_size + (int)(entry % block_size);
 }
 
-// Writes rows whose entries are centroids', an entry for each thread. `rows` (L, n), written.
+// Writes rows whose entries are those of centroids, one for each thread. `rows` (L, n), written.
 extern "C" __global__ void decode_blocks(
     const unsigned char* __restrict__ packed, int bits, int block_size,
     const float* __restrict__ centroids, const long long* __restrict__ ids,

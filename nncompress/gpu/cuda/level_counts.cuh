@@ -1,9 +1,9 @@
-// What levels come to, and the choice of row classes: the twin of `cpu/level_counts.py`.
+// Statistics of levels, and the choice of row classes: the twin of `cpu/level_counts.py`.
 
-// Sums of sizes are in whole 2**-32ths of a step, so that their order does not matter.
+// Sums of sizes are integers in units of 2**-32 steps, so that their order does not matter.
 #define SUM_UNITS 4294967296.0
 
-typedef unsigned long long Whole;  // of two's complement, so that negative numbers add up too
+typedef unsigned long long Whole;  // in two's complement, so that negative numbers add up too
 
 // Chooses each row's class, a row for each warp. `rows` float32 (n, T), in steps; `chosen` (n,),
 // written; `offsets` and `fees` (R,); `look_up` (num_scales, num_sizes).

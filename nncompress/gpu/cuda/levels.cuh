@@ -1,8 +1,8 @@
-// What levels are worth and what they cost: the twin of `value_of` and `bits_of` in
-// `cpu/trellis.py`. Each operation rounds by itself, as there, so that both come to the same.
+// The values and costs of levels: the twin of `value_of` and `bits_of` in `cpu/trellis.py`. Each
+// operation rounds by itself, as there, so that the results are the same.
 // Shapes: n rows, T axes; tables have a row for each scale.
 
-#define POINTS 4  // levels whose values are looked up
+#define POINTS 4  // levels whose values are in a table
 #define SYMBOLS 16  // the last one announces larger levels
 #define QUANTIZERS 2
 
@@ -16,7 +16,7 @@ struct Scale {
         return k < POINTS ? points[POINTS * quantizer + k] : (float)(2 * k - quantizer);
     }
 
-    // The bits of a level's magnitude, with its sign.
+    // The number of bits of a level's magnitude and sign.
     __device__ __forceinline__ float bits_of(int quantizer, int k) const {
         int symbol = k >> shift;
         float total = (float)(shift + (k > 0));
@@ -29,7 +29,7 @@ struct Scale {
     }
 };
 
-// Which of `num_scales` an axis has in a row of a class.
+// The scale, of `num_scales`, that an axis has in a row of a class.
 __device__ __forceinline__ int scale_index(int axis_scale, int offset, int num_scales) {
     return min(max(axis_scale + offset, 0), num_scales - 1);
 }
@@ -44,7 +44,7 @@ __device__ __forceinline__ int branch_of(int quantizer, int parity) {
     return quantizer ? 3 - 2 * parity : 2 * parity;
 }
 
-// The state that a level leads to, from a state whose branch by input 0 is `label`.
+// The state that a level leads to from a state whose branch for input 0 is `label`.
 __device__ __forceinline__ int next_state(int state, int label, int parity, int num_states) {
     int input = branch_of(label & 1, parity) != label;
     return (2 * state + input) & (num_states - 1);

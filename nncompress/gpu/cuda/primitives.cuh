@@ -1,9 +1,9 @@
-// What the kernels need of the hardware beyond plain CUDA: asynchronous copies into shared memory,
-// and products of small matrices on the tensor cores.
+// Hardware features that the kernels use beyond plain CUDA: asynchronous copies into shared
+// memory, and products of small matrices on the tensor cores.
 //
-// Source: NVIDIA, "Parallel Thread Execution ISA", sections on cp.async and mma.m16n8k8. GPUs older
-// than compute capability 8.0 have neither for 32-bit numbers: ordinary copies and arithmetic take
-// their place there.
+// Source: NVIDIA, "Parallel Thread Execution ISA", sections on cp.async and mma.m16n8k8. GPUs
+// older than compute capability 8.0 have neither for 32-bit numbers, and use ordinary copies and
+// arithmetic instead.
 
 #define WARP 32
 #define ALL_LANES 0xffffffffu
@@ -19,7 +19,7 @@ template <> struct Numbers<1> { typedef float Type; };
 template <> struct Numbers<2> { typedef Numbers2 Type; };
 template <> struct Numbers<4> { typedef Numbers4 Type; };
 
-// Copies COUNT floats, or zeros where the source is not valid; not before `wait_for_copies`.
+// Copies COUNT floats, or zeros if the source is not valid; complete after `wait_for_copies`.
 template <int COUNT>
 __device__ __forceinline__ void copy_async(float* shared, const float* global, bool valid) {
 #if __CUDA_ARCH__ >= 800
@@ -39,14 +39,14 @@ __device__ __forceinline__ void copy_async(float* shared, const float* global, b
 #endif
 }
 
-// Ends a group of copies, maybe an empty one.
+// Ends a group of copies, which may be empty.
 __device__ __forceinline__ void commit_copies() {
 #if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 
-// Waits until no more than PENDING of this thread's latest groups are under way.
+// Waits until at most PENDING of this thread's latest groups are in progress.
 template <int PENDING>
 __device__ __forceinline__ void wait_for_copies() {
 #if __CUDA_ARCH__ >= 800
@@ -54,7 +54,7 @@ __device__ __forceinline__ void wait_for_copies() {
 #endif
 }
 
-// Rounds to the ten bits after the point that the tensor cores read.
+// Rounds to the ten fractional bits that the tensor cores read.
 __device__ __forceinline__ float round_to_tf32(float x) {
 #if __CUDA_ARCH__ >= 800
     unsigned bits;
@@ -65,7 +65,7 @@ __device__ __forceinline__ float round_to_tf32(float x) {
 #endif
 }
 
-// Adds the product of a 16 x 8 and an 8 x 8 matrix, which a warp holds together. With g = lane / 4
+// Adds the product of a 16 x 8 and an 8 x 8 matrix, which are spread over a warp. With g = lane / 4
 // and t = lane % 4, a lane has
 //   of the first:  (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4);
 //   of the second: (t, g), (t + 4, g);

@@ -1,24 +1,24 @@
-// Matrix products on the tensor cores, one or two in a launch, with what follows each of them.
+// Matrix products on the tensor cores, one or two in a launch, each with a final operation.
 //
-// A block makes one tile of one result (or of one part of it, where the common dimension is cut
-// into parts). It goes along the common dimension in chunks, which copies bring into shared memory
-// some chunks ahead. Where a tile is small, its warps share the chunk instead of the tile.
+// A block computes one tile of one result (or of one part of it, if the common dimension is divided
+// into parts). It goes along the common dimension in chunks, which are copied into shared memory
+// some chunks ahead. If a tile is small, its warps share the chunk instead of the tile.
 // All numbers are float32; the tensor cores read them rounded to TF32. In full precision each
-// number is the sum of two such, and three of the four products of the parts are added up (Ootomo
-// and Yokota, "Recovering single precision accuracy from Tensor Cores", IJHPCA 2022, section 3).
+// number is the sum of two TF32 numbers, and three of the four products of the parts are added up
+// (Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores", IJHPCA 2022, section 3).
 
-// Which operand lies how: the first as (m, k) or (k, m), the second as (n, k) or (k, n).
+// The layouts of the operands: the first as (m, k) or (k, m), the second as (n, k) or (k, n).
 enum Form { ROWS_BY_ROWS = 0, ROWS_BY_COLUMNS = 1, COLUMNS_BY_COLUMNS = 2 };
 
-// What is made of a number of the product.
+// The final operation on each number of the product.
 enum Ending {
     PLAIN = 0,          // nothing
-    HIDDEN = 1,         // tanh of it and its column's bias
-    RESIDUAL = 2,       // it minus `other`, times the row's factor; and sums of squares
-    HIDDEN_GRADIENT = 3 // times one minus the square of `other`
+    HIDDEN = 1,         // tanh of the number plus its column's bias
+    RESIDUAL = 2,       // the number minus `other`, times the row's factor; and sums of squares
+    HIDDEN_GRADIENT = 3 // the number times one minus the square of `other`
 };
 
-// Addresses of arrays, sizes and numbers; `gpu/products.py` has the same structure (_PRODUCT).
+// Addresses of arrays, sizes and numbers; the same structure is in `gpu/products.py` (_PRODUCT).
 struct Product {
     const float* first;
     const float* second;
@@ -39,8 +39,8 @@ struct Product {
 
 struct Products { Product items[2]; };
 
-// How a tile of ROWS x COLUMNS is made: in chunks of DEPTH, STAGES of them in shared memory, by
-// warps that stand DOWN x ACROSS x ALONG (the common dimension).
+// The way to compute a tile of ROWS x COLUMNS: in chunks of DEPTH, STAGES of them in shared
+// memory, by warps arranged DOWN x ACROSS x ALONG (the common dimension).
 template <int ROWS_, int COLUMNS_, int DEPTH_, int STAGES_, int DOWN_, int ACROSS_, int ALONG_>
 struct Tile {
     static const int ROWS = ROWS_, COLUMNS = COLUMNS_, DEPTH = DEPTH_, STAGES = STAGES_;
@@ -48,12 +48,12 @@ struct Tile {
     static const int THREADS = WARP * DOWN * ACROSS * ALONG;
     static const int WARP_ROWS = ROWS / DOWN, WARP_COLUMNS = COLUMNS / ACROSS;
     static const int WARP_DEPTH = DEPTH / ALONG;
-    // Room beside each row of shared memory, so that a warp's accesses fall on different banks.
+    // Padding of each row of shared memory, so that a warp's accesses hit different banks.
     static const int OUT_STRIDE = COLUMNS + 4;
 };
 
-// A chunk of an operand in shared memory. `SIZE` is the operand's own dimension in a tile; it lies
-// with the common dimension along its rows (ALONG_ROWS) or across them.
+// A chunk of an operand in shared memory. `SIZE` is the operand's own dimension in a tile; the
+// common dimension goes along the chunk's rows (ALONG_ROWS) or across them.
 template <int SIZE, int DEPTH, bool ALONG_ROWS>
 struct Chunk {
     static const int STRIDE = ALONG_ROWS ? DEPTH + 4 : SIZE + 8;
@@ -63,7 +63,7 @@ struct Chunk {
         return ALONG_ROWS ? chunk[index * STRIDE + depth] : chunk[depth * STRIDE + index];
     }
 
-    // Copies what there is of the chunk, and zeros for the rest.
+    // Copies the existing part of the chunk, and zeros for the rest.
     template <int THREADS>
     static __device__ __forceinline__ void load(
         float* chunk, const float* operand, int first, int size, int depth, int end, int row) {
@@ -95,7 +95,7 @@ __device__ __forceinline__ void multiply_parts(
     for (int i = 0; i < 4; ++i) first_low[i] = round_to_tf32(first[i] - first_high[i]);
 #pragma unroll
     for (int i = 0; i < 2; ++i) second_low[i] = round_to_tf32(second[i] - second_high[i]);
-    // The tensor cores round every sum towards zero, so that long sums are made outside of them.
+    // The tensor cores round every sum towards zero, so long sums are computed outside of them.
     float part[4] = {};
     multiply(part, first_low, second_high);
     multiply(part, first_high, second_low);
@@ -107,7 +107,7 @@ __device__ __forceinline__ void multiply_parts(
 #endif
 }
 
-// Makes what is to be made of a product's number, and stores it.
+// Applies the final operation to a number of the product, and stores the result.
 __device__ __forceinline__ void finish(
     const Product& p, float value, int row, int column, float* out, float& square,
     float& weighted) {
@@ -159,7 +159,7 @@ __device__ void make_tile(const Product& p, int block, float* shared) {
                 stage + First::NUMBERS, p.second, first_column, p.n, depth, end,
                 SECOND_ALONG ? p.k : p.n);
         }
-        commit_copies();  // an empty group keeps the count
+        commit_copies();  // an empty group keeps the count right
     };
 
     float sum[DOWN_TILES][ACROSS_TILES][4] = {};
@@ -169,7 +169,7 @@ __device__ void make_tile(const Product& p, int block, float* shared) {
     for (int chunk = 0; chunk < T::STAGES - 1; ++chunk) load(chunk);
     for (int chunk = 0; chunk < chunks; ++chunk) {
         wait_for_copies<T::STAGES - 2>();
-        __syncthreads();  // the chunk is there, and all are done with the one before
+        __syncthreads();  // the chunk has arrived, and all threads are done with the previous one
         load(chunk + T::STAGES - 1);
         const float* first = shared + chunk % T::STAGES * STAGE;
         const float* second = first + First::NUMBERS;
@@ -200,7 +200,8 @@ __device__ void make_tile(const Product& p, int block, float* shared) {
     wait_for_copies<0>();
     __syncthreads();
 
-    // Through shared memory: warps that shared the chunks are added up, and rows are stored whole.
+    // Through shared memory: the results of warps that shared chunks are added up, and whole rows
+    // are stored.
     float* mine = shared + warp_along * T::ROWS * T::OUT_STRIDE;
 #pragma unroll
     for (int i = 0; i < DOWN_TILES; ++i)
@@ -241,7 +242,7 @@ __device__ void make_tile(const Product& p, int block, float* shared) {
     }
 }
 
-// The first `first_blocks` blocks make the first product, the others the second.
+// The first `first_blocks` blocks compute the first product, the others the second.
 template <class T>
 __device__ __forceinline__ void make_products(const Products& products, int first_blocks) {
     SHARED_MEMORY(memory);

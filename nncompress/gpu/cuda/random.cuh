@@ -16,8 +16,8 @@ __device__ __forceinline__ Words philox(Words counter, unsigned key0, unsigned k
     return counter;
 }
 
-// Turns 32 random bits into an Exponential(1) draw: minus the logarithm of w = 1 - v. Both are made
-// from the bits so that each is precise where it is small.
+// Turns 32 random bits into an Exponential(1) draw: minus the logarithm of w = 1 - v. Both are
+// computed from the bits so that each is precise where it is small.
 __device__ __forceinline__ float exponential(unsigned bits) {
     float v = (float)bits * 2.3283064365386963e-10f + 1.1641532182693481e-10f;
     float w = (float)(~bits) * 2.3283064365386963e-10f + 1.1641532182693481e-10f;
@@ -40,10 +40,10 @@ __device__ __forceinline__ unsigned mixed(unsigned x) {
 
 #define FEISTEL_ROUNDS 8
 
-// Where a position is in an epoch's random order of `size` rows. A Feistel network permutes the
-// numbers below a power of four, and is applied until it comes to one below `size`: Black and
-// Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 3 (cycle walking); Mitchell
-// et al., "Bandwidth-Optimal Random Shuffling for GPUs", ACM Trans. Parallel Comput. 2022.
+// The row at a position in an epoch's random order of `size` rows. A Feistel network permutes the
+// numbers below a power of four, and is applied until the result is below `size`: Black and
+// Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 3 (cycle walking);
+// Mitchell et al., "Bandwidth-Optimal Random Shuffling for GPUs", ACM Trans. Parallel Comput. 2022.
 __device__ __forceinline__ unsigned shuffled(
     unsigned position, unsigned size, unsigned long long epoch, unsigned stream,
     unsigned key0, unsigned key1) {

@@ -1,11 +1,11 @@
-// Levels as bytes, a block of rows for each thread: the twin of `cpu/rans.py`, where the source
-// is. What a block holds, bit for bit, is in docs/file-format.md.
+// Writing levels as bytes, a block of rows for each thread: the twin of `cpu/rans.py`, which names
+// the source. The contents of a block are documented bit for bit in docs/file-format.md.
 
 #define PRECISION 12  // bits of frequencies
 #define LOW (1u << 16)
-#define FREE_SIGNS 16  // that the first state holds
+#define FREE_SIGNS 16  // kept in the first state
 
-// A block that is being written, from its end to its beginning, or measured alone.
+// A block that is being written, from its end to its beginning, or only measured.
 struct Writer {
     unsigned state;
     int words;  // so far
@@ -32,8 +32,8 @@ struct Writer {
     }
 };
 
-// Writes blocks, or their lengths alone where there is no `data`. `lengths` and `places` int64
-// (blocks,): the bytes of each, and where it begins; `levels` int16 (n, T); `classes` (n,).
+// Writes blocks, or only their lengths if `data` is null. `lengths` and `places` int64 (blocks,):
+// the bytes of each, and where it begins; `levels` int16 (n, T); `classes` (n,).
 extern "C" __global__ void write_blocks(
     long long* lengths, const long long* places, unsigned char* data,
     const short* __restrict__ levels, const unsigned char* __restrict__ classes,
@@ -47,7 +47,7 @@ extern "C" __global__ void write_blocks(
     if (block * block_rows >= num_rows) return;
     int first = (int)block * block_rows, last = min(first + block_rows, num_rows) - 1;
     unsigned char* begin = data ? data + places[block] : nullptr;
-    // An odd length has no fourth byte of the last state, whose other three come first.
+    // If the length is odd, the last state has no fourth byte; its other three come first.
     Writer writer = {LOW, 0, data ? begin + 3 + (lengths[block] - 3) / 2 * 2 : nullptr};
     for (int n = last; n >= first; --n) {
         const short* row = levels + (long long)n * num_axes;
@@ -63,7 +63,7 @@ extern "C" __global__ void write_blocks(
         int row_class = classes[n], offset = class_offsets[row_class];
         for (int t = num_axes - 1; t >= 0; --t) {
             int level = row[t], k = level < 0 ? -level : level;
-            // Both states that may come before have the same quantizer.
+            // Both possible previous states have the same quantizer.
             int input = state & 1, before = state >> 1;
             int quantizer = labels[before] & 1;
             if (labels[before] != (branch_of(quantizer, k & 1) ^ input << 1))

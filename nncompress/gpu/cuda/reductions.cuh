@@ -1,4 +1,4 @@
-// Sums in a fixed order, so that results are the same in every run, and minima.
+// Minima, and sums in a fixed order, so that results are the same in every run.
 
 __device__ __forceinline__ double warp_sum(double value) {
     for (int offset = WARP / 2; offset > 0; offset /= 2)
@@ -38,7 +38,7 @@ __device__ __forceinline__ unsigned warp_min(unsigned value) {
 #endif
 }
 
-// Integers of the same order as floats (0 and -0 are one).
+// Integers in the same order as floats (0 and -0 are equal).
 __device__ __forceinline__ unsigned to_ordered(float value) {
     unsigned bits = __float_as_uint(value + 0.0f);
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;

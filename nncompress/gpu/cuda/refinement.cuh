@@ -1,16 +1,16 @@
-// Better codes for a fixed codebook, and the sums that a better codebook is made from.
+// Improving codes for a fixed codebook, and the sums from which a better codebook is computed.
 //
 // These are the twins of `cpu/icm.py` (sampling and ICM), `cpu/beam.py` (beam search) and
-// `cpu/tally.py`, where the mathematics and its sources are. They draw the same random
-// numbers, so that codes differ only where costs are equal up to rounding.
+// `cpu/tally.py`, which document the mathematics and its sources. They draw the same random
+// numbers, so codes differ only where costs are equal up to rounding.
 // Shapes: n rows, D columns, M groups of K codewords, L = M*K.
 
-// What a row's codes have to gain, for each unit of the row's square: less may be rounding.
+// The least gain of a row's codes per unit of the row's square: less may be rounding.
 #define ROUNDING 1e-5f
-#define ROW_THREADS 128  // of a block whose warps have a row each; `refinement/engines/gpu.py` has it too
+#define ROW_THREADS 128  // of a block, one row for each warp; also in `refinement/engines/gpu.py`
 #define BISECTIONS 24
 
-// One number, or four at a time where the lengths of rows allow it.
+// One number, or four at a time if the lengths of rows allow it.
 __device__ __forceinline__ float plus(float a, float b) { return a + b; }
 __device__ __forceinline__ float minus(float a, float b) { return a - b; }
 __device__ __forceinline__ void spread(float value, float& out) { out = value; }
@@ -44,7 +44,7 @@ __device__ __forceinline__ int random_below(unsigned bits, int size) {
     return (int)__umulhi(bits, (unsigned)size);
 }
 
-// Returns which `costs[k] - temperature * noise[k]` is least, the first among equals, to all lanes.
+// Returns to all lanes the first k with the least `costs[k] - temperature * noise[k]`.
 template <bool NOISY>
 __device__ __forceinline__ int least(
     const float* costs, const float* noise, float temperature, int length) {
@@ -76,15 +76,15 @@ __device__ __forceinline__ T gather_sum(
     return plus(plus(sums[0], sums[1]), plus(sums[2], sums[3]));
 }
 
-// Returns what codewords cost on their own, `||c||^2 - 2 x.c`.
+// Returns the costs of codewords by themselves, `||c||^2 - 2 x.c`.
 template <class T>
 __device__ __forceinline__ T unary_term(T norms, T product) {
     return minus(minus(norms, product), product);
 }
 
-// A row in the hands of a warp, in shared memory.
+// A row that a warp works on, in shared memory.
 struct Row {
-    float* table;  // (L,): what each codeword would cost, the other groups' codes being as they are
+    float* table;  // (L,): the cost of each codeword, given the other groups' codes
     int* codes;    // (M,)
     const float* gram;
     int num_codebooks, num_codewords;
@@ -115,11 +115,11 @@ __device__ __forceinline__ void fill_table(
     }
 }
 
-// Fills a row's table, for its codes; and `kept`, if it is there, with the same.
+// Fills the table for a row's codes, and copies it to `kept` unless that is null.
 __device__ __forceinline__ void fill(
     const Row& row, const float* norms, const float* products, float* kept) {
     int lane = threadIdx.x % WARP;
-    // For the time being the codes are numbers of codewords.
+    // For now, the codes are numbers of codewords.
     for (int m = lane; m < row.num_codebooks; m += WARP)
         row.codes[m] += m * row.num_codewords;
     __syncwarp();
@@ -142,7 +142,7 @@ __device__ __forceinline__ void exchange(
         ((T*)table)[k] = plus(((T*)table)[k], minus(((const T*)fresh)[k], ((const T*)old)[k]));
 }
 
-// Changes a code and the table with it; returns what that gains.
+// Changes a code and updates the table; returns the gain.
 __device__ __forceinline__ float change(const Row& row, int group, int code) {
     int first = group * row.num_codewords, length = row.length();
     int old = first + row.codes[group], fresh = first + code;
@@ -159,7 +159,7 @@ __device__ __forceinline__ float change(const Row& row, int group, int code) {
     return gain;
 }
 
-// Draws each group's code anew, given the others; returns what that gains.
+// Draws a new code for each group, given the others; returns the gain.
 __device__ __forceinline__ float sample(
     const Row& row, const float* noise, int places, float temperature, Words words) {
     float gain = 0.0f;
@@ -194,7 +194,7 @@ __device__ __forceinline__ float descend_row(const Row& row, float margin, int s
     return gain;
 }
 
-// Samples the codes of rows, a sweep over the groups for each temperature; a warp a row.
+// Samples the codes of rows, with one sweep over the groups for each temperature; a warp a row.
 extern "C" __global__ void __launch_bounds__(ROW_THREADS) relax(
     const float* __restrict__ products,      // (n, L): x @ codebook'
     const float* __restrict__ norms,         // (L,): squared norms of the codewords
@@ -223,8 +223,8 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS) relax(
 
 // Improves the codes of rows, a warp a row: each trial samples them once and runs ICM from there.
 extern "C" __global__ void __launch_bounds__(ROW_THREADS) improve(
-    float* products,                         // (n, L); the best codes' tables take their place
-    const float* __restrict__ norms,         // this and what follows as in `relax`
+    float* products,                         // (n, L); replaced by the best codes' tables
+    const float* __restrict__ norms,         // this and the following as in `relax`
     const float* __restrict__ gram,
     int* codes,                              // (n, M), improved in place
     int num_rows, int num_codebooks, int num_codewords,
@@ -248,7 +248,7 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS) improve(
     float* kept = products + (long long)number * row.length();
     for (int m = lane; m < num_codebooks; m += WARP) row.codes[m] = current[m];
     fill(row, norms, kept, kept);
-    bool is_kept = true;  // whether the row is as it was kept
+    bool is_kept = true;  // whether the row is the same as the kept one
     for (int trial = 0; trial <= trials; ++trial) {
         if (!is_kept) {
             for (int m = lane; m < num_codebooks; m += WARP) row.codes[m] = current[m];
@@ -271,15 +271,15 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS) improve(
     }
 }
 
-// What a block that searches shares; `refinement/engines/gpu.py` knows its size.
+// The shared memory of a block that searches; its size is also in `refinement/engines/gpu.py`.
 struct __align__(16) BlockScratch {
     double sums[WARP];
     unsigned numbers[2][WARP];
     int best;
 };
 
-// Sums of integers over a block and minima, in all threads. The scratch has two parts, which take
-// turns, so that one barrier is enough.
+// Sums of integers and minima over a block, for all threads. The scratch has two parts that
+// alternate, so that one barrier is enough.
 template <bool MINIMUM>
 __device__ __forceinline__ unsigned over_block(unsigned value, BlockScratch& scratch, int& turn) {
     int lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
@@ -291,7 +291,7 @@ __device__ __forceinline__ unsigned over_block(unsigned value, BlockScratch& scr
     return MINIMUM ? warp_min(value) : warp_total(value);
 }
 
-// Returns a limit that at least `wanted` costs keep to, and hardly more of them, to all threads.
+// Returns to all threads a limit that `wanted` costs or a few more do not exceed.
 __device__ __forceinline__ float limit_of(
     const float* costs, int total, int wanted, BlockScratch& scratch, int& turn) {
     unsigned smallest = 0xffffffffu, largest = 0u;
@@ -317,7 +317,7 @@ __device__ __forceinline__ float limit_of(
     return high;
 }
 
-// Lists the first `most` candidates that keep to a limit, in their order; returns how many.
+// Lists the first `most` candidates that do not exceed a limit, in order; returns their number.
 __device__ __forceinline__ int choose(
     const float* costs, int total, float limit, int most, int* chosen, float* chosen_costs,
     BlockScratch& scratch, int& turn) {
@@ -345,7 +345,7 @@ __device__ __forceinline__ int choose(
     return min(all, most);
 }
 
-// Fills what each path would cost with each codeword of the next group, `(count, K)`.
+// Fills the cost of each path with each codeword of the next group, `(count, K)`.
 template <class T>
 __device__ __forceinline__ void extend(
     float* costs, const unsigned short* paths, int stride, const float* totals, int count,
@@ -380,8 +380,8 @@ __device__ __forceinline__ void search_rows(
     long long scratch_bytes) {
     // In shared memory: each path's cost before and after a step, and where it came from. There or
     // in the block's part of `scratch`: candidates' costs, and each path's codewords in the order
-    // of the groups, before and after a step. Its rows are an odd number of words apart, so that
-    // those of neighbours are in different banks.
+    // of the groups, before and after a step. Rows are an odd number of words apart, so that those
+    // of neighbouring threads are in different banks.
     BlockScratch& shared = *(BlockScratch*)memory;
     memory += sizeof(BlockScratch);
     float* totals = (float*)memory;
@@ -461,18 +461,18 @@ __device__ __forceinline__ void search_rows(
     }
 }
 
-// Replaces the codes of rows where beam search finds better ones; a block a row at a time.
+// Replaces the codes of rows where beam search finds better ones; a block has one row at a time.
 extern "C" __global__ void search(
     const float* __restrict__ products,  // (n, L): x @ codebook'
     const float* __restrict__ norms,     // (L,): squared norms of the codewords
     const float* __restrict__ pairs,     // (M, L, K): twice a group's products with all codewords
     const float* __restrict__ x,         // (n, D)
-    const int* __restrict__ order,       // (M,): the groups, in the order in which they are decided
+    const int* __restrict__ order,       // (M,), the groups in the order in which they are decided
     int* codes,                          // (n, M), improved in place
     int num_rows, int dim, int num_codebooks, int num_codewords,
-    int width,                           // how many paths
-    unsigned char* scratch,              // null where shared memory is enough
-    long long scratch_bytes) {           // of each block
+    int width,                           // the number of paths
+    unsigned char* scratch,              // null if shared memory is enough
+    long long scratch_bytes) {           // for each block
     SHARED_MEMORY(memory);
     if (scratch)
         search_rows<false>(
@@ -485,13 +485,13 @@ extern "C" __global__ void search(
 }
 
 // Adds up the weights of the rows that use two codewords together, a warp a row. The weights are
-// whole numbers of some unit: sums of floating-point numbers would depend on their order, which
+// integers in some unit, because sums of floating-point numbers would depend on their order, which
 // changes from run to run.
 extern "C" __global__ void count_pairs(
     const int* __restrict__ codes,          // (n, M)
     const long long* __restrict__ weights,  // (n,)
     unsigned long long* counts,             // (L, L), added to on and below the diagonal
-    unsigned char* used,                    // (L,): set where a row uses the codeword
+    unsigned char* used,                    // (L,): set if a row uses the codeword
     int num_rows, int num_codebooks, int num_codewords) {
     int lane = threadIdx.x % WARP;
     int number = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
@@ -507,16 +507,16 @@ extern "C" __global__ void count_pairs(
     }
 }
 
-// Adds up the rows that use each codeword. A thread has a column and its sums to itself, so that
-// the order is that of the rows. A block takes some codewords of a group, as many columns as it has
-// threads, and one of `slices` parts of the rows.
+// Adds up the rows that use each codeword. A thread has a column and its sums to itself, so the
+// order of additions is that of the rows. A block takes some codewords of a group, as many columns
+// as it has threads, and one of `slices` parts of the rows.
 extern "C" __global__ void __launch_bounds__(ROW_THREADS, 8) add_rows(
     const float* __restrict__ x,            // (n, D)
     const double* __restrict__ weights,     // (n,)
     const int* __restrict__ codes,          // (M, n)
     double* sums,                           // (slices, L, D), added to
     int num_rows, int dim, int num_codebooks, int num_codewords, int tile, int slices) {
-    const int AHEAD = 8;  // rows that are read together, to wait for memory once
+    const int AHEAD = 8;  // rows to read together, to wait for memory only once
     SHARED_MEMORY(memory);
     double* own = (double*)memory + threadIdx.x;
     int tiles = (num_codewords + tile - 1) / tile, rest = blockIdx.x;

@@ -3,11 +3,11 @@
 // Source of the mathematics: `autoencoder/chain.py`. Shapes: n rows, D columns, M groups of K
 // codewords, L = M*K.
 
-// What changes from step to step. Behind it lie the learning rates of the steps that are planned,
-// then their temperatures, `capacity` of each.
+// The state that changes from step to step. It is followed by the learning rates of the planned
+// steps, then their temperatures, `capacity` of each.
 struct Plan {
-    long long iteration; // of the step that is being made
-    long long first;     // of the steps that are planned
+    long long iteration; // of the current step
+    long long first;     // of the planned steps
     long long capacity;
 };
 
@@ -25,7 +25,7 @@ __device__ __forceinline__ float quotient(float x, float y) { return x / y; }
 __device__ __forceinline__ float exponential_of(float x) { return __expf(x); }
 __device__ __forceinline__ float logarithm_of(float x) { return __logf(x); }
 __device__ __forceinline__ float quotient(float x, float y) { return __fdividef(x, y); }
-// For x in 0 ... 1: where the logarithm would lose digits, the beginning of its series.
+// For x in 0 ... 1; where the logarithm would lose digits, the first terms of its series.
 __device__ __forceinline__ float log_one_plus(float x) {
     if (x < 0.015625f) return x * (1.0f - x * (0.5f - x * (0.33333333f - x * 0.25f)));
     return __logf(1.0f + x);
@@ -43,13 +43,13 @@ extern "C" __global__ void gather(
     float* x,                  // (rows, D)
     float* factors,            // (rows,)
     unsigned num_rows,
-    unsigned long long epoch_samples,  // num_rows, and what short batches lack
+    unsigned long long epoch_samples,  // num_rows, plus the rows that short batches lack
     int dim,
     int batch_size,            // of a full batch
     int first_row,             // in the batch
     int rows,
-    int batches,               // of which the table holds the rows, one after the other
-    int is_shuffled,           // or: whether to take rows in each epoch's random order
+    int batches,               // whose rows the table holds, one after the other
+    int is_shuffled,           // otherwise: whether to take rows in each epoch's random order
     unsigned stream, unsigned key0, unsigned key1) {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
     if (row >= rows) return;
@@ -74,7 +74,7 @@ extern "C" __global__ void gather(
     if (lane == 0) factors[row] = weights ? weights[source] : 1.0f;
 }
 
-// Sums and maxima over a team of `lanes` neighbours in a warp, in all of them.
+// Sums and maxima over a team of `lanes` neighbours in a warp, for all of them.
 __device__ __forceinline__ float team_sum(float value, int lanes) {
     for (int offset = lanes / 2; offset > 0; offset /= 2)
         value += __shfl_xor_sync(ALL_LANES, value, offset);
@@ -101,7 +101,7 @@ extern "C" __global__ void gumbel_softmax(
     long long team = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / lanes;
     int lane = threadIdx.x % lanes;
     bool valid = team < (long long)rows * num_codebooks;
-    if (!valid) team = 0;  // takes part, and stores nothing
+    if (!valid) team = 0;  // takes part but stores nothing
     int row = (int)(team / num_codebooks), group = (int)(team % num_codebooks);
     int quads = (num_codewords + 3) / 4;
     long long place = team * num_codewords;
@@ -123,8 +123,8 @@ extern "C" __global__ void gumbel_softmax(
             if (k >= num_codewords) break;
             float draw = given ? expf(-given[place + k]) : exponential(bits[j]);
             float v = p[place + k] + bias[group * num_codewords + k];
-            // The logit is the logarithm of t = softplus(v) + eps, and Gumbel noise is minus that
-            // of an Exponential(1) draw: their sum is one logarithm.
+            // The logit is the logarithm of t = softplus(v) + eps, and Gumbel noise is minus the
+            // logarithm of an Exponential(1) draw, so their sum is a single logarithm.
             float small = exponential_of(-fabsf(v));
             float t = fmaxf(v, 0.0f) + log_one_plus(small) + LOG_EPS;
             float sigmoid = quotient(v > 0.0f ? 1.0f : small, 1.0f + small);
@@ -191,7 +191,7 @@ extern "C" __global__ void add_decay(
     if (i < size) gradients[i] += decay * parameters[i];
 }
 
-// Sums the squares of the gradients, a part of them a block.
+// Sums the squares of the gradients, a part of them for each block.
 extern "C" __global__ void gradient_norm(
     const float* gradients,    // (parts, size)
     int parts, long long size,
@@ -208,7 +208,7 @@ extern "C" __global__ void gradient_norm(
 }
 
 // Makes the optimizer's step: Adam's, or that of SGD if there are no moments. The last block to
-// finish adds the step's loss and certainty to the means, and goes on to the next step.
+// finish adds the step's loss and certainty to the means, and advances to the next step.
 extern "C" __global__ void descend(
     Plan* plan,
     float* parameters,         // (size,)

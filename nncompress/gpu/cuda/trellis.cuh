@@ -1,14 +1,14 @@
-// The walk of least cost through a trellis of 2**STATE_BITS states, a row for each warp: the twin
-// of `cpu/trellis.py`, where the mathematics and its sources are, with the same levels.
+// The path of lowest cost through a trellis of 2**STATE_BITS states, a row for each warp: the twin
+// of `cpu/trellis.py`, which documents the mathematics and its sources, with the same levels.
 
 #define STATES (1 << STATE_BITS)
 #define HALF (STATES / 2)
-#define TURNS ((HALF + WARP - 1) / WARP)  // in which a warp goes through pairs of states
-#define WORDS (2 * TURNS)  // that hold the choices of an axis: a bit for each state
+#define TURNS ((HALF + WARP - 1) / WARP)  // turns in which a warp goes through pairs of states
+#define WORDS (2 * TURNS)  // words that hold the choices of an axis: a bit for each state
 #define LOADED (WARP / WORDS)  // axes whose choices a warp holds in one register each
-#define BATCH (WARP / 4)  // axes whose branches a warp costs at once
+#define BATCH (WARP / 4)  // axes whose branch costs a warp computes at once
 #define UNREACHED 16000
-#define RESOLUTION 256.0f  // of a path's cost, in parts of a squared step
+#define RESOLUTION 256.0f  // units of a path's cost in a squared step
 
 struct __align__(4) Costs2 { short first, second; };
 
@@ -31,8 +31,8 @@ __device__ __forceinline__ Level best_level(float size, int branch, const Scale&
     return best;
 }
 
-// Goes a step: the cheaper of the two ways into each state. Lane w gets word w of the choices:
-// bit i of word 2j + b is that of state 2(32j + i) + b.
+// Advances by one step, taking the cheaper of the two ways into each state. Lane w gets word w of
+// the choices: bit i of word 2j + b is that of state 2(32j + i) + b.
 __device__ __forceinline__ unsigned advance(
     const short* old, short* fresh, const short* branches, const int (&labels)[TURNS]) {
     int lane = threadIdx.x % WARP;
@@ -58,9 +58,9 @@ __device__ __forceinline__ unsigned advance(
     return word;
 }
 
-// `rows` float32 (n, T), in steps; `levels` int16 (n, T), written; `offsets` (n,), what a row's
-// class adds to `axis_scales` (T,); `labels` (STATES,), the branches by input 0; `choices` has room
-// for T rounded up to a multiple of 32, times WORDS, for each warp.
+// `rows` float32 (n, T), in steps; `levels` int16 (n, T), written; `offsets` (n,), the number that
+// a row's class adds to `axis_scales` (T,); `labels` (STATES,), the branches for input 0;
+// `choices` has room for T rounded up to a multiple of 32, times WORDS, for each warp.
 extern "C" __global__ void walk(
     const float* __restrict__ rows, short* __restrict__ levels, const int* __restrict__ offsets,
     const int* __restrict__ axis_scales, const float* __restrict__ points,
@@ -85,7 +85,7 @@ extern "C" __global__ void walk(
         for (int state = lane; state < STATES; state += WARP)
             costs[state] = state ? UNREACHED : 0;
         for (int first = 0; first < num_axes; first += BATCH) {
-            // Four lanes have the branches of an axis.
+            // Four lanes share the branches of an axis.
             int t = first + lane / 4;
             float cost = 0.0f;
             if (t < num_axes) {
@@ -107,7 +107,7 @@ extern "C" __global__ void walk(
                 __syncwarp();
             }
         }
-        // Costs wrap around: they are compared to one of them. Of equal ones the first is taken.
+        // Costs wrap around, so they are compared relative to one of them; the first of equals wins.
         const short* ends = costs + (num_axes & 1) * STATES;
         unsigned key = 0xffffffffu;
         for (int end = lane; end < STATES; end += WARP) {

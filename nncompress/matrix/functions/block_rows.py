@@ -1,4 +1,4 @@
-"""Rows of matrices of small blocks; nothing but these rows is formed."""
+"""Rows of matrices of small blocks; only the requested rows are formed."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class _Rows(FusedFunction):
         num_rows: How many rows the matrix has.
 
     Raises:
-        IndexError: There is no row of such a number.
+        IndexError: A row number is out of range.
     """
 
     def __init__(self, ids: np.ndarray, num_rows: int) -> None:
@@ -73,7 +73,7 @@ def weighted_rows(
     """Returns rows of the product of a table with blocks of weights on a diagonal.
 
     Args:
-        weights: ``(a, b)``, of each b rows of the table.
+        weights: ``(a, b)``, applied to every b rows of the table.
         table: ``(k*b, n)``.
         ids: Numbers of rows, integers ``(L,)``; negative ones count from the end.
 
@@ -160,7 +160,7 @@ class _MixedRows(_Rows):
 def mixed_rows(
     blocks: chainer.Variable, mixer: chainer.Variable, ids: np.ndarray
 ) -> chainer.Variable:
-    """Returns rows of the matrix that ``mixed_product`` multiplies by the transpose of.
+    """Returns rows of the matrix whose transpose ``mixed_product`` multiplies by.
 
     Args:
         blocks: ``(a, k, b)``.

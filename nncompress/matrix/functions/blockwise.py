@@ -9,10 +9,10 @@ F = chainer.functions
 
 
 class _Product(FusedFunction):
-    """Base of the functions of x, factors of a matrix and perhaps a bias.
+    """Base of the functions of x, the factors of a matrix, and optionally a bias.
 
     Args:
-        num_factors: How many inputs there are, without a bias.
+        num_factors: The number of inputs without the bias.
     """
 
     def __init__(self, num_factors: int) -> None:
@@ -33,13 +33,13 @@ class _Product(FusedFunction):
         return [found.get(index) for index in range(self._num_factors + 1)]
 
     def _multiply(self, x: np.ndarray, *factors: np.ndarray) -> np.ndarray:
-        """Returns the product, which is not x itself."""
+        """Returns the product as a new array, never x itself."""
         raise NotImplementedError
 
     def _gradients_of_factors(
         self, indexes: tuple[int, ...], gradient: np.ndarray, x: np.ndarray, *factors: np.ndarray
     ) -> dict[int, np.ndarray]:
-        """Returns the gradients of x and the factors, by index; of those asked for at least."""
+        """Returns gradients of x and the factors by index, at least for the requested indexes."""
         raise NotImplementedError
 
 
@@ -87,8 +87,8 @@ def blockwise_products(
 
     Args:
         x: ``(N, k*b)``.
-        matrices: One or more. The first is ``(a, b)``: of each b columns it makes a, ``(N, k*a)``;
-            the next does so with these.
+        matrices: One or more. The first, ``(a, b)``, turns every b columns into a, giving
+            ``(N, k*a)``; the next does the same with these.
         bias: Added to each row of the last product; None for none.
 
     Returns:
@@ -176,7 +176,7 @@ class _MixedProduct(_Product):
 
 
 def _interleaved(x: np.ndarray, count: int) -> np.ndarray:
-    """Returns each ``count``-th column, from the first and so on: ``(count, N, b)``."""
+    """Returns every ``count``-th column, starting at 0, 1, ...: ``(count, N, b)``."""
     xp = chainer.backend.get_array_module(x)
     return xp.ascontiguousarray(x.reshape(len(x), x.shape[1] // count, count).transpose(2, 0, 1))
 
@@ -189,8 +189,8 @@ def mixed_product(
 ) -> chainer.Variable:
     """Returns blocks of columns, each a linear combination of the products of all blocks.
 
-    Block j is multiplied by the columns j, j+k, j+2k... of x; what comes of it, ``(N, a)``, goes
-    into the i-th a columns of the result with the share ``mixer[i, j]``.
+    Block j is multiplied by the columns j, j+k, j+2k... of x; the product, ``(N, a)``, is added to
+    the i-th group of a columns of the result with the weight ``mixer[i, j]``.
 
     Args:
         x: ``(N, k*b)``.

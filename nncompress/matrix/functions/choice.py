@@ -19,11 +19,11 @@ class Choice:
 
     Attributes:
         packed: Codes, uint8 ``(m, row_bytes)``.
-        packing: How they are packed: s of them in a row.
-        step: What a unit's place in its row adds to it: ``units[i, j]`` is ``j * step`` and code j
-            of row i.
-        num_units: k, the number of the table's rows.
-        derived: Where what is unpacked for products with one vector is kept.
+        packing: The packing of the codes, s in each row.
+        step: The offset between places in a row: ``units[i, j]`` is ``j * step`` plus code j of
+            row i.
+        num_units: k, the number of rows in the table.
+        derived: A cache for arrays that are unpacked for products with one vector.
     """
 
     packed: np.ndarray
@@ -34,7 +34,7 @@ class Choice:
 
     @property
     def codes(self) -> tuple[np.ndarray, int, int, int]:
-        """The codes as kernels want them: packed, bits of each, the step, and s."""
+        """The codes in the form kernels take: packed, bits per code, the step, and s."""
         return self.packed, self.packing.bits, self.step, self.packing.count
 
     def units(self, rows: np.ndarray | slice, xp) -> np.ndarray:
@@ -46,7 +46,7 @@ class Choice:
     def all_units(self) -> np.ndarray:
         """Returns all units ``(m, s)``, unpacked once."""
 
-        def made() -> np.ndarray:  # in the order of rows, which the kernel goes by
+        def made() -> np.ndarray:  # in row order, as the kernel expects
             return np.ascontiguousarray(self.units(slice(None), np))
 
         return self.derived.get("units", self.packed, made)
@@ -65,7 +65,7 @@ class Choice:
 
 
 def dense(choice: Choice, values: chainer.Variable | None, rows, dtype, xp) -> chainer.Variable:
-    """Returns the sparse matrix ``(L, k)`` that the table is multiplied by, with all its zeros."""
+    """Returns the sparse matrix ``(L, k)`` that multiplies the table, as a dense one."""
     units = choice.units(rows, xp)
     if values is None:
         chosen = chainer.as_variable(xp.ones(units.shape, dtype=dtype))
@@ -88,12 +88,12 @@ class _Sums(FusedFunction):
     def _gradients_of_sums(
         self, values: tuple[np.ndarray, ...], table: np.ndarray, ids: np.ndarray, rows: np.ndarray
     ) -> list[np.ndarray]:
-        """Returns the gradients of the table and, if there are any, of values.
+        """Returns the gradients of the table and, if there are values, of the values.
 
         Args:
             values: ``(m, s)``, or nothing.
             table: ``(k, n)``.
-            ids: Numbers of rows of the matrix, int64 ``(L,)``, from 0 on.
+            ids: Row numbers of the matrix, int64 ``(L,)``, nonnegative.
             rows: The gradients of these rows, ``(L, n)``.
         """
         raise NotImplementedError
@@ -101,13 +101,13 @@ class _Sums(FusedFunction):
     def _left(
         self, rows: np.ndarray | slice, table: chainer.Variable, values: tuple
     ) -> chainer.Variable:
-        """Returns rows of the sparse matrix that the table is multiplied by."""
+        """Returns rows of the sparse matrix that multiplies the table."""
         xp = chainer.backend.get_array_module(table)
         return dense(self._choice, values[0] if values else None, rows, table.dtype, xp)
 
 
 class Product(_Sums):
-    """Base of ``x, table, values, b -> x matrix' + b``, without some of the last two.
+    """Base of ``x, table, values, b -> x matrix' + b``; the last two inputs are optional.
 
     Args:
         choice: The rows of the table that are added up.
@@ -120,7 +120,7 @@ class Product(_Sums):
         self._has_values, self._has_bias = has_values, has_bias
 
     def _keep(self, products: np.ndarray) -> None:
-        """Keeps what gradients need: inputs, and the products of table and x, ``(k, N)``."""
+        """Keeps what gradients need: the inputs, and the products of table and x, ``(k, N)``."""
         if is_training():
             self.retain_inputs((0, 1, 2) if self._has_values else (0, 1))
             self._products = products
@@ -140,14 +140,14 @@ class Product(_Sums):
 
 
 class Rows(_Sums):
-    """Base of ``table, values -> matrix[ids]``; the numbers have no gradient.
+    """Base of ``table, values -> matrix[ids]``; the row numbers have no gradient.
 
     Args:
         choice: The rows of the table that are added up.
         ids: Numbers of rows, integers ``(L,)``; negative ones count from the end.
 
     Raises:
-        IndexError: There is no row of such a number.
+        IndexError: A row number is out of range.
     """
 
     def __init__(self, choice: Choice, ids: np.ndarray) -> None:

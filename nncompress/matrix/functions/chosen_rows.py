@@ -1,8 +1,8 @@
-"""Products with a matrix whose rows are sums of a few rows of a table, and rows of it.
+"""Products with a matrix whose rows are sums of a few rows of a table, and lookups of its rows.
 
 Row i of the matrix ``(m, n)`` is ``sum over j of values[i, j] * table[units[i, j]]``: sparse codes
-and a dictionary, or, with all values 1, compositional codes and a codebook. A product goes through
-``table x'``, whose rows are added up in the table's place.
+and a dictionary, or, with all values 1, compositional codes and a codebook. A product computes
+``table x'`` first, and adds up its rows instead of the table's.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def multiply(
     """Returns x ``(N, n)`` times the transpose of the matrix: ``(N, m)``.
 
     Args:
-        x: What is multiplied.
+        x: The left operand.
         choice: The rows that are added up.
         values: ``(m, s)``; None for ones.
         table: ``(k, n)``.
@@ -72,7 +72,7 @@ def _has_kernels(*variables: chainer.Variable) -> bool:
 
 
 class _OnACpu:
-    """The gradients of sums, by the CPU's kernels."""
+    """The gradients of sums, computed by CPU kernels."""
 
     def _gradients_of_sums(self, values, table, ids, rows):
         from nncompress.cpu import chosen_rows
@@ -88,7 +88,7 @@ class _OnACpu:
 
 
 class _Multiply(_OnACpu, Product):
-    """The product, by the CPU's kernels."""
+    """The product, computed by CPU kernels."""
 
     def forward(self, inputs):
         from nncompress.cpu import chosen_rows
@@ -125,7 +125,7 @@ class _Multiply(_OnACpu, Product):
 
 
 class _LookUp(_OnACpu, Rows):
-    """Rows of the matrix, by the CPU's kernels."""
+    """Rows of the matrix, computed by CPU kernels."""
 
     def forward(self, inputs):
         from nncompress.cpu import chosen_rows

@@ -1,4 +1,4 @@
-"""What ``chosen_rows`` computes, by the GPU's kernels."""
+"""The functions of ``chosen_rows``, computed by GPU kernels."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Array = Any  # CuPy's
 
 
 class _OnAGpu:
-    """The gradients of sums, by the GPU's kernels."""
+    """The gradients of sums, computed by GPU kernels."""
 
     def _gradients_of_sums(self, values, table, ids, rows):
         table, rows, *values = map(contiguous, (table, rows, *values))
@@ -25,7 +25,7 @@ class _OnAGpu:
 
 
 class Multiply(_OnAGpu, Product):
-    """The product, by the GPU's kernels."""
+    """The product, computed by GPU kernels."""
 
     def forward(self, inputs: tuple[Array, ...]) -> tuple[Array]:
         """Returns the product."""
@@ -37,7 +37,7 @@ class Multiply(_OnAGpu, Product):
 
 
 class LookUp(_OnAGpu, Rows):
-    """Rows of the matrix, by the GPU's kernels."""
+    """Rows of the matrix, computed by GPU kernels."""
 
     def forward(self, inputs: tuple[Array, ...]) -> tuple[Array]:
         """Returns the rows."""

@@ -1,4 +1,4 @@
-"""Arrays that are made of stored ones at their first use, and kept beside them."""
+"""Arrays that are computed from stored ones at their first use, and cached."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ _SHARE = 0.5  # of the free memory that an array may take
 
 
 class DerivedArrays:
-    """Arrays by name, each with what it was made of.
+    """A cache of arrays by name, each with the source it was computed from.
 
-    They are no part of files, copies and other devices: whoever has them drops them then.
+    They are not saved, copied or moved to other devices: their owner drops them in these cases.
     """
 
     def __init__(self) -> None:
@@ -25,13 +25,13 @@ class DerivedArrays:
         self._announced: set[str] = set()
 
     def get(self, name: str, source: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Returns an array, made now if it is not known, or was made of something else.
+        """Returns an array, computing it if it is not cached or has another source.
 
         Args:
             name: Its name.
-            source: What it is made of: an array, which is known by its identity, or something
-                that equals its like, such as bytes.
-            make: Makes it.
+            source: What it is computed from: an array, which is compared by identity, or bytes,
+                which are compared by value.
+            make: A function that computes it.
         """
         known = self._known.get(name)
         if known is None or not _same(known[0], source):
@@ -41,18 +41,18 @@ class DerivedArrays:
     def get_large(
         self, name: str, source: object, make: Callable[[], np.ndarray], what: str
     ) -> np.ndarray:
-        """Returns an array as ``get`` does; keeps it where memory allows, and says so once.
+        """Returns an array as ``get`` does, but caches it only if memory allows; logs which, once.
 
         Args:
             name: Its name.
-            source: What it is made of.
-            make: Makes it. It is read-only then, on a CPU.
-            what: What it is, for the log.
+            source: What it is computed from.
+            make: A function that computes it. On a CPU, the array is then made read-only.
+            what: What to call it in the log.
         """
         known = self._known.get(name)
         if known is not None and _same(known[0], source):
             return known[1]
-        self._known.pop(name, None)  # its memory is free for the next one
+        self._known.pop(name, None)  # frees its memory for the new one
         made = make()
         if isinstance(made, np.ndarray):
             made.flags.writeable = False
@@ -64,7 +64,7 @@ class DerivedArrays:
             self._announced.add(name)
             logger.info(
                 "%s %s, %s bytes", what,
-                "is kept" if keeps else "is made anew each time, for want of memory to keep it",
+                "is kept" if keeps else "is computed each time, for lack of memory to keep it",
                 f"{made.nbytes:,}",
             )  # fmt: skip
         return made
@@ -79,7 +79,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def _room(array: np.ndarray) -> int | None:
-    """Returns the bytes that are free where an array is; None where that is not known."""
+    """Returns the free bytes in the memory that holds an array; None if that is unknown."""
     if isinstance(array, np.ndarray):
         return free_memory()
     return int(chainer.backends.cuda.cupy.cuda.Device().mem_info[0])
@@ -88,16 +88,16 @@ def _room(array: np.ndarray) -> int | None:
 def check_numbers(
     packed: np.ndarray, packing: Packing, limit: int, derived: DerivedArrays
 ) -> None:
-    """Refuses numbers beyond what they choose from, which kernels would read memory by.
+    """Refuses numbers out of range, with which kernels would read outside of arrays.
 
     Args:
-        packed: Packed integers, uint8 ``(n, row_bytes)``; NumPy's or CuPy's.
-        packing: How they are packed.
-        limit: The integers are to be below it.
-        derived: Where it is kept which array has been looked at: it is done once.
+        packed: Packed integers, uint8 ``(n, row_bytes)``; NumPy or CuPy.
+        packing: Their packing.
+        limit: The integers have to be below this.
+        derived: Remembers which array has been checked, so that each is checked once.
 
     Raises:
-        FormatError: There is such a number.
+        FormatError: A number is not below the limit.
     """
 
     def checked() -> np.ndarray:
@@ -107,10 +107,10 @@ def check_numbers(
             largest = int(packing.unpack(packed[first : first + step], xp).max())
             if largest >= limit:
                 raise FormatError(
-                    f"the factors have a code of {largest}; wanted codes below {limit}: the file "
-                    "that they are from is damaged"
+                    f"the factors have a code of {largest}; wanted codes below {limit}: their "
+                    "file is damaged"
                 )
         return packed
 
-    if 1 << packing.bits > limit:  # all that the bits can hold is below it otherwise
+    if 1 << packing.bits > limit:  # otherwise, every number that fits in the bits is below it
         derived.get("checked", packed, checked)

@@ -1,4 +1,4 @@
-"""The GPU's kernels for the functions here."""
+"""GPU kernels for the functions in this folder."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def are_on_a_gpu(*variables: chainer.Variable) -> bool:
-    """Tells whether variables are on a GPU, in the type that its kernels compute with."""
+    """Tells whether variables are on a GPU and of the type that its kernels take, float32."""
     arrays = [chainer.as_array(one) for one in variables]
     cuda = chainer.backends.cuda
     return all(isinstance(one, cuda.ndarray) and one.dtype == np.float32 for one in arrays)
 
 
 def kernels_of(array: Any) -> "FactorKernels":
-    """Returns the kernels of the GPU that an array of CuPy's is on."""
+    """Returns the kernels of the GPU that holds a CuPy array."""
     from nncompress.gpu.factors import kernels_on
 
     return kernels_on(array.device.id)

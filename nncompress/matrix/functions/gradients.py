@@ -1,4 +1,4 @@
-"""Gradients that several functions need."""
+"""Base class and helpers for functions with hand-written gradients."""
 
 import numpy as np
 
@@ -8,17 +8,17 @@ F = chainer.functions
 
 
 class FusedFunction(chainer.FunctionNode):
-    """Base of functions whose gradients are computed without a graph, where none is asked for.
+    """Base of functions whose gradients are computed without a graph, unless one is requested.
 
-    Where one is, as by ``chainer.grad`` with ``enable_double_backprop=True``, they are those of
-    the same function made of Chainer's own. A subclass retains all inputs but a bias, which is
-    the last one and is added to each row of the result.
+    If a graph is requested, as by ``chainer.grad`` with ``enable_double_backprop=True``, the
+    gradients are those of the same function built from Chainer's own functions. A subclass retains
+    all inputs except a bias, which is the last input and is added to each row of the result.
     """
 
     def backward(
         self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable]
     ) -> tuple[chainer.Variable, ...]:
-        """Returns the gradients of the inputs of some indexes."""
+        """Returns the gradients of the inputs with the given indexes."""
         if is_training():
             return self._gradients_in_a_graph(indexes, *grad_outputs)
         arrays = [variable.array for variable in self.get_retained_inputs()]
@@ -27,17 +27,17 @@ class FusedFunction(chainer.FunctionNode):
     def _gradients(
         self, indexes: tuple[int, ...], gradient: np.ndarray, *inputs: np.ndarray
     ) -> list[np.ndarray | None]:
-        """Returns the gradients of all inputs; None may stand for those not in ``indexes``."""
+        """Returns the gradients of all inputs; those not in ``indexes`` may be None."""
         raise NotImplementedError
 
     def _by_chainer(self, *inputs: chainer.Variable) -> chainer.Variable:
-        """Returns the result without the bias, made of Chainer's functions."""
+        """Returns the result without the bias, computed with Chainer's functions."""
         raise NotImplementedError
 
     def _gradients_in_a_graph(
         self, indexes: tuple[int, ...], gradient: chainer.Variable
     ) -> tuple[chainer.Variable, ...]:
-        # In variables of their own: one input may have been made of another.
+        # As separate variables: one input may have been computed from another.
         inputs = [_Contiguous().apply((one,))[0] for one in self.get_retained_inputs()]
         chosen = [index for index in indexes if index < len(inputs)]
         found: dict[int, chainer.Variable] = {}
@@ -51,7 +51,7 @@ class FusedFunction(chainer.FunctionNode):
 
 
 class _Contiguous(chainer.FunctionNode):
-    """The function ``x -> x``; x and its gradient lie in memory as parameters do."""
+    """The function ``x -> x``; x and its gradient are C-contiguous, as parameters are."""
 
     def forward(self, inputs: tuple[np.ndarray]) -> tuple[np.ndarray]:
         return (contiguous(inputs[0]),)
@@ -63,33 +63,33 @@ class _Contiguous(chainer.FunctionNode):
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """Returns an array, NumPy's or CuPy's, as one that lies row by row in memory."""
+    """Returns a NumPy or CuPy array as a C-contiguous one."""
     return chainer.backend.get_array_module(array).ascontiguousarray(array)
 
 
 def is_training() -> bool:
-    """Tells whether what gradients need has to be kept."""
+    """Tells whether inputs have to be kept for gradients."""
     return bool(chainer.config.enable_backprop)
 
 
 def as_variables(gradients: list, indexes: tuple[int, ...]) -> tuple[chainer.Variable, ...]:
-    """Returns the gradients that Chainer asks for, of those of all inputs.
+    """Selects the gradients that Chainer asks for from those of all inputs.
 
-    They lie in memory as parameters do: ChainerMN loses what it adds up in others.
+    They are C-contiguous, as parameters are: in other arrays, ChainerMN would lose its sums.
     """
     return tuple(chainer.as_variable(contiguous(gradients[index])) for index in indexes)
 
 
 def row_numbers(ids: np.ndarray, num_rows: int) -> np.ndarray:
-    """Returns row numbers as kernels want them: int64, contiguous, from 0 on.
+    """Returns row numbers in the form kernels take: int64, contiguous, nonnegative.
 
     Args:
         ids: Numbers of rows, integers ``(L,)``; negative ones count from the end.
-        num_rows: How many rows there are.
+        num_rows: The number of rows.
 
     Raises:
-        IndexError: There is no row of such a number. (On a GPU, where asking takes long, another
-            row is taken, as CuPy does it.)
+        IndexError: A row number is out of range. (On a GPU, where checking is slow, the number
+            wraps around instead, as in CuPy.)
     """
     xp = chainer.backend.get_array_module(ids)
     numbers = xp.ascontiguousarray(ids, dtype=np.int64)

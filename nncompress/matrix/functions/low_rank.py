@@ -1,4 +1,4 @@
-"""Products with a matrix B C, which is not formed, and rows of it."""
+"""Products with a matrix B C, which is never formed, and lookups of its rows."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def multiply(
     """Returns x ``(N, n)`` times the transpose of B C: ``(N, m)``.
 
     Args:
-        x: What is multiplied.
+        x: The left operand.
         b_matrix: B ``(m, k)``.
         c_matrix: C ``(k, n)``.
         bias: ``(m,)``, added to each row of the result; None for none.
@@ -55,7 +55,7 @@ def multiply(
 
 
 class _LookUp(FusedFunction):
-    """The function ``B, C -> (B C)[ids]``; the numbers have no gradient."""
+    """The function ``B, C -> (B C)[ids]``; the row numbers have no gradient."""
 
     def __init__(self, ids: np.ndarray) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Products with a matrix R S D, of which R S is fixed and D scales columns, and rows of it."""
+"""Products with a matrix R S D, where R S is fixed and D scales columns, and its scaled rows."""
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def multiply(
     """Returns x ``(N, n)`` times the transpose of the matrix: ``(N, m)``.
 
     Args:
-        x: What is multiplied.
+        x: The left operand.
         fixed: R S, ``(m, n)``.
         scales: The diagonal of D, ``(n,)``.
         bias: ``(m,)``, added to each row of the result; None for none.

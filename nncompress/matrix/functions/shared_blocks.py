@@ -1,4 +1,4 @@
-"""A matrix whose blocks of entries are a few centroids, and rows of it."""
+"""A matrix whose blocks of entries share a few centroids, and lookups of its rows."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from nncompress.matrix.functions.gradients import FusedFunction, row_numbers
 
 F = chainer.functions
 
-GROUP = 8  # numbers in a row of the packing, which are a whole number of bytes
+GROUP = 8  # numbers in a row of the packing, so that a row takes a whole number of bytes
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """The number of each block's centroid; blocks follow each other row by row.
+    """The number of each block's centroid; blocks are in row order.
 
     Attributes:
         packed: The numbers, packed, uint8.
@@ -33,7 +33,7 @@ class Numbers:
     block_size: int
 
     def check(self, limit: int, derived: DerivedArrays) -> None:
-        """Refuses numbers that are not below a limit; see ``check_numbers``."""
+        """Refuses numbers at or above a limit; see ``check_numbers``."""
         rows = derived.get("rows of numbers", self.packed, lambda: self._rows)
         check_numbers(rows, Packing(GROUP, self.bits), limit, derived)
 
@@ -47,16 +47,16 @@ class Numbers:
         return found.reshape(-1)[: self.shape[0] * self.shape[1] // self.block_size]
 
     def of_rows(self, ids: np.ndarray, xp) -> tuple[np.ndarray, np.ndarray]:
-        """Returns where rows ``(L,)`` have their entries: centroids' numbers, and places in them.
+        """Returns the centroid of each entry of rows ``(L,)``, and the entry's place in it.
 
-        Both are integers ``(L, n)``; nothing but these rows is unpacked.
+        Both are integers ``(L, n)``; only these rows are unpacked.
         """
         dim = self.shape[1]
         entries = ids[:, None] * dim + xp.arange(dim)
         bit = entries // self.block_size * self.bits
         byte, found = bit >> 3, 0
         for offset in range((self.bits + 14) >> 3):
-            # Past the end are no bits of any number: any byte does.
+            # Past the end, no number has any bits, so any byte will do.
             more = self.packed[xp.minimum(byte + offset, self.packed.size - 1)]
             found = found | more.astype(np.int64) << 8 * offset
         return found >> (bit & 7) & ((1 << self.bits) - 1), entries % self.block_size
@@ -70,7 +70,7 @@ def pack(numbers: np.ndarray, bits: int) -> np.ndarray:
 
 
 def packed_bytes(count: int, bits: int) -> int:
-    """Returns the bytes that ``pack`` makes of so many numbers."""
+    """Returns the number of bytes that ``pack`` returns for a number of blocks."""
     return -(-count // GROUP) * bits
 
 
@@ -106,7 +106,7 @@ def _decode_rows(centroids: np.ndarray, numbers: Numbers, ids: np.ndarray) -> np
 def _sum_rows(
     gradient: np.ndarray, numbers: Numbers, ids: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Returns the gradient of centroids of a shape, from that of rows ``(L, n)``."""
+    """Returns the gradient of centroids of a given shape from that of rows ``(L, n)``."""
     xp = chainer.backend.get_array_module(gradient)
     if are_on_a_gpu(gradient):
         rows = xp.ascontiguousarray(gradient)
@@ -127,7 +127,7 @@ class _Entries(FusedFunction):
 
     Args:
         numbers: The blocks' numbers.
-        ids: Which rows of the matrix the function returns, ``(L,)``.
+        ids: The rows of the matrix that the function returns, ``(L,)``.
     """
 
     def __init__(self, numbers: Numbers, ids: np.ndarray) -> None:
@@ -146,7 +146,7 @@ class _Entries(FusedFunction):
 
 
 class _Matrix(_Entries):
-    """The function ``centroids -> matrix``, whose result is known already."""
+    """The function ``centroids -> matrix`` with a result that is already known."""
 
     def __init__(self, matrix: np.ndarray, numbers: Numbers) -> None:
         xp = chainer.backend.get_array_module(matrix)
@@ -154,7 +154,7 @@ class _Matrix(_Entries):
         self._matrix = matrix
 
     def forward(self, inputs):
-        matrix, self._matrix = self._matrix, None  # the result is kept by those who use it
+        matrix, self._matrix = self._matrix, None  # its users keep the result
         self.retain_inputs((0,))
         return (matrix,)
 
@@ -167,7 +167,7 @@ def matrix_of(
     Args:
         centroids: ``(c, block_size)``.
         numbers: The blocks' numbers.
-        matrix: What ``decode`` returns for them.
+        matrix: The result of ``decode`` for them.
     """
     return _Matrix(matrix, numbers).apply((centroids,))[0]
 

@@ -1,4 +1,4 @@
-"""The threads that share a kernel's work where there is much of it."""
+"""Threads that share a kernel's work when there is enough of it."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import numpy as np
 
 from nncompress.machine import Team, usable_cores
 
-# Handing work to another thread takes some fifty microseconds; this many additions take longer.
+# Starting work in another thread takes about fifty microseconds; this many additions take longer.
 _WORTHWHILE = 1 << 23
 _NO_BARRIER = np.zeros(1, dtype=np.int64)
 _teams: list[Team] = []
@@ -22,7 +22,7 @@ def run(kernel: Callable[..., None], additions: int, *arguments: object) -> None
     Args:
         kernel: A kernel whose result does not depend on the number of threads.
         additions: About how many numbers it adds up.
-        arguments: Its further arguments.
+        arguments: Its other arguments.
     """
     if additions < _WORTHWHILE:
         kernel(0, 1, _NO_BARRIER, *arguments)

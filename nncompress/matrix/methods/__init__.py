@@ -1,1 +1,1 @@
-"""Methods of compressing a matrix, each with its compressor and the factors that it makes."""
+"""Methods of compressing a matrix, each with its compressor and its factors."""

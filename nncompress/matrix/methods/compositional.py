@@ -1,4 +1,4 @@
-"""Compositional codes: rows as sums of codewords, by this project's quantizer."""
+"""Compositional codes: rows as sums of codewords, found by this project's quantizer."""
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from nncompress.refinement.refine import quantize
 from nncompress.refinement.room import require_room
 from nncompress.sources import EmbeddingMatrix
 
-_MOST_CHOSEN = 8_192  # codewords in all, where the number of codebooks is left open
+_MOST_CHOSEN = 8_192  # codewords in total, if the number of codebooks is not given
 
 
 class CompositionalFactors(PairFactors):
-    """Packed codes, and a codebook, which is trained."""
+    """Packed codes and a codebook; the codebook is trained."""
 
     def __init__(
         self, shape: tuple[int, int], dtype: np.dtype, num_codebooks: int, num_codewords: int
@@ -34,7 +34,7 @@ class CompositionalFactors(PairFactors):
         )
 
     def left(self) -> chainer.Variable:
-        """Returns ones for the codewords that rows use, and zeros: ``(m, M*K)``."""
+        """Returns a matrix with a one for each codeword that a row uses: ``(m, M*K)``."""
         return dense(self._choice(), None, slice(None), self.dtype, self.xp)
 
     def matmul(
@@ -59,9 +59,9 @@ class CompositionalFactors(PairFactors):
 
 
 class CompositionalMatrixCompressor(MatrixCompressorInterface):
-    """Compresses each row of A to a sum of M codewords, one of K in each of M groups.
+    """Compresses each row of A to a sum of M codewords, one out of K from each of M groups.
 
-    ``num_codebooks`` is M; with 0 it is the largest M whose bytes are at most 100/rank of A's.
+    ``num_codebooks`` is M; 0 selects the largest M that takes at most 100/rank of A's bytes.
     ``num_codewords`` is K. Codes and codewords are found by residual quantization and refined.
     """
 
@@ -97,9 +97,9 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
             most = int(size * shape[0] * shape[1] * 100 // stored(1))
             rank = f"rank at most {most}, " if most > 100 else ""
             raise InputError(
-                f"one codebook of num_codewords {k} takes {stored(1):,} bytes with its codes, and "
+                f"one codebook of num_codewords {k} takes {stored(1):,} bytes with its codes, but "
                 f"rank {self._spec.rank} leaves {int(allowed):,} for a matrix of shape {shape}; "
-                f"wanted {rank}fewer num_codewords, or num_codebooks as you choose it"
+                f"wanted {rank}fewer num_codewords, or num_codebooks set explicitly"
             )
         return chosen
 
@@ -107,8 +107,8 @@ class CompositionalMatrixCompressor(MatrixCompressorInterface):
         """Returns a link for the codebook, which is trained, and the codes.
 
         Raises:
-            InputError: Not even one codebook fits, or finding the codewords will take more memory
-                than is free now.
+            InputError: Not even one codebook fits, or finding the codewords would take more memory
+                than is currently free.
         """
         num_codebooks, num_codewords = self.num_codebooks(shape, dtype), self._spec.num_codewords
         require_room(*shape, num_codebooks * num_codewords, Machine())

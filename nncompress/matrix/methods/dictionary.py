@@ -10,12 +10,12 @@ from nncompress.matrix.methods.sparse_factors import SparseFactors
 
 
 class DLMatrixCompressor(MatrixCompressorInterface):
-    """Compresses A to B C: rows of A as sums of a few rows of a dictionary C.
+    """Compresses A to B C: rows of A become sums of a few rows of a dictionary C.
 
     The dictionary has ``int(m * 100 / rank + 1)`` rows, at most m; a row of A uses
-    ``int(n * 100 / rank + 1)`` of them, at most n and as many as there are. The original begins
-    with nearest neighbours among sampled rows and goes on with least squares and orthogonal
-    matching pursuit in turn; this begins with the pursuit in the sampled rows.
+    ``int(n * 100 / rank + 1)`` of them, at most n and at most all. The original starts with
+    nearest neighbours among sampled rows and then alternates between least squares and orthogonal
+    matching pursuit; this starts with the pursuit over the sampled rows.
     """
 
     def static_matrix_compressor(
@@ -25,17 +25,18 @@ class DLMatrixCompressor(MatrixCompressorInterface):
 
         Args:
             a_matrix: A, NumPy or CuPy ``(m, n)`` of float32 or float64.
-            n_iterations: How often the dictionary is fitted and codes are found anew. With 1 the
-                original returns its first, unfitted codes; here each of them is a whole round.
+            n_iterations: The number of rounds, each of which fits the dictionary and finds new
+                codes. With 1, the original returns its first, unfitted codes; here, every
+                iteration is a whole round.
 
         Returns:
-            Values ``(m, s)``, their columns, int32 ``(m, s)``, each once in a row, and the
-            dictionary ``(k, n)`` of rows of length 1: compressed sparse rows whose row i begins at
-            ``i*s``.
+            Values ``(m, s)``; their columns, int32 ``(m, s)``, distinct within a row; and the
+            dictionary ``(k, n)``, whose rows have norm 1. Together, compressed sparse rows in
+            which row i begins at ``i*s``.
 
         Raises:
-            InputError: The matrix is not of two dimensions, or not finite, ``n_iterations`` is
-                below 1, or the memory does not suffice for the dictionary.
+            InputError: The matrix does not have two dimensions or is not finite, ``n_iterations``
+                is below 1, or there is not enough memory for the dictionary.
         """
         host, xp = self._checked(a_matrix)
         if n_iterations < 1:
@@ -45,11 +46,11 @@ class DLMatrixCompressor(MatrixCompressorInterface):
         return self._sized(host, [*code, dictionary], xp, stored)
 
     def sizes(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Returns k, the rows of the dictionary, and s, how many of them a row uses."""
+        """Returns k, the number of rows in the dictionary, and s, the number that a row uses."""
         num_rows, num_columns = (size * 100 // self._spec.rank + 1 for size in shape)
         num_atoms = min(num_rows, shape[0])
         return num_atoms, min(num_columns, num_atoms, shape[1])
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> SparseFactors:
-        """Returns a link for values and dictionary, which are trained, and columns."""
+        """Returns a link for the values and the dictionary, which are trained, and the columns."""
         return SparseFactors(shape, dtype, *self.sizes(shape))

@@ -1,7 +1,7 @@
-"""Learning a dictionary and sparse codes for it in turn.
+"""Learning a dictionary and its sparse codes in alternation.
 
 Source: Engan, Aase and Husøy, "Method of Optimal Directions for Frame Design", ICASSP 1999: the
-dictionary that is best for the codes, by least squares, and codes for it by matching pursuit.
+best dictionary for the codes, by least squares, and codes for it by matching pursuit.
 """
 
 import math
@@ -15,10 +15,10 @@ from nncompress.machine import Team, free_memory
 from nncompress.refinement.blas import one_blas_thread
 
 _SEED = 15
-_BLOCK_NUMBERS = 1 << 23  # products of rows and atoms that are there at a time
-# Least squares go on in the next round: more steps were measured to end no lower.
+_BLOCK_NUMBERS = 1 << 23  # products of rows and atoms in memory at a time
+# Least squares continues in the next round: with more steps, the final error was no lower.
 _STEPS = 5
-_ROUNDING = 16  # of numbers: products that are so many times smaller than a row are none
+_ROUNDING = 16  # in units of epsilon: products that small, relative to a row, count as zero
 
 
 class Code(NamedTuple):
@@ -34,24 +34,24 @@ def learn(
 ) -> tuple[Code, np.ndarray]:
     """Finds a dictionary and codes.
 
-    The dictionary begins with rows of the matrix. Each round fits it to the codes, puts rows that
-    are far from their approximations where atoms are not used, and finds codes anew.
+    The dictionary starts as rows of the matrix. Each round fits it to the codes, replaces unused
+    atoms with the rows that are farthest from their approximations, and finds new codes.
 
     Args:
         a: ``(m, n)``, float32 or float64, finite.
-        num_atoms: k, the rows of the dictionary, at most m.
-        count: s, how many of them a row uses at most; no more than k and n.
+        num_atoms: k, the number of rows in the dictionary, at most m.
+        count: s, the largest number of them that a row uses; at most k and n.
         n_iterations: The number of rounds.
         team: The threads to compute with. No result depends on their number.
 
     Returns:
-        The codes, and the dictionary ``(k, n)``, whose rows have the length 1.
+        The codes, and the dictionary ``(k, n)``, whose rows have norm 1.
 
     Raises:
-        InputError: The memory does not suffice for the dictionary's Gram matrix.
+        InputError: There is not enough memory for the dictionary's Gram matrix.
     """
     _check_memory(num_atoms, a.dtype)
-    # By a power of 2, which changes no digit, so that squares are in range.
+    # Scaled by a power of 2, which changes no digit, to keep squares in range.
     exponent = math.frexp(float(np.abs(a).max()))[1]
     a = np.ascontiguousarray(np.ldexp(a, -exponent))
     first = np.random.default_rng(_SEED).permutation(len(a))[:num_atoms]
@@ -68,7 +68,7 @@ def _check_memory(num_atoms: int, dtype: np.dtype) -> None:
     if free is not None and wanted > free:
         raise InputError(
             f"a dictionary of {num_atoms:,} rows needs {wanted / 1e9:.1f} GB for their inner "
-            f"products, and {free / 1e9:.1f} GB are free; wanted a larger rank"
+            f"products, but {free / 1e9:.1f} GB are free; wanted a larger rank"
         )
 
 
@@ -78,7 +78,7 @@ def _unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def _pursue(a: np.ndarray, dictionary: np.ndarray, count: int, team: Team) -> Code:
-    """Returns codes of rows, by orthogonal matching pursuit."""
+    """Returns the codes of rows, found by orthogonal matching pursuit."""
     code = Code(np.empty((len(a), count), a.dtype), np.empty((len(a), count), np.int32))
     gram, rounding = dictionary @ dictionary.T, float(_ROUNDING * np.finfo(a.dtype).eps)
     limits = rounding * np.linalg.norm(a, axis=1)
@@ -93,10 +93,11 @@ def _pursue(a: np.ndarray, dictionary: np.ndarray, count: int, team: Team) -> Co
 
 
 def _fit(a: np.ndarray, dictionary: np.ndarray, code: Code, team: Team) -> np.ndarray:
-    """Returns a dictionary that is better for codes.
+    """Returns a dictionary that fits the codes better.
 
-    Some steps of conjugate gradients on the normal equations, for each column by itself, from the
-    dictionary as it is, scaled by the diagonal; rows of the matrix in the place of unused atoms.
+    It takes a few steps of conjugate gradients on the normal equations, preconditioned by their
+    diagonal, separately for each column and starting from the current dictionary. Rows of the
+    matrix replace unused atoms.
     Source: Saad, "Iterative Methods for Sparse Linear Systems", SIAM 2003, sections 8.3 and 9.2.
     """
     flat = code.columns.reshape(-1)
@@ -139,5 +140,5 @@ def _fit(a: np.ndarray, dictionary: np.ndarray, code: Code, team: Team) -> np.nd
 
 
 def _column_products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the inner products of columns, in float64."""
+    """Returns the inner products of corresponding columns, in float64."""
     return np.einsum("ij,ij->j", one, other, dtype=np.float64)

@@ -1,8 +1,7 @@
-"""The interface of a method: a compressor, and the link of factors that it makes.
+"""The interface of a method: a compressor, and the link that holds its factors.
 
-Factors stand for a compressed matrix of the shape ``(m, n)`` of the matrix A that was compressed.
-They are links: they know what is trained, what is stored, and how to multiply, look up and
-convolve.
+Factors represent a compressed matrix of the same shape ``(m, n)`` as the original matrix A. They
+are links that know what is trained, what is stored, and how to multiply, look up and convolve.
 """
 
 import numpy as np
@@ -18,14 +17,14 @@ F = chainer.functions
 
 
 class Factors(chainer.Link):
-    """Base of all factors; its methods form the compressed matrix.
+    """Base of all factors; by default its methods form the compressed matrix.
 
     Args:
         shape: A's shape, ``(m, n)``.
         dtype: A's type, float32 or float64.
 
     Attributes:
-        derived: What is made of stored arrays to multiply quickly, and is not stored.
+        derived: A cache of arrays that speed up products, computed from stored ones.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype) -> None:
@@ -35,10 +34,10 @@ class Factors(chainer.Link):
         self.derived = DerivedArrays()
 
     def assign(self, factors: list[np.ndarray]) -> None:
-        """Takes over the factors that a compressor returned.
+        """Sets the factors to those that a compressor returned.
 
         Args:
-            factors: Arrays of the shapes and in the order of those that are stored.
+            factors: Arrays with the shapes and in the order of the stored ones.
 
         Raises:
             InputError: A factor has another shape.
@@ -47,8 +46,8 @@ class Factors(chainer.Link):
         for mine, given in zip(self._stored(), factors, strict=True):
             if mine.shape != given.shape:
                 raise InputError(
-                    f"a factor of shape {given.shape} where one of shape {mine.shape} was "
-                    "expected; wanted shapes that depend on the matrix's shape alone"
+                    f"expected a factor of shape {mine.shape}, got {given.shape}; shapes may "
+                    "depend on the matrix's shape alone"
                 )
             mine[...] = given
 
@@ -62,7 +61,7 @@ class Factors(chainer.Link):
         """Returns x ``(N, n)`` times the transpose of the compressed matrix: ``(N, m)``.
 
         Args:
-            x: What is multiplied.
+            x: The left operand.
             bias: ``(m,)``, added to each row of the result; None for none.
         """
         return F.linear(x, self.matrix(), bias)
@@ -79,39 +78,39 @@ class Factors(chainer.Link):
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of all that is stored."""
+        """Bytes of all stored arrays."""
         return sum(int(array.nbytes) for array in self._stored())
 
     def _stored(self) -> list[np.ndarray]:
-        """Returns the arrays, in the order of the compressor's factors."""
+        """Returns the stored arrays, in the order of the compressor's factors."""
         raise NotImplementedError
 
     def _parameter(self, *shape: int) -> chainer.Parameter:
         return chainer.Parameter(np.zeros(shape, dtype=self.dtype))
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        """Writes or reads what is stored."""
-        if not isinstance(serializer, chainer.Serializer):  # that is, it reads
+        """Writes or reads the stored arrays."""
+        if not isinstance(serializer, chainer.Serializer):  # it is reading
             self.derived.clear()
         super().serialize(serializer)
 
     def copyparams(self, link: chainer.Link, copy_persistent: bool = True) -> None:
-        """Copies what is stored from another link."""
+        """Copies the stored arrays from another link."""
         self.derived.clear()
         super().copyparams(link, copy_persistent)
 
     def device_resident_accept(self, visitor: object) -> None:
-        """Takes what is stored to a device."""
+        """Moves the stored arrays to a device."""
         self.derived.clear()
         super().device_resident_accept(visitor)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns what copies have."""
+        """Returns the state for copies, without derived arrays."""
         return self.__dict__ | {"derived": DerivedArrays()}
 
 
 class PairFactors(Factors):
-    """Base of the factors of a product of two matrices, which is not formed to convolve by it."""
+    """Base of factors whose matrix is a product of two; convolution does not form the product."""
 
     def left(self) -> chainer.Variable:
         """Returns the left factor, ``(m, k)``."""
@@ -148,7 +147,10 @@ class ProductFactors(PairFactors):
     ) -> None:
         super().__init__(shape, dtype)
         if (b_shape[0], c_shape[1]) != self.shape or b_shape[1] != c_shape[0]:
-            raise InputError(f"factors of shapes {b_shape} and {c_shape} for a matrix {shape}")
+            raise InputError(
+                f"factors of shapes {b_shape} and {c_shape} do not multiply to a matrix of shape "
+                f"{shape}"
+            )
         with self.init_scope():
             self.b_matrix = self._parameter(*b_shape)
             self.c_matrix = self._parameter(*c_shape)
@@ -172,7 +174,7 @@ class ProductFactors(PairFactors):
 
 
 class SingleFactors(Factors):
-    """B ``(m, n)`` alone, trained."""
+    """A single factor B ``(m, n)``, trained."""
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype) -> None:
         super().__init__(shape, dtype)
@@ -189,16 +191,17 @@ class SingleFactors(Factors):
 class MatrixCompressorInterface:
     """Compresses a matrix A ``(m, n)`` into factors.
 
-    A compressor of your own needs ``static_matrix_compressor``, which returns B ``(m, k)`` and C
-    ``(k, n)``, or B ``(m, n)`` alone, of shapes that depend on A's shape alone; both are then
-    trained, and A is replaced by their product. Register it with ``register_compressor``.
+    A custom compressor has to implement ``static_matrix_compressor``, which returns B ``(m, k)``
+    and C ``(k, n)``, or just B ``(m, n)``, with shapes that depend only on A's shape; the factors
+    are then trained, and A is replaced by their product. Register the class with
+    ``register_compressor``.
 
     Args:
         spec: Hyperparameters; by default those of ``get_default_hparams``.
 
     Attributes:
-        uncompressed_size: Bytes of the last matrix that was compressed.
-        compressed_size: Bytes of the factors it became, as they are stored.
+        uncompressed_size: Bytes of the most recently compressed matrix.
+        compressed_size: Bytes of its factors, as stored.
     """
 
     def __init__(self, spec: HParams | None = None) -> None:
@@ -208,7 +211,7 @@ class MatrixCompressorInterface:
 
     @staticmethod
     def get_default_hparams() -> HParams:
-        """Returns the hyperparameters of a compressor that is used on its own."""
+        """Returns the hyperparameters for using a compressor on its own."""
         return HParams(
             name="model_compression",
             rank=100,
@@ -231,11 +234,11 @@ class MatrixCompressorInterface:
             a_matrix: A, NumPy or CuPy ``(m, n)`` of float32 or float64.
 
         Returns:
-            The factors, arrays of the same kind.
+            The factors, as arrays of the same library.
 
         Raises:
-            InputError: The matrix is not of two dimensions, or not finite, or does not fit the
-                hyperparameters.
+            InputError: The matrix does not have two dimensions, is not finite, or does not fit
+                the hyperparameters.
         """
         raise NotImplementedError
 
@@ -251,7 +254,7 @@ class MatrixCompressorInterface:
             dtype: Its type, float32 or float64.
 
         Raises:
-            InputError: The compressor does not return B and C, or B alone, or the shape does not
+            InputError: The compressor returns neither B and C nor just B, or the shape does not
                 fit the hyperparameters.
         """
         factors = self.static_matrix_compressor(np.zeros(shape, dtype=dtype))
@@ -264,18 +267,18 @@ class MatrixCompressorInterface:
         )
 
     def _checked(self, a_matrix: np.ndarray) -> tuple[np.ndarray, object]:
-        """Returns a matrix on the host, and the library it came from."""
+        """Returns a matrix on the host, and the array library it came from."""
         xp = chainer.backend.get_array_module(a_matrix)
         host = chainer.backends.cuda.to_cpu(a_matrix) if xp is not np else np.asarray(a_matrix)
         if host.ndim != 2 or 0 in host.shape or host.dtype not in (np.float32, np.float64):
             raise InputError(
-                f"a matrix of shape {host.shape} and type {host.dtype}; wanted two dimensions, "
-                "not empty, in float32 or float64"
+                f"a matrix of shape {host.shape} and type {host.dtype}; wanted a nonempty matrix "
+                "of two dimensions, in float32 or float64"
             )
         if not np.isfinite(host).all():
             raise InputError(
-                "the matrix has entries that are not finite; wanted finite ones, so lower the "
-                "learning rate if it is training that led to them"
+                "the matrix has entries that are not finite; if they come from training, lower "
+                "the learning rate"
             )
         return host, xp
 
@@ -286,13 +289,13 @@ class MatrixCompressorInterface:
         xp,
         compressed_size: int | None = None,
     ) -> list[np.ndarray]:
-        """Returns factors in the library the matrix came from; takes down the sizes.
+        """Returns factors in the library that the matrix came from, and records the sizes.
 
         Args:
             a_matrix: The matrix.
             factors: Its factors.
             xp: The library.
-            compressed_size: Bytes of the factors as they are stored; None if that is as they are.
+            compressed_size: Bytes of the factors as stored; None if they are stored unchanged.
         """
         self.uncompressed_size = int(a_matrix.nbytes)
         if compressed_size is None:

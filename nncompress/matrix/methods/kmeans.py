@@ -9,6 +9,7 @@ from nncompress.embedding.packing import bits_for
 from nncompress.errors import InputError
 from nncompress.matrix.functions import shared_blocks
 from nncompress.matrix.methods.interface import Factors, MatrixCompressorInterface
+from nncompress.missing import brought_by
 
 _SEED = 15
 
@@ -16,19 +17,19 @@ _SEED = 15
 class CentroidFactors(Factors):
     """Base of factors whose blocks of entries are centroids, which are trained.
 
-    The matrix is decoded once for centroids that stay the same, and kept where memory allows. A
-    subclass stores centroids, packed numbers, and one array more.
+    While the centroids stay the same, the decoded matrix is kept if memory allows. A subclass
+    stores centroids, packed numbers, and one more array.
     """
 
     _bits: int  # of a number
-    _num_numbers: int  # that are stored
+    _num_numbers: int  # the count of stored numbers
 
     def assign(self, factors: list[np.ndarray]) -> None:
-        """Takes over centroids, numbers that are not packed yet, and what goes with them."""
+        """Sets the centroids, the numbers, given unpacked, and the subclass's own array."""
         centroids, numbers, mark = factors
         if numbers.shape != (self._num_numbers,):
             raise InputError(
-                f"the numbers of {numbers.size} blocks where {self._num_numbers} were expected"
+                f"expected the numbers of {self._num_numbers} blocks, got {numbers.size}"
             )
         packed = shared_blocks.pack(chainer.backends.cuda.to_cpu(numbers), self._bits)
         super().assign([centroids, self.xp.asarray(packed), mark])
@@ -50,7 +51,7 @@ class CentroidFactors(Factors):
         return shared_blocks.look_up(self._trained_centroids(), self._numbers(), ids)
 
     def _trained_centroids(self) -> chainer.Variable:
-        """Returns the centroids, ``(c, block_size)``, as they are at present."""
+        """Returns the current centroids, ``(c, block_size)``."""
         raise NotImplementedError
 
     def _numbers(self) -> shared_blocks.Numbers:
@@ -85,11 +86,11 @@ class KmeansFactors(CentroidFactors):
     def _trained_centroids(self) -> chainer.Variable:
         if not int(self.has_zero):
             return self.centroids
-        if not chainer.config.enable_backprop:  # quicker than what Chainer does around a product
+        if not chainer.config.enable_backprop:  # faster than a product with Chainer's overhead
             array = self.centroids.array.copy()
             array[0] = 0
             return chainer.as_variable(array)
-        # Multiplied by 0 it is zero whatever an optimizer does to it, and has no gradient.
+        # Multiplied by 0, it stays zero whatever an optimizer does, and its gradient is zero.
         shares = self.xp.ones(self.centroids.shape, dtype=self.dtype)
         shares[0] = 0
         return self.centroids * shares
@@ -105,17 +106,18 @@ class KmeansFactors(CentroidFactors):
 
 
 def clusters(blocks: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the means of clusters, and the number of each block's.
+    """Returns the means of clusters, and the number of each block's cluster.
 
     Args:
         blocks: ``(b, block_size)``, at least one.
-        most: The most clusters; there are fewer if fewer blocks differ.
+        most: The largest number of clusters; there are fewer if fewer blocks are distinct.
 
     Returns:
         Means, float64 ``(c, block_size)``, and numbers, int32 ``(b,)``.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
+    with brought_by("matrix", "k-means"):
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
 
     blocks = blocks.astype(np.float64)
     means = KMeans(min(most, len(np.unique(blocks, axis=0))), n_init=1, random_state=_SEED)
@@ -133,23 +135,23 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
     """
 
     def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
-        """Returns centroids ``(rank, block_size)``, each block's, and whether the first is zero.
+        """Returns centroids ``(rank, block_size)``, the blocks' numbers, and a flag for zeros.
 
-        The blocks' numbers ``(m*n/block_size,)`` are uint8 up to 256 centroids, and uint16 or
-        int32 above. If there are blocks of zeros, their centroid is the first, and what comes last
-        is 1, uint8; otherwise 0.
+        The blocks' numbers ``(m*n/block_size,)`` are uint8 for up to 256 centroids, and uint16 or
+        int32 for more. If there are blocks of zeros, the first centroid is theirs and the flag,
+        uint8, is 1; otherwise the flag is 0.
 
         Raises:
-            InputError: The matrix is not of two dimensions or not finite, it has fewer blocks
-                than centroids or does not divide into them, or ``rank`` leaves no centroid beside
-                zero.
+            InputError: The matrix does not have two dimensions or is not finite, it does not
+                divide into blocks or has fewer blocks than centroids, or ``rank`` leaves no
+                centroid besides zero.
         """
         host, xp = self._checked(a_matrix)
         blocks = host.reshape(self.num_blocks(host.shape), -1)
         zero = ~blocks.any(axis=1)
         centroids = np.zeros((self._spec.rank, blocks.shape[1]))
         numbers = np.zeros(len(blocks), dtype=self.index_dtype())
-        first = int(zero.any())  # the centroid of zeros, if there is one, comes first
+        first = int(zero.any())  # the centroid of zeros, if any, comes first
         if not zero.all():
             if self._spec.rank == first:
                 raise InputError("rank is 1 and the matrix has blocks of zeros; wanted at least 2")
@@ -162,7 +164,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         )
 
     def num_blocks(self, shape: tuple[int, int]) -> int:
-        """Returns how many blocks a matrix has.
+        """Returns the number of blocks in a matrix.
 
         Raises:
             InputError: ``block_size`` does not divide the number of its entries, or there are
@@ -177,7 +179,7 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
         if self._spec.rank > entries // size:
             raise InputError(
                 f"rank is {self._spec.rank}, which is more centroids than the {entries // size} "
-                f"blocks of a matrix of shape {shape}; wanted at most as many"
+                f"blocks of a matrix of shape {shape}; wanted at most {entries // size}"
             )
         return entries // size
 
@@ -188,5 +190,5 @@ class KmeansMatrixCompressor(MatrixCompressorInterface):
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> KmeansFactors:
         """Returns a link for centroids, which are trained, and packed numbers."""
-        self.num_blocks(shape)  # says what is wanted
+        self.num_blocks(shape)  # refuses sizes that do not fit
         return KmeansFactors(shape, dtype, self._spec.rank, self._spec.block_size)

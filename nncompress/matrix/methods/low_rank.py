@@ -4,7 +4,7 @@ import numpy as np
 
 from nncompress.matrix.methods.interface import MatrixCompressorInterface, ProductFactors
 
-# Below this share of the full rank, the randomized decomposition takes less time.
+# Below this fraction of the full rank, the randomized decomposition is faster.
 _SMALL_SHARE = 0.125
 _SMALL_MATRIX = 128
 _OVERSAMPLING, _POWER_ITERATIONS = 10, 4
@@ -13,8 +13,8 @@ _OVERSAMPLING, _POWER_ITERATIONS = 10, 4
 class LowRankDecompMatrixCompressor(MatrixCompressorInterface):
     """Compresses A to B C, of rank ``ceil(min(m, n) * 100 / rank)``, at most ``min(m, n)``.
 
-    With A = U S V, ``B = U sqrt(S)`` and ``C = sqrt(S) V``, of the largest singular values. (The
-    original's README adds 1 to the rank; its code, and this, do not.)
+    With A = U S V, ``B = U sqrt(S)`` and ``C = sqrt(S) V`` for the largest singular values. (The
+    original's README adds 1 to the rank; its code, and this one, do not.)
     """
 
     def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
@@ -40,7 +40,7 @@ def _reduced(full: int, rank: int) -> int:
 def _truncated(a: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the k largest singular values and their vectors.
 
-    Where k is small, by random projections with power iterations (Halko, Martinsson and Tropp,
+    If k is small, it uses random projections with power iterations (Halko, Martinsson and Tropp,
     "Finding Structure with Randomness", SIAM Review 2011, algorithms 4.4 and 5.1).
     """
     smaller = min(a.shape)

@@ -13,16 +13,16 @@ F = chainer.functions
 
 
 class PrunedKmeansFactors(CentroidFactors):
-    """A bit for each block, whether it is kept, and numbers of centroids for those alone.
+    """A bit for each block that tells whether it is kept, and centroid numbers for kept blocks.
 
-    All others are zero, whatever becomes of the centroids, which are trained.
+    All other blocks stay zero while the centroids are trained.
 
     Args:
         shape: A's shape, ``(m, n)``.
         dtype: A's type.
         num_centroids: The number of centroids.
         block_size: Entries in a block.
-        num_kept: How many blocks may be kept.
+        num_kept: The largest number of blocks to keep.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class PrunedKmeansFactors(CentroidFactors):
 
     def _trained_centroids(self) -> chainer.Variable:
         zeros = self.xp.zeros((1, self.centroids.shape[1]), dtype=self.dtype)
-        if not chainer.config.enable_backprop:  # what F.concat does takes as long as some rows
+        if not chainer.config.enable_backprop:  # F.concat would take as long as several rows
             return chainer.as_variable(self.xp.concatenate([zeros, self.centroids.array]))
         return F.concat([zeros, self.centroids], axis=0)
 
@@ -54,7 +54,7 @@ class PrunedKmeansFactors(CentroidFactors):
         return shared_blocks.Numbers(packed, bits, self.shape, self.centroids.shape[1])
 
     def _numbers_of_all(self) -> np.ndarray:
-        """Returns the numbers of all blocks, packed, 0 for those that are zero."""
+        """Returns the numbers of all blocks, packed; 0 stands for a block of zeros."""
         to_cpu = chainer.backends.cuda.to_cpu
         kept = np.unpackbits(to_cpu(self.kept))[: self._num_blocks].astype(bool)
         stored = shared_blocks.Numbers(to_cpu(self.numbers), self._bits, (self._num_numbers, 1), 1)
@@ -64,7 +64,7 @@ class PrunedKmeansFactors(CentroidFactors):
             raise FormatError(
                 f"{len(places)} blocks are kept, with centroids up to {of_kept.max(initial=0)}; "
                 f"wanted at most {self._num_numbers}, and centroids below {len(self.centroids)}: "
-                "the file that they are from is damaged"
+                "their file is damaged"
             )
         numbers = np.zeros(self._num_blocks, dtype=np.uint32)
         numbers[places] = of_kept + 1
@@ -75,24 +75,24 @@ class PrunedKmeansFactors(CentroidFactors):
 
 
 class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
-    """Prunes the blocks of smallest magnitude, and has the others share ``rank`` centroids.
+    """Prunes the blocks of smallest magnitude, and lets the others share ``rank`` centroids.
 
-    How many are pruned is told by the schedule of pruning and by ``pruning_fraction``; see
-    ``final_sparsity``. Zeros of the matrix stay zero. Stored are a bit for each block, and
-    ``ceil(log2(rank))`` bits for each of those that pruning leaves. Needs scikit-learn.
+    The pruning schedule and ``pruning_fraction`` determine the number of pruned blocks; see
+    ``final_sparsity``. Zeros of the matrix stay zero. It stores one bit for each block, and
+    ``ceil(log2(rank))`` bits for each block that pruning leaves. Needs scikit-learn.
     """
 
     def static_matrix_compressor(self, a_matrix: np.ndarray) -> list[np.ndarray]:
-        """Returns centroids ``(rank, block_size)``, numbers and which blocks are kept.
+        """Returns centroids ``(rank, block_size)``, numbers, and bits for the kept blocks.
 
-        The numbers are those of the kept blocks' centroids, one after the other, ``(num_kept,)``
-        and 0 where fewer are kept, of the type that ``index_dtype`` tells. Which blocks are kept
-        is told by a bit each, the first in the highest bit of a byte, uint8
-        ``(ceil(num_blocks / 8),)``.
+        The numbers ``(num_kept,)``, of the type ``index_dtype()``, are those of the kept blocks'
+        centroids in order, followed by zeros if fewer are kept. The bits, uint8
+        ``(ceil(num_blocks / 8),)``, are 1 for each kept block, the first block in the highest bit
+        of a byte.
 
         Raises:
-            InputError: The matrix is not of two dimensions or not finite, or ``block_size`` does
-                not divide the number of its entries.
+            InputError: The matrix does not have two dimensions or is not finite, or ``block_size``
+                does not divide the number of its entries.
         """
         host, xp = self._checked(a_matrix)
         blocks = host.reshape(self.num_blocks(host.shape), -1)
@@ -108,7 +108,7 @@ class KmeansPruningMatrixCompressor(KmeansMatrixCompressor):
         )
 
     def num_kept(self, shape: tuple[int, int]) -> int:
-        """Returns how many blocks of a matrix pruning leaves."""
+        """Returns the number of blocks that pruning leaves in a matrix."""
         return num_kept(self.num_blocks(shape), final_sparsity(self._spec))
 
     def make_factors(self, shape: tuple[int, int], dtype: np.dtype) -> PrunedKmeansFactors:

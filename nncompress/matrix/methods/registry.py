@@ -1,4 +1,4 @@
-"""Compressors by the number of their option."""
+"""Compressors by option number."""
 
 import numbers
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nncompress.matrix.options import WITHOUT_ALPHA, CompressionOptions
 
 @dataclass(frozen=True)
 class Registered:
-    """A compressor under a number.
+    """A compressor registered under a number.
 
     Attributes:
         name: The method's name in logs and tables.
@@ -48,32 +48,32 @@ _COMPRESSORS: dict[int, Registered] = {
 def register_compressor(
     number: int, name: str, compressor: type[MatrixCompressorInterface]
 ) -> None:
-    """Makes a compressor of your own an option.
+    """Registers a custom compressor as an option.
 
-    Its op is mixed in by alpha as those of options 1 to 5 are.
+    Its op is mixed in by alpha, like those of options 1 to 5.
 
     Args:
-        number: Its ``compression_option``, one that is free.
+        number: Its ``compression_option``, which must not be taken.
         name: The method's name in logs and tables.
         compressor: The compressor's class.
 
     Raises:
-        InputError: The number is no integer or taken, the name no string, or the class no
-            compressor.
+        InputError: The number is not an integer or is taken, the name is not a string, or the
+            class is not a compressor.
     """
     if not isinstance(number, numbers.Integral) or isinstance(number, bool):
         raise InputError(f"the number of a compressor is {number!r}; wanted an integer")
     if not isinstance(name, str):
         raise InputError(f"the name of compressor {number} is {name!r}; wanted a string")
     if number in _COMPRESSORS or number in WITHOUT_ALPHA:
-        raise InputError(f"compression_option {number} is taken; wanted a number that is free")
+        raise InputError(f"compression_option {number} is taken; choose another number")
     if not (isinstance(compressor, type) and issubclass(compressor, MatrixCompressorInterface)):
-        raise InputError(f"{compressor!r} is no subclass of MatrixCompressorInterface")
+        raise InputError(f"{compressor!r} is not a subclass of MatrixCompressorInterface")
     _COMPRESSORS[int(number)] = Registered(name, compressor)
 
 
 def check_option(number: int) -> None:
-    """Refuses numbers that no compressor has.
+    """Refuses numbers of no known compressor.
 
     Raises:
         InputError: The number is unknown.
@@ -86,5 +86,5 @@ def check_option(number: int) -> None:
 
 
 def registered(number: int) -> Registered:
-    """Returns the compressor of a number that ``check_option`` takes, those without one aside."""
+    """Returns the compressor of a number accepted by ``check_option`` and not in WITHOUT_ALPHA."""
     return _COMPRESSORS[number]

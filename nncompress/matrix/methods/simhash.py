@@ -17,10 +17,10 @@ SEED = 42
 
 
 def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Makes the random projection R ``(m, k)`` again, at most 8 MiB of it at a time.
+    """Regenerates the random projection R ``(m, k)``, at most 8 MiB of it at a time.
 
-    Its entries have a variance of 1/k, so that sums of k of them, with any signs, have one of 1,
-    and the scales are about as large as the matrix's entries: an optimizer's steps fit both.
+    Its entries have variance 1/k, so that sums of k of them, with any signs, have variance 1 and
+    the scales are about as large as the matrix's entries: an optimizer's steps suit both.
 
     Args:
         seed: Seed of the random numbers.
@@ -41,7 +41,7 @@ def projection_blocks(seed: int, num_rows: int, count: int) -> Iterator[tuple[sl
 
 
 def pack_signs(signs: np.ndarray) -> np.ndarray:
-    """Packs whether signs are +1, eight rows to a byte: bool ``(k, n)`` to ``(ceil(k/8), n)``."""
+    """Packs signs, True for +1, eight rows per byte: bool ``(k, n)`` to ``(ceil(k/8), n)``."""
     return np.packbits(signs, axis=0, bitorder="little")
 
 
@@ -55,7 +55,7 @@ def unpack_signs(packed: np.ndarray, rows: slice, dtype: np.dtype, xp) -> np.nda
 class SimhashFactors(Factors):
     """Signs of random projections, and column scales, which are trained.
 
-    The product of the projection and the signs is made once, and kept where memory allows.
+    The product of the projection and the signs is kept if memory allows.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype, count: int) -> None:
@@ -97,15 +97,15 @@ class SimhashFactors(Factors):
 
 
 class SimhashMatrixCompressor(MatrixCompressorInterface):
-    """Compresses A to R S D: random projection, signs, and a scale for each column.
+    """Compresses A to R S D: a random projection, signs, and a scale for each column.
 
-    R ``(m, k)`` is normal, of variance 1/k, from a fixed seed, with
-    ``k = min(m, n) * 100 // rank + 1``; S
-    ``(k, n)`` begins as the sign of R'A, +1 at zero, as in the original, and is fitted to A from
-    there; D ``(n,)`` scales columns.
-    Stored are the seed, a bit for each sign and a float for each column: ``k*n`` bits and
-    ``32*n``, against ``32*m*n``, so that the ratio is about ``0.32 * rank`` where m <= n. (The
-    original counts a byte of work for each sign: there, ``rank`` is the ratio times 100 over 8.)
+    R ``(m, k)`` is normal with variance 1/k, drawn from a fixed seed, with
+    ``k = min(m, n) * 100 // rank + 1``; S ``(k, n)`` starts as the sign of R'A (+1 at zero), as in
+    the original, and is then fitted to A; D ``(n,)`` scales columns.
+
+    It stores the seed, one bit for each sign and a float for each column: ``k*n + 32*n`` bits
+    instead of ``32*m*n``, a ratio of about ``0.32 * rank`` for m <= n. (The original counts a
+    byte for each sign: there, ``rank`` is the ratio times 100 over 8.)
     Source: Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002.
     """
 
@@ -116,16 +116,16 @@ class SimhashMatrixCompressor(MatrixCompressorInterface):
 
         Args:
             a_matrix: A, NumPy or CuPy ``(m, n)`` of float32 or float64.
-            n_iterations: How often all signs are fitted to A, in turn with the scales. With 0 they
-                are those of R'A, each of one projection by itself, and scales give each column the
-                length it has in A.
+            n_iterations: The number of rounds, each of which fits all signs and then the scales
+                to A. With 0, the signs stay those of R'A, and the scales give each column the
+                norm it has in A.
 
         Returns:
             Packed signs, uint8 ``(ceil(k/8), n)``, scales ``(n,)``, and the seed.
 
         Raises:
-            InputError: The matrix is not of two dimensions, or not finite, or ``n_iterations`` is
-                negative.
+            InputError: The matrix does not have two dimensions or is not finite, or
+                ``n_iterations`` is negative.
         """
         host, xp = self._checked(a_matrix)
         if n_iterations < 0:

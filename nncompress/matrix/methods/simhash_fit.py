@@ -1,4 +1,4 @@
-"""Fitting signs of random projections and scales to a matrix."""
+"""Fitting the signs of random projections, and scales, to a matrix."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -15,34 +15,34 @@ from nncompress.refinement.blas import one_blas_thread
 
 Blocks = Callable[[], Iterator[tuple[slice, np.ndarray]]]
 
-# How much the first of several rounds draws numbers to 1 and -1. With 0 and 0.4 errors are
-# within 3% of these: with few projections less is better, with many more.
+# The share by which the first of several rounds pulls numbers towards 1 and -1. With 0 and 0.4,
+# errors are within 3% of these: less is better with few projections, more with many.
 _FIRST_SHARE = 0.2
-_BATCH_NUMBERS = 1 << 26  # signs that are there as numbers at a time
+_BATCH_NUMBERS = 1 << 26  # signs that are in memory as floats at a time
 _BATCH_STEP = 64  # columns: whole tiles of any width
-_PART_OF_MEMORY = 4  # of what is free, to keep projections that are gone through several times
+_PART_OF_MEMORY = 4  # projections are kept for all rounds if they take 1/4 of free memory or less
 
 
 @one_blas_thread
 def fit(
     a: np.ndarray, blocks: Blocks, count: int, n_iterations: int, team: Team
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds signs S and scales D with which R S D is near to A, for random projections R.
+    """Finds signs S and scales D such that R S D is close to A, for random projections R.
 
-    They begin as signs of R'A. Each round goes through all of them, in which what is left decides
-    (``cpu.projected_signs``), and ends with scales by least squares.
+    The signs start as those of R'A. Each round goes through all of them, choosing each by the
+    current residual (``cpu.projected_signs``), and ends by fitting the scales by least squares.
 
     Args:
         a: A ``(m, n)``, float32 or float64, finite.
-        blocks: Makes R ``(m, k)``: numbers of columns, and the columns.
+        blocks: A function that yields R ``(m, k)`` in blocks: column numbers, and the columns.
         count: k.
-        n_iterations: The number of rounds. With 0 scales give each column the length it has in A.
+        n_iterations: The number of rounds. With 0, scales give each column the norm it has in A.
         team: The threads to compute with. No result depends on their number.
 
     Returns:
-        Whether signs are +1, ``(k, n)``, and the scales ``(n,)``.
+        The signs, bool ``(k, n)``, True for +1, and the scales ``(n,)``.
     """
-    # By powers of 2, which change no digit, so that squares are in range.
+    # Scaled by powers of 2, which change no digit, to keep squares in range.
     exponents = np.frexp(np.abs(a).max(axis=0))[1]
     projections = _Projections(blocks, count, a)
     if n_iterations > 0:
@@ -65,12 +65,12 @@ def fit(
 
 
 def _shares(n_iterations: int) -> np.ndarray:
-    """Returns how much rounds draw numbers to signs: evenly more, and wholly in the last one."""
+    """Returns the share by which each round pulls numbers to signs, rising linearly to 1."""
     return np.linspace(1, _FIRST_SHARE, n_iterations)[::-1]
 
 
 class _Projections:
-    """The columns of R as rows, some at a time, with their inner products by blocks."""
+    """The columns of R as rows, a few at a time, with their inner products in blocks."""
 
     def __init__(self, blocks: Blocks, count: int, a: np.ndarray) -> None:
         self._blocks, self._count, self._none = blocks, count, np.empty((0, len(a)), a.dtype)
@@ -78,7 +78,7 @@ class _Projections:
         self._kept: list[_Rows] | None = None
 
     def keep(self) -> None:
-        """Keeps all of them where there is memory; they are drawn anew each time otherwise."""
+        """Keeps all projections if there is memory; otherwise they are redrawn each time."""
         free = free_memory()
         if free is None or self._bytes <= free // _PART_OF_MEMORY:
             self._kept = list(self._drawn())
@@ -91,7 +91,7 @@ class _Projections:
         for numbers, columns in self._blocks():
             waiting = np.concatenate([waiting, columns.T.astype(waiting.dtype)])
             ready = len(waiting)
-            if numbers.stop < self._count:  # whole blocks, as long as more come
+            if numbers.stop < self._count:  # only whole blocks while more columns follow
                 ready = ready // BLOCK * BLOCK
             if ready > 0:
                 yield _Rows(slice(start, start + ready), waiting[:ready], _grams(waiting[:ready]))
@@ -108,7 +108,7 @@ def _grams(rows: np.ndarray) -> np.ndarray:
 
 
 class _Rows(NamedTuple):
-    """Some columns of R: their numbers, themselves as rows, and their inner products by blocks."""
+    """Some columns of R: their numbers, the columns as rows, and their products in blocks."""
 
     numbers: slice
     rows: np.ndarray
@@ -116,11 +116,11 @@ class _Rows(NamedTuple):
 
 
 class _Batch:
-    """Columns of A in tiles, as ``cpu.projected_signs`` has them, with their signs and scales."""
+    """Columns of A in tiles for ``cpu.projected_signs``, with their signs and scales."""
 
     def __init__(self, a: np.ndarray, count: int, team: Team) -> None:
         self._team, self._shape = team, a.shape
-        # As wide as a panel, or less where there would be too few tiles for all threads.
+        # As wide as a panel, or narrower if there would be too few tiles for all threads.
         lanes, panel = VECTOR_BYTES // a.itemsize, PANEL_BYTES // a.itemsize
         each = -(-a.shape[1] // team.threads)
         self._width = min(panel, -(-each // lanes) * lanes)
@@ -137,13 +137,13 @@ class _Batch:
         self._scratch = on_a_line((team.threads, 2, BLOCK, panel), a.dtype)
 
     def begin(self, projections: Iterable[_Rows]) -> None:
-        """Sets signs to those of R'A, with scales of 1."""
+        """Sets the signs to those of R'A, with scales of 1."""
         for numbers, rows, _ in projections:
             x = self._x[:, numbers]
             self._run(projected_signs.begin, rows, self._vectors, self._left, x, self._scratch)
 
     def improve(self, projections: Iterable[_Rows], share: float) -> None:
-        """Goes once through all signs."""
+        """Makes one pass over all signs."""
         for numbers, rows, grams in projections:
             self._run(
                 projected_signs.improve, rows, grams, share, self._scales, self._left,
@@ -152,11 +152,11 @@ class _Batch:
         self.rescale()
 
     def rescale(self) -> None:
-        """Makes scales those of least squares."""
+        """Sets the scales by least squares."""
         self._run(projected_signs.rescale, self._vectors, self._left, self._scales)
 
     def keep_lengths(self) -> None:
-        """Makes scales those that keep the lengths of columns; signs are not improved after it."""
+        """Sets the scales so that columns keep their norms; used when signs are not improved."""
         lengths, found = (
             np.sqrt(np.square(columns, dtype=np.float64).sum(axis=1))
             for columns in (self._vectors, self._vectors - self._left)
@@ -164,7 +164,7 @@ class _Batch:
         self._scales[...] = lengths / np.where(found > 0, found, 1)
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns whether signs are +1, ``(k, n)``, and the scales ``(n,)``."""
+        """Returns the signs, bool ``(k, n)``, True for +1, and the scales ``(n,)``."""
         num_columns = self._shape[1]
         signs = (self._x[:, :, : self._width] > 0).transpose(1, 0, 2)
         scales = self._scales[:, : self._width].reshape(-1)

@@ -1,4 +1,4 @@
-"""The factors of dictionary learning: sparse codes, and a dictionary."""
+"""The factors of dictionary learning: sparse codes and a dictionary."""
 
 import numpy as np
 
@@ -12,16 +12,16 @@ from nncompress.matrix.methods.interface import PairFactors
 
 
 class SparseFactors(PairFactors):
-    """Sparse codes in rows of one length, and a dictionary.
+    """Sparse codes with equally many entries in each row, and a dictionary.
 
-    Values and dictionary are trained; the columns of the codes are packed. Where rows use all of
-    the dictionary, values lie in the order of its rows, and no columns are stored.
+    The values and the dictionary are trained; the columns of the codes are packed. If rows use the
+    whole dictionary, the values are in the order of its rows and no columns are stored.
 
     Args:
         shape: A's shape, ``(m, n)``.
         dtype: A's type.
-        num_atoms: k, the number of the dictionary's rows.
-        count: s, how many of them a row uses.
+        num_atoms: k, the number of rows in the dictionary.
+        count: s, the number of them that a row uses.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class SparseFactors(PairFactors):
             self.add_persistent("columns", packed)
 
     def assign(self, factors: list[np.ndarray]) -> None:
-        """Takes over values ``(m, s)``, their columns ``(m, s)``, and the dictionary ``(k, n)``.
+        """Sets the values ``(m, s)``, their columns ``(m, s)``, and the dictionary ``(k, n)``.
 
-        Each column is once in a row.
+        Columns are distinct within a row.
         """
         values, columns, dictionary = factors
         if columns.shape != self.values.shape or values.shape != columns.shape:
             raise InputError(
-                f"values of shape {values.shape} in columns of shape {columns.shape}, where "
-                f"{self.values.shape} was expected"
+                f"expected values and columns of shape {self.values.shape}, got {values.shape} "
+                f"and {columns.shape}"
             )
         if self._is_dense:
             places = self.xp.arange(len(columns))[:, None], columns

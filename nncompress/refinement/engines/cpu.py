@@ -65,7 +65,7 @@ class CpuEngine:
 
 
 class _CpuPass:
-    """One way through the rows; the methods are those of ``interface.Pass``."""
+    """One pass over the rows; the methods are those of ``interface.Pass``."""
 
     def __init__(self, team: Team, rows: Rows) -> None:
         self._team = team
@@ -82,7 +82,7 @@ class _CpuPass:
 
     @cached_property
     def _gram(self) -> np.ndarray:
-        """Twice the inner products of codewords, ``(L, L)``, and 0 within a group."""
+        """Twice the inner products of codewords, ``(L, L)``; 0 within a group."""
         codebook = self._codebook
         gram = on_a_line((len(codebook), len(codebook)), np.float32)
         np.matmul(codebook, codebook.T, out=gram)
@@ -94,7 +94,7 @@ class _CpuPass:
 
     @cached_property
     def _pairs(self) -> np.ndarray:
-        """The same by group, and nothing up to a multiple of 16, ``(M, L, K and more)``."""
+        """The same by group, padded to a multiple of 16, ``(M, L, K or more)``."""
         gram = self._gram
         blocks = gram.reshape(len(gram), -1, self._num_codewords).transpose(1, 0, 2)
         length = -(-self._num_codewords // beam.BLOCK) * beam.BLOCK
@@ -173,5 +173,5 @@ class _CpuPass:
 
 
 def _words(draw: Draw) -> tuple[np.ndarray, int, int, np.ndarray]:
-    """Returns a draw as the kernels take it, after the number of the first row."""
+    """Returns a draw as the arguments that kernels take after the number of the first row."""
     return np.array(draw.key, dtype=np.uint32), draw.stream, draw.position, draw.noise

@@ -17,27 +17,27 @@ from nncompress.sources import EmbeddingMatrix
 
 _WARP = 32
 _ROW_THREADS = 128  # as in `cuda/refinement.cuh`
-_ROW_SHARED_BYTES = 32 << 10  # of a block whose warps have a row each
-# A block's largest arrays have this many numbers. What a product of matrices is rounded to may
-# depend on how many rows it has, so that this must not depend on the memory there is.
+_ROW_SHARED_BYTES = 32 << 10  # for a block with one row for each warp
+# A block's largest arrays have this many numbers. How a product of matrices is rounded may depend
+# on its number of rows, so this must not depend on the memory available.
 _BLOCK_NUMBERS = 1 << 26
-# Rows whose products with the codebook are made together.
+# Rows whose products with the codebook are computed together.
 _PRODUCT_ROWS = 8_192
 # The share of free memory that a matrix may take to stay on the GPU.
 _RESIDENT_SHARE = 0.6
 _CANDIDATES_A_THREAD, _FEWEST_THREADS, _MOST_THREADS = 8, 64, 512
-# Where beam search has its costs in global memory: blocks for each multiprocessor, bytes in all.
+# When beam search keeps its costs in global memory: blocks for each multiprocessor, bytes in all.
 _SCRATCH_BLOCKS, _SCRATCH_BYTES = 4, 256 << 20
 _SEARCH_BYTES = 528  # of a `BlockScratch`
-# Codewords whose sums a block has in shared memory; blocks and parts of the rows to add up.
+# Codewords whose sums a block keeps in shared memory; blocks and parts of the rows to add up.
 _TILE, _ADDING_BLOCKS, _MOST_SLICES = 32, 2_048, 128
 
 
 class GpuEngine:
     """Computes with CUDA kernels and CuPy; the methods are those of ``interface.Engine``.
 
-    The normalized rows stay on the GPU if they fit, and are sent a block at a time otherwise. An
-    engine is for one normalization of each matrix.
+    The normalized rows stay on the GPU if they fit, and otherwise are sent a block at a time. An
+    engine supports only one normalization of each matrix.
 
     Args:
         runtime: The GPU.
@@ -89,7 +89,7 @@ class GpuEngine:
         numbers = numbers.astype(np.int32).reshape(1, -1)
         sums = _Sums(xp, self._kernels, 1, size, x.shape[1])
         sums.add(x, weights, numbers)
-        # Sizes by the same kernel: those of `bincount` would depend on an order that changes.
+        # Sizes come from the same kernel: those of `bincount` depend on an order that varies.
         sizes = _Sums(xp, self._kernels, 1, size, 1)
         sizes.add(xp.ones((len(x), 1), dtype=np.float32), weights, numbers)
         sizes = sizes.total()
@@ -110,13 +110,13 @@ class GpuEngine:
         return resident
 
     def _normalized(self, rows: Rows, block: np.ndarray) -> Array:
-        """Sends rows of the matrix and normalizes them there, as ``Rows.normalized`` does."""
+        """Sends rows of the matrix to the GPU and normalizes them like ``Rows.normalized``."""
         x = self.xp.asarray(block)
         return x if rows.is_normalized else rows.normalization.apply(x, self.xp)
 
 
 class _GpuPass:
-    """One way through the rows; the methods are those of ``interface.Pass``."""
+    """One pass over the rows; the methods are those of ``interface.Pass``."""
 
     def __init__(self, runtime: Runtime, kernels: Kernels, rows: Rows) -> None:
         xp = runtime.xp
@@ -127,18 +127,18 @@ class _GpuPass:
         self._counts = xp.zeros((num_units, num_units), dtype=np.int64)
         self._used = xp.zeros(num_units, dtype=bool)
         self._sums = _Sums(xp, kernels, *rows.codes.shape[1:], *self._codebook.shape)
-        # How many units of the counts a weight of 1 has: all rows' weights stay below 2**62.
+        # A weight of 1 in the counts' units: the sum of all rows' weights stays below 2**62.
         most = math.frexp(float(rows.weights.max()) * len(rows.weights))[1]
         self._units = math.ldexp(1.0, 61 - most)
 
     @cached_property
     def _norms(self) -> Array:
-        """Squared norms of the codewords, ``(L,)``."""
+        """The squared norms of the codewords, ``(L,)``."""
         return self._xp.einsum("ld,ld->l", self._codebook, self._codebook)
 
     @cached_property
     def _gram(self) -> Array:
-        """Twice the inner products of codewords, ``(L, L)``, and 0 within a group."""
+        """Twice the inner products of codewords, ``(L, L)``; 0 within a group."""
         gram = 2.0 * (self._codebook @ self._codebook.T)
         groups = self._xp.arange(self._num_codebooks)
         sizes = self._num_codebooks, self._num_codewords
@@ -155,8 +155,8 @@ class _GpuPass:
     def _products(self, x: Array) -> Array:
         """Returns the products of rows and codewords, ``(n, L)``.
 
-        What a product is rounded to may depend on how many rows are multiplied together, so that
-        it is always as many.
+        How a product is rounded may depend on how many rows are multiplied together, so the number
+        is always the same.
         """
         xp, codewords = self._xp, self._codebook.T
         together = min(_PRODUCT_ROWS, max(1, _BLOCK_NUMBERS // max(self._codebook.shape)))
@@ -210,7 +210,7 @@ class _GpuPass:
         threads = _FEWEST_THREADS
         while threads < min(_MOST_THREADS, width * num_codewords // _CANDIDATES_A_THREAD):
             threads *= 2
-        # What the kernel has in shared memory in any case, and what there or in global memory.
+        # The bytes that are always in shared memory, and those that may be in global memory.
         stride = 2 * ((self._num_codebooks + 1) // 2 | 1)
         small = _SEARCH_BYTES + -(-3 * width // 4) * 16
         large = -(-(4 * width * num_codewords + 4 * width * stride) // 16) * 16
@@ -273,7 +273,7 @@ class _GpuPass:
         draw: Draw,
         arguments: Sequence[object],
     ) -> None:
-        """Launches a kernel whose warps have a row each."""
+        """Launches a kernel in which each warp works on one row."""
         padded = [-(-size // 4) * 4 for size in (len(self._codebook), self._num_codebooks)]
         row_bytes = 4 * sum(padded)
         warps = max(1, min(_ROW_THREADS // _WARP, _ROW_SHARED_BYTES // row_bytes))
@@ -295,7 +295,7 @@ class _GpuPass:
 
 
 class _Sums:
-    """Sums of the rows that use each codeword, always added in one order.
+    """Sums of the rows that use each codeword, always added in the same order.
 
     Args:
         xp: The array library.
@@ -316,7 +316,7 @@ class _Sums:
         self._tile = min(_TILE, num_codewords)
         self._threads = min(_ROW_THREADS, -(-dim // _WARP) * _WARP)
         blocks = num_codebooks * -(-num_codewords // self._tile) * -(-dim // self._threads)
-        # The rows are cut into parts by these sizes alone, whatever the GPU.
+        # The rows are split into parts by these sizes alone, whatever the GPU.
         slices = max(1, min(_MOST_SLICES, _ADDING_BLOCKS // blocks))
         self._blocks = blocks * slices
         self.parts = xp.zeros((slices, num_units, dim))

@@ -1,7 +1,7 @@
 """The interface of the engines that refinement computes with: the CPU, or a GPU through CuPy.
 
-An engine's arrays are those of its own library (NumPy's, or CuPy's); only ``to_host`` leads back.
-Neither engine imports what the other needs.
+An engine's arrays are those of its own library (NumPy or CuPy); ``to_host`` converts them to
+NumPy's. Neither engine imports what the other needs.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Array = Any  # NumPy's or CuPy's
 
 
 class Rows(Protocol):
-    """Rows with codes and a codebook, as far as an engine knows them; see ``refinement.rows``."""
+    """The part of rows with codes and a codebook that engines use; see ``refinement.rows``."""
 
     matrix: EmbeddingMatrix
     weights: np.ndarray
@@ -44,7 +44,7 @@ class Draw:
         seed: Seed of everything random.
         stream: The purpose of the numbers, one of ``random.noise.Stream``.
         position: Number of the draw within the stream.
-        noise: Gumbel(0, 1) draws, float32; a look begins at any place that K numbers follow.
+        noise: Gumbel(0, 1) draws, float32; reading may begin anywhere before the last K numbers.
     """
 
     seed: int
@@ -54,17 +54,17 @@ class Draw:
 
     @property
     def key(self) -> tuple[int, int]:
-        """Low and high half of the seed."""
+        """The low and the high half of the seed."""
         return self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF
 
 
 class Pass(Protocol):
-    """One way through the rows, with one codebook, a block at a time."""
+    """One pass over the rows, with one codebook, a block at a time."""
 
     def relax(
         self, x: Array, codes: Array, first_row: int, draw: Draw, temperatures: np.ndarray
     ) -> None:
-        """Samples codes, a sweep over the groups for each temperature.
+        """Samples codes, with one sweep over the groups for each temperature.
 
         Args:
             x: A block, float32 ``(n, D)``.
@@ -84,7 +84,7 @@ class Pass(Protocol):
         trials: int,
         sweeps: int,
     ) -> None:
-        """Improves codes by ICM, from where they are and from samples of them.
+        """Improves codes by ICM, starting from the codes as they are and from samples of them.
 
         Args:
             x: A block, float32 ``(n, D)``.
@@ -114,7 +114,7 @@ class Pass(Protocol):
             codes: int32 ``(n, M)``, all of them 0; replaced.
             first_row: Number of the block's first row, for the random numbers.
             draw: The random numbers.
-            order: ``(M,)``: the groups, in the order in which they are decided.
+            order: ``(M,)``, the groups in the order in which they are decided.
             temperature: Temperature of the samples, in units of squared distance.
             trials: Number of samples to try.
             sweeps: Largest number of sweeps of ICM after each sample.
@@ -126,7 +126,7 @@ class Pass(Protocol):
         Args:
             x: A block, float32 ``(n, D)``.
             codes: Its codes, int32 ``(n, M)``, improved in place.
-            order: ``(M,)``: the groups, in the order in which they are decided.
+            order: ``(M,)``, the groups in the order in which they are decided.
             width: Number of paths that are kept, at least 1.
         """
 
@@ -140,17 +140,17 @@ class Pass(Protocol):
         """
 
     def sums(self) -> dict[str, np.ndarray]:
-        """Returns what the blocks so far add up to, by name, as ``add`` takes it."""
+        """Returns the sums over the blocks so far, by name, in the form that ``add`` takes."""
 
     def add(self, sums: dict[str, np.ndarray]) -> None:
-        """Adds what blocks have added up to before; the pass has no others so far."""
+        """Adds the sums of earlier blocks, to a pass that has had no blocks yet."""
 
     def equations(self) -> LeastSquares:
-        """Returns the normal equations of the blocks so far, without squares and weight."""
+        """Returns the normal equations of the blocks so far, except ``squares`` and ``weight``."""
 
 
 class Engine(Protocol):
-    """The computer behind refinement: a CPU or a GPU, and its arrays.
+    """The computing behind refinement, on a CPU or a GPU, with its own arrays.
 
     Attributes:
         xp: The library of its arrays.
@@ -159,26 +159,26 @@ class Engine(Protocol):
     xp: ModuleType
 
     def blocks(self, rows: Rows) -> Iterator[tuple[slice, Array]]:
-        """Goes through the normalized rows in order.
+        """Yields the normalized rows in order.
 
         Yields:
-            The numbers of the rows, a slice, and the rows, float32 ``(n, D)``.
+            The row numbers as a slice, and the rows, float32 ``(n, D)``.
         """
 
     def take(self, rows: Rows, numbers: np.ndarray) -> Array:
-        """Returns some of the normalized rows, float32 ``(n, D)``: a copy."""
+        """Returns a copy of some of the normalized rows, float32 ``(n, D)``."""
 
     def begin(self, rows: Rows) -> Pass:
-        """Begins a pass with the rows' codebook as it is."""
+        """Begins a pass with the rows' current codebook."""
 
     def upload(self, codes: np.ndarray) -> Array:
-        """Returns codes as a pass takes them: a copy, int32 ``(n, M)``."""
+        """Returns a copy of codes in the form that a pass takes, int32 ``(n, M)``."""
 
     def to_host(self, array: Array) -> np.ndarray:
-        """Returns an array as NumPy's."""
+        """Returns an array as a NumPy array."""
 
     def residuals(self, x: Array, codes: np.ndarray, codebook: np.ndarray) -> Array:
-        """Returns the part of normalized rows that their codes leave.
+        """Returns what is left of normalized rows when their reconstructions are subtracted.
 
         Args:
             x: Normalized rows, float32 ``(n, D)``.
@@ -193,14 +193,14 @@ class Engine(Protocol):
         """Returns the weighted sum of the rows' squared lengths."""
 
     def means(self, x: Array, weights: np.ndarray, numbers: Array, size: int) -> Array:
-        """Returns the weighted mean of the rows of each number.
+        """Returns the weighted means of groups of rows.
 
         Args:
             x: float32 ``(n, D)``.
             weights: float64 ``(n,)``.
-            numbers: Integers in ``0 ... size-1``, ``(n,)``.
-            size: Number of different numbers.
+            numbers: The group of each row, integers in ``0 ... size-1``, ``(n,)``.
+            size: The number of groups.
 
         Returns:
-            float32 ``(size, D)``; 0 where there are no rows.
+            float32 ``(size, D)``; 0 for a group without rows.
         """

@@ -1,4 +1,4 @@
-"""A GPU's refinement kernels against formulas: one small pass."""
+"""A check of a GPU's refinement kernels against formulas, in one small pass."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,13 +12,13 @@ from nncompress.refinement.engines.interface import Draw
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.normalization import Normalization
 
-_ROWS, _DIM, _CODEWORDS = 16, 8, 4  # of two groups
+_ROWS, _DIM, _CODEWORDS = 16, 8, 4  # in two groups
 _TOLERANCE = 1e-3
 
 
 @dataclass
 class _Sample:
-    """Rows for an engine, as they are; see ``interface.Rows``."""
+    """Rows for an engine, without normalization; see ``interface.Rows``."""
 
     matrix: EmbeddingMatrix
     weights: np.ndarray
@@ -32,7 +32,7 @@ class _Sample:
         return rows
 
 
-_verdicts = Verdicts("refinement goes on on the CPU")
+_verdicts = Verdicts("refinement runs on the CPU instead")
 
 
 def refinement_kernels_work(runtime: Runtime) -> bool:
@@ -45,10 +45,10 @@ def refinement_kernels_work(runtime: Runtime) -> bool:
 
 
 def _try_a_pass(runtime: Runtime) -> None:
-    """Has codes sampled, improved and searched for, and the normal equations made.
+    """Samples, improves and searches for codes, and builds the normal equations.
 
     Raises:
-        WrongNumbersError: The codes are not the best, or the equations are not those of the codes.
+        WrongNumbersError: The codes are not the best, or the equations do not belong to them.
     """
     random = np.random.default_rng(0)
     matrix = random.normal(size=(_ROWS, _DIM)).astype(np.float32)
@@ -61,7 +61,7 @@ def _try_a_pass(runtime: Runtime) -> None:
     work = engine.begin(rows)
     work.relax(x, sampled, 0, draw, np.full(4, 1e-6, np.float32))
     work.improve(x, improved, 0, draw, 1.0, 1, 2 * _ROWS)
-    # Wide enough to have every pair of codewords in view.
+    # Wide enough to keep every pair of codewords.
     work.search(x, searched, np.arange(2), _CODEWORDS)
     work.tally(x, searched, rows.weights)
     equations = work.equations()
@@ -72,14 +72,14 @@ def _try_a_pass(runtime: Runtime) -> None:
     for codes in (sampled, improved, searched):
         found = engine.to_host(codes)
         if not ((found >= 0) & (found < _CODEWORDS)).all():
-            raise WrongNumbersError("codes are found that there are not")
+            raise WrongNumbersError("codes are found that do not exist")
         row, (first, second) = np.arange(_ROWS), found.T
-        # Without a temperature to speak of, sampling and ICM end where no single change helps.
+        # At a negligible temperature, sampling and ICM end where no single change helps.
         wanted = np.minimum(costs[row, first].min(axis=1), costs[row, :, second].min(axis=1))
         if codes is searched:
             wanted = best
         if not np.allclose(costs[row, first, second], wanted, _TOLERANCE, _TOLERANCE):
-            raise WrongNumbersError("codes are found that are not the best")
+            raise WrongNumbersError("the codes found are not the best")
     chosen = np.concatenate([np.eye(_CODEWORDS)[found[:, group]] for group in range(2)], axis=1)
     weighted = chosen.T * rows.weights
     for ours, wanted in (
@@ -87,4 +87,4 @@ def _try_a_pass(runtime: Runtime) -> None:
         (engine.to_host(equations.sums), weighted @ matrix),
     ):
         if not np.allclose(ours, wanted, _TOLERANCE, _TOLERANCE):
-            raise WrongNumbersError("the sums of rows by codeword are others than NumPy's")
+            raise WrongNumbersError("the sums of rows by codeword differ from NumPy's")

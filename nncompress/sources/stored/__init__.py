@@ -1,1 +1,1 @@
-"""Rows as they are stored: one file for each kind of container, none of which reads all rows."""
+"""Stored rows: one file for each kind of container, none of which reads all rows at once."""

@@ -1,4 +1,4 @@
-"""Rows of arrays in memory, mapped, or read when they are sliced: Zarr's, HDF5's and others."""
+"""Rows of arrays that are in memory, mapped, or read when sliced (Zarr, HDF5 and others)."""
 
 import hashlib
 from typing import Any
@@ -16,17 +16,17 @@ _MOST_SPAN_ROWS = 1 << 14
 
 
 class ArrayRows:
-    """Rows of whatever has a two-dimensional ``shape``, a float ``dtype`` and slices.
+    """Rows of any object with a two-dimensional ``shape``, a float ``dtype`` and slicing.
 
     Args:
-        array: The array. If it has ``oindex``, as Zarr's do, rows are taken by it, so that each
-            chunk is read once.
+        array: The array. If it has ``oindex``, as Zarr arrays do, rows are taken with that, so
+            that each chunk is read once.
         name: Its name in messages.
-        place: The file or directory that it is read from; None: it is known by some of its rows.
-        part: Its name in there; None: there are no others.
+        place: The file or directory that it is read from; None: some of its rows identify it.
+        part: Its name there; None: there are no other arrays.
 
     Raises:
-        InputError: It holds no vectors.
+        InputError: The array holds no vectors.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ArrayRows:
             return np.concatenate(taken) if taken else np.empty((0, self.dim), np.float32)
 
     def files(self) -> list[dict[str, object]]:
-        """Returns what tells that the files are still the same."""
+        """Returns what identifies each file, or the array itself."""
         if self._place is not None:
             return [{**self._place.identity(), **self._part}]
         sample = np.ascontiguousarray(self.take(spaced_rows(_SAMPLED, self.num_rows)))
@@ -97,5 +97,5 @@ class MatrixRows:
         return self._matrix.take(rows)
 
     def files(self) -> list[dict[str, object]]:
-        """Returns what tells that the files are still the same."""
+        """Returns what identifies each file, or the array itself."""
         return [{"name": self.name, "digest of rows": self._matrix.sample_digest()}]

@@ -1,7 +1,7 @@
-"""Rows that lie one after the other in a file: those of ``.npy`` and safetensors.
+"""Rows that lie one after the other in a file, as in ``.npy`` and safetensors.
 
 They are read, not mapped: the pages of a mapped file count as memory of the process until the
-system wants them back, and a file that is cut off ends it.
+system reclaims them, and a mapped file that is truncated kills the process.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from nncompress.sources.places import Place
 from nncompress.sources.stored.interface import spans
 
 _MOST_SPAN_BYTES = 8 << 20
-# What is read in vain rather than asking again: a call of the system here, a round trip there.
+# The unneeded bytes to read rather than make another system call, or another request.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 16 << 10, 256 << 10
 
 
 class BytesOfFile:
-    """Rows at a place in a file.
+    """Consecutive rows in a file.
 
     Args:
         place: The file.
@@ -25,10 +25,10 @@ class BytesOfFile:
         first: Where the first row begins.
         shape: ``(N, D)``.
         dtype: The type of the elements.
-        decode: Turns them into numbers; None: they are.
+        decode: Turns the elements into numbers; None: they are numbers.
         remote: Whether each reading is a request to a server.
-        part: The name of the tensor in the file; None: there are no others.
-        origin: The file that this one was converted from; None: none.
+        part: The name of the tensor in the file; None: the file holds only one array.
+        origin: The file that this one was converted from, if any.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BytesOfFile:
         return taken if self._decode is None else self._decode(taken)
 
     def files(self) -> list[dict[str, object]]:
-        """Returns what tells that the files are still the same."""
+        """Returns what identifies each file."""
         return [{**self._origin.identity(), **self._part}]
 
     def _elements(self, first: int, last: int) -> np.ndarray:

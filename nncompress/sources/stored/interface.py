@@ -1,4 +1,4 @@
-"""What a container of rows has to offer; ``open_rows`` makes a row source of it."""
+"""The interface of a container of rows, from which ``open_rows`` makes a row source."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +10,7 @@ from nncompress.sources.row_source import RowWords
 
 
 class StoredRows(Protocol):
-    """Rows in the type that they are stored in, unchecked.
+    """Rows in the type in which they are stored, unchecked.
 
     Attributes:
         name: The table's name in messages.
@@ -23,26 +23,26 @@ class StoredRows(Protocol):
     dim: int
 
     def read(self, first: int, last: int) -> np.ndarray:
-        """Returns rows, of any float type, ``(last - first, D)``."""
+        """Returns the rows ``first ... last-1``, of any float type, ``(last - first, D)``."""
         ...
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Returns rows by their numbers, int64 ``(n,)`` in rising order."""
+        """Returns rows by their numbers, int64 ``(n,)`` in ascending order."""
         ...
 
     def files(self) -> list[dict[str, object]]:
-        """Returns what tells for each file that it is still the same."""
+        """Returns what identifies each file, to notice when it changes."""
         ...
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What was found in a source.
+    """The rows and words of a source.
 
     Attributes:
         rows: The rows.
         words: The words that go with them.
-        took_words: Whether these are the column that the caller has named for words.
+        took_words: Whether the words are the column that the caller named.
     """
 
     rows: StoredRows
@@ -51,15 +51,15 @@ class Opened:
 
 
 def spans(rows: np.ndarray, most_gap: int, most_rows: int) -> list[tuple[int, int]]:
-    """Returns the parts of ascending row numbers that are read together.
+    """Splits ascending row numbers into parts that are read together.
 
     Args:
-        rows: Integers ``(n,)`` in rising order.
-        most_gap: How many rows may be read in vain between two of them.
+        rows: Integers ``(n,)`` in ascending order.
+        most_gap: The most unneeded rows to read between two of them.
         most_rows: The most rows from the first to the last of a part.
 
     Returns:
-        Places in ``rows``: the first of a part, and the first after it.
+        For each part, the indices in ``rows`` where it begins and ends.
     """
     parts = []
     starts = [0, *(np.flatnonzero(np.diff(rows) > most_gap + 1) + 1).tolist(), len(rows)]

@@ -1,4 +1,4 @@
-"""Shards: tables that are one behind the other."""
+"""Shards: tables placed one after the other."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -10,14 +10,14 @@ from nncompress.errors import InputError
 from nncompress.sources.row_words import JoinedWords
 from nncompress.sources.stored.interface import Opened
 
-# So many files may be open in a process, and more.
+# A process may have this many files open, and more.
 _MOST_OPEN = 32
 
 
 class JoinedRows:
     """The rows of shards, in the order given.
 
-    All are opened once to learn their sizes; later those that were last read are kept open.
+    All are opened once to learn their sizes; later, only those read last are kept open.
 
     Args:
         openers: A function for each shard that opens it; at least one.
@@ -25,10 +25,10 @@ class JoinedRows:
 
     Attributes:
         words: The words of the shards; None if none has any.
-        took_words: Whether these are columns that the caller has named for words.
+        took_words: Whether the words are columns that the caller named.
 
     Raises:
-        InputError: The shards have not the same number of columns, or only some of them have the
+        InputError: The shards differ in their number of columns, or only some of them have the
             column that was named for words.
     """
 
@@ -46,12 +46,12 @@ class JoinedRows:
                 self.dim, self.took_words = shard.rows.dim, shard.took_words
             elif shard.rows.dim != self.dim:
                 raise InputError(
-                    f"{shard.rows.name} has {shard.rows.dim} columns, and {self._names[0]} has "
+                    f"{shard.rows.name} has {shard.rows.dim} columns, but {self._names[0]} has "
                     f"{self.dim}; wanted shards of one table"
                 )
             if shard.took_words != self.took_words:
                 raise InputError(
-                    f"{shard.rows.name} and {self._names[0]} have not both the column that was "
+                    f"only one of {shard.rows.name} and {self._names[0]} has the column that was "
                     "named for words; wanted shards of one table"
                 )
             self._names.append(shard.rows.name)
@@ -86,12 +86,12 @@ class JoinedRows:
         return self._together(parts)
 
     def name_at(self, row: int) -> str:
-        """Returns the name of the table and that of the shard which has a row."""
+        """Returns the name of the table and that of the shard that has a row."""
         index = int(np.searchsorted(self._starts, row, "right")) - 1
         return f"{self.name}, in {self._names[index]},"
 
     def files(self) -> list[dict[str, object]]:
-        """Returns what tells that the files are still the same."""
+        """Returns what identifies each file."""
         return [
             file for index in range(len(self._sizes)) for file in self._shard(index).rows.files()
         ]
@@ -99,7 +99,7 @@ class JoinedRows:
     def _together(self, parts: list[np.ndarray]) -> np.ndarray:
         if len(parts) == 1:
             return parts[0]
-        # Of several float types the largest, which has all numbers of the others.
+        # The largest of several float types, which can represent all numbers of the others.
         return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
 
     def _shard(self, index: int) -> Opened:
@@ -109,8 +109,8 @@ class JoinedRows:
                 shape = shard.rows.num_rows, shard.rows.dim
                 if shape != (self._sizes[index], self.dim):
                     raise InputError(
-                        f"{shard.rows.name} has become a table of shape {shape}, and was of "
-                        f"{(self._sizes[index], self.dim)}; wanted files that stay as they are"
+                        f"{shard.rows.name} has changed to a table of shape {shape}, from "
+                        f"{(self._sizes[index], self.dim)}; wanted files that do not change"
                     )
                 self._open[index] = shard
                 while len(self._open) > _MOST_OPEN:

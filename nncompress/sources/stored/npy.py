@@ -23,9 +23,9 @@ def npy_rows(place: Place, origin: Place | None = None) -> StoredRows:
         origin: The file that it was converted from, which messages name; None: none.
 
     Raises:
-        InputError: It is missing, or no matrix of floating-point numbers; or it is stored by
-            columns, and not on this machine.
-        FormatError: It is no ``.npy`` file, or cut short.
+        InputError: The file is missing, or not a matrix of floating-point numbers; or it is stored
+            by columns and not on this machine.
+        FormatError: It is not a ``.npy`` file, or is cut short.
     """
     size = place.num_bytes()
     start = read_bytes(place, 0, min(size, MOST_PREFIX_BYTES))
@@ -33,7 +33,7 @@ def npy_rows(place: Place, origin: Place | None = None) -> StoredRows:
     check_shape(place.name, header.shape, header.dtype)
     if size - header.num_bytes < header.data_bytes:
         raise FormatError(
-            f"{place.name} has {size:,} bytes, and an array of {header.dtype} {header.shape} "
+            f"{place.name} has {size:,} bytes, but an array of {header.dtype} {header.shape} "
             f"takes {header.num_bytes + header.data_bytes:,}; wanted {_WHAT} that is complete"
         )
     num_rows, dim = header.shape
@@ -41,7 +41,7 @@ def npy_rows(place: Place, origin: Place | None = None) -> StoredRows:
     if header.fortran_order and dim > 1 and num_rows > 1:
         if not isinstance(place, LocalPlace):
             raise InputError(
-                f"{place.name} is stored by columns (Fortran's order); wanted rows, so save it "
+                f"{place.name} is stored by columns (Fortran order); wanted rows, so save it "
                 "again with numpy.ascontiguousarray, or download it first"
             )
         return ArrayRows(map_npy(place.path), place.name, place)

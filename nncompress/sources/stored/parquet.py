@@ -1,8 +1,8 @@
 """Rows of Parquet files: a column of lists of numbers, all of one length.
 
-What is read goes by in batches, so that memory holds a batch and not a row group, of which there
-may be one in a file. Who reads on finds the reader where it was; who goes back has the row group
-read from its beginning.
+A file is read in batches, so that memory holds a batch and not a row group, which may be the whole
+file. Reading forward continues where the reader was; going back reads the row group again from its
+beginning.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def parquet_files(place: Place) -> list[Place]:
     """Returns a Parquet file itself, or the files of a directory in the order of their names.
 
     Returns:
-        None at all where it is neither.
+        The files; an empty list if the place is neither.
     """
     if place.basename.endswith(SUFFIXES) and not place.is_dir():
         return [place]
@@ -46,8 +46,8 @@ class ParquetRows:
             numbers.
 
     Raises:
-        InputError: There is no such column or several, it has no rows, or PyArrow cannot read the
-            file, or is not installed.
+        InputError: There is no such column, or more than one, or it has no rows; or PyArrow cannot
+            read the file or is not installed.
     """
 
     def __init__(self, place: Place, tensor: str | None) -> None:
@@ -97,11 +97,11 @@ class ParquetRows:
         return taken
 
     def files(self) -> list[dict[str, object]]:
-        """Returns what tells that the files are still the same."""
+        """Returns what identifies each file."""
         return [{**self._place.identity(), "part": self._column}]
 
     def _numbers(self, column: Any, first: int) -> np.ndarray:
-        """Returns vectors of the column, of which the first is that of a row, ``(n, D)``."""
+        """Returns a part of the column, beginning with row ``first``, as vectors ``(n, D)``."""
         if column.null_count:
             row = first + int(np.argmin(column.is_valid().to_numpy(zero_copy_only=False)))
             raise InputError(f"{self.name} has null in row {row}; wanted a vector in each row")
@@ -111,7 +111,7 @@ class ParquetRows:
             if (lengths != self.dim).any():
                 index = int(np.argmax(lengths != self.dim))
                 raise InputError(
-                    f"{self.name} has {lengths[index]} numbers in row {first + index}, and "
+                    f"{self.name} has {lengths[index]} numbers in row {first + index}, but "
                     f"{self.dim} in row 0; wanted vectors of one length"
                 )
         if numbers.null_count:
@@ -132,7 +132,7 @@ class ParquetWords:
         column: The column's name.
 
     Raises:
-        InputError: PyArrow cannot read the file, or is not installed.
+        InputError: PyArrow cannot read the file or is not installed.
     """
 
     def __init__(self, place: Place, column: str) -> None:
@@ -145,11 +145,11 @@ class ParquetWords:
         return self._file.metadata.num_rows
 
     def identity(self) -> object:
-        """Returns what tells that it is still the same column."""
+        """Returns what identifies the column."""
         return [self._column, self._place.identity()]
 
     def read(self, first: int, last: int) -> list[str | None]:
-        """Returns words; None for null."""
+        """Returns the words of the rows ``first ... last-1``; None for null."""
         with self._lock, reading(self._name):
             slices = self._reader.slices(first, last)
             return [word for _, column in slices for word in column.to_pylist()]
@@ -167,7 +167,7 @@ def has_words(place: Place, column: str) -> bool:
 
 
 class _Reader:
-    """Reads on in a column, batch by batch."""
+    """Reads a column forward, batch by batch."""
 
     def __init__(self, file: Any, column: str, batch_rows: int) -> None:
         self._file, self._column, self._batch_rows = file, column, batch_rows
@@ -175,10 +175,10 @@ class _Reader:
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._group, self._batches = -1, iter(())
-        self._start, self._batch = 0, ()  # the batch that was last read, and its first row
+        self._start, self._batch = 0, ()  # the first row of the batch read last, and the batch
 
     def slices(self, first: int, last: int) -> Iterator[tuple[int, Any]]:
-        """Yields the numbers of first rows and what the column has from these on."""
+        """Yields the parts of the column from ``first`` to ``last``, each with its first row."""
         while first < last:
             if not self._start <= first < self._start + len(self._batch):
                 self._seek(first)
@@ -188,7 +188,7 @@ class _Reader:
             first += len(column)
 
     def _seek(self, row: int) -> None:
-        """Reads on to the batch with a row, if need be from the beginning of its row group."""
+        """Reads forward to the batch with a row, if needed from the beginning of its row group."""
         group = int(np.searchsorted(self._starts, row, "right")) - 1
         if group != self._group or row < self._start:
             self._batches = self._file.iter_batches(
@@ -204,7 +204,7 @@ class _Reader:
 def _open(place: Place) -> Any:
     parquet = import_scale("pyarrow.parquet", place.name)
     if not place.is_file():
-        place.num_bytes()  # says what it is instead
+        place.num_bytes()  # raises an error that says what it is instead
     with reading(place.name):
         return parquet.ParquetFile(
             place.name if isinstance(place, LocalPlace) else place.open(),

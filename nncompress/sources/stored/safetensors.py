@@ -10,7 +10,7 @@ from nncompress.sources.places import LocalPlace
 from nncompress.sources.row_checks import check_shape
 from nncompress.sources.stored.bytes_of_file import BytesOfFile
 
-# How elements are stored, and what turns them into numbers.
+# The types in which elements are stored, and the functions that turn them into numbers.
 _TYPES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray] | None]] = {
     "F16": ("<f2", None),
     "F32": ("<f4", None),
@@ -28,7 +28,7 @@ def tensor_rows(part: TensorPart) -> BytesOfFile:
         part: The tensor.
 
     Raises:
-        InputError: It is no matrix.
+        InputError: It is not a matrix.
     """
     code, decode = _TYPES[part.tensor.dtype]
     check_shape(part.title, part.tensor.shape, np.dtype(np.float32))

@@ -1,4 +1,4 @@
-"""Rows of Zarr arrays, of versions 2 and 3 of the format."""
+"""Rows of Zarr arrays, in versions 2 and 3 of the format."""
 
 import math
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.formats.npy import MOST_COLUMNS
+from nncompress.missing import brought_by
 from nncompress.sources.places import LocalPlace, Place, import_scale, reading
 from nncompress.sources.stored.array import ArrayRows
 
@@ -17,7 +18,7 @@ _MOST_CHUNK_BYTES = 1 << 30
 
 
 def is_zarr(place: Place) -> bool:
-    """Tells whether a place holds Zarr arrays: by its name, or by what is in the directory."""
+    """Tells, by its name or the files in it, whether a place holds Zarr arrays."""
     if place.basename.endswith((".zarr", _ZIP)):
         return True
     return place.is_dir() and any(place.child(marker).is_file() for marker in _MARKERS)
@@ -26,15 +27,15 @@ def is_zarr(place: Place) -> bool:
 def zarr_rows(place: Place, tensor: str | None) -> ArrayRows:
     """Opens an array.
 
-    Chunks that are not there hold the array's fill value, as the format has it.
+    Missing chunks hold the array's fill value, as the format defines.
 
     Args:
-        place: Its directory, or that of a group which holds it; on this machine also a zip file.
+        place: Its directory, or that of a group that holds it; on this machine also a zip file.
         tensor: Its name in a group; None: the only matrix of floating-point numbers.
 
     Raises:
-        InputError: There is none, it is no matrix of floating-point numbers, or it has to be
-            named; or Zarr cannot read it, or is not installed.
+        InputError: There is no such array, it is not a matrix of floating-point numbers, or it has
+            to be named; or Zarr cannot read it or is not installed.
     """
     zarr = import_scale("zarr", place.name)
     if isinstance(place, LocalPlace) and not place.path.exists():
@@ -66,13 +67,14 @@ def _rows(array: Any, name: str, place: Place, part: str | None) -> ArrayRows:
     if chunk_bytes > _MOST_CHUNK_BYTES or rows.dim > MOST_COLUMNS:
         raise InputError(
             f"{name} has {rows.dim:,} columns in chunks of {chunk_bytes:,} bytes; wanted at most "
-            f"{MOST_COLUMNS:,} in chunks of 1 GiB at most, each of which is read as a whole"
+            f"{MOST_COLUMNS:,} in chunks of at most 1 GiB, as each chunk is read as a whole"
         )
     return rows
 
 
 def _store(place: Place) -> Any:
-    from zarr.storage import FsspecStore, LocalStore, ZipStore
+    with brought_by("scale"):
+        from zarr.storage import FsspecStore, LocalStore, ZipStore
 
     if not isinstance(place, LocalPlace):
         return FsspecStore.from_url(place.name, read_only=True)

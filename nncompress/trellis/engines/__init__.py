@@ -1,4 +1,4 @@
-"""Engines of the residual stage: compiled kernels on the CPU, or CUDA's on a GPU."""
+"""Engines of the residual stage: compiled kernels on the CPU, or CUDA kernels on a GPU."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def make_engine(machine: Machine) -> Engine:
-    """Returns the engine of a machine; neither imports what the other needs.
+    """Returns the engine of a machine; neither engine imports what the other needs.
 
-    A GPU's kernels are tried first, once in a process. Where they do not work, a warning says so,
-    and the engine is the CPU's.
+    A GPU's kernels are tried first, once in a process. If they do not work, a warning says so and
+    the CPU's engine is returned.
     """
     if machine.runtime is None or not _kernels_work(machine.runtime):
         from nncompress.trellis.engines.cpu import CpuEngine

@@ -16,7 +16,7 @@ from nncompress.trellis.engines.interface import Counted, Tables
 _WARP, _THREADS = 32, 128
 # Rows are sent a tile at a time; no result depends on its size.
 _TILE_BYTES = 64 << 20
-# A walk has the choices of a path's states in global memory: blocks for each multiprocessor, and
+# A walk keeps the choices of a path's states in global memory: blocks for each multiprocessor, and
 # bytes in all.
 _WALK_BLOCKS, _CHOICE_BYTES = 16, 256 << 20
 _BATCH_BYTES = 64  # of branch costs, as in `cuda/trellis.cuh`
@@ -180,7 +180,7 @@ class GpuEngine:
 
 
 def _tiles(num_rows: int, num_axes: int, block_rows: int = 1) -> Iterator[slice]:
-    """Cuts rows into tiles, of whole blocks of rows."""
+    """Splits rows into tiles that consist of whole blocks of rows."""
     height = max(1, _TILE_BYTES // (4 * num_axes * block_rows)) * block_rows
     for first in range(0, num_rows, height):
         yield slice(first, min(first + height, num_rows))

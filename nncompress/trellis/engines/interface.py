@@ -1,6 +1,6 @@
 """The interface of the engines that the residual stage computes with: the CPU, or a GPU.
 
-All arrays that go in and out are NumPy's. Both engines come to the same levels and bytes, and
+All arguments and results are NumPy arrays. Both engines compute the same levels and bytes, and
 neither imports what the other needs.
 """
 
@@ -18,14 +18,14 @@ Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Counted:
-    """Levels counted.
+    """Counts of levels, their errors and their bits.
 
     Attributes:
         errors: The squared error of each row, in squared steps, float64 ``(n,)``.
-        bits: The bits of each row by the tables, without its class's, float64 ``(n,)``.
-        counts: Symbols by scale and quantizer, int64 ``(scales, 2, 16)``.
-        sums: Sums of sizes whose level is below 4, float64 ``(scales, 2, 4)``.
-        numbers: How many those are, int64 ``(scales, 2, 4)``.
+        bits: The bits of each row by the tables, without those of its class, float64 ``(n,)``.
+        counts: The number of each symbol, by scale and quantizer, int64 ``(scales, 2, 16)``.
+        sums: The sums of the sizes at each level below 4, float64 ``(scales, 2, 4)``.
+        numbers: The number of sizes in each sum, int64 ``(scales, 2, 4)``.
     """
 
     errors: np.ndarray
@@ -36,13 +36,13 @@ class Counted:
 
 
 class Engine(Protocol):
-    """The computer behind the residual stage.
+    """The computing behind the residual stage, on a CPU or a GPU.
 
-    Rows are coordinates divided by the row's step, float32 ``(n, T)``, C-contiguous; ``offsets``
-    is what each row's class adds to the scales of axes, int32 ``(n,)``.
+    Rows are coordinates divided by the row's step, float32 ``(n, T)``, C-contiguous. ``offsets``
+    are added to the scales of the axes and depend on each row's class, int32 ``(n,)``.
 
     Attributes:
-        threads: Threads for what is left to NumPy.
+        threads: The number of threads for the work that is done with NumPy.
     """
 
     threads: int
@@ -55,18 +55,18 @@ class Engine(Protocol):
         fees: np.ndarray,
         look_up: np.ndarray,
     ) -> np.ndarray:
-        """Chooses each row's class by what its sizes would cost; the first among equals.
+        """Chooses for each row the class in which it costs least, and the first of equals.
 
         Args:
             rows: float32 ``(n, T)``.
             axis_scales: int32 ``(T,)``.
-            offsets: What the classes offered add to the scales, int32 ``(R,)``, ascending.
-            fees: The cost of telling each class, float32 ``(R,)``.
-            look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes go by quarters
-                of a step.
+            offsets: The offset of each available class, int32 ``(R,)``, ascending.
+            fees: The cost of coding each class, float32 ``(R,)``.
+            look_up: The cost of a size by scale, float32 ``(scales, sizes)``; sizes are in
+                quarters of a step.
 
         Returns:
-            Places among those offered, int64 ``(n,)``.
+            Indices into ``offsets``, int64 ``(n,)``.
         """
 
     def walk(
@@ -78,14 +78,14 @@ class Engine(Protocol):
         cost_of_a_bit: float,
         code: TrellisCode,
     ) -> np.ndarray:
-        """Finds the levels of least cost.
+        """Finds the levels of lowest cost.
 
         Args:
             rows: float32 ``(n, T)``.
             offsets: int32 ``(n,)``.
             axis_scales: int32 ``(T,)``.
             tables: The scales' tables.
-            cost_of_a_bit: In squared steps.
+            cost_of_a_bit: The cost of a bit in squared steps.
             code: The trellis.
 
         Returns:
@@ -128,10 +128,10 @@ class Engine(Protocol):
             levels: int16 ``(n, T)``.
             classes: Each row's class, uint8 ``(n,)``.
             block_rows: Rows in a block.
-            scales: The scales that readers will go by.
+            scales: The scales that decoders will use.
             code: The trellis.
-            frequencies: Of symbols, in 4096ths, uint16 ``(scales, 2, 16)``.
-            class_frequencies: Of classes, in 4096ths, uint16 ``(R,)``.
+            frequencies: The frequencies of symbols, in 4096ths, uint16 ``(scales, 2, 16)``.
+            class_frequencies: The frequencies of classes, in 4096ths, uint16 ``(R,)``.
 
         Returns:
             The bytes, uint8, and the length of each block, int64.

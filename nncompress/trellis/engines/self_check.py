@@ -1,4 +1,4 @@
-"""A GPU's kernels of the residual stage against NumPy: one small table."""
+"""A check of a GPU's kernels of the residual stage against NumPy, with one small table."""
 
 from functools import partial
 
@@ -12,11 +12,11 @@ from nncompress.trellis.quantizer import Settings, fit
 
 _ROWS, _DIM, _CLASSES, _SCALES, _SIZES = 24, 6, 5, 7, 40
 _TOLERANCE = 1e-3
-# What levels that fit well cost at most: squared steps a coordinate, and bits of a block of bytes
-# beside those of its symbols.
+# The most that levels which fit well cost: squared steps per coordinate, and the bits of a block
+# of bytes beyond those of its symbols.
 _MOST_ERROR, _MOST_EXTRA_BITS = 0.5, 40
 
-_verdicts = Verdicts("the residual stage is computed on the CPU")
+_verdicts = Verdicts("the residual stage is computed on the CPU instead")
 
 
 def residual_kernels_work(runtime: Runtime) -> bool:
@@ -29,11 +29,11 @@ def residual_kernels_work(runtime: Runtime) -> bool:
 
 
 def _try_a_table(runtime: Runtime) -> None:
-    """Has row classes chosen, and a table coded and written.
+    """Chooses row classes, and codes and writes a table.
 
     Raises:
-        WrongNumbersError: The classes are not the cheapest, the levels do not fit, or the bytes
-            do not hold them.
+        WrongNumbersError: The classes are not the cheapest, the levels do not fit, or the bytes do
+            not contain them.
     """
     random = np.random.default_rng(0)
     engine = GpuEngine(runtime)
@@ -43,16 +43,16 @@ def _try_a_table(runtime: Runtime) -> None:
     quantizer, coded = fit(rows, None, settings, engine)
     data, lengths = quantizer.write(coded, engine)
     if coded.errors.sum() > _MOST_ERROR * settings.step**2 * rows.size:
-        raise WrongNumbersError("levels are found that do not fit")
+        raise WrongNumbersError("the levels found do not fit")
     if lengths.tolist() != [len(data)] or abs(8 * len(data) - coded.bits.sum()) > _MOST_EXTRA_BITS:
-        raise WrongNumbersError("the bytes are not as many as levels take")
+        raise WrongNumbersError("the number of bytes does not match the levels")
     found = np.zeros_like(rows)
     residual = quantizer.to_residual(Stream.of(data, lengths, _ROWS, _ROWS), coded.clusters)
     residual.add_to(np.arange(_ROWS), found)
-    # Axes that are left out add a little to the errors along the others.
+    # Axes that are left out add a little to the errors along the other axes.
     errors = np.square(found - rows, dtype=np.float64).sum(axis=1)
     if not np.allclose(errors, coded.errors, 0.1, _TOLERANCE):
-        raise WrongNumbersError("the bytes hold other levels")
+        raise WrongNumbersError("the bytes contain other levels")
 
 
 def _check_classes(engine: GpuEngine, random: np.random.Generator) -> None:
@@ -67,4 +67,4 @@ def _check_classes(engine: GpuEngine, random: np.random.Generator) -> None:
     costs = fees + look_up[scales, places[:, None]].sum(axis=2)
     best = costs.min(axis=1)
     if not np.allclose(np.take_along_axis(costs, chosen[:, None], 1)[:, 0], best, 0, _TOLERANCE):
-        raise WrongNumbersError("row classes are chosen that are not the cheapest")
+        raise WrongNumbersError("the row classes chosen are not the cheapest")

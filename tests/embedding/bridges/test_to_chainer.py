@@ -81,7 +81,7 @@ def test_the_state_of_residuals_is_saved_and_taken_over(random, tmp_path, additi
     chainer.serializers.load_npz(tmp_path / "x.npz", other)
     assert (other(np.arange(70)).array == link(np.arange(70)).array).all()
     if not additive:
-        with pytest.raises(InputError, match=r"of a table of shape \(70, 9\)"):
+        with pytest.raises(InputError, match=r"to a table of shape \(70, 9\)"):
             chainer.serializers.load_npz(tmp_path / "x.npz", type(link)(71, 9))
 
 

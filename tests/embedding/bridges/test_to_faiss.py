@@ -42,7 +42,7 @@ def test_the_index_is_written_read_and_added_to(embedding, tmp_path):
 
 
 def test_another_metric_is_refused(embedding):
-    with pytest.raises(InputError, match="no metric 'cosine'"):
+    with pytest.raises(InputError, match="the metric is 'cosine'"):
         embedding.to_faiss("cosine")
 
 
