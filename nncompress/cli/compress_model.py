@@ -27,8 +27,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that only a model's folder has."""
     add = parser.add_argument
     add("--head", action="append", default=[], metavar="TENSOR",
-        help="for a model's folder: the name of an output layer's tensor to compress, too; "
-        "one that shares the input embeddings needs no flag, and goes on sharing them")  # fmt: skip
+        help="for a model's folder: name of an output layer's tensor to compress too; "
+        "one that shares the input embeddings needs no flag, and still shares them")  # fmt: skip
     add("--untie", action="store_true",
         help="for a model's folder: keep an output layer that shares the input embeddings "
         "uncompressed, which adds a matrix")  # fmt: skip
@@ -49,7 +49,7 @@ def refuse_model_arguments(arguments: argparse.Namespace) -> None:
 
 
 def is_for_model(arguments: argparse.Namespace) -> bool:
-    """Returns whether to compress a model's folder to a folder, instead of one table to a file."""
+    """Returns whether to compress a folder to a folder, instead of one table to a file."""
     from nncompress.models.folder import is_model_folder
 
     return arguments.output.suffix != ".nnc" and is_model_folder(arguments.input)
