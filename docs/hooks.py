@@ -17,6 +17,8 @@ from mkdocs.structure.pages import Page
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+# A link to a page in a notebook's HTML, which MkDocs leaves as it is.
+NOTEBOOK_LINK = re.compile(r'(href=")([^":#]+\.(?:md|ipynb))(?=[#"])')
 # A Markdown file that is no page is copied under a name that MkDocs takes for a file.
 COPIES = "files"
 
@@ -53,6 +55,21 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return f"{opening}{relative}{anchor or ''}{closing}"
 
     return LINK.sub(on_site, markdown)
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Returns a notebook's page with its links to other pages leading to those on the site."""
+    here = page.file.src_uri
+
+    def on_site(link: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(here), link[2]))
+        target = files.get_file_from_path(path)
+        if target is None:
+            _log.warning("%s links to %s, which is no page of the site", here, link[2])
+            return link[0]
+        return link[1] + target.url_relative_to(page.file)
+
+    return NOTEBOOK_LINK.sub(on_site, html) if here.endswith(".ipynb") else html
 
 
 def _named(nav: list | dict | str) -> list[str]:

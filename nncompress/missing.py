@@ -63,8 +63,8 @@ def brought_by(extra: str, purpose: str = "") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if isinstance(error, MissingLibraryError):
-            raise
         library = (error.name or str(error)).partition(".")[0]
+        if isinstance(error, MissingLibraryError) or library == __package__:
+            raise
         message = missing_message(library, extra, purpose)
         raise MissingLibraryError(message, name=error.name) from None

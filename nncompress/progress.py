@@ -42,12 +42,12 @@ class Counter:
 
     @property
     def n(self) -> float:
-        """How much has been counted."""
+        """The current count."""
         return self._count.n
 
     @property
     def total(self) -> float:
-        """How much there is to count."""
+        """The final count."""
         return self._count.total
 
     def update(self, n: float = 1) -> None:
@@ -83,10 +83,12 @@ class _Overall:
         self._thread: threading.Thread | None = None
         self._line: Any = None
         self._is_terminal = False
+        self._handled: BaseException | None = None  # when the current phase began
 
     def begin(self, name: str, count: Count | None = None) -> None:
         """Begins a phase."""
         self.timetable.begin(name, count)
+        self._handled = sys.exception()
         if self._thread is None:
             self._is_terminal = is_terminal(sys.stderr)
             show = self._draw if self._is_terminal else self._log
@@ -99,7 +101,8 @@ class _Overall:
     def end(self) -> None:
         """Ends the current phase."""
         phase, seconds = self.timetable.end()
-        if seconds >= _TOLD and not self._is_terminal and sys.exception() is None:
+        has_failed = sys.exception() is not self._handled
+        if seconds >= _TOLD and not self._is_terminal and not has_failed:
             _write(f"{phase.name}: {duration(seconds)}")
 
     def close(self) -> None:

@@ -117,6 +117,9 @@ def test_an_extra_with_chainer_is_installed_by_the_line_that_builds_chainer(extr
 def test_other_errors_and_modules_of_the_package_itself_are_left_alone():
     with pytest.raises(KeyError), brought_by("train"):
         raise KeyError
+    with pytest.raises(ModuleNotFoundError, match="No module named") as error, brought_by("train"):
+        import nncompress.no_such_module  # noqa: F401
+    assert not isinstance(error.value, MissingLibraryError)
     with pytest.raises(MissingLibraryError, match="'plot'") as error, brought_by("train"):  # noqa: SIM117
         with brought_by("plot", "drawing"):
             import no_such_library.part  # noqa: F401

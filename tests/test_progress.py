@@ -92,6 +92,16 @@ def test_a_phase_that_fails_leaves_the_log_to_the_error(capsys, all_told):
     assert capsys.readouterr().err == ""
 
 
+def test_a_phase_that_makes_up_for_an_error_is_told_in_the_log(capsys, all_told):
+    with progress.overall():
+        try:
+            raise MemoryError
+        except MemoryError:
+            with progress.phase("trying a smaller block"):
+                pass
+    assert capsys.readouterr().err == "trying a smaller block: 0.0 s\n"
+
+
 def test_a_terminal_has_one_line_with_phase_share_and_the_time_left(terminal):
     screen = terminal()
     with progress.overall():

@@ -74,7 +74,7 @@ class Picture:
 
 
 def autoencoder() -> None:
-    """The network that learns codes and codebooks."""
+    """Draws the network that learns codes and codebooks."""
     picture = Picture(860, 300, "The autoencoder with its Gumbel-softmax bottleneck")
     picture.box(20, 110, 70, 60, "row x\n(D)", BLUE)
     picture.line([(90, 140), (118, 140)], tip=True)
@@ -114,7 +114,7 @@ def autoencoder() -> None:
 
 
 def refinement() -> None:
-    """What comes after training."""
+    """Draws what comes after training."""
     picture = Picture(860, 270, "Refinement: codes and codebook in turn")
     for number, (name, fill) in enumerate(
         [("as trained", GREY), ("annealed (few bits)", ORANGE), ("grown (many bits)", GREEN)]
@@ -143,7 +143,7 @@ def refinement() -> None:
 
 
 def trellis() -> None:
-    """The road of a row to its bytes."""
+    """Draws the road of a row to its bytes."""
     picture = Picture(860, 330, "The trellis: clusters, axes, the walk, and the entropy code")
     steps = [
         ("row", BLUE),
@@ -195,7 +195,7 @@ def trellis() -> None:
 
 
 def file() -> None:
-    """The layout of a file."""
+    """Draws the layout of a file."""
     picture = Picture(860, 220, "The layout of a .nnc file")
     parts = [
         (56, "H\n8 bytes", GREY),
@@ -223,7 +223,7 @@ def file() -> None:
 
 
 def alpha() -> None:
-    """How a matrix gives way to its factors."""
+    """Draws how a matrix gives way to its factors."""
     picture = Picture(860, 290, "alpha falls from 1 to 0")
     left, right, top, bottom = 70, 560, 40, 220
     picture.line([(left, top - 10), (left, bottom), (right + 20, bottom)])

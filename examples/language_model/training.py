@@ -20,6 +20,7 @@ from nncompress.matrix import (
     ApplyCompression,
     CompressionHParams,
     CompressionOp,
+    CompressionTable,
     compress_chain,
     finalize,
 )
@@ -105,7 +106,7 @@ class Trained:
     validation: float
     test: float
     num_bytes: int | None
-    table: str | None
+    table: CompressionTable | None
 
 
 class _Updater(chainer.training.updaters.StandardUpdater):

@@ -54,4 +54,6 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 def _is_path(action: argparse.Action) -> bool:
     kind = action.type
+    if kind is paths.word:
+        return False
     return kind is Path or getattr(kind, "__module__", None) == paths.__name__

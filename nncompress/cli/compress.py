@@ -12,11 +12,11 @@ from nncompress.cli.compress_model import (
 )
 from nncompress.cli.continuation import continuable
 from nncompress.cli.gate_arguments import add_gate, table_gate_of
-from nncompress.cli.info import print_info
 from nncompress.cli.next_steps import after_table
 from nncompress.cli.paths import add_output, readable, source, writable
 from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_of
 from nncompress.cli.printing import add_json, add_source, format_bytes, format_seconds, print_facts
+from nncompress.cli.table_summary import print_summary
 from nncompress.errors import InputError
 from nncompress.progress import say
 
@@ -37,28 +37,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(
         parser,
         "input",
-        "text, word2vec or fastText .bin, floret text, .npy, .safetensors, Hugging Face folder, "
-        "Zarr or Parquet, here or at a URL; - for standard input",
+        "text, word2vec or fastText .bin, floret text, .npy, .npz, .safetensors, Hugging Face "
+        "folder, Zarr or Parquet, here or at a URL; - for standard input",
         type=source,
     )
     add_output(parser, "output", type=writable,
         help="the .nnc file to write, which replaces an existing one, or - for standard output; "
         "for a model's folder, the folder to write")  # fmt: skip
-    add_plan(parser)
-    add("--limit", type=int, help="use only the first n rows, or n words of a fastText model")
+    add("--limit", type=int, metavar="N",
+        help="use only the first N rows, or N words of a fastText model")  # fmt: skip
     add("--prune", action="store_true",
         help="for fastText models: leave out rows of n-grams that occur in no word")  # fmt: skip
-    add("--corpus", type=readable, metavar="TEXT",
+    add("--dry-run", action="store_true", help="print the expected size, time and memory only")
+    add_work(parser)
+    add_plan(parser)
+    group = parser.add_argument_group("frequent rows")
+    group.add_argument("--corpus", type=readable, metavar="TEXT",
         help="a text in which words or tokens are counted: the more frequent a row, the more "
         "closely it is kept; with --prune, the n-grams of its words are kept, too")  # fmt: skip
-    add("--frequencies", type=readable, metavar="FILE",
+    group.add_argument("--frequencies", type=readable, metavar="FILE",
         help="a word and its count on each line, instead of a text")  # fmt: skip
-    add("--weights", type=readable, help="weights of the rows: .npy, or a number on each line")
+    group.add_argument("--weights", type=readable, metavar="FILE",
+        help="weights of the rows: .npy, or a number on each line")  # fmt: skip
     add_gate(parser)
     add_model_arguments(parser)
     add_machine(parser)
-    add_work(parser)
-    add("--dry-run", action="store_true", help="print the expected size, time and memory only")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -105,7 +108,8 @@ def run(arguments: argparse.Namespace) -> None:
     flags = ((f"--{name}", getattr(arguments, name)) for name in ("words", "tensor"))
     given = [part for flag, value in flags if value is not None for part in (flag, value)]
     next_lines = after_table(arguments.output, embedding, arguments.input, *given)
-    print_info(arguments, arguments.output, embedding, gate.report, next_lines)
+    assert gate.report is not None  # whatever is written has been measured
+    print_summary(arguments, arguments.output, embedding, gate.report, next_lines)
 
 
 def _tell(
@@ -148,7 +152,7 @@ def _print_forecast(arguments: argparse.Namespace, expected: "Forecast") -> None
     }
     lines = {
         "file": format_bytes(expected.file_bytes),
-        "of": format_bytes(expected.source_bytes) + " in float32",
+        "original": format_bytes(expected.source_bytes) + " in float32",
         "time": "about " + format_seconds(expected.seconds),
         "memory": "about " + format_bytes(expected.memory_bytes),
     }

@@ -25,13 +25,13 @@ _OF_TABLES = {
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that only a model's folder has."""
-    add = parser.add_argument
+    add = parser.add_argument_group("model folders").add_argument
     add("--head", action="append", default=[], metavar="TENSOR",
-        help="for a model's folder: name of an output layer's tensor to compress too; "
-        "one that shares the input embeddings needs no flag, and still shares them")  # fmt: skip
+        help="name of an output layer's tensor to compress too; one that shares the input "
+        "embeddings needs no flag, and still shares them")  # fmt: skip
     add("--untie", action="store_true",
-        help="for a model's folder: keep an output layer that shares the input embeddings "
-        "uncompressed, which adds a matrix")  # fmt: skip
+        help="keep an output layer that shares the input embeddings uncompressed, which adds a "
+        "matrix")  # fmt: skip
 
 
 def refuse_model_arguments(arguments: argparse.Namespace) -> None:

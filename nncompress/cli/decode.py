@@ -3,8 +3,9 @@
 import argparse
 from datetime import datetime
 
-from nncompress.cli.next_steps import command_line
+from nncompress.cli.next_steps import after_table
 from nncompress.cli.paths import named
+from nncompress.cli.tables import load_table
 from nncompress.cli.terminal import tell_next
 from nncompress.progress import say
 
@@ -14,7 +15,7 @@ EXAMPLE = "--model result/RUN --vocab-path data/glove.word"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
-    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
+    add("-g", "--gpu", type=int, default=-1, help="number of the GPU (default: -1, the CPU)")
     add(
         "--model",
         type=named,
@@ -26,28 +27,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--vocab-path",
         type=named,
+        metavar="FILE",
         help="the vocabulary, a token on each line (default: no tokens)",
     )
-    add("--matrix", type=named, help="matrix to encode (default: the one trained on)")
-    add("--limit", type=int, help="encode only the first n rows")
+    add(
+        "--matrix",
+        type=named,
+        metavar="FILE",
+        help="matrix to encode (default: the one trained on)",
+    )
+    add("--limit", type=int, metavar="N", help="encode only the first N rows")
     add(
         "-b",
         "--batchsize",
         type=int,
         dest="batch_size",
-        metavar="BATCHSIZE",
+        metavar="ROWS",
         default=16_384,
-        help="rows a batch (default: 16384)",
+        help="rows per batch (default: 16384)",
     )
     add(
         "--refine",
         action=argparse.BooleanOptionalAction,
         help="refine codes and codebook (default: for runs of the fast recipe)",
     )
-    add("--weights", type=named, help="weights of the rows in refinement (default: the run's)")
+    add(
+        "--weights",
+        type=named,
+        metavar="FILE",
+        help="weights of the rows in refinement (default: the run's)",
+    )
     add(
         "--time-budget",
         type=float,
+        metavar="SECONDS",
         help="approximate number of seconds to refine for (default: no limit)",
     )
     add(
@@ -88,6 +101,5 @@ def run(arguments: argparse.Namespace) -> float:
     machine = Machine(arguments.gpu, arguments.threads)
     decoded = decode(arguments.model, started, machine, choices)
     say(f"Mean euclidean distance: {decoded.distance:.9g}")
-    word = "ROW" if choices.vocabulary is None else "WORD"
-    tell_next([command_line("similar", decoded.embedding, word)])
+    tell_next(after_table(decoded.embedding, load_table(decoded.embedding)))
     return decoded.distance

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "- for standard input")  # fmt: skip
     add_tasks(parser, " (default: WordSim-353 and SimLex-999, if gensim is installed)")
     add("--frequencies", type=readable, metavar="FILE",
-        help="a word and its count a line, for the page (default: rows are in order of "
+        help="a word and its count on each line, for the page (default: rows are in order of "
         "frequency)")  # fmt: skip
-    add_output(parser, "--plot", help="picture to draw (.png, .pdf or .svg)")
+    add_output(parser, "--plot", help="picture to draw: .png, .pdf or .svg")
     add_output(
         parser, "--page", metavar="FILE.html", help="write a page with figures and pictures"
     )

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from nncompress.cli.paths import add_output
 from nncompress.cli.printing import add_json, print_facts
 
 EXAMPLE = "glove.6B.50d"
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name", choices=list(VECTOR_PACKAGES),
         help="; ".join(f"{name}: {package.title}" for name, package in VECTOR_PACKAGES.items()),
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("data"), help="directory (default: data)")
+    add_output(parser, "--out", default=Path("data"), help="directory (default: data)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 def add_gate(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the quality gate."""
-    parser.add_argument(
+    group = parser.add_argument_group("requirements")
+    group.add_argument(
         "--require", metavar="NAME=NUMBER,...",
         help="write nothing unless the result meets this: error, cosine, cosine_worst, recall, "
         "pairs, sts, perplexity or kl",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--find", action="store_true", help="find the smallest size that meets --require"
     )
     add_tasks(parser)
@@ -25,15 +26,16 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
 
 def add_tasks(parser: argparse.ArgumentParser, more: str = "") -> None:
     """Adds the arguments that name the data of tasks."""
-    parser.add_argument(
+    group = parser.add_argument_group("tasks", "measured with the original and the result")
+    group.add_argument(
         "--pairs", type=named, action="append", metavar="FILE",
         help=f"word similarity: two words and a number on each line, separated by tabs{more}",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--sts", type=named, metavar="FILE.csv",
         help="sentence similarity, for a model's folder: two sentences and a score on each line",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--text", type=named, metavar="FILE",
         help="a text for the perplexity and KL divergence of a language model's folder",
     )  # fmt: skip

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=writable,
         help="the .nnc file to write, which replaces an existing one; - for standard output",
     )
-    add("--words", type=readable, help="words for codes without tokens, one a line")
+    add("--words", type=readable, help="words for codes without tokens, one per line")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from nncompress.cli.next_steps import command_line
+from nncompress.cli.next_steps import command_line, example_word
 from nncompress.cli.paths import named
 from nncompress.cli.printing import add_json, format_bytes, format_seconds, print_facts
 from nncompress.cli.tables import load_table
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         "lists": f"{index.num_lists:,}, of {num_rows / index.num_lists:,.0f} rows on average",
         "time": format_seconds(seconds),
     }
-    word = "WORD" if embedding.has_words else "ROW"
     probe = min(_PROBE, index.num_lists)
+    word = example_word(embedding)
     next_line = command_line("similar", arguments.file, word, "--probe", probe)
     print_facts(arguments, facts, lines, [next_line])

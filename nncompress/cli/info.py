@@ -1,9 +1,8 @@
 """Show what a file holds, and how it was made."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nncompress.cli.paths import readable
 from nncompress.cli.printing import add_json, print_facts
@@ -16,9 +15,6 @@ from nncompress.embedding.residual import Residual
 from nncompress.embedding.residual_table import ResidualTable
 from nncompress.embedding.sharded_table import ShardedTable, shards_of
 from nncompress.embedding.table_directory import size_of
-
-if TYPE_CHECKING:
-    from nncompress.evaluate.report import Report
 
 EXAMPLE = "glove.nnc"
 _OF_CODES = "M", "K", "codebook_dtype"
@@ -56,16 +52,29 @@ def print_info(
     arguments: argparse.Namespace,
     path: Path,
     embedding: CompressedEmbedding,
-    report: "Report | None" = None,
     next_lines: Sequence[str] = (),
 ) -> None:
-    """Prints what a file holds and the measurements of it, and what to type next."""
+    """Prints what a file holds, and what to type next."""
+    facts = facts_of(path, embedding)
+    if getattr(arguments, "verify", False):  # a damaged file has been refused
+        facts["verified"] = True
+    table = embedding.table
+    shown = _lines(facts)
+    if facts.get("source_shape") == [table.num_rows, table.dim]:
+        del shown["source_shape"]  # rows and columns say the same
+    if embedding.has_words and len(embedding) < table.num_rows:
+        shown["words"] = f"{len(embedding):,} of {table.num_rows:,} rows have a word of their own"
+    print_facts(arguments, facts, shown, next_lines)
+
+
+def facts_of(path: Path, embedding: CompressedEmbedding) -> dict[str, object]:
+    """Returns what a table's file holds and says about itself, by name."""
     table = embedding.table
     first = shards_of(table)[0]
     size = size_of(path)
     # What the file says about itself; measurements take precedence.
     said = {name: fact for name, fact in embedding.provenance.items() if name not in _OF_SOME}
-    facts: dict[str, object] = {
+    return {
         **said,
         "file_bytes": size,
         "bytes_per_row": round(size / table.num_rows, 3),
@@ -79,14 +88,6 @@ def print_info(
         "row_bits": round(8 * table.row_bytes, 2),
         "shared_bytes": table.shared_bytes,
     }
-    if getattr(arguments, "verify", False):  # a damaged file has been refused
-        facts["verified"] = True
-    # Only programs need the curve from which a residual stage was chosen.
-    shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
-    if report is not None:
-        facts["quality"] = report.facts
-        shown |= report.lines
-    print_facts(arguments, facts, shown, next_lines)
 
 
 def print_model(
@@ -103,8 +104,7 @@ def print_model(
         **({} if model.codebook is None else of_codes),
         **({} if model.residual is None else {"axes": model.residual.num_axes}),
     }
-    shown = {name: _shown(value) for name, value in facts.items() if name != "curve"}
-    print_facts(arguments, facts, shown, next_lines)
+    print_facts(arguments, facts, _lines(facts), next_lines)
 
 
 def _additive_facts(table: CodeTable | None) -> dict[str, object]:
@@ -123,9 +123,19 @@ def _residual_facts(residual: Residual) -> dict[str, object]:
     return dict(zip(_OF_RESIDUALS, facts, strict=True))
 
 
+def _lines(facts: Mapping[str, object]) -> dict[str, str]:
+    """Returns facts as lines for people, with those within a fact as lines of their own."""
+    lines = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            more = {key: each for key, each in value.items() if key not in {*facts, *_OF_SOME}}
+            lines |= _lines(more)
+        elif name != "curve":  # only programs need what a residual stage was chosen from
+            lines[name] = _shown(value)
+    return lines
+
+
 def _shown(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = " x ".join(map(str, value)) if isinstance(value, list) else str(value)
-        # A file's own text may hold control characters for the terminal.
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return " x ".join(map(_shown, value)) if isinstance(value, list) else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""Learn a model from a sample of a table's rows, with which all of them can be encoded."""
+"""Learn a model on a sample of a table's rows, with which to encode all of them."""
 
 import argparse
 

@@ -32,20 +32,20 @@ PROGRAM = "nncompress"
 COMMANDS = {
     "fetch": fetch,
     "compress": compress,
-    "learn": learn,
-    "refine": refine,
-    "encode": encode,
-    "merge": merge,
-    "train": train,
-    "decode": decode,
-    "quantize": quantize,
     "info": info,
-    "index": index,
     "similar": similar,
     "analogy": analogy,
     "evaluate": evaluate,
     "export": export,
     "import": import_codes,
+    "learn": learn,
+    "refine": refine,
+    "encode": encode,
+    "merge": merge,
+    "index": index,
+    "train": train,
+    "decode": decode,
+    "quantize": quantize,
 }
 
 
@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog=PROGRAM,
-        description="Compress a table of vectors, and look into the result.",
+        description="Compress tables of vectors, and use the results. "
+        "For a command's arguments: nncompress COMMAND --help",
         epilog="example: nncompress compress glove.6B.300d.txt glove.nnc",
     )
     add_version(parser)

@@ -1,5 +1,6 @@
 """Suggestions of what to type next, which commands print at a terminal."""
 
+import itertools
 import json
 import shlex
 import sys
@@ -9,11 +10,28 @@ from pathlib import Path
 from nncompress.embedding.compressed import CompressedEmbedding
 
 _STANDARD = "standard "  # the files that stand in for standard streams begin so
+_FREQUENT_WORDS, _TRIED = 500, 100
 
 
 def command_line(*parts: object) -> str:
-    """Returns a command line of ``nncompress``; the user fills in WORD and the like."""
-    return shlex.join(["nncompress", *map(str, parts)])
+    """Returns a command line of ``nncompress``; the user fills in names in capitals."""
+    return shlex.join(["nncompress", *(_argument(part) for part in parts)])
+
+
+def example_word(embedding: CompressedEmbedding) -> str:
+    """Returns a word of a table to ask about; the number of a row where it has no words.
+
+    The most frequent words of most languages say little about a table, and come first in most
+    tables, so that a word is taken from behind them.
+    """
+    if not embedding.has_words:
+        return "0"
+    keys = embedding.index_to_key
+    first = min(_FREQUENT_WORDS, len(keys) // 2)
+    tried = itertools.chain(range(first, min(first + _TRIED, len(keys))), range(first))
+    words = [key for key in map(keys.__getitem__, tried) if isinstance(key, str)]
+    plain = [word for word in words if word.isprintable() and not word.startswith("-")]
+    return next((word for word in plain if word.isalpha()), plain[0] if plain else "WORD")
 
 
 def after_table(
@@ -27,10 +45,10 @@ def after_table(
         original: The original to compare it with; None if unknown.
         more: Flags for opening the original.
     """
-    if path.name.startswith(_STANDARD):  # it was written to a pipe
+    if _is_standard(path):  # it was written to a pipe
         return []
-    lines = [command_line("similar", path, "WORD" if embedding.has_words else "ROW")]
-    if original is not None and not Path(str(original)).name.startswith(_STANDARD):
+    lines = [command_line("similar", path, example_word(embedding))]
+    if original is not None and not any(map(_is_standard, (original, *more))):
         lines.append(command_line("evaluate", original, path, *more))
     return lines
 
@@ -63,6 +81,15 @@ def after_folder(folder: Path) -> list[str]:
         library, opened = "transformers", f"{_auto_class(folder)}.from_pretrained({place})"
     name = opened.partition("(")[0].partition(".")[0]
     return [f"import nncompress.hf; from {library} import {name}", opened]
+
+
+def _argument(part: object) -> str:
+    """Returns an argument; a file whose name begins with a dash gets its directory."""
+    return f"./{part}" if isinstance(part, Path) and str(part).startswith("-") else str(part)
+
+
+def _is_standard(part: object) -> bool:
+    return Path(str(part)).name.startswith(_STANDARD)
 
 
 def _auto_class(folder: Path) -> str:

@@ -14,45 +14,43 @@ EFFORTS = ("quick", "default", "thorough")
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of a plan."""
-    add = parser.add_argument
-    add("-M", "--M", type=int, dest="num_codebooks",
-        help="number of codebooks of additive codes (default with -K: 32)")  # fmt: skip
-    add("-K", "--K", type=int, dest="num_codewords",
-        help="codewords in each (default with -M: 16)")  # fmt: skip
-    add("--residual-bits", type=float, metavar="BITS",
-        help="most bits a row for what additive codes leave over, or for whole rows")  # fmt: skip
-    add(
-        "--bits-per-dim",
-        type=float,
-        metavar="BITS",
-        help="most bits a number, everything included",
-    )
-    for name, what in (
-        ("bytes-per-row", "most bytes a row, everything but words included"),
-        ("distance", "largest mean Euclidean distance"),
-        ("cosine", "smallest mean cosine"),
-        ("recall", "smallest share of each row's 10 nearest rows to keep (default: 0.9)"),
+    add = parser.add_argument_group("size or quality", "one of these numbers at most").add_argument
+    add("--bits-per-dim", type=float, metavar="BITS",
+        help="most bits per dimension, everything but words included")  # fmt: skip
+    for name, metavar, what in (
+        ("bytes-per-row", "BYTES", "most bytes per row, everything but words included"),
+        ("recall", "SHARE", "smallest share of each row's 10 nearest rows to keep (default: 0.9)"),
+        ("cosine", "COSINE", "smallest mean cosine"),
+        ("distance", "DISTANCE", "largest mean Euclidean distance"),
     ):
-        add(f"--target-{name}", type=float, help=what)
-    add("--adaptive", action="store_true",
+        add(f"--target-{name}", type=float, metavar=metavar, help=what)
+    add("--residual-bits", type=float, metavar="BITS",
+        help="most bits per row for what additive codes leave over, or for whole "
+        "rows")  # fmt: skip
+    parser.add_argument("--adaptive", action="store_true",
         help="give rows bits by their weights; without --weights, keep short rows as closely, for "
         "their length, as long ones")  # fmt: skip
+    parser.add_argument("--objective", choices=("distance", "cosine"), default="distance",
+        help="what to keep: rows, or only their directions (default: distance)")  # fmt: skip
     add_output(parser, "--curve", metavar="FILE",
         help="write the measured curve: .png, .pdf, .svg or .json")  # fmt: skip
-    add("--objective", choices=("distance", "cosine"), default="distance", help="what to keep")
-    add("--recipe", choices=list(RECIPES), help="of additive codes (default: fast)")
-    add(
-        "-e",
-        "--epoch",
-        type=int,
-        dest="epochs",
-        help="passes over the rows for additive codes (default: the recipe chooses)",
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of everything random (default: 0)"
     )
-    add("--time-budget", type=float,
-        help="seconds for additive codes, including training (default: no limit)")  # fmt: skip
+    add = parser.add_argument_group(
+        "additive codes", "instead of a trellis; these take the extra train (Chainer)"
+    ).add_argument
+    add("-M", "--M", type=int, dest="num_codebooks", metavar="M",
+        help="number of codebooks (default with -K: 32)")  # fmt: skip
+    add("-K", "--K", type=int, dest="num_codewords", metavar="K",
+        help="codewords in each codebook (default with -M: 16)")  # fmt: skip
+    add("--recipe", choices=list(RECIPES), help="settings of training (default: fast)")
+    add("-e", "--epoch", type=int, dest="epochs", metavar="EPOCHS",
+        help="passes over the rows (default: the recipe chooses)")  # fmt: skip
+    add("--time-budget", type=float, metavar="SECONDS",
+        help="time for training, encoding and refinement (default: no limit)")  # fmt: skip
     add("--codebook-dtype", choices=("auto", "float16", "float32", "int8"),
-        help="codebook's type (default: float16 if that costs next to nothing)")  # fmt: skip
-    add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+        help="type of the codebook (default: float16 if that costs next to nothing)")  # fmt: skip
 
 
 def plan_of(
@@ -88,8 +86,8 @@ def plan_of(
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that set where to compute."""
-    add = parser.add_argument
-    add("-g", "--gpu", type=int, default=-1, help="number of the GPU; -1, the default: the CPU")
+    add = parser.add_argument_group("machine").add_argument
+    add("-g", "--gpu", type=int, default=-1, help="number of the GPU (default: -1, the CPU)")
     add("--threads", type=int, help="threads on the CPU (default: all usable cores)")
 
 

@@ -79,15 +79,17 @@ def add_words(parser: argparse.ArgumentParser, *, kind: Callable = source) -> No
     parser.add_argument(
         "--words",
         type=kind,
+        metavar="FILE",
         help="the words of its rows: a file with one token per line, a tokenizer.json, or the "
-        "name of the column in Parquet",
+        "name of the column in Parquet or of the array in .npz",
     )
 
 
 def _add_vectors(parser: argparse.ArgumentParser, name: str, what: str, **options: object) -> None:
     parser.add_argument(name, help=what, **options)
     parser.add_argument(
-        "--tensor", help="name of the tensor (safetensors), array (Zarr) or column (Parquet); in "
+        "--tensor", metavar="NAME",
+        help="name of the tensor (safetensors), array (Zarr, .npz) or column (Parquet); in "
         "safetensors, a name with * joins the parts of one tensor",
     )  # fmt: skip
 
@@ -99,7 +101,7 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
         "Parquet, a URL, or any format that nncompress compress reads",
         nargs="+", type=named_source,
     )  # fmt: skip
-    parser.add_argument("--limit", type=int, help="use only the first n rows")
+    parser.add_argument("--limit", type=int, metavar="N", help="use only the first N rows")
 
 
 def check_topn(topn: int) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from nncompress.cli.next_steps import command_line
+from nncompress.cli.paths import named
 from nncompress.cli.terminal import tell_next
 from nncompress.cli.train import DEFAULT_MATRIX, require_default_matrix
 from nncompress.errors import InputError
@@ -18,16 +19,16 @@ _ENDINGS = "codes", "codebook.npy", "nnc"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
-    add("--matrix", type=Path, default=DEFAULT_MATRIX,
+    add("--matrix", type=named, default=DEFAULT_MATRIX,
         help=f"embedding matrix in a .npy file (default: {DEFAULT_MATRIX})")  # fmt: skip
-    add("--model", type=Path, default=_MODEL,
+    add("--model", type=named, default=_MODEL,
         help="path of the model without its extension; existing files are replaced "
         f"(default: {_MODEL})")  # fmt: skip
     add(
         "--limit",
         type=int,
         default=50_000,
-        help="use only the first n rows; 0 means all (default: 50000)",
+        help="use only the first N rows; 0 means all (default: 50000)",
     )
     add("-M", "--M", type=int, default=32, help="number of codebooks (default: 32)")
     add("-K", "--K", type=int, default=16, help="codewords in each codebook (default: 16)")
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gpu",
         type=int,
         default=-1,
-        help="number of the GPU to use; -1, the default, means the CPU",
+        help="number of the GPU (default: -1, the CPU)",
     )
     add("--threads", type=int, help="CPU threads (default: all usable cores)")
     add("--train", action="store_true", help="train, and write MODEL.npz")

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=readable, help="the compressed table; - for standard input")
     add(
         "words", nargs="+", type=word, metavar="WORD",
-        help="a word, or - for those on standard input, one a line; in a table without words, a "
+        help="a word, or - for those on standard input, one per line; in a table without words, a "
         "row's number",
     )  # fmt: skip
     add("-n", "--topn", type=int, default=10, help="number of nearest words (default: 10)")

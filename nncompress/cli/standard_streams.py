@@ -11,12 +11,12 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import BinaryIO
 
 from nncompress.cli.paths import Standard
-from nncompress.errors import InputError
+from nncompress.errors import InputError, Interrupted
 from nncompress.formats.files import scratch_directory
 from nncompress.sources.conversion import check_room, naming
 from nncompress.sources.foreign import ending_of
@@ -56,7 +56,12 @@ def standard_streams(arguments: argparse.Namespace) -> Iterator[None]:
         )
     if outputs:
         check_output(arguments)
-    with scratch_directory() as scratch, _named_in_messages(scratch):
+    is_kept = not inputs and getattr(arguments, "work", None) is not None
+    with (
+        scratch_directory() as scratch,
+        nullcontext() if is_kept else _nothing_to_continue(),
+        _named_in_messages(scratch),
+    ):
         for name in inputs:
             setattr(arguments, name, _spooled(scratch))
         if inputs and hasattr(arguments, "work"):
@@ -133,6 +138,15 @@ def _spooled(directory: Path) -> Path:
             file.write(block)
             block = stream.read(_BLOCK_BYTES)
     return place
+
+
+@contextmanager
+def _nothing_to_continue() -> Iterator[None]:
+    """Has an interruption name no command that continues the work, for none of it is kept."""
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(error.signal) from None
 
 
 @contextmanager

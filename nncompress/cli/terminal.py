@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from nncompress.formats.printable import printable
 from nncompress.progress import hidden, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_NO_TERMINAL_WIDTH = 10_000  # in characters: nothing is wrapped
 _STYLES = {"error": "bold red", "warning": "bold yellow", "next": "bold green"}
 
 
@@ -26,22 +26,21 @@ def print_table(rows: Sequence[tuple[str, str]], *, has_heading: bool) -> None:
         has_heading: Whether the first row is the heading of the others.
     """
     with hidden():
-        _print_table(rows, has_heading)
+        _print_table(
+            [(printable(first), printable(second)) for first, second in rows], has_heading
+        )
 
 
 def _print_table(rows: Sequence[tuple[str, str]], has_heading: bool) -> None:
     console = _console(sys.stdout)
-    if console is None:
-        widths = [max(len(row[i]) for row in rows) for i in range(2)]
-        for first, second in rows:
-            second = second.rjust(widths[1]) if has_heading else second
-            print(f"{first.ljust(widths[0])}  {second}")
+    if console is None or not is_terminal(sys.stdout):
+        _print_lines(rows, has_heading, console)
         return
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=has_heading)
-    body = [tuple(Text(_printable(cell)) for cell in row) for row in rows]
+    body = [tuple(map(Text, row)) for row in rows]
     first, second = body.pop(0) if has_heading else ("", "")
     table.add_column(first, style="" if has_heading else "cyan", header_style="bold cyan")
     justify = "right" if has_heading else "left"
@@ -49,6 +48,27 @@ def _print_table(rows: Sequence[tuple[str, str]], has_heading: bool) -> None:
     for row in body:
         table.add_row(*row)
     console.print(table)
+
+
+def _print_lines(
+    rows: Sequence[tuple[str, str]], has_heading: bool, console: "Console | None"
+) -> None:
+    """Prints two columns that are neither wrapped nor padded, in colour if there is a console."""
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    for number, (first, second) in enumerate(rows):
+        second = second.rjust(widths[1]) if has_heading else second
+        line = f"{first.ljust(widths[0])}  {second}"
+        if console is None:
+            print(line)
+            continue
+        from rich.text import Text
+
+        text = Text(line)
+        if has_heading and number == 0:
+            text.stylize("bold cyan")
+        elif not has_heading:
+            text.stylize("cyan", 0, widths[0])
+        console.print(text, soft_wrap=True)
 
 
 def tell(program: str, kind: str, message: str) -> None:
@@ -84,7 +104,7 @@ def _print_marked(before: str, mark: str, message: str) -> None:
         return
     from rich.text import Text
 
-    line = Text.assemble(before, (f"{mark}:", _STYLES[mark]), f" {_printable(message)}")
+    line = Text.assemble(before, (f"{mark}:", _STYLES[mark]), f" {printable(message)}")
     console.print(line, soft_wrap=True)
 
 
@@ -101,12 +121,6 @@ def _console(stream: TextIO | None) -> "Console | None":
         file=stream,
         # Older versions of rich obey an empty NO_COLOR, too.
         no_color=bool(os.environ.get("NO_COLOR")),
-        width=None if is_terminal(stream) else _NO_TERMINAL_WIDTH,
         highlight=False,
         emoji=False,
     )
-
-
-def _printable(text: str) -> str:
-    """Returns text with control characters, which may come from a file, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nncompress.cli import together
 from nncompress.cli.next_steps import after_training
+from nncompress.cli.paths import named
 from nncompress.cli.terminal import tell_next
 from nncompress.errors import InputError, TrainingInterrupted
 from nncompress.training.settings import (
@@ -37,94 +38,67 @@ _OPTIONS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments; those that are not given are None."""
-    add = parser.add_argument
-    add(
-        "-b",
-        "--batchsize",
-        type=int,
-        dest="batch_size",
-        metavar="BATCHSIZE",
-        help="rows per step in each process (fast: 32, other recipes: 64)",
-    )
-    add("-e", "--epoch", type=int, dest="epochs", metavar="EPOCH",
+    add = parser.add_argument_group("the matrix").add_argument
+    add("--input-matrix", type=named, metavar="FILE",
+        help=f"matrix in a .npy file (default: {DEFAULT_MATRIX})")  # fmt: skip
+    add("--limit", type=int, metavar="N", help="use only the first N rows")
+    add("--weights", type=named, metavar="FILE",
+        help="weights of the rows: a .npy file, or text with one number per line")  # fmt: skip
+    add("--objective", choices=OBJECTIVES,
+        help="what to minimize; cosine preserves only the directions of rows (default: "
+        "distance)")  # fmt: skip
+
+    add = parser.add_argument_group("size or quality", "M and K, or one target").add_argument
+    add("-M", "--M", type=int, dest="num_codebooks", metavar="M",
+        help="number of codebooks (default: 32)")  # fmt: skip
+    add("-K", "--K", type=int, dest="num_codewords", metavar="K",
+        help="codewords in each codebook (default: 16)")  # fmt: skip
+    for name, metavar, what in (
+        ("bytes-per-row", "BYTES",
+         "choose M and K for at most so many bytes per row, codebook included"),
+        ("distance", "DISTANCE", "choose M and K for at most this mean Euclidean distance"),
+        ("cosine", "COSINE", "choose M and K for at least this mean cosine"),
+    ):  # fmt: skip
+        add(f"--target-{name}", type=float, metavar=metavar, help=what)
+
+    add = parser.add_argument_group("training").add_argument
+    add("--recipe", choices=list(RECIPES), help="set of defaults (default: fast)")
+    add("-e", "--epoch", type=int, dest="epochs", metavar="EPOCHS",
         help="passes over the rows (fast: chosen by their number, paper and authors: "
         "200)")  # fmt: skip
-    add("-g", "--gpu", type=int, help="number of the GPU to use; -1, the default, means the CPU")
-    add(
-        "--fp32",
-        action="store_const",
-        const=True,
-        dest="full_precision",
-        help="on a GPU: multiply in full float32 precision (default: TF32)",
-    )
-    add(
-        "--matrix-dtype",
-        choices=MATRIX_DTYPES,
-        help="on a GPU: type in which the matrix is kept there (default: float32)",
-    )
-    add(
-        "-r",
-        "--resume",
-        type=Path,
-        metavar="RUN",
-        help="run directory to continue, or one of its files trainer_snapshot_<n>.npz",
-    )
-    add(
-        "--snapshot-every",
-        metavar="PERIOD",
-        help="save what --resume needs every 30s, 5m or 1h, or after a number of iterations "
-        "(default: 30s)",
-    )
+    add("-b", "--batchsize", type=int, dest="batch_size", metavar="ROWS",
+        help="rows per step in each process (fast: 32, other recipes: 64)")  # fmt: skip
     add("-O", "--optimizer", choices=OPTIMIZERS, help="optimizer (default: Adam)")
-    add(
-        "--learning-rate",
-        "--lr",
-        type=float,
-        help="learning rate (fast: 5e-3 at its peak, other recipes: 1e-4)",
-    )
-    add("-M", "--M", type=int, dest="num_codebooks", help="number of codebooks (default: 32)")
-    add(
-        "-K",
-        "--K",
-        type=int,
-        dest="num_codewords",
-        help="codewords in each codebook (default: 16)",
-    )
+    add("--learning-rate", "--lr", type=float, metavar="RATE",
+        help="learning rate (fast: 5e-3 at its peak, other recipes: 1e-4)")  # fmt: skip
     add("--tau", type=float, help="final temperature; without --tau-start, that of every step")
-    add("--tau-start", type=float, help="temperature of the first step")
-    add("--max-grad-norm", type=float, help="clip gradients to this global norm")
-    add("--input-matrix", type=Path, help=f"matrix in a .npy file (default: {DEFAULT_MATRIX})")
-    add("--limit", type=int, help="use only the first n rows")
-    add(
-        "--weights",
-        type=Path,
-        help="weights of the rows: a .npy file, or text with one number per line",
-    )
-    add(
-        "--objective",
-        choices=OBJECTIVES,
-        help="what to minimize; cosine preserves only the directions of rows (default: distance)",
-    )
-    for name, what in (
-        ("bytes-per-row", "choose M and K for at most so many bytes per row, codebook included"),
-        ("distance", "choose M and K for at most this mean Euclidean distance"),
-        ("cosine", "choose M and K for at least this mean cosine"),
-    ):
-        add(f"--target-{name}", type=float, help=what)
+    add("--tau-start", type=float, metavar="TAU", help="temperature of the first step")
+    add("--max-grad-norm", type=float, metavar="NORM", help="clip gradients to this global norm")
     add("--seed", type=int, help="random seed (default: 0)")
-    add("-o", "--out", type=Path, help="directory for run directories (default: result)")
-    add("--dir-prefix", help="a word in the run directory's name (default: model)")
-    add(
-        "--threads",
-        type=int,
-        help="CPU threads of each process (default: its share of the usable cores)",
-    )
-    add(
-        "--communicator",
-        choices=COMMUNICATORS,
-        help="train in all processes started by mpiexec; pure_nccl is for GPUs",
-    )
-    add("--recipe", choices=list(RECIPES), help="set of defaults (default: fast)")
+
+    add = parser.add_argument_group("the run").add_argument
+    add("-o", "--out", type=named, metavar="DIR",
+        help="directory for run directories (default: result)")  # fmt: skip
+    add("--dir-prefix", metavar="WORD",
+        help="a word in the run directory's name (default: model)")  # fmt: skip
+    add("-r", "--resume", type=named, metavar="RUN",
+        help="run directory to continue, or one of its files "
+        "trainer_snapshot_<n>.npz")  # fmt: skip
+    add("--snapshot-every", metavar="PERIOD",
+        help="save what --resume needs every 30s, 5m or 1h, or after a number of iterations "
+        "(default: 30s)")  # fmt: skip
+
+    add = parser.add_argument_group("machine").add_argument
+    add("-g", "--gpu", type=int, help="number of the GPU (default: -1, the CPU)")
+    add("--fp32", action="store_const", const=True, dest="full_precision",
+        help="on a GPU: multiply in full float32 precision (default: TF32)")  # fmt: skip
+    add("--matrix-dtype", choices=MATRIX_DTYPES,
+        help="on a GPU: type in which the matrix is kept there (default: float32)")  # fmt: skip
+    add("--threads", type=int,
+        help="CPU threads of each process (default: its share of the usable "
+        "cores)")  # fmt: skip
+    add("--communicator", choices=COMMUNICATORS,
+        help="train in all processes started by mpiexec; pure_nccl is for GPUs")  # fmt: skip
 
 
 def run(

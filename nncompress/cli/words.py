@@ -45,10 +45,12 @@ def missing_words(embedding: CompressedEmbedding, keys: Iterable[Key]) -> Missin
         embedding[missing]
     except MissingKeys as error:
         suggestions = error.suggestions()
-    kind = "words" if embedding.has_words else "row numbers, which begin at 0,"
+    kinds = "words of this table"
+    if not embedding.has_words:
+        kinds = "row numbers of this table, which begin at 0"
     found = {}
     for key in missing:
         meant = suggestions.get(str(key), [])
-        line = f"{key!r}: not among the {len(embedding):,} {kind} of this table"
+        line = f"{key!r}: not among the {len(embedding):,} {kinds}"
         found[key] = line + did_you_mean({str(key): meant}), meant
     return found

@@ -20,6 +20,7 @@ from nncompress.formats.npy import map_npy
 from nncompress.sources.hugging_face import read_tokens
 from nncompress.sources.lines import MOST_LINE_BYTES, text_lines, too_long, without_mark
 from nncompress.sources.matrix import EmbeddingMatrix
+from nncompress.sources.row_words import warn_of_wordless
 from nncompress.version import __version__
 
 _BLOCK_BYTES = 4 << 20
@@ -73,12 +74,8 @@ def read_codes(
     read, tokens = lines.read(len(vectors) // lines.num_codebooks)
     if words is not None and len(words) == 0:
         raise InputError(f"words are empty for the {len(read)} rows of {codes}; leave them out")
-    if words is not None and len(words) < len(read):
-        warnings.warn(
-            f"{len(words)} words for the {len(read)} rows of {codes}: "
-            f"the last {len(read) - len(words)} rows have no word, and are reached by number",
-            stacklevel=3,
-        )
+    if words is not None:
+        warn_of_wordless(words, str(codes), len(read))
     _warn_of_unused(codes, read, len(vectors) // lines.num_codebooks)
     if words is not None and len(words) > len(read):
         warnings.warn(

@@ -144,6 +144,9 @@ class CompressedEmbedding(Searching, ReadOnly):
                 path of a file with one per line. Surplus words are left out, and if there are too
                 few, the last rows have none; a warning says so in either case.
 
+        Returns:
+            The table, in memory.
+
         Raises:
             InputError: A file is missing or of another kind (the message names file and line),
                 ``words`` is given although the file has tokens, or ``words`` is empty.

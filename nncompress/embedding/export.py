@@ -107,7 +107,7 @@ def _export_npy(embedding: CompressedEmbedding, path: Path) -> list[Path]:
         words = [key if isinstance(key, str) else "" for key in embedding.index_to_key]
         while words and words[-1] == "" and "" not in embedding:
             words.pop()
-        refuse_words(words, "\n", "a .word file")
+        refuse_words(words, "\n", "a .word file", "gensim")
     rows = np.arange(embedding.table.num_rows)
     beside = path.with_suffix(".word")
     if beside.exists() and not embedding.has_words:

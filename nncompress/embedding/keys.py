@@ -52,7 +52,8 @@ class MissingKeys(KeyError):
         return nearest_spellings(words, self._vocabulary)
 
     def __reduce__(self) -> tuple:
-        return MissingKeys, (str(self),)  # without the vocabulary, for another process
+        # For another process: with the words that may have been meant, without the vocabulary.
+        return MissingKeys, (str(self), self.missing)
 
 
 class Keys:
@@ -153,8 +154,9 @@ def vocabulary_of(words: Sequence[str | None] | None, num_rows: int) -> Vocabula
         return None
     vocabulary = Vocabulary.of_words(words, num_rows)
     if more := sum(word is not None for word in words) - len(vocabulary):
+        rows = "1 row repeats" if more == 1 else f"{more} rows repeat"
         warnings.warn(
-            f"{more} rows repeat the word of an earlier row; a word stands for its first row, and "
+            f"{rows} the word of an earlier row; a word stands for its first row, and "
             "the others are reached by number",
             stacklevel=3,
         )

@@ -151,8 +151,9 @@ def named_rows(embedding: WordRows) -> tuple[np.ndarray, list[str]]:
     if not embedding.has_words:
         return np.arange(num_rows), [str(row) for row in range(num_rows)]
     named = [(r, key) for r, key in enumerate(embedding.index_to_key) if isinstance(key, str)]
-    if len(named) < num_rows:
-        warnings.warn(f"{num_rows - len(named)} rows without a word are left out", stacklevel=3)
+    if wordless := num_rows - len(named):
+        rows, are = ("row", "is") if wordless == 1 else ("rows", "are")
+        warnings.warn(f"{wordless} {rows} without a word {are} left out", stacklevel=3)
     return np.array([row for row, _ in named], dtype=np.int64), [word for _, word in named]
 
 
@@ -171,16 +172,18 @@ def refuse_words_file(path: Path, words: list[str], characters: str) -> None:
         raise InputError(
             f"{path} would not be compressed, though its name says so; leave out {path.suffix}"
         )
-    refuse_words(words, _BREAKS + characters, "word2vec" if characters else "glove")
+    what = "word2vec" if characters else "glove"
+    refuse_words(words, _BREAKS + characters, what, "npy or gensim")
 
 
-def refuse_words(words: list[str], characters: str, what: str) -> None:
+def refuse_words(words: list[str], characters: str, what: str, others: str) -> None:
     """Refuses words that contain certain characters.
 
     Args:
         words: The words.
         characters: The characters.
         what: The name, for messages, of the format that cannot hold them.
+        others: The names of formats that can.
 
     Raises:
         InputError: A word has one of them.
@@ -189,7 +192,7 @@ def refuse_words(words: list[str], characters: str, what: str) -> None:
         if any(character in word for character in characters):
             raise InputError(
                 f"the word {word!r} has a character that {what} cannot hold (one of "
-                f"{', '.join(map(repr, characters))}); export to npy or gensim instead"
+                f"{', '.join(map(repr, characters))}); export to {others} instead"
             )
 
 

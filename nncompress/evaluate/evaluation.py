@@ -68,6 +68,9 @@ def evaluate(
         words: The word of each row of the original, or None, to compare with those of the
             compressed one; None for no comparison.
 
+    Returns:
+        The figures for rows, and the scores on word pairs.
+
     Raises:
         InputError: The shapes or the words differ, or a file cannot be used.
     """

@@ -43,7 +43,8 @@ def perplexity(
         InputError: There are fewer than two tokens, or the vocabularies differ in size.
     """
     if len(token_ids) < 2:
-        raise InputError(f"{data} has {len(token_ids)} tokens; wanted at least two")
+        seen = "one token" if len(token_ids) else "no token"
+        raise InputError(f"{data} has {seen}; wanted at least two")
     stretches = []
     with progress_bar(len(token_ids), "Reading the text") as bar:
         for ids in _windows(token_ids, window):

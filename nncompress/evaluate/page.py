@@ -13,6 +13,7 @@ from nncompress.evaluate.page_pictures import by_frequency, curve, errors
 from nncompress.evaluate.report import Report
 from nncompress.evaluate.row_comparison import RowComparison
 from nncompress.formats.files import atomic_path
+from nncompress.formats.printable import printable
 
 _WORDS, _MOST_SHOWN = 12, 40
 _CURVE = ("bytes_per_row", "distance", "cosine", "recall")
@@ -147,8 +148,7 @@ def _word(page: Page, row: int) -> str:
 
 def _text(text: str) -> str:
     """Returns untrusted text as HTML that shows it literally."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return html.escape(shown)
+    return html.escape(printable(text))
 
 
 _HEAD = '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8">' \

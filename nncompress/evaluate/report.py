@@ -98,6 +98,9 @@ class Report:
         }
         if self.basis:
             lines["measured on"] = self.basis
-        for score in self.scores:
-            lines[f"{score.task}, {score.data}"] = str(score)
-        return lines
+        return lines | self.task_lines
+
+    @property
+    def task_lines(self) -> dict[str, str]:
+        """The scores as lines to print."""
+        return {f"{score.task}, {score.data}": str(score) for score in self.scores}

@@ -118,6 +118,9 @@ def compare_rows(
         decode: Takes ascending row numbers, int64 ``(n,)``, and returns the reconstructions,
             float32 ``(n, D)``.
         num_queries: The most rows whose neighbours are compared.
+
+    Returns:
+        The figures, with their intervals.
     """
     num_rows = len(matrix)
     asked = num_queries if num_rows >= FEWEST_ROWS else 0

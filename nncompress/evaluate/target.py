@@ -103,7 +103,8 @@ class Target:
         return point.cosine >= self.value
 
     def __str__(self) -> str:
-        return _WORDS[self.name].format(self.value)
+        text = _WORDS[self.name].format(self.value)
+        return text.replace("bits", "bit").replace("bytes", "byte") if self.value == 1 else text
 
 
 _NAMES = tuple(field.name for field in fields(Target))

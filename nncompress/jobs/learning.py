@@ -78,6 +78,9 @@ def learn_model(
         work: The work directory of the job; None for none. The caller finishes it after writing
             the model.
 
+    Returns:
+        The model, without rows.
+
     Raises:
         InputError: An argument cannot be used, or the table has fewer rows than the sample
             needs.

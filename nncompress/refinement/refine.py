@@ -177,6 +177,9 @@ def quantize(
         machine: The machine to compute on; None: the CPU, with all usable cores.
         settings: The settings of refinement.
 
+    Returns:
+        The codes and the codebook.
+
     Raises:
         InputError: The codebook takes more memory than is free.
     """

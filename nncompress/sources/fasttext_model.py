@@ -273,8 +273,9 @@ def _readable(encoded: Sequence[bytes], path: Path) -> list[str]:
             words.append(word.decode("utf-8", "backslashreplace"))
             odd += 1
     if odd:
+        words_are = f"1 word of {path} is" if odd == 1 else f"{odd:,} words of {path} are"
         warnings.warn(
-            f"{odd:,} words of {path} are not valid UTF-8; invalid bytes are written as \\xNN",
+            f"{words_are} not valid UTF-8; invalid bytes are written as \\xNN",
             stacklevel=2,
         )
     return words

@@ -3,6 +3,7 @@
 Nothing here opens another library's files: users are told what to do with them.
 """
 
+import shlex
 from pathlib import Path
 
 from nncompress.sources.fasttext_model import MAGIC as FASTTEXT
@@ -38,7 +39,7 @@ _NAMES = {
 }  # fmt: skip
 _SEPARATORS = {"TSV": b"\t", "CSV": b","}
 _FIRST_IN_TEXT = ord("\t")
-# For each kind of file, what it is and what to do with it.
+# What each kind of file is, and what to do with it in Python ({path!r}) or in a shell ({file}).
 _PROBLEMS = {
     "PyTorch": "is a PyTorch checkpoint, a Python pickle, which is never loaded here; "
     f"{_SAVE} numpy.save('table.npy', torch.load({{path!r}}, weights_only=True)['NAME']"
@@ -55,16 +56,16 @@ _PROBLEMS = {
     "msgpack": "is a msgpack file (Flax's checkpoints), which is not read; save the table with "
     "numpy.save, or use the model's safetensors file",
     "TensorFlow": "is a TensorFlow graph, which is not read; save the table with numpy.save",
-    "zstd": "is compressed with Zstandard; pipe it in: zstd -dc {path} | nncompress compress - "
+    "zstd": "is compressed with Zstandard; pipe it in: zstd -dc {file} | nncompress compress - "
     "OUT.nnc",
-    "lz4": "is compressed with LZ4; pipe it in: lz4 -dc {path} | nncompress compress - OUT.nnc",
-    "7z": "is a 7z archive; extract it first: 7z x {path}",
-    "RAR": "is a RAR archive; extract it first: unrar x {path}",
-    "tar": "is a tar archive; extract it first: tar -xf {path}",
+    "lz4": "is compressed with LZ4; pipe it in: lz4 -dc {file} | nncompress compress - OUT.nnc",
+    "7z": "is a 7z archive; extract it first: 7z x {file}",
+    "RAR": "is a RAR archive; extract it first: unrar x {file}",
+    "tar": "is a tar archive; extract it first: tar -xf {file}",
     "TSV": "has values between tabs; wanted spaces between them, so pipe it in: "
-    "tr '\\t' ' ' < {path} | nncompress compress - OUT.nnc",
+    "tr '\\t' ' ' < {file} | nncompress compress - OUT.nnc",
     "CSV": "has values between commas; wanted spaces between them, so pipe it in: "
-    "tr ',' ' ' < {path} | nncompress compress - OUT.nnc",
+    "tr ',' ' ' < {file} | nncompress compress - OUT.nnc",
     "zip": "is a zip archive; give it a name that ends in .zip if it holds word vectors",
 }
 
@@ -100,7 +101,7 @@ def problem_of(path: Path, start: bytes) -> str | None:
         The end of a message that begins with the path; None if no reason is known.
     """
     if kind := _kind_of(path, start):
-        return _PROBLEMS[kind].format(path=str(path))
+        return _PROBLEMS[kind].format(path=str(path), file=shlex.quote(str(path)))
     ending = ending_of(start)
     if ending == ".bin":
         return (

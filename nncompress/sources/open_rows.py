@@ -57,7 +57,8 @@ def open_rows(
     """Opens the rows of a table, to be read by ranges; no row is read on opening.
 
     Args:
-        source: One of
+        source: One of the following.
+
             - a path, or a URL that fsspec knows (``s3://bucket/table.npy``), of a ``.npy`` file;
               of a ``.safetensors`` file, ``model.safetensors.index.json`` or a Hugging Face
               folder; of a Zarr array or a group that holds it; of a Parquet file with a column of

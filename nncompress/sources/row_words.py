@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -162,14 +162,18 @@ class JoinedWords:
 
     def __len__(self) -> int:
         length = start = 0
-        for index, (size, name) in enumerate(zip(self._sizes, self._names, strict=True)):
-            words = self._words_of(index)
-            if words is not None:
-                if len(words) > size:
-                    raise _too_many(name, size, len(words))
-                length = start + len(words)
+        for size, count in zip(self._sizes, self._counts(), strict=True):
+            length = start + count if count else length
             start += size
         return length
+
+    def count(self, num_rows: int) -> int:
+        """Returns how many of the first ``num_rows`` rows have words."""
+        counted = start = 0
+        for size, count in zip(self._sizes, self._counts(), strict=True):
+            counted += min(count, max(0, num_rows - start))
+            start += size
+        return counted
 
     def identity(self) -> object:
         """Returns what identifies the words of each shard."""
@@ -189,6 +193,15 @@ class JoinedWords:
             start += size
         return found
 
+    def _counts(self) -> Iterator[int]:
+        """Yields the number of words of each shard."""
+        for index, (size, name) in enumerate(zip(self._sizes, self._names, strict=True)):
+            words = self._words_of(index)
+            count = 0 if words is None else len(words)
+            if count > size:
+                raise _too_many(name, size, count)
+            yield count
+
 
 class TableWords:
     """Words that go with the rows of a table, checked when they are first needed.
@@ -207,10 +220,12 @@ class TableWords:
 
     def __len__(self) -> int:
         if self._length is None:
-            count = len(self._words)
+            words, count = self._words, len(self._words)
             check_count(count, self._name, self._total_rows)
-            warn_of_wordless(count, self._name, self._num_rows)
             self._length = min(count, self._num_rows)
+            if isinstance(words, JoinedWords):  # a shard before the last one may have none
+                count = words.count(self._num_rows)
+            _warn_of_wordless(count, self._name, self._num_rows)
         return self._length
 
     def identity(self) -> object:
@@ -249,13 +264,24 @@ def check_count(count: int, name: str, total_rows: int) -> None:
         raise _too_many(name, total_rows, count)
 
 
-def warn_of_wordless(count: int, name: str, num_rows: int) -> None:
-    """Warns if there are fewer words than rows in use."""
-    if wordless := max(0, num_rows - count):
+def warn_of_wordless(words: Sequence[str | None], name: str, num_rows: int) -> None:
+    """Warns if a list of words is shorter than the rows in use.
+
+    Args:
+        words: The words; None for a row without one.
+        name: The table's name.
+        num_rows: How many rows are used.
+    """
+    if len(words) < num_rows:
+        _warn_of_wordless(sum(word is not None for word in words), name, num_rows)
+
+
+def _warn_of_wordless(count: int, name: str, num_rows: int) -> None:
+    if count < num_rows:
+        have = "has a word" if count == 1 else "have words"
         warnings.warn(
-            f"{count} words for {num_rows} rows of {name}: the last {wordless} rows have no word "
-            "and are reached by number",
-            stacklevel=4,
+            f"{count} of {num_rows} rows of {name} {have}; rows without one are reached by number",
+            stacklevel=5,
         )
 
 

@@ -9,12 +9,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from nncompress.errors import InputError
 from nncompress.formats.files import what_is
-from nncompress.progress import progress_bar
+from nncompress.progress import Counter, progress_bar
 from nncompress.sources.lines import text_lines
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 COMPRESSED = (".gz", ".xz", ".bz2", ".zip")
 # The errors that reading a damaged file raises.
@@ -58,9 +61,9 @@ class Stream:
 
     def __init__(self, text: _Bytes, raw: BinaryIO, path: Path) -> None:
         self._text, self._raw, self._path = text, raw, path
-        size = path.stat().st_size
-        self._left = max(_SMALL_BYTES, _MOST_EXPANSION * size)
-        self._bar = progress_bar(size, f"Reading {path.name}", "B", unit_scale=True)
+        self._size = path.stat().st_size
+        self._left = max(_SMALL_BYTES, _MOST_EXPANSION * self._size)
+        self._bar: tqdm | Counter | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         for line in text_lines(self._text, self._path):
@@ -79,7 +82,8 @@ class Stream:
 
     def close(self) -> None:
         """Removes the progress bar."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def _count(self, data: bytes) -> None:
         self._left -= len(data)
@@ -88,7 +92,13 @@ class Stream:
                 f"{self._path} expands to more than {_MOST_EXPANSION} times its size, which word "
                 "vectors do not do by accident; if you trust it, decompress it first"
             )
-        if (moved := self._raw.tell() - self._bar.n) > _STEP:
+        position = self._raw.tell()
+        if self._bar is None:
+            if position <= _STEP:  # a look at the beginning is not a phase of reading
+                return
+            name = f"Reading {self._path.name}"
+            self._bar = progress_bar(self._size, name, "B", unit_scale=True)
+        if (moved := position - self._bar.n) > _STEP:
             self._bar.update(moved)
 
 

@@ -167,7 +167,7 @@ def open_table(
             check_count(len(found), matrix.name, matrix.total_rows)
             found = found[: len(matrix)]
             check_words(found)
-            warn_of_wordless(len(found), matrix.name, len(matrix))
+            warn_of_wordless(found, matrix.name, len(matrix))
         if work is not None:
             work.require({"the words' SHA-256": _sum_of_words(found)})
             work.require({"the matrix's digest": matrix.digest().hex()})

@@ -113,6 +113,9 @@ def learn(
         work: The directory in which the trainer is saved at intervals, and from which it
             continues; None: it is not saved.
 
+    Returns:
+        The chain with the parameters of the best validation loss.
+
     Raises:
         Diverged: A loss or a parameter is not finite.
 

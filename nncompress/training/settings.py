@@ -275,6 +275,9 @@ class TrainingOptions:
             num_codewords: K.
             processes: The number of processes that train together; a step has the batches of all.
 
+        Returns:
+            The settings, one number each.
+
         Raises:
             InputError: M or K is outside its range.
         """

@@ -91,7 +91,7 @@ def test_a_job_that_is_killed_and_interrupted_goes_on_to_the_same_file(run, tmp_
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--dry-run"], "a dry run keeps no work; leave --dry-run or --work out"),
+        (["--dry-run"], "a dry run has no work to keep; leave out --dry-run or --work"),
         (["--time-budget", "9"], "a time budget (--time-budget) and a work directory (--work)"),
     ],
 )

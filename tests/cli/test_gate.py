@@ -33,7 +33,7 @@ def test_what_falls_short_is_one_line_status_3_and_no_file(matrix_path, tmp_path
     assert line.startswith("nncompress: error: falls short: cosine 0.9")
     assert line.endswith("(wanted at least 0.99); nothing was written")
     assert "recall" not in line
-    assert result.stdout == ""
+    assert json.loads(result.stdout)["error"]["status"] == 3
     assert [path.name for path in tmp_path.iterdir()] == ["matrix.npy"]
     assert status_of(NotGoodEnough("x")) == 3
 

@@ -109,7 +109,7 @@ def test_a_codebook_too_large_to_refine_is_decoded_as_trained(commands, run, mon
     with pytest.warns(UserWarning, match=r"bytes of memory, but 1,000 are free: codes"):
         commands.infer(["--model", str(run)])
     assert path.read_text() == plain
-    with pytest.raises(InputError, match="and 1,000 are free; wanted a smaller M or K"):
+    with pytest.raises(InputError, match="but 1,000 are free; wanted a smaller M or K"):
         commands.infer(["--model", str(run), "--refine"])
 
 

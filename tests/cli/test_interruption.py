@@ -45,10 +45,12 @@ def start(tmp_path):
     started = []
 
     def start(*arguments):
+        # A large diff of the repository, which runs log, would fill a pipe that is read later.
+        settings = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "GIT_DIR": os.devnull}
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            env=os.environ | settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

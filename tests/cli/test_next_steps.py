@@ -45,14 +45,31 @@ def test_a_run_of_a_script_is_decoded_by_a_script(monkeypatch):
 
 
 def test_what_went_down_a_pipe_is_not_suggested():
-    table = SimpleNamespace(has_words=True)
+    table = SimpleNamespace(has_words=True, index_to_key=["king"])
     assert next_steps.after_table(Path("/tmp/x/standard output.nnc"), table, "a.txt") == []
     assert next_steps.after_table(Path("a.nnc"), table, "/tmp/x/standard input.txt") == [
-        "nncompress similar a.nnc WORD"
+        "nncompress similar a.nnc king"
     ]
     assert next_steps.after_table(Path("a.nnc"), table, "a.npy", "--words", "a.word")[1:] == [
         "nncompress evaluate a.npy a.nnc --words a.word"
     ]
+
+    words = Path("/tmp/x/standard input.txt")
+    assert len(next_steps.after_table(Path("a.nnc"), table, "a.npy", "--words", words)) == 1
+
+
+def test_a_table_is_asked_about_a_word_or_row_that_it_has():
+    keys = ["the", "of", 2, "1990s", "king", "paris"]
+    words = SimpleNamespace(has_words=True, index_to_key=keys)
+    assert next_steps.example_word(words) == "king"
+    for keys, word in ((["the", 1, "-n"], "the"), ([0, "--x", "%"], "%"), (["-"], "WORD")):
+        words = SimpleNamespace(has_words=True, index_to_key=keys)
+        assert next_steps.example_word(words) == word
+    assert next_steps.example_word(SimpleNamespace(has_words=False)) == "0"
+
+
+def test_a_file_that_looks_like_a_flag_is_named_with_its_directory():
+    assert next_steps.command_line("similar", Path("-"), "a") == "nncompress similar ./- a"
 
 
 def test_a_model2vec_folder_is_opened_by_its_own_class(tmp_path, monkeypatch):

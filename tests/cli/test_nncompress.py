@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -214,6 +215,28 @@ def test_what_a_file_says_of_itself_is_shown_as_text_and_not_believed(ask, path)
     assert json.loads(ask("info", path, "--json", "--verify"))["verified"] is True
 
 
+def test_facts_within_a_fact_are_lines_of_their_own_and_told_once(ask, path):
+    embedding = CompressedEmbedding.load(path)
+    encoding = {"seed": 7, "objective": "cosine", "verified": True, "rows": 10**9, "a\x1b[2J": 1}
+    embedding.provenance |= {"objective": "distance", "encoding": encoding}
+    embedding.save(path)
+    lines = [line.split(maxsplit=1) for line in ask("info", path).splitlines()]
+    shown = dict(lines)
+    assert len(shown) == len(lines)
+    assert (shown["seed"], shown["objective"], shown["rows"]) == ("7", "distance", "500")
+    assert shown[r"a\x1b[2J"] == "1"
+    assert not {"encoding", "verified"} & shown.keys()
+    assert json.loads(ask("info", path, "--json"))["encoding"] == encoding
+
+
+def test_how_many_rows_have_words_is_told_where_some_have_none(ask, tmp_path, random):
+    table = random_table(random, True, 8)
+    CompressedEmbedding.of_table(table, ["a", None, "b"], {}).save(tmp_path / "x.nnc")
+    shown = ask("info", tmp_path / "x.nnc")
+    assert re.search(r"^words +2 of 70 rows have a word of their own$", shown, re.M)
+    assert json.loads(ask("info", tmp_path / "x.nnc", "--json"))["words"] == 2
+
+
 @pytest.mark.parametrize("additive", [False, True])
 def test_the_command_takes_tables_with_residuals(ask, tmp_path, random, additive):
     table = random_table(random, additive, 8)
@@ -335,7 +358,7 @@ def test_sizes_that_no_memory_holds_are_refused_before_anything_is_allocated(
     ("asked", "line"),
     [
         ("Unable to allocate 9. TiB.", "not enough memory: Unable to allocate 9. TiB; fewer rows"),
-        ("", "not enough memory: the system has none left to give; fewer rows"),
+        ("", "not enough memory: the system has none left; fewer rows"),
     ],
 )
 def test_a_lack_of_memory_names_the_flags_that_need_less(

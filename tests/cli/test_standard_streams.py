@@ -9,6 +9,7 @@ import pytest
 from nncompress import CompressedEmbedding, InputError
 from nncompress.cli.main import main
 from nncompress.cli.standard_streams import read_words
+from nncompress.errors import Interrupted
 
 FAST = ["-M", "4", "-K", "8", "-e", "3"]
 
@@ -81,6 +82,21 @@ def test_a_compressed_table_goes_to_standard_output_and_reports_do_not(piped, te
     assert b"bytes_per_row" in err
 
 
+def test_an_interruption_names_no_work_that_is_gone(piped, text, tmp_path, monkeypatch):
+    def interrupted(*arguments, **more):
+        raise Interrupted(2, "interrupted; continue with: nncompress")
+
+    monkeypatch.setattr("nncompress.compressing.compress_source", interrupted)
+    (tmp_path / "x.txt").write_bytes(text)
+    for arguments, line in [
+        (["-", tmp_path / "x.nnc"], "^interrupted$"),
+        ([tmp_path / "x.txt", "-"], "^interrupted$"),
+        ([tmp_path / "x.txt", "-", "--work", tmp_path / "w"], "^interrupted; continue with: "),
+    ]:
+        with pytest.raises(Interrupted, match=line):
+            piped(text, "compress", *arguments)
+
+
 def test_a_compressed_table_is_read_from_standard_input(piped, table, text):
     data = table.read_bytes()
     for command, *more in (["info"], ["similar", "wörd3"]):
@@ -123,7 +139,11 @@ def test_what_makes_no_sense_with_a_stream_is_refused(piped, table, text, tmp_pa
     ]:
         with pytest.raises(InputError, match=message):
             piped(data, *arguments)
-    for arguments in (["learn", "-", out], ["merge", table, "-"], ["index", "-"]):
+    for arguments in (
+        *(["learn", "-", out], ["merge", table, "-"], ["index", "-"]),
+        *(["train", "--input-matrix", "-"], ["quantize", "--train", "--matrix", "-"]),
+        ["fetch", "fr300", "--out", "-"],
+    ):
         with pytest.raises(SystemExit):
             piped(b"", *arguments)
     monkeypatch.setattr(sys, "stdin", None)

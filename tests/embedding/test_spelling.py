@@ -87,6 +87,7 @@ def test_a_missing_key_names_what_was_meant_when_it_is_shown(monkeypatch):
     message = str(raised.value)
     assert message.startswith("'King', 'recieve': not among the 15 keys of this table")
     assert message.endswith("; did you mean 'king' for 'King', 'receive' for 'recieve'?")
-    assert str(pickle.loads(pickle.dumps(raised.value))) == message
+    copy = pickle.loads(pickle.dumps(raised.value))
+    assert (str(copy), copy.missing) == (message, ["King", "recieve"])
     with pytest.raises(KeyError, match=r"row number from 0 to 14; did you mean 'king'\?$"):
         embedding.get_vector("King")

@@ -50,5 +50,5 @@ def test_what_cannot_be_compared_is_refused(random):
     one, other = bigrams(random)[0], bigrams(random, 8)[0]
     with pytest.raises(InputError, match="have 9 and 8 tokens"):
         perplexity(one, other, np.arange(8), 4)
-    with pytest.raises(InputError, match=r"x\.txt has 1 tokens; wanted at least two"):
+    with pytest.raises(InputError, match=r"x\.txt has one token; wanted at least two"):
         perplexity(one, one, np.arange(1), 4, "x.txt")

@@ -72,7 +72,7 @@ def test_what_does_not_belong_together_is_refused(rows_path, model_of, tmp_path)
     assert not (tmp_path / "z.nnc").exists()
 
 
-@pytest.mark.filterwarnings("ignore:.*have no word")
+@pytest.mark.filterwarnings("ignore:.* rows of .* have words")
 def test_words_of_several_tables_are_those_of_the_first(rows_path, model_of, tmp_path):
     model = model_of("codes")
     for name in ("a", "b"):

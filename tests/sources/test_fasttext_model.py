@@ -79,7 +79,7 @@ def test_floret_models_are_told_from_fasttexts(model):
 def test_words_that_are_not_utf8_are_kept_as_gensim_keeps_them(model):
     data, matrix, _ = small_model(words=(b"a", b"b\xff"))
     path = model(data)
-    with pytest.warns(UserWarning, match="1 words of .* are not valid UTF-8"):
+    with pytest.warns(UserWarning, match="1 word of .* is not valid UTF-8"):
         rows, table = rows_of(path)
     assert table.words == ["a", "b\\xff"]
     expected = mean_of(matrix, 2, b"b\xff", 1, table.subwords.ngrams)

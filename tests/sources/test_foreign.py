@@ -35,6 +35,7 @@ def tar():
         ("t.msgpack", b"\x81\xa3a\0", "msgpack"),
         ("t.zst", b"\x28\xb5\x2f\xfd", r"zstd -dc .*t\.zst \| nncompress compress - "),
         ("t.7z", b"7z\xbc\xaf'\x1c", "7z x "),
+        ("my t.rar", b"Rar!", r"unrar x '.*/my t\.rar'"),
         ("t.tar", tar(), "tar -xf "),
         ("t.tsv", TEXT.replace(b" ", b"\t"), r"tr '\\t' ' ' < .*t\.tsv"),
         ("t.csv", TEXT.replace(b" ", b","), "tr ',' ' ' <"),
@@ -95,10 +96,17 @@ def test_arrays_of_an_npz_file_are_named(tmp_path):
 def test_of_an_npz_file_nothing_is_unpickled_and_damage_is_refused(tmp_path):
     path = tmp_path / "t.npz"
     np.savez(path, vectors=ROWS, words=np.array(["a", None], object))
-    with open_table(path) as table:
+    told = r"'words.npy' holds Python objects; .* is passed over. If it holds the words, save"
+    with pytest.warns(UserWarning, match=told), open_table(path) as table:
         assert table.words is None
+    for asked in ({"words": "words"}, {"tensor": "words"}):
+        with pytest.raises(FormatError, match=r"'words\.npy' holds Python objects"):
+            open_table(path, **asked).__enter__()
     np.savez(path, objects=np.array([[None]], object))
-    with pytest.raises(InputError, match="holds no array; wanted a matrix"), open_table(path):
+    with pytest.raises(FormatError, match=r"objects\.npy' holds Python objects"), open_table(path):
+        pass
+    np.savez_compressed(path, zeros=np.zeros((1 << 12, 1 << 10)))
+    with pytest.raises(FormatError, match="more than numbers do"), open_table(path):
         pass
     np.savez(path, vectors=np.random.default_rng(0).normal(size=(50, 20)))
     data = bytearray(path.read_bytes())

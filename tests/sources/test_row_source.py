@@ -83,7 +83,7 @@ def test_words_are_checked_when_they_are_needed(tmp_path):
     ):
         len(rows.words)
     with open_rows(ROWS, words=tmp_path / "fewer") as rows:
-        with pytest.warns(UserWarning, match="235 words for 237 rows of .* the last 2 "):
+        with pytest.warns(UserWarning, match="235 of 237 rows of .* have words"):
             assert len(rows.words) == N - 2
         assert rows.words.read(N - 3, N) == [f"wörd {N - 3}", None, None]
     for bad, message in (
@@ -106,8 +106,17 @@ def test_shards_are_joined_in_the_order_given(tmp_path):
     save_words(paths[0].with_suffix(".word"), words_of(30))
     save_words(paths[2].with_suffix(".word"), words_of(9))
     expected = [*words_of(30), None, *words_of(9), *[None] * (N - 40)]
-    with pytest.warns(UserWarning, match="40 words for 237 rows of .*d.npy and 3 more shards"):
+    with pytest.warns(UserWarning, match="39 of 237 rows of .*d.npy and 3 more shards have"):
         check(paths, words=expected)
+    paths[0].with_suffix(".word").unlink()  # the last shard has words, and the first one none
+    save_words(paths[3].with_suffix(".word"), words_of(N - 150))
+    with pytest.warns(UserWarning, match="96 of 237 rows of"), open_rows(paths) as rows:
+        assert len(rows.words) == N
+    with (
+        pytest.warns(UserWarning, match="1 of 32 rows of .* has a word"),
+        open_rows(paths, limit=32) as rows,
+    ):
+        assert len(rows.words) == 32
 
 
 def test_many_more_shards_than_are_kept_open_are_joined(tmp_path):
@@ -363,7 +372,7 @@ def test_words_of_a_tokenizer_go_by_their_numbers(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 1, "b": 0}}}))
     with (
-        pytest.warns(UserWarning, match="2 words for 237 rows"),
+        pytest.warns(UserWarning, match="2 of 237 rows"),
         open_rows(tmp_path / "x.npy", words=tmp_path / "tokenizer.json") as rows,
     ):
         assert rows.words.read(0, 3) == ["b", "a", None]

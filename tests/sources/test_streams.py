@@ -1,12 +1,16 @@
 import gzip
 import lzma
+import re
+import warnings
 import zipfile
 
 import pytest
 
+from nncompress import progress
 from nncompress.errors import InputError
 from nncompress.sources import streams
 from nncompress.sources.streams import open_stream
+from nncompress.sources.tables import open_table
 
 TEXT = b"".join(b"%d %d\n" % (i, i * i) for i in range(9_000))
 
@@ -49,6 +53,17 @@ def test_what_expands_like_no_vectors_is_refused(tmp_path, monkeypatch):
     path.write_bytes(gzip.compress(b"0 0\n" * 500_000))
     with pytest.raises(InputError, match="expands to more than 50 times its size"):
         read(path)
+
+
+def test_looks_at_a_file_s_beginning_are_no_phases_of_reading(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_TOLD", 0.0)
+    number = f"0.{'1' * 998}"
+    (tmp_path / "x.txt").write_text(f"a {number} {number}\nb {number} {number}\n" * 300)
+    with progress.overall(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # words come twice
+        with open_table(tmp_path / "x.txt"):
+            pass
+    assert re.fullmatch(r"reading x.txt: \d.\d s\n", capsys.readouterr().err)
 
 
 def test_zips_of_other_methods_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Rows of an array in an ``.npz`` file, and words of another one beside it."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,19 @@ def npz_rows(
     """
     matrix = scratch / "matrix.npy"
     with NpzFile(place.path, _WHAT) as file:
-        headers = _headers(file)
+        headers, refused = _headers(file, {tensor, column})
         name = _chosen(place.name, headers, tensor)
         check_room(headers[name].data_bytes, place.name, scratch.parent)
         with naming(matrix), matrix.open("wb") as output:
             for block in file.blocks(name):
                 output.write(block)
         words = _words(file, headers, column, headers[name].shape[0])
+    if words is None and refused:
+        warnings.warn(
+            f"{refused[0]}; the array is passed over. If it holds the words, save them as "
+            "numpy.array(words, dtype=str)",
+            stacklevel=2,
+        )
 
     def opened() -> Opened:
         rows = npy_rows(LocalPlace(matrix), place)
@@ -56,15 +63,29 @@ def npz_rows(
     return opened
 
 
-def _headers(file: NpzFile) -> dict[str, Header]:
-    """Returns the headers of all arrays of numbers or text."""
-    headers = {}
+def _headers(
+    file: NpzFile, asked: Container[str | None]
+) -> tuple[dict[str, Header], list[FormatError]]:
+    """Returns the headers of all arrays of numbers or text, and why others are not read.
+
+    Args:
+        file: The file.
+        asked: The names that were asked for.
+
+    Raises:
+        FormatError: An array that was asked for, or each of them, cannot be read.
+    """
+    headers, refused = {}, []
     for name in file:
         try:
             headers[name] = file.header(name)
-        except FormatError:  # Python objects, such as settings; an error only if named
-            continue
-    return headers
+        except FormatError as error:  # Python objects, such as settings, may lie beside the table
+            if name in asked:
+                raise
+            refused.append(error)
+    if refused and not headers:
+        raise refused[0]
+    return headers, refused
 
 
 def _chosen(file: str, headers: Mapping[str, Header], tensor: str | None) -> str:
