@@ -17,6 +17,7 @@ from nncompress.evaluate.curve_file import write_curve
 from nncompress.evaluate.distortion import Distortion, choose_codebook, warn_if_poor
 from nncompress.machine import Machine
 from nncompress.needs import check_needs
+from nncompress.phases import CHOOSING, CODING, CODINGS, FINDING, TRIALS
 from nncompress.plan import Plan
 from nncompress.progress import phase
 from nncompress.refinement.refine import Refined
@@ -127,7 +128,7 @@ def make_residual_embedding(
         remainder = Remainder(
             matrix, coded.codes, additive.codebook.astype(np.float32), total_rows
         )
-    with phase("choosing the step"):
+    with phase(FINDING):
         chooser = Chooser(
             remainder, plan.target, machine,
             bit_weights(matrix, weights, by_length=plan.has_bits_by_length)
@@ -135,7 +136,8 @@ def make_residual_embedding(
             0 if additive is None
             else int(additive.row_bytes * total_rows + additive.shared_bytes),
         )  # fmt: skip
-        choice = chooser.choose(report)
+    with phase(CHOOSING, TRIALS, "trial", is_steady=False) as counter:
+        choice = chooser.choose(report, counter)
     if curve is not None:
         write_curve(curve, choice.points, choice.point)
     if coded is None:
@@ -143,8 +145,8 @@ def make_residual_embedding(
             table, int(choice.point.bytes_per_row * len(matrix)), None,
             refined=False, output=output, work=None,
         )  # fmt: skip
-    with phase("coding rows"):
-        residual, point = chooser.make(choice)
+    with phase(CODING, CODINGS, "coding", is_steady=False) as counter:
+        residual, point = chooser.make(choice, counter)
     if report is not None:
         report(f"All rows:\n{point}")
     facts = {

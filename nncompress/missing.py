@@ -6,6 +6,7 @@ within ``with brought_by(extra):``, so that a user who lacks it reads what to ty
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 
 from nncompress.errors import InputError
 
@@ -16,6 +17,7 @@ _BEFORE_CHAINER = "pip install setuptools==80.9.0 && "
 _WITH_CHAINER = frozenset(
     {"train", "gpu-cuda12", "gpu-cuda13", "matrix", "mpi", "bench", "tutorials", "dev"}
 )
+_DISTRIBUTION = "chainer-nncompress"
 
 
 class MissingLibraryError(ModuleNotFoundError, InputError):
@@ -31,7 +33,8 @@ def install_line(extra: str) -> str:
     Args:
         extra: The name of the extra.
     """
-    package = f'"chainer-nncompress[{extra}]"'
+    # In a clone that is not installed, the clone itself is installed.
+    package = f'"{_DISTRIBUTION if _is_installed() else "."}[{extra}]"'
     if extra not in _WITH_CHAINER:
         return f"pip install {package}"
     return f"{_BEFORE_CHAINER}pip install --no-build-isolation {package}"
@@ -47,6 +50,14 @@ def missing_message(library: str, extra: str, purpose: str = "") -> str:
     """
     seen = f"{purpose} needs {library}, which is" if purpose else f"{library} is"
     return f"{seen} not installed; the extra {extra!r} brings it: {install_line(extra)}"
+
+
+def _is_installed() -> bool:
+    try:
+        distribution(_DISTRIBUTION)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @contextmanager

@@ -17,15 +17,20 @@ from nncompress.timetable import Expected
 from nncompress.training.settings import TrainingOptions
 
 TRAINING, ENCODING, REFINING = "training", "encoding", "refining"
-CHOOSING, CODING, MEASURING = "choosing the step", "coding rows", "measuring"
+FINDING, CHOOSING = "finding neighbours", "choosing the step"
+CODING, MEASURING = "coding rows", "measuring"
 SEARCHING, WRITING = "searching the smallest size", "writing"
 
 # Seconds per byte of text, per number that is checked, and per number that is written.
 _READING, _CHECKING, _WRITING = 1.5e-8, 2e-9, 1e-9
-# Seconds per number of a coded row, per number of a row that a quantizer is fitted to, and per
-# pair of a row and a row whose neighbours are found.
-_CODING, _FITTING, _NEIGHBOURS = 2e-7, 3.5e-7, 1.3e-7
-_CODINGS, _TRIALS, _SIZES = 3, 5, 8
+# Seconds per number of a coded row, and per number of a row that a quantizer is fitted to.
+_CODING, _FITTING = 2e-7, 3.5e-7
+# Seconds per pair of a row and a row whose neighbours are found, and what the first rows, of which
+# many are near so far, take besides.
+_NEIGHBOURS, _FIRST_NEIGHBOURS, _FIRST_ROWS = 2e-8, 5e-8, 20_000
+# The usual numbers of steps that are tried, of times that all rows are coded, and of sizes that
+# are tried in a search for the smallest.
+TRIALS, CODINGS, _SIZES = 4, 2, 8
 _SAMPLE, _FITTED, _QUERIES, _PRODUCTS = 8_192, 65_536, 1_000, 2e11
 # Seconds per parameter and row, in training and in encoding.
 _STEP, _ENCODING = 6e-10, 2e-10
@@ -67,15 +72,20 @@ def phases_of_table(
         find: Whether the smallest size is searched.
     """
     num_rows, dim = shape
-    asked = num_rows * min(_QUERIES, _PRODUCTS / (num_rows * dim)) * _NEIGHBOURS
+    queries = min(_QUERIES, _PRODUCTS / (num_rows * dim))
+    asked = queries * (num_rows * _NEIGHBOURS + min(num_rows, _FIRST_ROWS) * _FIRST_NEIGHBOURS)
     phases = []
     if plan.size is not None:
         phases += phases_of_codes(shape, plan.size, plan.training, plan.refinement)
     if plan.has_residual:
         sample = min(num_rows, _SAMPLE) * dim
-        choosing = asked + _TRIALS * sample * (_FITTING + _CODING)
+        finding = asked + sample * _FITTING
+        choosing = TRIALS * sample * (_FITTING + 2 * _CODING)
         all_rows = min(num_rows, _FITTED) * dim * _FITTING + num_rows * dim * _CODING + asked
-        phases += [Expected(CHOOSING, choosing), Expected(CODING, _CODINGS * all_rows)]
+        phases += [
+            Expected(FINDING, finding), Expected(CHOOSING, choosing),
+            Expected(CODING, CODINGS * all_rows),
+        ]  # fmt: skip
     measuring = 2 * asked + num_rows * dim * _CODING
     if find:
         whole = measuring + sum(each.seconds for each in phases)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Seconds between two pictures of the line, until the first one, and between two lines of a log.
 _REDRAWN, _DELAY, _LOGGED = 0.2, 0.5, 60.0
 _TOLD = 0.1  # shorter phases, in seconds, have no line in a log
+_COMPILING = "compiling kernels"
 _COLUMNS, _ROWS = 80, 24  # of a terminal of unknown size
 
 
@@ -35,10 +36,11 @@ class Counter:
     Args:
         count: The work.
         end: Called when the counter is closed.
+        counted: Called after each count.
     """
 
-    def __init__(self, count: Count, end: Any = lambda: None) -> None:
-        self._count, self._end, self._is_open = count, end, True
+    def __init__(self, count: Count, end: Any = lambda: None, counted: Any = lambda: None) -> None:
+        self._count, self._end, self._counted, self._is_open = count, end, counted, True
 
     @property
     def n(self) -> float:
@@ -51,8 +53,11 @@ class Counter:
         return self._count.total
 
     def update(self, n: float = 1) -> None:
-        """Counts on."""
+        """Counts on; a search that has made all expected rounds is expected to make one more."""
         self._count.n += n
+        if not self._count.is_steady:
+            self._count.total = max(self._count.total, self._count.n + 1)
+        self._counted()
 
     def set_postfix(self, refresh: bool = True, **values: object) -> None:
         """Shows values beside the phase, such as a loss."""
@@ -89,14 +94,7 @@ class _Overall:
         """Begins a phase."""
         self.timetable.begin(name, count)
         self._handled = sys.exception()
-        if self._thread is None:
-            self._is_terminal = is_terminal(sys.stderr)
-            show = self._draw if self._is_terminal else self._log
-            seconds = _REDRAWN if self._is_terminal else _LOGGED
-            self._thread = threading.Thread(
-                target=self._keep, args=(show, seconds), name="progress", daemon=True
-            )
-            self._thread.start()
+        self._start()
 
     def end(self) -> None:
         """Ends the current phase."""
@@ -114,6 +112,15 @@ class _Overall:
             with suppress(OSError, ValueError):
                 self._line.close()
 
+    def begin_compiling(self) -> None:
+        """Stops the clock while kernels are compiled, and names that as the phase."""
+        self.timetable.stop()
+        self._start()
+
+    def end_compiling(self) -> None:
+        """Lets the clock go on."""
+        self.timetable.go_on()
+
     def hidden(self) -> Any:
         """Returns a context in which the line is hidden, so that others can print."""
         if not self._is_terminal:
@@ -121,6 +128,17 @@ class _Overall:
         from tqdm import tqdm
 
         return tqdm.external_write_mode(file=sys.stderr)
+
+    def _start(self) -> None:
+        """Starts the thread that shows the line."""
+        if self._thread is None:
+            self._is_terminal = is_terminal(sys.stderr)
+            show = self._draw if self._is_terminal else self._log
+            seconds = _REDRAWN if self._is_terminal else _LOGGED
+            self._thread = threading.Thread(
+                target=self._keep, args=(show, seconds), name="progress", daemon=True
+            )
+            self._thread.start()
 
     def _keep(self, show: Any, seconds: float) -> None:
         while not self._is_over.wait(seconds):
@@ -131,36 +149,41 @@ class _Overall:
         if time.monotonic() - self._started < _DELAY:
             return
         share, left = self.timetable.share(), self.timetable.seconds_left()
-        phase = self.timetable.phase
-        if phase is None and left is None:  # nothing is under way
-            if self._line is not None:
+        phase, is_compiling = self.timetable.phase, self.timetable.is_stopped
+        if phase is None and not is_compiling:
+            if left is None and self._line is not None:  # nothing is under way
                 self._line.close()
                 self._line = None
-            return
+            if self._line is None:
+                return
         if self._line is None:
             self._line = _make_line()
         line = self._line
-        if phase is not None:
-            count = phase.count or phase.part
+        if is_compiling:
+            line.set_description_str(_COMPILING, refresh=False)
+            left = None
+        elif phase is not None:
+            count = phase.part if phase.count is None else phase.count
             note = f" ({count.note})" if count is not None and count.note else ""
             line.set_description_str(phase.name + note, refresh=False)
-        line.left = "" if left is None else f"{line.format_interval(left)} left"
+        about = "~" if self.timetable.is_guess else ""
+        line.left = "" if left is None else f"{about}{line.format_interval(left)} left"
         line.n, line.ncols = round(share, 4), _columns()
         line.refresh()
 
     def _log(self) -> None:
         phase = self.timetable.phase
-        if phase is None:
+        if phase is None or self.timetable.is_stopped:
             return
         parts = []
-        if phase.count is not None:
+        if phase.count is not None and phase.count.is_steady:
             done, total = (f"{int(x):,}" for x in (phase.count.n, phase.count.total))
             parts.append(f"{done} of {total} {phase.count.unit}s")
         left = self.timetable.seconds_left()
         if left is not None:
             parts.append(f"{self.timetable.share():.0%} of everything done")
             parts.append(f"about {duration(left)} left")
-        since = duration(time.monotonic() - phase.started)
+        since = duration(self.timetable.seconds_of_phase())
         _write(f"{phase.name}: {', '.join(parts) or f'{since} so far'}")
 
 
@@ -183,6 +206,9 @@ def _make_line() -> Any:
 
 
 _overall: ContextVar[_Overall | None] = ContextVar("overall", default=None)
+# The same for other threads: kernels are compiled in the one that uses them first.
+_wholes: list[_Overall] = []
+_is_told = False  # that kernels are being compiled
 
 
 @contextmanager
@@ -193,9 +219,11 @@ def overall() -> Iterator[None]:
         return
     whole = _Overall()
     token = _overall.set(whole)
+    _wholes.append(whole)
     try:
         yield
     finally:
+        _wholes.remove(whole)
         _overall.reset(token)
         whole.close()
 
@@ -216,7 +244,12 @@ def expect(phases: Callable[[], Sequence[Expected]]) -> None:
 
 @contextmanager
 def phase(
-    name: str, total: float | None = None, unit: str = "row", initial: float = 0
+    name: str,
+    total: float | None = None,
+    unit: str = "row",
+    initial: float = 0,
+    *,
+    is_steady: bool = True,
 ) -> Iterator[Counter]:
     """Makes the block a phase of the whole; within another phase it is part of that one.
 
@@ -225,18 +258,20 @@ def phase(
         total: The final count; None if only bars within the block count, or nothing does.
         unit: The name of the things counted.
         initial: The initial count.
+        is_steady: Whether it counts often. If not, ``total`` is the number of rounds that a search
+            is expected to make.
 
     Yields:
         The counter of the phase.
     """
     whole = _overall.get()
-    count = Count(total or 0, initial, unit)
+    count = Count(total or 0, initial, unit, is_steady=is_steady)
     if whole is None or whole.timetable.phase is not None:
         yield Counter(count)
         return
     whole.begin(name, count if total is not None else None)
     try:
-        yield Counter(count)
+        yield Counter(count, counted=whole.timetable.note_count)
     finally:
         whole.end()
 
@@ -275,8 +310,7 @@ def progress_bar(
 
 def hidden() -> Any:
     """Returns a context in which the overall line is hidden, so that others can print."""
-    whole = _overall.get()
-    return nullcontext() if whole is None else whole.hidden()
+    return _wholes[-1].hidden() if _wholes else nullcontext()
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -288,6 +322,37 @@ def say(line: str, file: TextIO | None = None) -> None:
     """
     with hidden():
         print(line, file=file)
+
+
+def report(line: str) -> None:
+    """Prints a line about the work under way to stderr, beside the overall line."""
+    say(line, sys.stderr)
+
+
+def tell_of_compiling() -> None:
+    """Tells the user that kernels are being compiled, once in a process."""
+    global _is_told
+    if not _is_told:
+        _is_told = True
+        report("Compiling kernels for their first use (up to twenty seconds, once)")
+
+
+def begin_compiling(*, is_kept: bool) -> None:
+    """Tells the user of an overall line about compilation, and stops its clock meanwhile.
+
+    Args:
+        is_kept: Whether compiled kernels are kept; if not, a warning has told of the delay.
+    """
+    if _wholes and is_kept:
+        tell_of_compiling()
+    for whole in _wholes:
+        whole.begin_compiling()
+
+
+def end_compiling() -> None:
+    """Ends what ``begin_compiling`` began."""
+    for whole in _wholes:
+        whole.end_compiling()
 
 
 def is_terminal(stream: TextIO | None) -> bool:

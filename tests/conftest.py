@@ -6,6 +6,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from nncompress import progress
 from nncompress.cli.main import main
 from nncompress.formats.work import WorkDirectory
 
@@ -14,6 +15,12 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def told_of_compiling(monkeypatch):
+    """Whether a test is the first to use a kernel changes nothing that it prints."""
+    monkeypatch.setattr(progress, "_is_told", True)
 
 
 @pytest.fixture

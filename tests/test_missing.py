@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncompress import CompressedEmbedding, InputError
+from nncompress import CompressedEmbedding, InputError, missing
 from nncompress.missing import MissingLibraryError, brought_by, install_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,3 +155,14 @@ def test_a_method_that_needs_a_library_names_its_extra(
     assert f"{name}" in str(error.value)
     assert str(error.value).endswith(install_line(extra))
     assert "\n" not in str(error.value)
+
+
+def test_in_a_clone_that_is_not_installed_the_clone_is_installed(monkeypatch):
+    def absent(name):
+        raise missing.PackageNotFoundError(name)
+
+    monkeypatch.setattr(missing, "distribution", absent)
+    assert install_line("compress") == 'pip install ".[compress]"'
+    assert install_line("train") == (
+        'pip install setuptools==80.9.0 && pip install --no-build-isolation ".[train]"'
+    )

@@ -113,7 +113,7 @@ def test_a_terminal_has_one_line_with_phase_share_and_the_time_left(terminal):
         with progress.phase("refining"):
             wait_for(screen, "refining")
     shown = screen.getvalue()
-    assert re.search(r"training \(loss=0\.5\)  15%\|.{24}\| \d\d:\d\d left", shown)
+    assert re.search(r"training \(loss=0\.5\)  15%\|.{24}\| ~?\d\d:\d\d left", shown)
     assert re.search(r"refining  3\d%\|.{24}\| \d\d:\d\d left", shown)
     assert "\n" not in shown
     assert shown.rsplit("\r", 2)[1].strip() == ""  # it goes away in the end
@@ -126,6 +126,34 @@ def test_what_is_printed_meanwhile_has_a_line_of_its_own(terminal, monkeypatch):
         wait_for(screen, "training")
         progress.say("[epoch0] train_loss=12")
     assert re.search(r"\r *\r\[epoch0\] train_loss=12\n", screen.getvalue())
+
+
+def test_compilation_is_a_phase_of_its_own_that_takes_no_time_of_the_others(terminal):
+    screen = terminal()
+    with progress.overall():
+        progress.expect(lambda: [Expected("training", 30), Expected("refining", 70)])
+        with progress.phase("training", 100, "step") as counter:
+            counter.update(50)
+            wait_for(screen, "training  15%")
+            progress.begin_compiling(is_kept=True)
+            wait_for(screen, "compiling kernels  15%")
+            compiling = screen.getvalue().rpartition("compiling")[2]
+            progress.end_compiling()
+            counter.update(50)
+            wait_for(screen, "training  30%")
+    assert "left" not in compiling
+
+
+def test_a_line_of_progress_names_its_phase_from_the_beginning(terminal):
+    screen = terminal()
+    with progress.overall():
+        progress.expect(lambda: [Expected("reading", 1), Expected("training", 30)])
+        with progress.phase("reading"):
+            pass
+        time.sleep(0.05)
+        with progress.phase("training", 100, "step"):
+            wait_for(screen, "training")
+    assert all(line.strip() for line in re.findall(r"\r([^\r]*?) *\d+%", screen.getvalue()))
 
 
 def test_a_dumb_terminal_is_a_log(terminal, monkeypatch, all_told):
@@ -213,7 +241,7 @@ def test_compressing_shows_the_time_left_on_a_terminal(
     thread.join()
     os.close(reader)
     shown = b"".join(seen).decode()
-    assert re.search(r"(choosing the step|coding rows)  ?\d+%\|.{24}\| \d\d:\d\d left", shown)
+    assert re.search(r"(choosing the step|coding rows)  ?\d+%\|.{24}\| ~?\d\d:\d\d left", shown)
     assert "\n" not in shown
     assert json.loads(capsys.readouterr().out)["rows"] == 300
 

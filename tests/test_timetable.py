@@ -1,3 +1,7 @@
+from itertools import pairwise
+
+import pytest
+
 from nncompress.timetable import Count, Expected, Timetable
 
 
@@ -91,6 +95,76 @@ def test_the_share_rises_to_the_end_and_never_falls():
     assert shares == sorted(shares)
     assert shares[0] < 0.05
     assert 0.95 < shares[-1] < 1
+
+
+def test_the_share_follows_the_count_and_reaches_the_end_whatever_was_expected():
+    table, clock = table_of(1, 99, 1)
+    for number, count in enumerate((Count(100), Count(100), Count(100))):
+        table.begin(f"phase {number}", count)
+        shares = []
+        for _ in range(100):
+            clock.now += 1
+            count.n += 1
+            shares.append(table.share())
+        steps = [after - before for before, after in pairwise(shares[:98]) if after < 0.99]
+        assert max(steps, default=0) - min(steps, default=0) < 1e-9
+        table.end()
+    assert shares[0] > 0.95
+    assert shares[-1] >= 0.99
+
+
+def test_phases_that_nobody_expected_have_the_whole_bar_each():
+    clock = Clock()
+    table = Timetable(clock)
+    for name in ("checking rows", "training"):
+        count = Count(10)
+        table.begin(name, count)
+        assert table.share() == 0
+        count.n = 5
+        assert table.share() == 0.5
+        table.end()
+
+
+def test_a_search_of_unknown_length_moves_on_within_a_round():
+    table, clock = table_of(40)
+    count = Count(4, is_steady=False)
+    table.begin("phase 0", count)
+    shares, left = [], []
+    for _ in range(4):
+        for _ in range(5):
+            clock.now += 1
+            shares.append(table.share())
+            left.append(table.seconds_left())
+        count.n += 1
+        count.total = max(count.total, count.n + 1)
+        table.note_count()
+    assert shares == sorted(set(shares))
+    assert left[5:15] == pytest.approx(range(14, 4, -1))
+
+
+def test_a_stopped_clock_tells_nothing():
+    table, clock = table_of(10, 30)
+    count = Count(10)
+    table.begin("phase 0", count)
+    count.n = 5
+    clock.now += 5
+    before = table.share(), table.seconds_left()
+    table.stop()
+    clock.now += 1_000
+    assert (table.share(), table.seconds_left()) == before
+    table.go_on()
+    assert (table.share(), table.seconds_left()) == before
+
+
+def test_the_time_left_is_a_guess_until_something_has_been_timed():
+    table, clock = table_of(10, 30)
+    assert table.is_guess
+    count = Count(100)
+    table.begin("phase 0", count)
+    assert table.is_guess
+    clock.now += 9
+    count.n = 50
+    assert not table.is_guess
 
 
 def test_the_share_is_of_the_work_that_was_expected():

@@ -8,7 +8,7 @@ import numpy as np
 
 from nncompress.autoencoder.descent import Descent, adam_moments
 from nncompress.autoencoder.kernel_chain import BatchMeans, KernelAutoencoder
-from nncompress.cpu import announce_compilation, run
+from nncompress.cpu import compilation, run
 from nncompress.cpu import descent as compiled
 from nncompress.cpu.arena import allocate, allocate_together
 from nncompress.cpu.descent import Hooks, Optimizer, Shape, Weights
@@ -226,7 +226,7 @@ class FusedAutoencoder(KernelAutoencoder):
 
     def _run(self, function, most_threads: int, *arguments: object) -> None:
         if not self._announced:
-            announce_compilation()
+            compilation.announce()
             self._announced = True
         self._machine.team.run(function, min(self._threads, most_threads), *arguments)
 

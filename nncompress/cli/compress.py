@@ -2,23 +2,24 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nncompress.cli.compress_model import (
     add_model_arguments,
     is_for_model,
+    refuse_missing_folder,
     refuse_model_arguments,
     run_model,
 )
 from nncompress.cli.continuation import continuable
 from nncompress.cli.gate_arguments import add_gate, table_gate_of
 from nncompress.cli.next_steps import after_table
-from nncompress.cli.paths import add_output, readable, source, writable
+from nncompress.cli.paths import add_output, file_or_folder, readable, source
 from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_of
 from nncompress.cli.printing import add_json, add_source, format_bytes, format_seconds, print_facts
 from nncompress.cli.table_summary import print_summary
 from nncompress.errors import InputError
-from nncompress.progress import say
+from nncompress.progress import report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder, Zarr or Parquet, here or at a URL; - for standard input",
         type=source,
     )
-    add_output(parser, "output", type=writable,
+    add_output(parser, "output", type=file_or_folder, action=_Output,
         help="the .nnc file to write, which replaces an existing one, or - for standard output; "
         "for a model's folder, the folder to write")  # fmt: skip
     add("--limit", type=int, metavar="N",
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
     if is_for_model(arguments):
         run_model(arguments)
         return
+    refuse_missing_folder(arguments)
     refuse_model_arguments(arguments)
     gate = table_gate_of(arguments)
     plan = plan_of(
@@ -102,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
             table, arguments.output, plan, machine,
             weights=weights, weights_name=str(arguments.weights),
             frequencies=arguments.frequencies, extras=extras_of_tokens(table),
-            report=None if arguments.json else say, curve=arguments.curve, work=arguments.work,
+            report=None if arguments.json else report, curve=arguments.curve, work=arguments.work,
             gate=gate,
         )  # fmt: skip
     flags = ((f"--{name}", getattr(arguments, name)) for name in ("words", "tensor"))
@@ -110,6 +112,19 @@ def run(arguments: argparse.Namespace) -> None:
     next_lines = after_table(arguments.output, embedding, arguments.input, *given)
     assert gate.report is not None  # whatever is written has been measured
     print_summary(arguments, arguments.output, embedding, gate.report, next_lines)
+
+
+class _Output(argparse.Action):
+    """Keeps the path to write, and whether it is a folder by its name, as in ``out/``."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.output, namespace.is_folder = values
 
 
 def _tell(

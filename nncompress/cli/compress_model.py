@@ -1,6 +1,7 @@
 """Compressing a model's folder, as ``nncompress compress`` does where it is given one."""
 
 import argparse
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from nncompress.cli.next_steps import after_folder
 from nncompress.cli.plan_arguments import plan_of
 from nncompress.cli.printing import format_bytes, format_seconds, print_facts
 from nncompress.errors import InputError
-from nncompress.progress import say
+from nncompress.progress import report
 
 if TYPE_CHECKING:
     from nncompress.machine import Machine
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _OF_TABLES = {
     "words": None, "tensor": None, "limit": None, "prune": False, "work": None, "curve": None,
 }  # fmt: skip
+
+_OF_VERSIONS = ".0123456789"  # what follows the last dot of a model's name, as in v1.5
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,31 @@ def refuse_model_arguments(arguments: argparse.Namespace) -> None:
                 f"--{name} is for a model's folder that becomes a folder, and {arguments.input} "
                 f"becomes the file {arguments.output}; leave it out"
             )
+
+
+def refuse_missing_folder(arguments: argparse.Namespace) -> None:
+    """Refuses what is meant for a model's folder by its name, but is none.
+
+    Raises:
+        InputError: It is a path with nothing at it, or the output's name is a folder's.
+    """
+    from nncompress.models.folder import NOT_DOWNLOADED
+    from nncompress.sources.places import is_url
+
+    source = arguments.input
+    is_file = arguments.output.suffix == ".nnc" or Path(source).suffix.strip(_OF_VERSIONS)
+    is_inside_zip = any(parent.suffix == ".zip" for parent in Path(source).parents)
+    is_elsewhere = is_url(source) or is_inside_zip or os.path.lexists(source)
+    if not is_elsewhere and (arguments.is_folder or not is_file):
+        raise InputError(
+            f"{source} does not exist; wanted a file of word vectors or a model's folder "
+            f"{NOT_DOWNLOADED}"
+        )
+    if arguments.is_folder:
+        raise InputError(
+            f"{arguments.output}{os.sep} is to be a folder, but {source} is no model's folder; "
+            "wanted the name of a file, such as vectors.nnc"
+        )
 
 
 def is_for_model(arguments: argparse.Namespace) -> bool:
@@ -92,7 +120,7 @@ def run_model(arguments: argparse.Namespace) -> None:
         heads=tuple(arguments.head), untie=arguments.untie,
         weights=None if arguments.weights is None else load_weights(arguments.weights),
         frequencies=arguments.frequencies, corpus=arguments.corpus,
-        report=None if arguments.json else say,
+        report=None if arguments.json else report,
     )  # fmt: skip
     _print(arguments, model)
 
@@ -117,7 +145,7 @@ def _print(arguments: argparse.Namespace, model: "CompressedModel") -> None:
         "quality": model.report.facts,
     }  # fmt: skip
     lines = {
-        slot.tensor: f"{slot.num_rows:,} x {slot.dim}, {size:,} bytes, "
+        slot.tensor: f"{slot.num_rows:,} x {slot.dim:,}, {size:,} bytes, "
         f"{8 * size / (slot.num_rows * slot.dim):.4g} bits a dimension"
         for slot, size in model.sizes.items()
     }

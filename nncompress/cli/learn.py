@@ -10,7 +10,7 @@ from nncompress.cli.plan_arguments import add_machine, add_plan, add_work, plan_
 from nncompress.cli.printing import add_json, add_rows
 from nncompress.formats.files import check_output
 from nncompress.formats.rescue import write_or_rescue
-from nncompress.progress import expect, phase, say
+from nncompress.progress import expect, phase, report
 
 EXAMPLE = "vectors.npy vectors.model -M 32 -K 16"
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         expect(lambda: phases_of_model(shape, plan, machine, sample))
         model = learn_model(
             source, plan, machine, num_rows=arguments.sample,
-            report=None if arguments.json else say, curve=arguments.curve, work=work,
+            report=None if arguments.json else report, curve=arguments.curve, work=work,
         )  # fmt: skip
         place = arguments.model
         with phase("writing"):

@@ -22,7 +22,7 @@ from nncompress.cli import (
     train,
 )
 from nncompress.cli.completion import add_completion
-from nncompress.cli.paths import made_directories
+from nncompress.cli.outputs import telling_of_outputs
 from nncompress.cli.standard_streams import standard_streams
 from nncompress.cli.together import Parser, add_version
 from nncompress.errors import InputError
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         with (
             memory.advising(COMMANDS[arguments.command]),
-            made_directories(arguments, PROGRAM),
+            telling_of_outputs(arguments, PROGRAM),
             standard_streams(arguments),
             overall(),
         ):

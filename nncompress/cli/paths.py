@@ -2,9 +2,6 @@
 
 import argparse
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -39,6 +36,11 @@ def readable(text: str) -> Path | Standard:
 def writable(text: str) -> Path | Standard:
     """Takes an argument for a file to write, or standard output."""
     return Standard.OUTPUT if text == _DASH else Path(text)
+
+
+def file_or_folder(text: str) -> tuple[Path | Standard, bool]:
+    """Takes an argument for a file or a folder to write; True for a folder's name, as ``out/``."""
+    return writable(text), text.endswith(("/", os.sep))
 
 
 def streamable(text: str) -> Path | Standard:
@@ -81,29 +83,3 @@ def add_output(parser: argparse.ArgumentParser, *names: str, **options: Any) -> 
     action = parser.add_argument(*names, **({"type": named} | options))
     outputs = parser.get_default("outputs") or ()
     parser.set_defaults(outputs=(*outputs, action.dest))
-
-
-@contextmanager
-def made_directories(arguments: argparse.Namespace, program: str) -> Iterator[None]:
-    """Says which directories the block makes for outputs, and removes them where it fails.
-
-    Args:
-        arguments: The command line, which names its outputs under ``outputs``.
-        program: The name that the lines begin with.
-    """
-    values = (getattr(arguments, name) for name in getattr(arguments, "outputs", ()))
-    missing = {
-        parent: [each for each in (parent, *parent.parents) if not each.exists()]
-        for parent in dict.fromkeys(path.parent for path in values if isinstance(path, Path))
-    }
-    try:
-        yield
-    except BaseException:
-        for directories in missing.values():
-            for directory in directories:
-                with suppress(OSError):  # it is not empty, or was never made
-                    directory.rmdir()
-        raise
-    for parent, directories in missing.items():
-        if directories and parent.is_dir():
-            print(f"{program}: made the directory {parent}{os.sep}", file=sys.stderr)

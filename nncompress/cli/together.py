@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import difflib
 import os
 import sys
 import time
@@ -25,19 +26,45 @@ _PATIENCE = 2.0
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that prints in the first process alone, and its errors as JSON where asked for."""
+    """A parser that prints in the first process alone, and its errors as JSON where asked for.
+
+    For a mistyped command or option it names the one that may have been meant.
+    """
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Parses arguments, and refuses options that are not known."""
+        found, rest = super().parse_known_args(args, namespace)
+        unknown = next((word for word in rest if word.startswith("--") and len(word) > 2), None)
+        if unknown is not None:
+            name = unknown.partition("=")[0]
+            options = [each for each in self._option_string_actions if each.startswith("--")]
+            self.error(f"unknown option {name}{_did_you_mean(name, options)}")
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """Prints the usage and what is wrong, and exits with status 2."""
+        """Prints what is wrong and where the arguments are explained; exits with status 2."""
         if launched_rank() == 0:
             tell_in_json(USAGE, message, 2)
-            self.print_usage(sys.stderr)
             terminal.tell(self.prog, "error", message)
+            print(f"see {self.prog} --help", file=sys.stderr)
         self.exit(2)
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            meant = _did_you_mean(value, list(action.choices), "; did you mean {!r}?")
+            choices = meant or f"; wanted one of {', '.join(action.choices)}"
+            raise argparse.ArgumentError(None, f"unknown command {value!r}{choices}")
+        super()._check_value(action, value)
 
     def _print_message(self, message: str, file: object = None) -> None:
         if launched_rank() == 0:
             super()._print_message(message, file)
+
+
+def _did_you_mean(name: str, names: list[str], form: str = "; did you mean {}?") -> str:
+    """Returns the end of a message that names what may have been meant; empty for nothing."""
+    near = difflib.get_close_matches(name, names, 1)
+    return form.format(near[0]) if near else ""
 
 
 def add_version(parser: Parser) -> None:

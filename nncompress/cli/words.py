@@ -52,5 +52,8 @@ def missing_words(embedding: CompressedEmbedding, keys: Iterable[Key]) -> Missin
     for key in missing:
         meant = suggestions.get(str(key), [])
         line = f"{key!r}: not among the {len(embedding):,} {kinds}"
+        parts = str(key).split()
+        if len(parts) > 1 and all(part in embedding for part in parts):
+            line += "; give words as separate arguments"
         found[key] = line + did_you_mean({str(key): meant}), meant
     return found

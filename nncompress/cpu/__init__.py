@@ -4,16 +4,12 @@ Numba compiles them on their first use, which takes about twenty seconds, and ke
 the directory that ``cache`` chooses.
 """
 
-import sys
-from pathlib import Path
-
 from nncompress.missing import brought_by
 
 with brought_by("compress"):
     import numba
 
-from nncompress.cpu import cache
-from nncompress.progress import say
+from nncompress.cpu import cache, compilation
 
 _configured = numba.config.CACHE_DIR
 numba.config.CACHE_DIR = cache.DIRECTORY
@@ -37,9 +33,9 @@ try:
     )
 finally:
     numba.config.CACHE_DIR = _configured
+compilation.watch()
 
 __all__ = [
-    "announce_compilation",
     "beam",
     "block_rows",
     "chosen_rows",
@@ -56,9 +52,3 @@ __all__ = [
     "tally",
     "trellis",
 ]
-
-
-def announce_compilation() -> None:
-    """Tells the user about the delay if kernels have to be compiled and kept."""
-    if cache.DIRECTORY and not any(Path(cache.DIRECTORY).rglob("*.nbi")):
-        say("Compiling kernels for their first use (about twenty seconds, once)", file=sys.stderr)

@@ -207,7 +207,7 @@ class CompressedEmbedding(Searching, ReadOnly):
         if isinstance(table, ShardedTable):
             parts.append(f"in {len(table.shards)} shards")
         return (
-            f"<CompressedEmbedding of {table.num_rows} rows, {len(self)} keys, {table.dim} "
+            f"<CompressedEmbedding of {table.num_rows:,} rows, {len(self):,} keys, {table.dim:,} "
             f"columns: {', '.join(parts)}>"
         )
 

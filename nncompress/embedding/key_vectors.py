@@ -56,7 +56,7 @@ class KeyVectors:
         Raises:
             KeyError: Keys are missing; the message names them.
         """
-        keys = list(keys)
+        keys = list(keys) if isinstance(keys, Iterable) else [keys]
         rows = [self._keys.row(key) for key in keys]
         if self._subwords is None or (self._as_stored and None not in rows):
             return self._table.decode(np.array(self._keys.rows(keys), dtype=np.int64))

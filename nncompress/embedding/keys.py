@@ -128,9 +128,9 @@ class Keys:
         more = ", ..." if len(missing) > MOST_NAMED else ""
         has_bytes = any(isinstance(key, (bytes, bytearray)) for key in missing)
         return (
-            f"{named}{more}: not among the {len(self.key_to_index)} keys of this table; wanted a "
-            f"word of it{', a str as decode() makes of bytes' * has_bytes}, or a row number from "
-            f"0 to {self.num_rows - 1}"
+            f"{named}{more}: not among the {len(self.key_to_index):,} keys of this table; wanted "
+            f"a word of it{', a str as decode() makes of bytes' * has_bytes}, or a row number "
+            f"from 0 to {self.num_rows - 1:,}"
         )
 
     def with_scores(self, rows: np.ndarray, scores: np.ndarray) -> list[tuple[Key, float]]:

@@ -147,6 +147,7 @@ def read_nnc(
             f"{path} is, by its name, codes or a codebook; wanted {WHAT}: make one of both, "
             "with: nncompress import"
         )
+    _refuse_other_files(path)
     file = map_tensors(path, WHAT, copy=copy)
     version = check_version(path, file, WHAT)
     if version == IN_PARTS and file.metadata.get("part") == MODEL:
@@ -168,6 +169,24 @@ def read_nnc(
         access.begin(file.tensors.values())
         contents = replace(contents, table=table)
     return contents
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuses a file that is, by its name and its first bytes, an original table.
+
+    Raises:
+        FormatError: It is such a file.
+    """
+    if path.suffix == ".nnc" or not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start and start[8:] != b"{":
+        output = str(path.with_suffix(".nnc"))
+        raise FormatError(
+            f"{path} is not a compressed table (.nnc); compress it first: "
+            f"nncompress.compress({str(path)!r}, {output!r})"
+        )
 
 
 def nnc_of_bytes(data: np.ndarray, name: str) -> Contents:

@@ -17,8 +17,9 @@ from nncompress.evaluate.curve import HEADING, CurvePoint, badness, reached
 from nncompress.evaluate.neighbours import FEWEST_ROWS
 from nncompress.evaluate.sample import Rows, SampleSize, block_rows
 from nncompress.evaluate.step_search import StepSearch
-from nncompress.evaluate.target import Target
+from nncompress.evaluate.target import FEW_ROWS, Target
 from nncompress.machine import Machine
+from nncompress.progress import Counter
 from nncompress.trellis.quantizer import Settings
 from nncompress.trellis.stage import Remainder, code_rows, fit_quantizer
 
@@ -105,16 +106,22 @@ class Chooser:
         ends = (self._sign * math.log(step) for step in (finest, largest / _COARSEST))
         self._low, self._high = sorted(ends)
 
-    def choose(self, report: Callable[[str], None] | None = None) -> Choice:
+    def choose(
+        self, report: Callable[[str], None] | None = None, counter: Counter | None = None
+    ) -> Choice:
         """Tries steps on a sample.
 
         Args:
             report: A function that is called with a line for each; None for silence.
+            counter: Counts the trials; None: nothing does.
 
         Raises:
             OutOfReach: No step is small enough or good enough.
         """
         if report is not None:
+            if self._is_usual and self.target.recall is None:
+                few = f"Fewer than {FEW_ROWS:,} rows"
+                report(f"{few}: keeping {self.target}, as neighbours mean little")
             report(f"Choosing the step for {self.target}\n{HEADING}")
         points = {}
         search = self._search(self._guess(), (self._trials, _NEAR))
@@ -122,6 +129,8 @@ class Chooser:
             u = search.next()
             points[u] = self._rows.of_sample(math.exp(self._sign * u))
             search.note(u, self._badness(points[u]))
+            if counter is not None:
+                counter.update()
             if report is not None:
                 report(str(points[u]))
         by_size = sorted(points.values(), key=lambda point: point.bytes_per_row)
@@ -130,8 +139,12 @@ class Chooser:
             self._tell(chosen)
         return Choice(chosen, by_size)
 
-    def make(self, choice: Choice) -> tuple[Residual, CurvePoint]:
+    def make(self, choice: Choice, counter: Counter | None = None) -> tuple[Residual, CurvePoint]:
         """Codes all rows with a step near the chosen one, so that they meet the target.
+
+        Args:
+            choice: The outcome of choosing it.
+            counter: Counts how often they are coded; None: nothing does.
 
         Returns:
             The stage, and its point of the curve, measured on all rows.
@@ -152,6 +165,8 @@ class Chooser:
             search.note(u, self._badness(made[u][1]))
             best = min(made) if search.best is None else search.best[0]
             made = {best: made[best]}
+            if counter is not None:
+                counter.update()
         (made_best,) = made.values()
         point = made_best[1]
         if search.best is None and not self._is_usual:

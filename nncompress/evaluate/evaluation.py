@@ -14,10 +14,11 @@ from nncompress.embedding.word_tests import known_words
 from nncompress.errors import InputError
 from nncompress.evaluate.report import Report, Score
 from nncompress.evaluate.row_comparison import QUERIES, RowComparison, compare_rows
-from nncompress.evaluate.word_similarity import word_similarity
+from nncompress.evaluate.word_similarity import pairs_of_rows, word_similarity
 from nncompress.sources import EmbeddingMatrix
 
 _WORD_TESTS = ("wordsim353.tsv", "simlex999.txt")  # included in gensim
+_FEWEST_PAIRS = 30  # with fewer, a correlation that nobody asked for says nothing
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def evaluate(
         embedding: The compressed embedding.
         matrix: The original, with rows in the same order.
         pairs: Files of word pairs, see ``word_similarity``; by default those included in gensim,
-            if it is installed and the table has words.
+            if it is installed and the table has the words of 30 pairs or more.
         num_queries: The number of rows, evenly spaced, whose neighbours are compared.
         words: The word of each row of the original, or None, to compare with those of the
             compressed one; None for no comparison.
@@ -77,9 +78,9 @@ def evaluate(
     table = embedding.table
     if matrix.shape != (table.num_rows, table.dim):
         raise InputError(
-            f"{matrix.name} has {len(matrix):,} rows x {matrix.dim} dimensions, but the "
-            f"compressed table has {table.num_rows:,} x {table.dim}; wanted the table that it was "
-            "made from"
+            f"{matrix.name} has {matrix.total_rows:,} rows x {matrix.dim:,} dimensions, but the "
+            f"compressed table has {table.num_rows:,} x {table.dim:,}; wanted the table that it "
+            "was made from"
         )
     _refuse_other_words(embedding, words, matrix.name)
     # Word tests come first, since they may refuse a file.
@@ -152,10 +153,13 @@ def _usual_scores(embedding: CompressedEmbedding, matrix: EmbeddingMatrix) -> tu
         return ()
     if not embedding.has_words:
         return ()
+    known = known_words(embedding)
     scores: tuple[Score, ...] = ()
     for name in _WORD_TESTS:
         try:
-            scores += word_scores(embedding, matrix, [datapath(name)])
+            _, people = pairs_of_rows(known, datapath(name))
+            if len(people) >= _FEWEST_PAIRS:
+                scores += word_scores(embedding, matrix, [datapath(name)])
         except InputError:
             continue  # the table's words are in another language
     return scores

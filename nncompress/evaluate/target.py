@@ -8,7 +8,7 @@ from typing import Protocol
 from nncompress.errors import InputError
 
 # With fewer rows, neighbours say too little about quality.
-_FEW_ROWS = 1_000
+FEW_ROWS = 1_000
 
 
 class Measured(Protocol):
@@ -74,7 +74,7 @@ class Target:
         Args:
             num_rows: N.
         """
-        return cls(cosine=0.98) if num_rows < _FEW_ROWS else cls(recall=0.9)
+        return cls(cosine=0.98) if num_rows < FEW_ROWS else cls(recall=0.9)
 
     @property
     def name(self) -> str:

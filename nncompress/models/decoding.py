@@ -15,6 +15,7 @@ from nncompress.missing import brought_by
 from nncompress.models import model2vec_folder, transformers_folder
 from nncompress.models.folder import check_new_folder, transformers_in
 from nncompress.models.folder_files import copy_the_rest
+from nncompress.models.readme import own_readmes
 from nncompress.models.slots import compressed_name
 from nncompress.models.static_file import TABLES, StaticTable, is_compressed, read_static
 from nncompress.models.table_facts import check_tensors
@@ -95,7 +96,7 @@ def decode_folder(folder: Path, output: Path, dtype: str) -> list[tuple[str, tup
                 )  # fmt: skip
         if not found:
             raise InputError(f"{folder} has no compressed table; wanted a folder with one")
-        copy_the_rest(folder, temporary, {*done, *changed})
+        copy_the_rest(folder, temporary, {*done, *changed, *own_readmes(folder)})
         for name, content in changed.items():
             (temporary / name).write_bytes(content)
     return found

@@ -18,8 +18,13 @@ from nncompress.errors import InputError
 from nncompress.formats.files import atomic_directory
 from nncompress.models import model2vec_folder, transformers_folder
 from nncompress.models.folder_files import copy_the_rest
+from nncompress.models.readme import add_readme
 from nncompress.models.slots import TableSlot
 from nncompress.models.tensors import NewTensor, copied_tensor, new_tensor, rewrite_tensors
+
+NOT_DOWNLOADED = (
+    "(models are not downloaded; for one of the Hub: hf download NAME --local-dir DIR)"
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ def check_new_folder(output: Path, folder: Path) -> None:
     Raises:
         InputError: The name is taken, or it is inside the model's folder.
     """
+    if not folder.exists():
+        raise InputError(
+            f"{folder} does not exist; wanted a model's folder on this machine {NOT_DOWNLOADED}"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder} is not a directory; wanted a model's folder")
     real = Path(os.path.realpath(output))
@@ -119,6 +128,8 @@ def written(
 ) -> Iterator[Path]:
     """Writes a folder with compressed tables; all other tensors and files are copied.
 
+    A folder without a README.md gets one that says how to open the model.
+
     Args:
         folder: The model's folder.
         output: The folder to write, which appears when the block ends.
@@ -140,6 +151,7 @@ def written(
         copy_the_rest(folder, temporary, {*done, *changed})
         for name, content in changed.items():
             (temporary / name).write_bytes(content)
+        add_readme(temporary)
         yield temporary
 
 

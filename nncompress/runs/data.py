@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nncompress.errors import InputError
+from nncompress.errors import FormatError, InputError
 from nncompress.sources import EmbeddingMatrix
 from nncompress.sources.weights import read_weights
 
@@ -64,7 +64,14 @@ class TrainingData:
         Raises:
             InputError: A file cannot be used.
         """
-        matrix = EmbeddingMatrix.open(
-            self.matrix, self.limit, unit_rows=self.objective == "cosine"
-        )
+        try:
+            matrix = EmbeddingMatrix.open(
+                self.matrix, self.limit, unit_rows=self.objective == "cosine"
+            )
+        except FormatError as error:
+            if self.matrix.suffix == ".npy":
+                raise
+            raise FormatError(
+                f"{error}; for text: nncompress compress FILE OUT.nnc -M 32 -K 16"
+            ) from None
         return matrix, None if self.weights is None else read_weights(self.weights, matrix)

@@ -1,6 +1,7 @@
 """Decoding a run: turning a snapshot and a matrix into codes and a codebook."""
 
 import re
+import shlex
 import warnings
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -201,6 +202,11 @@ def _snapshot_of(model: Path) -> Path:
         return model
     snapshot = best_snapshot(model)
     if snapshot is None:
+        if (model / CONFIG_FILE).is_file():
+            raise InputError(
+                f"{model} has no model yet, as its training was interrupted early; continue it "
+                f"with: nncompress train --resume {shlex.quote(str(model))}"
+            )
         raise InputError(f"{model} has no snapshot iter_<n>.npz; wanted a run of train_comp.py")
     return snapshot
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import logging
-import os
 import platform
 import shlex
 import socket
@@ -17,10 +16,8 @@ from nncompress.missing import brought_by
 
 with brought_by("train"):
     import logzero
-    from logzero import logger
 
 from nncompress.errors import Diverged, InputError, TrainingInterrupted
-from nncompress.progress import hidden
 from nncompress.runs.unwritten import Unwritten
 
 _PACKAGES = ("numpy", "chainer")
@@ -65,7 +62,7 @@ def _last_byte(path: Path) -> bytes:
 def log_to(
     path: Path, started: datetime, farewell: str, unwritten: Unwritten
 ) -> Iterator[Callable[[str], None]]:
-    """Logs to the console and to a file; the last lines tell when work ended and its duration.
+    """Logs to a file; its last lines tell when work ended and its duration.
 
     Args:
         path: The log file; existing contents are kept, so that a resumed run continues its log.
@@ -77,15 +74,13 @@ def log_to(
     Yields:
         A function that logs one message.
     """
-    if os.environ.get("NO_COLOR"):
-        logzero.formatter(logzero.LogFormatter(color=False))
+    logger = logzero.setup_logger(__name__, disableStderrLogger=True)
     handler = _LogFile(path, unwritten)
     handler.setFormatter(logzero.LogFormatter(color=False))
     logger.addHandler(handler)
 
     def log(message: str) -> None:
-        with hidden():
-            logger.info(message)
+        logger.info(message)
 
     def close(farewell: str) -> None:
         ended = datetime.now()

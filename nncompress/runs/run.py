@@ -24,7 +24,7 @@ from nncompress.evaluate.sizing import HEADING, Point, choose_size
 from nncompress.evaluate.target import Target
 from nncompress.formats.files import clear_up
 from nncompress.machine import Machine
-from nncompress.progress import phase, say
+from nncompress.progress import phase, report, say
 from nncompress.runs.best_file import best_snapshot, snapshot_name, snapshots_by_name
 from nncompress.runs.config import CONFIG_FILE, CONFIG_NAMES, read_config, write_config
 from nncompress.runs.data import TrainingData
@@ -141,6 +141,7 @@ class TrainingRun:
             ):
                 log_provenance(log)
                 log(f"Hyperparameters: {self.config}")
+                report(self._heading(log_path))
                 try:
                     learned = self.session.run()
                 except Diverged as error:
@@ -150,9 +151,22 @@ class TrainingRun:
                     )
                     raise Diverged(error.seen, error.advice, kept) from None
                 learned.warn_if_poor()
+            report(
+                f"best loss {learned.loss:.6g} at step {learned.iteration:,}; the run is in "
+                f"{self.directory}"
+            )
         except TrainingInterrupted as error:
             parts = filter(None, (str(error), self.unwritten.told()))
             raise TrainingInterrupted(error.signal, "; ".join(parts)) from None
+
+    def _heading(self, log_path: Path) -> str:
+        """Returns a line about what is to be trained."""
+        num_rows, dim = self.config["matrix_shape"]
+        steps, done = self.config["iterations"], self.session.trainer.updater.iteration
+        return (
+            f"training {num_rows:,} x {dim} with M={self.config['M']} K={self.config['K']}, "
+            f"{steps:,} steps{f', {done:,} of them done' if done else ''}; log: {log_path}"
+        )
 
 
 def new_run(choices: RunChoices, started: datetime) -> TrainingRun:

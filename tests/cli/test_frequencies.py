@@ -62,12 +62,15 @@ def test_rows_that_occur_more_are_kept_more_closely_in_the_same_bytes(ask, rows,
     assert info["error_by_frequency"] == facts["error_by_frequency"]
 
 
-def test_what_is_matched_and_bought_is_told(ask):
-    said = ask("--target-cosine", 0.97, "--frequencies", "f.txt")
+@pytest.mark.usefixtures("ask")
+def test_what_is_matched_and_bought_is_told(capsys):
+    main(["compress", "m.npy", "m.nnc", "--target-cosine", "0.97", "--frequencies", "f.txt"])
+    said = capsys.readouterr().err
     assert "Frequencies of f.txt: 800 of 1,200 rows matched, with 100.0% of everything" in said
     assert "by frequency, " in said
     assert "with equal weights; without frequencies, at the same size, about " in said
-    forecast = json.loads(ask("--frequencies", "f.txt", "--dry-run", "--json"))
+    main(["compress", "m.npy", "m.nnc", "--frequencies", "f.txt", "--dry-run", "--json"])
+    forecast = json.loads(capsys.readouterr().out)
     assert forecast["file_bytes"] > 0
 
 

@@ -66,14 +66,17 @@ def test_a_dry_run_tells_what_one_number_comes_to(ask, matrix_path, tmp_path, fl
     printed = ask(*arguments).splitlines()
     assert printed[0].split() == ["bits", "a", "row", "bytes", "a", "row", "distance", "cosine",
                                   "recall@10"]  # fmt: skip
-    assert [line.split()[0] for line in printed[-4:]] == ["file", "of", "time", "memory"]
+    assert [line.split()[0] for line in printed[-4:]] == ["file", "original", "time", "memory"]
 
 
-def test_a_table_is_compressed_to_one_number(ask, matrix_path, tmp_path):
+def test_a_table_is_compressed_to_one_number(ask, capsys, matrix_path, tmp_path):
     output = tmp_path / "m.nnc"
-    lines = ask("compress", matrix_path, output, "--target-cosine", 0.97).splitlines()
+    main(["compress", str(matrix_path), str(output), "--target-cosine", "0.97"])
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
     assert lines[0] == "Choosing the step for a mean cosine of 0.97"
     assert "All rows:" in lines
+    assert "All rows:" not in printed.out  # which is for the result
     facts = json.loads(ask("compress", matrix_path, output, "--target-cosine", 0.97, "--json"))
     assert 0.97 <= facts["mean_cosine"] < 0.972
     assert facts["curve"]
@@ -377,3 +380,30 @@ def test_a_lack_of_memory_names_the_flags_that_need_less(
 def test_a_folder_to_export_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="none does not exist; wanted a model's folder"):
         main(["export", str(tmp_path / "none"), str(tmp_path / "x"), "--to", "float16"])
+
+
+def test_the_original_s_own_rows_are_told_where_it_does_not_fit(ask, path, tmp_path):
+    np.save(tmp_path / "other.npy", np.zeros((2_000, 3), np.float32))
+    with pytest.raises(InputError, match="has 2,000 rows x 3 dimensions, but the compressed table "
+                                         "has 500 x 20"):  # fmt: skip
+        ask("evaluate", tmp_path / "other.npy", path)
+
+
+def test_after_compressing_size_and_quality_are_told_in_a_few_lines(
+    ask, capsys, matrix_path, tmp_path
+):
+    target = "Fewer than 1,000 rows: keeping a mean cosine of 0.98, as neighbours mean little"
+    main(["compress", str(matrix_path), str(tmp_path / "m.nnc")])
+    out, err = capsys.readouterr()
+    assert target in (out + err).splitlines()
+    facts = json.loads(ask("info", tmp_path / "m.nnc", "--json"))
+    told = dict(re.split("  +", line, maxsplit=1) for line in out.splitlines()[-5:])
+    assert told["rows"] == "300 of 12 numbers, without words"
+    assert re.fullmatch(
+        rf".* [kM]?B, {facts['ratio']:.1f} times smaller \(14\.4 kB in float32\)", told["m.nnc"]
+    )
+    assert told["mean cosine"].startswith(f"{facts['mean_cosine']:.4f}; the worst 1%: ")
+    assert re.fullmatch(
+        rf"{100 * facts['recall']:.1f}% of each row's 10 nearest \(.*\)", told["neighbours kept"]
+    )
+    assert float(told["relative error"]) > 0

@@ -139,7 +139,44 @@ def test_directories_that_are_made_for_an_output_are_said(ended, table, tmp_path
     status, _, told = ended("export", table, output, "--to", "glove")
     assert status == 0
     assert f"nncompress: made the directory {output.parent}{os.sep}" in told.splitlines()
-    assert "made" not in ended("export", table, output, "--to", "glove")[2]
+
+
+def test_a_file_that_is_replaced_is_said_with_its_old_size(ended, table, tmp_path):
+    output = tmp_path / "x.txt"
+    output.write_bytes(b"123")
+    command = "export", table, output, "--to", "glove"
+    assert f"nncompress: replaced {output} (3 bytes)" in ended(*command)[2].splitlines()
+    output.unlink()
+    assert "replaced" not in ended(*command)[2]
+
+
+def test_a_text_that_is_several_words_of_the_table_gets_advice(ended, table):
+    _, _, told = ended("similar", table, "king w1", "king w9999")
+    first, second = told.splitlines()
+    assert "'king w1': not among the " in first
+    assert "; give words as separate arguments" in first
+    assert "separate" not in second
+
+
+def test_what_is_missing_for_a_folder_is_told_to_be_downloaded(ended, tmp_path):
+    nowhere = tmp_path / "bge-small-v1.5"
+    for output in ("out", "out/"):
+        status, _, told = ended("compress", nowhere, f"{tmp_path}/{output}")
+        assert status == 2
+        assert (
+            f"{nowhere} does not exist; wanted a file of word vectors or a model's folder" in told
+        )
+        assert "hf download" in told
+    status, _, told = ended("compress", tmp_path / "x.txt", tmp_path / "x.nnc")
+    assert "x.txt does not exist; wanted word vectors in a file" in told
+
+
+def test_a_table_is_not_written_to_what_is_named_as_a_folder(ended, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(4))
+    status, _, told = ended("compress", tmp_path / "x.npy", f"{tmp_path}/out.d/")
+    assert status == 2
+    assert "out.d/ is to be a folder, but " in told
+    assert not (tmp_path / "out.d").exists()
 
 
 def test_directories_of_a_command_that_fails_do_not_stay(ended, table, tmp_path):

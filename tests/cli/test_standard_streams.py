@@ -79,7 +79,7 @@ def test_a_compressed_table_goes_to_standard_output_and_reports_do_not(piped, te
     out, err = piped(text, "compress", "-", "-", *FAST)
     (tmp_path / "x.nnc").write_bytes(out)
     assert len(CompressedEmbedding.load(tmp_path / "x.nnc", verify=True)) == 300
-    assert b"bytes_per_row" in err
+    assert b"\nstandard output  " in err
 
 
 def test_an_interruption_names_no_work_that_is_gone(piped, text, tmp_path, monkeypatch):

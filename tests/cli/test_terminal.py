@@ -173,16 +173,34 @@ def test_the_parser_s_errors_are_told_the_same_way(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["similar"])
     assert ended.value.code == 2
-    usage, *_, last = capsys.readouterr().err.splitlines()
-    assert usage.startswith("usage: nncompress similar")
-    assert last == "nncompress similar: error: the following arguments are required: file, WORD"
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "nncompress similar: error: the following arguments are required: file, WORD"
+    assert second == "see nncompress similar --help"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compres", "a", "b"], "nncompress: error: unknown command 'compres'; "
+         "did you mean 'compress'?"),
+        (["x"], "nncompress: error: unknown command 'x'; wanted one of fetch, compress, "),
+        (["compress", "a", "b", "--bits-per-dimension", "3"], "nncompress compress: error: "
+         "unknown option --bits-per-dimension; did you mean --bits-per-dim?"),
+        (["info", "a", "--xyz=1"], "nncompress info: error: unknown option --xyz\n"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_or_option_is_told_the_right_one(capsys, words, message):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_a_terminal_is_told_what_to_type_next(screens, matrix_path, tmp_path):
     _, err = screens()
     target = tmp_path / "my table.nnc"
     main(["compress", str(matrix_path), str(target)])
-    first, second, _ = plain(err.getvalue()).split("\n")
+    *_, first, second, _ = plain(err.getvalue()).split("\n")
     assert first.rpartition("\r")[2] == f"next: nncompress similar '{target}' 0"
     assert second == f"      nncompress evaluate {matrix_path} '{target}'"
 

@@ -152,7 +152,7 @@ LOOKED_AT: dict[str, Callable[[list[str]], None]] = {
     "python": _script,
     "python3": _script,
     "uv": _extras,
-    **dict.fromkeys(("apt", "cd", "git", "source", ".", "wc", "ls"), _nothing),
+    **dict.fromkeys(("apt", "cd", "git", "hf", "source", ".", "wc", "ls"), _nothing),
     **{
         script: lambda words, script=script: _script([script])
         for script in ("scripts/download_glove_data.sh", "scripts/download_images.sh")

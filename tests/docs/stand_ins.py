@@ -14,7 +14,20 @@ from tests.sources.fasttext_files import SOFTMAX, model_bytes
 
 DIM = 32
 TOKENS, UNKNOWN = 2000, "[UNK]"
-NAMED = ["king", "queen", "man", "woman", "paris", "france", "prince", "word", "the", "of", "and"]
+NAMED = [
+    "king",
+    "queen",
+    "man",
+    "woman",
+    "paris",
+    "france",
+    "prince",
+    "guitar",
+    "word",
+    "the",
+    "of",
+    "and",
+]
 WORDS = [*NAMED, *(f"w{i}" for i in range(1, 1800 - len(NAMED) + 1))]
 
 

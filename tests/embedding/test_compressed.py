@@ -351,3 +351,9 @@ def test_rows_that_rounding_alone_keeps_from_zero_have_no_direction(each_engine)
     codebook = np.array([[1e8], [1.0], [-1e8], [2.0], [0.0], [1e-8]], np.float32)
     embedding = CompressedEmbedding.from_codes(np.array([[0, 0, 1], [1, 1, 0]]), codebook)
     assert embedding.most_similar(np.ones(1), topn=None).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("key", [None, 1.5])
+def test_what_is_no_key_at_all_is_named(embedding, key):
+    with pytest.raises(KeyError, match=f"{key}: not among the 700 keys of this table; wanted a "):
+        embedding[key]

@@ -305,3 +305,11 @@ def test_a_provenance_that_is_no_json_is_refused_and_one_that_is_there_is_read(t
 def test_codes_in_text_are_named(tmp_path, name):
     with pytest.raises(FormatError, match="make one of both, with: nncompress import"):
         CompressedEmbedding.load(tmp_path / name)
+
+
+def test_a_table_in_text_is_told_to_be_compressed_first(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("king 0.1 0.2\n")
+    message = r"mine\.txt is not a compressed table \(\.nnc\); compress it first: nncompress\.comp"
+    with pytest.raises(FormatError, match=message):
+        CompressedEmbedding.load(path)

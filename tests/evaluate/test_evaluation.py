@@ -95,3 +95,15 @@ def test_an_original_with_other_words_is_refused(random):
     swapped = [*words[:5], words[6], words[5], *words[7:]]
     with pytest.raises(InputError, match=r"row 5 .* is 'w6' in the matrix and 'w5' in the comp"):
         evaluate(embedding, matrix, (), words=swapped)
+
+
+@pytest.mark.parametrize(("num_pairs", "num_scores"), [(29, 0), (30, 2)])
+def test_word_tests_that_nobody_asked_for_need_thirty_pairs(
+    compressed, original, tmp_path, monkeypatch, num_pairs, num_scores
+):
+    utils = pytest.importorskip("gensim.test.utils")
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"w{i}\tw{i + 7}\t{i * i % 11}\n" for i in range(num_pairs)))
+    monkeypatch.setattr(utils, "datapath", lambda name: str(pairs))
+    scores = evaluate(compressed, EmbeddingMatrix(original), num_queries=50).scores
+    assert len(scores) == num_scores

@@ -31,6 +31,7 @@ def test_what_is_no_target_is_refused(values, message):
     [
         (Target(residual_bits=9), 80.0, "9 bits a row of the residual stage"),
         (Target(bits_per_dim=2), 8 * 12 / 6, "2 bits a dimension"),
+        (Target(bits_per_dim=1), 8 * 12 / 6, "1 bit a dimension"),
         (Target(bytes_per_row=3), 12.0, "3 bytes a row"),
         (Target(distance=3), 0.9, "a mean distance of 3"),
         (Target(cosine=0.5), 0.95, "a mean cosine of 0.5"),

@@ -133,7 +133,7 @@ def test_a_run_that_is_resumed_ends_as_it_would_have(tmp_path, corpus, hparams):
     train(corpus, hparams, TINY, tmp_path / "broken", period=period, resume=True)
     final = [(tmp_path / run / FINAL).read_bytes() for run in ("unbroken", "broken")]
     assert final[0] == final[1]
-    with pytest.raises(InputError, match="seed is 1, and the run"):
+    with pytest.raises(InputError, match="seed is 1, but the run"):
         train(corpus, hparams, replace(TINY, seed=1), tmp_path / "broken", resume=True)
 
 

@@ -45,14 +45,14 @@ def test_both_networks_are_trained_on_mnist_and_compressed(
 def test_one_network_does_not_go_on_with_the_run_of_the_other(tmp_path):
     arguments = ["--data=digits", f"--train_dir={tmp_path}"]
     mnist_compression.main([*arguments, "--max_steps=1", "--nouse_lennet"])
-    with pytest.raises(InputError, match=r"use_lennet is True, and the run .* with False"):
+    with pytest.raises(InputError, match=r"use_lennet is True, but the run .* with False"):
         mnist_compression.main([*arguments, "--max_steps=2", "--resume"])
 
 
 def test_mistakes_are_told_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for arguments, message in (
-        ([], r"scripts/download_images.sh mnist, or take .* --data digits"),
+        ([], r"scripts/download_images.sh mnist, or use .* --data digits"),
         (["--data=digits", "--compression_hparams=rnak=3"], "no hyperparameter 'rnak'"),
         (["--data=digits", "--batch_size=2000"], "the batch size is 2000; wanted 1 to 1,400"),
     ):

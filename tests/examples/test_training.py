@@ -135,7 +135,7 @@ def test_a_run_does_not_go_on_with_other_data(data, tmp_path):
     )
     for images, number in ((other, 40), (fewer, 20)):
         with pytest.raises(
-            InputError, match=f"training_data is '{number} images, .* begun with '40 images, "
+            InputError, match=f"training_data is '{number} images, .* started with '40 images, "
         ):
             run(images, max_steps=2, resume=True)
     run(data, max_steps=2, resume=True)

@@ -20,6 +20,7 @@ from nncompress.embedding.bridges.torch_module import TableEmbedding
 from nncompress.errors import NotGoodEnough, OutputError
 from nncompress.models.decoding import decode_folder
 from nncompress.models.folder import is_model_folder
+from nncompress.models.readme import README
 from tests.models import tiny_models
 from tests.models.tiny_models import COLUMNS, ROWS, outputs, saved
 
@@ -71,7 +72,8 @@ def test_all_other_tensors_keep_their_bytes_and_all_other_files_too(tmp_path, ma
     compress_model(tmp_path / "model", tmp_path / "small", cosine=0.999, report=None)
     assert files_of(tmp_path / "model") == before
     after = files_of(tmp_path / "small")
-    assert after.keys() == before.keys()
+    assert after.keys() - before.keys() == {README}
+    assert before.keys() <= after.keys()
     changed = {str(name) for name in before if before[name] != after[name]}
     assert changed == {"config.json", "model.safetensors"}
     one = load_file(tmp_path / "model/model.safetensors")
@@ -456,3 +458,23 @@ def test_a_table_of_another_type_is_refused(tmp_path):
     save_file(tensors, path, {"format": "pt"})
     with pytest.raises(FormatError, match=r"has type F32 .* its type is U8"):
         AutoModel.from_pretrained(tmp_path / "small")
+
+
+def test_a_folder_without_a_readme_tells_how_it_is_opened_until_it_is_decoded(tmp_path):
+    compressed(tmp_path, tiny_models.bert)
+    (output,) = (path.parent for path in tmp_path.glob("*/README.md"))
+    assert (
+        "Write `import nncompress.hf` before this model is opened"
+        in (output / "README.md").read_text()
+    )
+    decode_folder(output, tmp_path / "decoded", "float32")
+    assert not (tmp_path / "decoded/README.md").exists()
+    (output / "README.md").write_text("my own")
+    decode_folder(output, tmp_path / "again", "float32")
+    assert (tmp_path / "again/README.md").read_text() == "my own"
+
+
+def test_a_folder_that_is_not_there_is_told_to_be_downloaded(tmp_path):
+    message = r"does not exist; wanted a model's folder on this machine \(.* hf download"
+    with pytest.raises(InputError, match=message):
+        compress_model(tmp_path / "bge-small", tmp_path / "out")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nncompress.errors import FormatError, InputError
 from nncompress.machine import Machine
 from nncompress.runs.config import _SCHEMA, read_config, write_config
+from nncompress.runs.data import TrainingData
 from nncompress.runs.decoding import DecodingChoices, decode
 from nncompress.runs.run import RunChoices, continued_run
 
@@ -86,3 +87,19 @@ def test_any_values_are_read_or_refused(tmp_path_factory, config):
     (directory / "config.json").write_text(json.dumps(config))
     with suppress(FormatError):
         assert read_config(directory) == config
+
+
+def test_a_run_without_a_model_is_told_to_be_continued(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(GOOD))
+    with pytest.raises(InputError, match=r"has no model yet, as .*: nncompress train --resume "):
+        decode(tmp_path, datetime(2026, 1, 1), Machine(), DecodingChoices())
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(InputError, match="has no snapshot"):
+        decode(tmp_path, datetime(2026, 1, 1), Machine(), DecodingChoices())
+
+
+def test_text_in_the_place_of_a_matrix_is_told_what_takes_it(tmp_path):
+    (tmp_path / "v.txt").write_text("king 0.1 0.2\n")
+    data = TrainingData(tmp_path / "v.txt", None, "distance", None)
+    with pytest.raises(FormatError, match=r"for text: nncompress compress FILE OUT\.nnc -M 32"):
+        data.open()

