@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser, "output", type=file_or_folder, action=_Output,
         help="the .nnc file to write, which replaces an existing one, or - for standard output; "
-        "for a model's folder, the folder to write")  # fmt: skip
+        "for a model's folder, the folder to write, or with a name "
+        "in .nnc its table alone")  # fmt: skip
     add("--limit", type=int, metavar="N",
         help="use only the first N rows, or N words of a fastText model")  # fmt: skip
     add("--prune", action="store_true",

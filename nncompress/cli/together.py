@@ -63,8 +63,10 @@ class Parser(argparse.ArgumentParser):
 
 def _did_you_mean(name: str, names: list[str], form: str = "; did you mean {}?") -> str:
     """Returns the end of a message that names what may have been meant; empty for nothing."""
-    near = difflib.get_close_matches(name, names, 1)
-    return form.format(near[0]) if near else ""
+    # --recal means --target-recall rather than --recipe.
+    whole = {name.replace("--target-", "--"): name for name in names} | {n: n for n in names}
+    near = difflib.get_close_matches(name, whole, 1)
+    return form.format(whole[near[0]]) if near else ""
 
 
 def add_version(parser: Parser) -> None:

@@ -186,6 +186,8 @@ def test_the_parser_s_errors_are_told_the_same_way(capsys):
         (["x"], "nncompress: error: unknown command 'x'; wanted one of fetch, compress, "),
         (["compress", "a", "b", "--bits-per-dimension", "3"], "nncompress compress: error: "
          "unknown option --bits-per-dimension; did you mean --bits-per-dim?"),
+        (["compress", "a", "b", "--recal", "0.9"], "nncompress compress: error: "
+         "unknown option --recal; did you mean --target-recall?"),
         (["info", "a", "--xyz=1"], "nncompress info: error: unknown option --xyz\n"),
     ],
 )  # fmt: skip
