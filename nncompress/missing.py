@@ -6,7 +6,6 @@ within ``with brought_by(extra):``, so that a user who lacks it reads what to ty
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, distribution
 
 from nncompress.errors import InputError
 
@@ -53,6 +52,8 @@ def missing_message(library: str, extra: str, purpose: str = "") -> str:
 
 
 def _is_installed() -> bool:
+    from importlib.metadata import PackageNotFoundError, distribution  # which takes its time
+
     try:
         distribution(_DISTRIBUTION)
     except PackageNotFoundError:

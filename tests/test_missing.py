@@ -5,6 +5,7 @@ import functools
 import re
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 
 from nncompress import CompressedEmbedding, InputError, missing
 from nncompress.missing import MissingLibraryError, brought_by, install_line
+
+is_installed = missing._is_installed  # which tests/conftest.py replaces
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -159,9 +162,10 @@ def test_a_method_that_needs_a_library_names_its_extra(
 
 def test_in_a_clone_that_is_not_installed_the_clone_is_installed(monkeypatch):
     def absent(name):
-        raise missing.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(missing, "distribution", absent)
+    monkeypatch.setattr(metadata, "distribution", absent)
+    monkeypatch.setattr(missing, "_is_installed", is_installed)
     assert install_line("compress") == 'pip install ".[compress]"'
     assert install_line("train") == (
         'pip install setuptools==80.9.0 && pip install --no-build-isolation ".[train]"'

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nncompress.cli import signals
-from nncompress.missing import MissingLibraryError
 
 
 def run() -> None:
@@ -32,6 +31,8 @@ def base_install(program: str | None = None) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        from nncompress.missing import MissingLibraryError
+
         message = str(error)
         if not isinstance(error, MissingLibraryError):
             message = (

@@ -87,7 +87,7 @@ def test_parts_are_put_together(ask, shards, tmp_path):
         (["learn", "part-0.npy", "x.model", "--sample", "101", *SIZE], "a sample of 101 rows"),
         (["learn", "part-0.npy", "part-0.npy", *SIZE], "is the input itself"),
         (["refine", "m", "wide.npy", "x.model"], "has 3 columns; wanted 12"),
-        (["merge", "part-0.npy", "x.nnc"], "does not begin with the length"),
+        (["merge", "part-0.npy", "x.nnc"], "is not a compressed table"),
         (["index", "m"], "is a model, which has no rows"),
     ],
 )

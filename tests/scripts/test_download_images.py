@@ -58,7 +58,7 @@ def test_names_that_are_not_known_are_refused():
     )
     assert result.returncode == 2
     assert result.stderr == (
-        "download_images.sh: error: no images named ''; wanted cifar10 or mnist\n"
+        "download_images.sh: error: unknown images ''; wanted cifar10 or mnist\n"
     )
 
 

@@ -84,10 +84,10 @@ def test_a_run_by_an_optimizer_of_ones_own_is_not_continued_by_another(matrix_pa
     run = new_run(given, datetime.now())
     with pytest.warns(UserWarning, match="the optimizer is MomentumSGD"):
         run.session.trainer.run()
-    with pytest.raises(InputError, match="was trained by MomentumSGD, and no optimizer is given"):
+    with pytest.raises(InputError, match="was trained by MomentumSGD, but no optimizer is given"):
         continued_run(run.directory, RunChoices())
     same = chainer.optimizers.MomentumSGD(1e-3)
-    with pytest.warns(UserWarning, match="begun with the extensions mine, which are not given"):
+    with pytest.warns(UserWarning, match="with the extensions mine, which are missing now"):
         continued_run(run.directory, RunChoices(optimizer=same))
 
 
