@@ -149,7 +149,7 @@ def test_a_signal_to_one_process_ends_all_and_fewer_go_on(start, tmp_path, as_on
     assert re.match(wanted + "--communicator flat --resume result/", line)
     run = run_in(tmp_path)
     assert (run / "trainer_snapshot_50.npz").is_file()
-    with pytest.warns(UserWarning, match="begun with the extensions"):
+    with pytest.warns(UserWarning, match="started with the extensions"):
         commands.train(["--resume", str(run)])
     config = json.loads((run / "config.json").read_text())
     assert (config["communicator"], config["processes"]) == (None, 1)
@@ -164,7 +164,7 @@ def test_a_killed_process_ends_the_job_and_more_go_on(start, tmp_path, as_one):
     other = start(3, ROOT / "train_comp.py", "--communicator", "naive", "--resume", run, "-b", 50)
     assert other.returncode == 2
     warning, line = lines_of(other.stderr)
-    assert "begun with the extensions" in warning
+    assert "started with the extensions" in warning
     assert line.startswith("train_comp.py: error: batchsize is 3 x 50, and the run in")
     done = start(3, ROOT / "train_comp.py", "--communicator", "naive", "--resume", run)
     assert done.returncode == 0, done.stderr

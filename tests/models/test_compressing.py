@@ -413,7 +413,7 @@ def test_outputs_and_arguments_that_cannot_be_are_refused_before_work(tmp_path):
         ("model", "loop", {}, InputError, "loop is a link to itself"),
         ("model", "file/x", {}, OutputError, "file/x cannot be written"),
         ("model", "x" * 300, {}, OutputError, "x cannot be written"),
-        ("none", "x", {}, InputError, "none is not a directory; wanted a model's folder"),
+        ("none", "x", {}, InputError, "none does not exist; wanted a model's folder"),
         ("bow", "x", {}, InputError, "not a model of a known kind"),
         ("model", "x", {"heads": "lm_head"}, InputError, "heads is 'lm_head'; wanted a list"),
         ("model", "x", {"pairs": "p.tsv"}, InputError, "pairs is 'p.tsv'; wanted a list"),
