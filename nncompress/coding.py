@@ -12,6 +12,7 @@ from nncompress.job import has_trained, trained_once
 from nncompress.machine import Machine
 from nncompress.making import Coded, facts_of
 from nncompress.needs import check_needs, codes_bytes, refines
+from nncompress.phases import REFINING
 from nncompress.plan import Plan
 from nncompress.progress import phase
 from nncompress.refinement.forecast import forecast_seconds
@@ -142,7 +143,7 @@ def refine_codes(
     """
     if refinement is None:
         return Coded(codes, codebook)
-    with phase("refining"):
+    with phase(REFINING):
         refined = refine(
             matrix, codes, codebook,
             weights=weights, seed=seed, machine=machine, settings=refinement, work=work,

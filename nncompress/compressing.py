@@ -27,7 +27,7 @@ from nncompress.opening import (
     refuse_weights,
     weigh_rows,
 )
-from nncompress.phases import phases_of_files, phases_of_table
+from nncompress.phases import MEASURING, SEARCHING, phases_of_files, phases_of_table
 from nncompress.pipeline import make_table, save_table
 from nncompress.plan import Plan
 from nncompress.progress import expect, phase
@@ -260,14 +260,14 @@ def compress_source(
         if gate.find:
             by_length = by_weight = plan.adaptive or gate.requirements.is_of_directions
             wanted = replace(plan, adaptive=by_weight)
-            with phase("searching the smallest size"):
+            with phase(SEARCHING):
                 embedding = gate.smallest(
                     lambda bits: make(replace(wanted, target=Target(bits_per_dim=bits)), None),
                     small.matrix, report,
                 )  # fmt: skip
         else:
             embedding = make(plan, report)
-            with phase("measuring"):
+            with phase(MEASURING):
                 gate.let_pass(embedding, small.matrix)
         if found is not None:
             bought = measure_bought(
@@ -302,7 +302,7 @@ def _compress_large(
     numbers = sampled_rows(rows.num_rows, min(SAMPLE_ROWS, rows.num_rows))
 
     def approve(embedding: CompressedEmbedding) -> None:
-        with phase("measuring"):
+        with phase(MEASURING):
             gate.let_sample_pass(embedding, rows, numbers)
 
     embedding = compress_large(rows, output, plan, machine, approve=approve, **options)

@@ -23,6 +23,7 @@ from nncompress.making import (
     make_embedding,
     make_residual_embedding,
 )
+from nncompress.phases import WRITING
 from nncompress.plan import Plan
 from nncompress.progress import phase
 from nncompress.sources.tables import SourceTable
@@ -97,7 +98,7 @@ def save_table(
     Raises:
         OutputError: The file cannot be written. The message says where the result is instead.
     """
-    with phase("writing"):
+    with phase(WRITING):
         _write(embedding, Path(output), work)
     return CompressedEmbedding.load(output)
 

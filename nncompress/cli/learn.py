@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     from nncompress.job import open_work
     from nncompress.jobs.learning import learn_model, sample_size
     from nncompress.machine import Machine
-    from nncompress.phases import phases_of_model
+    from nncompress.phases import WRITING, phases_of_model
     from nncompress.sources.open_rows import open_rows
     from nncompress.sources.tables import files_of
 
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
             report=None if arguments.json else report, curve=arguments.curve, work=work,
         )  # fmt: skip
         place = arguments.model
-        with phase("writing"):
+        with phase(WRITING):
             write_or_rescue(place.parent, lambda into: write_model(into / place.name, model))
         if work is not None:
             work.finish()

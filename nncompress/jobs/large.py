@@ -17,7 +17,7 @@ from nncompress.jobs.encoding import EncodingSettings, encode_rows
 from nncompress.jobs.learning import learn_model, sample_size
 from nncompress.jobs.merging import merge
 from nncompress.machine import Machine
-from nncompress.phases import phases_of_large_table
+from nncompress.phases import WRITING, phases_of_large_table
 from nncompress.plan import Plan
 from nncompress.progress import expect, phase
 from nncompress.sources.row_source import RowSource
@@ -100,7 +100,7 @@ def compress_large(
             _encode(source, plan, machine, place, report, curve)
             if approve is not None:
                 _require(approve, place)
-            with phase("writing"):
+            with phase(WRITING):
                 merge([place / _TABLE], output)
             job.save(_MERGED, {}, ended)
         # The job's description goes last: it identifies the parts as this job's.

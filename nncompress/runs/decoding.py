@@ -18,7 +18,7 @@ from nncompress.formats.rescue import write_or_rescue
 from nncompress.machine import Machine
 from nncompress.making import facts_of, make_embedding
 from nncompress.needs import refines
-from nncompress.phases import on_machine, phases_of_encoding
+from nncompress.phases import WRITING, on_machine, phases_of_encoding
 from nncompress.progress import expect, phase
 from nncompress.refinement.refine import RefinementSettings
 from nncompress.refinement.room import require_room
@@ -158,7 +158,7 @@ def decode(
                 write_codebook(codebook_path, coded.codebook)
                 embedding.save(embedding_path)
 
-        with phase("writing"):
+        with phase(WRITING):
             write_or_rescue(snapshot.parent, write)
         for kind, path in written.items():
             log(f"Wrote {kind}: {path} ({path.stat().st_size:,} bytes)")
